@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every dialect adapter is made of: a pure codec and a pure conversation; uplink.c is the
+ * glue that gives them a link. No I/O, loop, clock or store here: all of it arrives as input and
+ * leaves as effects, so that a test or a fuzzer can be the world.
+ *
+ *     message in -> decode -> step(state, input) -> effects -> encode is inside the effects
+ *
+ * A conversation's state is per (link, device); device "" is the link's own. It is saved with
+ * what it caused, in one batch.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "bridge/door.h"
+
+struct sb_message { /* a decoded foreign message; strings owned */
+    int kind;       /* the dialect's own enum */
+    char *name;     /* the device's name in the dialect, or NULL: the link itself */
+    char *id;       /* request id, or NULL */
+    int code;       /* of a response */
+    char *what;     /* action name, or NULL */
+    json_t *body;   /* or NULL */
+    char *error;    /* what is wrong with it, when the dialect answers that; or NULL */
+};
+void sb_message_done(struct sb_message *message);
+
+enum sb_input_kind {
+    SB_IN_MESSAGE,  /* message */
+    SB_IN_NEWS,     /* news */
+    SB_IN_VERDICT,  /* answer to an SB_OUT_SUBMIT: tag, verdict */
+    SB_IN_TIMER,    /* tag */
+    SB_IN_UP,       /* connected and subscribed; value: ms the link was down, -1 first time */
+    SB_IN_DOWN,
+    SB_IN_LOADED,   /* after a restart: the state was read back; tasks and device as given */
+};
+
+struct sb_input {
+    enum sb_input_kind kind;
+    const struct sb_message *message;
+    const struct sb_news *news;
+    const char *tag;
+    const struct sb_verdict *verdict;
+    int64_t value;
+    /* Facts, always there: */
+    const struct sb_device *device; /* NULL for the link itself, or an unknown device */
+    const struct sb_package *staged;
+    const struct sb_words *words;
+    const void *config; /* the link's settings */
+    int64_t now, wall;
+    bool backlog; /* the message was queued at the broker while the link was down */
+    int64_t outage; /* then: how long it was down, ms */
+    bool ready;     /* the core takes new work */
+    const char *why; /* else why not */
+};
+
+enum sb_output_kind {
+    SB_OUT_SEND,    /* a parcel: topic, payload, qos, class, key, token, task, what */
+    SB_OUT_SUBMIT,  /* a request; answered by SB_IN_VERDICT with the same tag, in this turn */
+    SB_OUT_CANCEL,  /* task, cause */
+    SB_OUT_TIMER,   /* tag, value ms from now; < 0 stops it */
+    SB_OUT_FACT,    /* name, json */
+    SB_OUT_UNSTAGE,
+    SB_OUT_SETTLE,  /* token: the far side acknowledged it */
+    SB_OUT_NOTE,    /* text, for the log */
+};
+
+struct sb_output { /* strings and json owned */
+    enum sb_output_kind kind;
+    char *tag, *name, *text;
+    char *topic, *key, *token, *what;
+    json_t *json;  /* SEND: the payload; FACT: the value; SUBMIT: params */
+    json_t *package;
+    int qos;
+    enum sb_parcel_class class;
+    int64_t task, value;
+    enum sb_cause cause;
+    enum sb_op op;
+    struct sb_policy policy;
+};
+
+struct sb_effects {
+    struct sb_output *list;
+    size_t count, room;
+    bool save;   /* the state changed: save it */
+    bool broken; /* out of memory while adding */
+};
+void sb_effects_done(struct sb_effects *effects);
+struct sb_output *sb_effects_add(struct sb_effects *effects, enum sb_output_kind kind); /* or NULL */
+
+struct sb_connect { /* what a link needs to log in; strings owned */
+    char *uri;       /* mqtt://, mqtts://, ws://, wss:// host:port[/path] */
+    char *client_id, *user;
+    char *password;  /* secret */
+    bool clean;
+    int keepalive;   /* s */
+    char **topics;   /* subscriptions */
+    size_t topic_count;
+    int qos;
+    char *ca_file, *cert_file, *key_file;
+    bool verify;
+};
+void sb_connect_done(struct sb_connect *connect);
+
+struct sb_dialect_ops {
+    const char *name;
+    /* Login data, made anew for each try (tokens expire). 0, or -errno with a text. */
+    int (*connect)(const void *config, int64_t wall, struct sb_connect *ret, char **ret_error);
+    /*
+     * 0: *ret says what it is. -ENOMSG: not for us, ignore. Never fails on content: a message
+     * that is wrong is decoded as far as it goes, with `error` set.
+     */
+    int (*decode)(const struct sb_words *words, const void *config, const char *topic,
+                  const void *payload, size_t n, struct sb_message *ret);
+    /* Conversation state: opaque. load(NULL) makes a fresh one; NULL without memory. */
+    void *(*load)(const json_t *saved);
+    json_t *(*save)(const void *state);
+    void (*drop)(void *state);
+    int (*step)(void *state, const struct sb_input *input, struct sb_effects *effects);
+};

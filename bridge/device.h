@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry: every device behind the gateway, and what is known of it.
+ *
+ * A record has a local id ("pump-7"), a UUID, one name per dialect, a type (mapping/type.h), the
+ * driver's address on a bus, versions per module, the staged image, properties, presence and who
+ * may command it. Declared in YAML (which wins where both speak) or registered at run time.
+ *
+ * What it does not do: talk to devices (runner) or clouds (doors). Thread: the loop.
+ * Records are owned by the registry; a pointer is valid until the end of the turn.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "bridge/base/diag.h"
+#include "bridge/base/json.h"
+#include "bridge/store/store.h"
+
+#define SB_DEVICE_ID_MAX 64 /* [A-Za-z0-9._-], begins with a letter or digit */
+
+enum sb_presence {
+    SB_PRESENCE_UNKNOWN, /* not asked yet */
+    SB_PRESENCE_READY,   /* it answers: its conversation is open, not just its socket */
+    SB_PRESENCE_OFFLINE,
+    SB_PRESENCE_MAX_,
+};
+SB_NAMES_DECLARE(sb_presence)
+
+struct sb_staged { /* an image that was downloaded for this device and waits for its install */
+    char *package;  /* package id; NULL: nothing staged */
+    char *artifact; /* sha256, pinned */
+    bool on_device; /* else in the gateway */
+    char *door;     /* link that staged it */
+    int64_t when;
+};
+
+struct sb_type; /* mapping/type.h */
+
+struct sb_device {
+    char *id;
+    char *uuid;
+    char *type_name;
+    const struct sb_type *type; /* NULL while no mapping defines it: every job is refused */
+    char *bus;                  /* bus name or NULL */
+    char *parent;               /* device id or NULL */
+    bool declared;              /* stands in YAML */
+    bool gateway;               /* the gateway itself: no driver */
+    json_t *address;            /* driver's address, object or NULL */
+    json_t *names;              /* {dialect: name}; missing: derived from id */
+    json_t *commanders;         /* array of link names, or NULL: all */
+    json_t *identity; /* {manufacturer, model, serial, hardware}: strings, as last read */
+    json_t *versions; /* {module: version}; module "" is the whole device */
+    json_t *properties; /* {name: {"value":, "time":}}; bounded: 256 names */
+    json_t *facts;      /* what clouds set: location, metadata, deviceInfo (bounded 32 KiB) */
+    struct sb_staged staged;
+    enum sb_presence presence;
+    int64_t seen;           /* wall ms of the last answer */
+    char *occupied;         /* why it may still be busy with an ended task, or NULL */
+    int64_t occupied_left;  /* ms until the per-type timeout frees it */
+};
+
+struct sb_registry;
+int sb_registry_new(struct sb_store *store, struct sb_registry **ret) SB_MUST_CHECK; /* loads */
+struct sb_registry *sb_registry_free(struct sb_registry *registry);
+SB_DEFINE_CLEANUP(struct sb_registry *, sb_registry_free)
+int sb_registry_reload(struct sb_registry *registry) SB_MUST_CHECK;
+
+struct sb_device *sb_registry_get(struct sb_registry *registry, const char *id); /* NULL: none */
+/* By its name in a dialect (IBM "type/id"); NULL: none. O(1) or near it. */
+struct sb_device *sb_registry_find(struct sb_registry *registry, const char *dialect,
+                                   const char *name);
+/* Its name there; derived when none was given. Not owned; NULL when it can have none. */
+const char *sb_device_name(const struct sb_device *device, const char *dialect);
+size_t sb_registry_count(const struct sb_registry *registry);
+/* In order of registration; index from 0; NULL after the last. */
+struct sb_device *sb_registry_at(struct sb_registry *registry, size_t index);
+
+/* Writes the record into the turn's batch. -EAGAIN: store not ready. */
+int sb_registry_save(struct sb_registry *registry, const struct sb_device *device) SB_MUST_CHECK;
+/*
+ * Registers a device from an object {id, type, bus, address, names, parent, commanders}: checks
+ * ids and names for legality and uniqueness. -EEXIST, -EINVAL with findings, -ENOSPC (limit).
+ */
+int sb_registry_add(struct sb_registry *registry, const json_t *spec, struct sb_device **ret,
+                    struct sb_diags *diags) SB_MUST_CHECK;
+int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHECK; /* -ENOENT */
+/*
+ * Brings the registry in line with devices.d: `declared` is an array of specs. Adds, changes and
+ * removes declared devices; devices registered at run time stay. ret_removed: ids, array.
+ */
+int sb_registry_declare(struct sb_registry *registry, const json_t *declared, json_t **ret_removed,
+                        struct sb_diags *diags) SB_MUST_CHECK;
+
+bool sb_device_may_command(const struct sb_device *device, const char *link);
+const char *sb_device_version(const struct sb_device *device, const char *module); /* or NULL */
+int sb_device_set_version(struct sb_device *device, const char *module, const char *version)
+    SB_MUST_CHECK;
+int sb_device_set_property(struct sb_device *device, const char *name, json_t *value, int64_t wall)
+    SB_MUST_CHECK; /* borrows value */
+json_t *sb_device_json(const struct sb_device *device); /* new reference */
+void sb_staged_done(struct sb_staged *staged);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door contract: jobs come in, reports go out. An uplink (we are a gateway in somebody's
+ * cloud), later a platform door (we are the cloud), and the native door (CLI).
+ *
+ * A door turns foreign messages into calls of the host and the host's news into parcels. All of
+ * it within one turn: what a message changes and what it owes are in the same batch. A door holds
+ * no job state of its own: what it must remember of a conversation it saves through the host.
+ *
+ * Thread: the loop; no call blocks.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "bridge/base/json.h"
+#include "bridge/config/schema.h"
+#include "bridge/device.h"
+#include "bridge/job/job.h"
+#include "bridge/loop.h"
+#include "bridge/mapping/words.h"
+#include "bridge/outbox.h"
+
+struct sb_host; /* the core, as a door sees it: host.c */
+struct sb_door; /* one configured link; each adapter embeds it as its first member */
+
+enum sb_news_kind {
+    SB_NEWS_TASK,           /* a task of this door changed (after: old state) */
+    SB_NEWS_DEVICE_ADDED,   /* or changed: names, type */
+    SB_NEWS_DEVICE_REMOVED, /* the record is valid during the call */
+    SB_NEWS_PRESENCE,
+    SB_NEWS_IDENTITY,       /* versions or identity were read and differ from before */
+    SB_NEWS_FIRMWARE,       /* another door's firmware task on this device changed */
+    SB_NEWS_STAGED,         /* the staged image changed */
+    SB_NEWS_MAX_,
+};
+SB_NAMES_DECLARE(sb_news)
+
+struct sb_news {
+    enum sb_news_kind kind;
+    const struct sb_device *device; /* NULL when a task's device is gone */
+    const struct sb_task *task;     /* TASK, FIRMWARE */
+    enum sb_task_state before;      /* TASK, FIRMWARE */
+};
+
+struct sb_door_ops {
+    const char *dialect; /* "ibm" */
+    const char *role;    /* "uplink" */
+    const struct sb_dialect_shape *shape;
+    const struct sb_field *fields; /* of the link's section */
+    size_t size;
+    /* Beyond the table: findings about one link's settings; may be NULL. Pure. */
+    void (*check)(const void *config, const struct sb_yaml *yaml, struct sb_diags *diags);
+    int (*open)(struct sb_host *host, const char *link, const void *config,
+                const struct sb_words *words, struct sb_door **ret); /* does not connect yet */
+    void (*start)(struct sb_door *door);
+    void (*hear)(struct sb_door *door, const struct sb_news *news);
+    int (*send)(struct sb_door *door, const struct sb_parcel *parcel); /* see sb_send_fn */
+    void (*close)(struct sb_door *door);
+};
+
+struct sb_door {
+    const struct sb_door_ops *ops;
+    struct sb_host *host;
+    char *link;
+    const struct sb_words *words;
+    /* For `link list`; kept by sb_host_link(). */
+    bool up;
+    char *state_text; /* "connected", "connection refused: not authorised; next try in 8s" */
+    int64_t since;    /* wall ms of the last change */
+};
+
+/* ---- what the host offers ---- */
+
+struct sb_request {
+    const char *caller;      /* for the audit: platform, user */
+    const char *external_id; /* the caller's id of this request, or NULL */
+    enum sb_op op;
+    const char *const *devices; /* device ids */
+    size_t device_count;
+    const json_t *params;  /* or NULL */
+    const json_t *package; /* spec for sb_packages_resolve(), or NULL: what is staged */
+    const char *package_id; /* or a known package */
+    struct sb_policy policy;
+};
+
+struct sb_verdict {
+    enum sb_cause cause; /* NONE: accepted */
+    int64_t job, task;   /* accepted (task: the first device's) or the one it equals */
+    bool existing;       /* the same request is open already: nothing new was made */
+    char *text;          /* one sentence; owned */
+};
+void sb_verdict_done(struct sb_verdict *verdict);
+
+/* 0 with a verdict (also of refusal), or -ENOMEM. All in this turn's batch. */
+int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_request *request,
+                   struct sb_verdict *ret) SB_MUST_CHECK;
+int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t task, enum sb_cause cause)
+    SB_MUST_CHECK; /* -ENOENT, -EPERM, -EALREADY (final), -EBUSY (past its commit point) */
+const struct sb_task *sb_host_task(struct sb_host *host, int64_t task); /* open ones; or NULL */
+
+const struct sb_device *sb_host_device(struct sb_host *host, const char *id);
+const struct sb_device *sb_host_find(struct sb_host *host, const char *dialect, const char *name);
+const struct sb_device *sb_host_device_at(struct sb_host *host, size_t index); /* NULL: end */
+/* Sets device->facts[name] (location, metadata, deviceInfo); -E2BIG. Borrows. */
+int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *device,
+                     const char *name, const json_t *value) SB_MUST_CHECK;
+/* Drops the staged image of a device. */
+int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *device) SB_MUST_CHECK;
+/* Name and version of the staged package, for a dialect's view; borrowed; NULL: nothing staged. */
+const struct sb_package *sb_host_staged(struct sb_host *host, const struct sb_device *device);
+
+/* A conversation's state, saved in the turn's batch; NULL removes it. Borrows. */
+int sb_host_save(struct sb_host *host, struct sb_door *door, const char *device,
+                 const json_t *state) SB_MUST_CHECK;
+json_t *sb_host_saved(struct sb_host *host, struct sb_door *door, const char *device); /* new ref */
+
+int sb_host_put(struct sb_host *host, struct sb_door *door, struct sb_parcel *parcel)
+    SB_MUST_CHECK; /* fills link and created */
+void sb_host_settle(struct sb_host *host, struct sb_door *door, int64_t parcel);
+bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char *device,
+                          const char *token);
+/* The link went up or down: outbox, `link list`, audit and log follow. */
+void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const char *text);
+/* False: new work cannot be taken now (store or outbox); the text says why. */
+bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_why);
+struct sb_loop *sb_host_loop(struct sb_host *host);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The noun: a job is what somebody asked for, a task is one device's share of it.
+ *
+ * Whatever tongue a request came in, it becomes one of these; whatever tongue a report goes out
+ * in, it is made from these. The lists below are closed: every dialect's mapping has a cell for
+ * each of their members (design law 1), so adding one is a change in every mapping.
+ *
+ * This header has the records and their JSON form, machine.h what may happen to them. No I/O, no
+ * clock, no dialect. Thread: whoever owns the record (the loop). Times are milliseconds.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "bridge/base/json.h"
+#include "bridge/base/names.h"
+#include "bridge/base/util.h"
+
+enum sb_op {
+    SB_OP_FIRMWARE_DOWNLOAD, /* get and verify the image, where it will be staged */
+    SB_OP_FIRMWARE_INSTALL,  /* install what is staged */
+    SB_OP_FIRMWARE_UPDATE,   /* both */
+    SB_OP_REBOOT,
+    SB_OP_FACTORY_RESET,
+    SB_OP_CONFIGURE, /* params: {"values": {name: value}} or a package */
+    SB_OP_READ,      /* params: {"names": [name]}; result {name: value} */
+    SB_OP_WRITE,     /* params: {"values": {name: value}} */
+    SB_OP_INVOKE,    /* params: {"action": name, "arguments": {}} */
+    SB_OP_MAX_,
+    SB_OP_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_op)
+bool sb_op_is_firmware(enum sb_op op);
+
+enum sb_task_state {
+    SB_TASK_HELD,
+    SB_TASK_QUEUED,
+    SB_TASK_SENT,
+    SB_TASK_DOWNLOADING,
+    SB_TASK_DOWNLOADED,
+    SB_TASK_INSTALLING,
+    SB_TASK_RESTARTING,
+    SB_TASK_RUNNING,
+    SB_TASK_CANCELLING,
+    SB_TASK_SUCCEEDED,
+    SB_TASK_FAILED,
+    SB_TASK_CANCELLED,
+    SB_TASK_STATE_MAX_,
+    SB_TASK_STATE_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_task_state)
+bool sb_task_state_is_final(enum sb_task_state state);
+/* Handed over: the device or driver has it (sent .. cancelling). */
+bool sb_task_state_is_under_way(enum sb_task_state state);
+
+/* Why a queued task is not handed over. */
+enum sb_reason {
+    SB_REASON_NONE,
+    SB_REASON_OFFLINE,
+    SB_REASON_SCHEDULED,
+    SB_REASON_WINDOW,
+    SB_REASON_RATE,
+    SB_REASON_CAPACITY,
+    SB_REASON_BUSY,
+    SB_REASON_PULL,
+    SB_REASON_RETRY,
+    SB_REASON_PARENT,
+    SB_REASON_ARTIFACT,
+    SB_REASON_PAUSED, /* an operator paused all jobs */
+    SB_REASON_MAX_,
+    SB_REASON_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_reason)
+
+enum sb_phase {
+    SB_PHASE_WAITING,
+    SB_PHASE_STARTING,
+    SB_PHASE_FETCHING,
+    SB_PHASE_TRANSFERRING,
+    SB_PHASE_VERIFYING,
+    SB_PHASE_WRITING,
+    SB_PHASE_ACTIVATING,
+    SB_PHASE_RESTARTING,
+    SB_PHASE_CONFIRMING,
+    SB_PHASE_MAX_,
+    SB_PHASE_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_phase)
+
+enum sb_cause {
+    SB_CAUSE_NONE,
+    SB_CAUSE_UNSUPPORTED,
+    SB_CAUSE_INVALID_REQUEST,
+    SB_CAUSE_INVALID_URI,
+    SB_CAUSE_BUSY,
+    SB_CAUSE_CONFLICT,
+    SB_CAUSE_NOT_READY,
+    SB_CAUSE_ALREADY_CURRENT,
+    SB_CAUSE_OFFLINE,
+    SB_CAUSE_LINK_LOST,
+    SB_CAUSE_DOWNLOAD_FAILED,
+    SB_CAUSE_NO_SPACE,
+    SB_CAUSE_NO_MEMORY,
+    SB_CAUSE_VERIFY_FAILED,
+    SB_CAUSE_UNSUPPORTED_IMAGE,
+    SB_CAUSE_WRITE_FAILED,
+    SB_CAUSE_INSTALL_FAILED,
+    SB_CAUSE_VERSION_MISMATCH,
+    SB_CAUSE_ROLLED_BACK,
+    SB_CAUSE_DOWNGRADE_REFUSED,
+    SB_CAUSE_LOW_BATTERY,
+    SB_CAUSE_WEAK_SIGNAL,
+    SB_CAUSE_REFUSED,
+    SB_CAUSE_TIMEOUT,
+    SB_CAUSE_EXPIRED,
+    SB_CAUSE_OVERRIDDEN,
+    SB_CAUSE_OPERATOR, /* only of a cancelled task: a person asked */
+    SB_CAUSE_DEVICE_GONE,
+    SB_CAUSE_OUTCOME_UNKNOWN,
+    SB_CAUSE_INTERNAL,
+    SB_CAUSE_MAX_,
+    SB_CAUSE_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_cause)
+/* A transient cause may go away by itself, so a retry makes sense. */
+bool sb_cause_is_transient(enum sb_cause cause);
+
+enum sb_job_state { SB_JOB_PLANNED, SB_JOB_ACTIVE, SB_JOB_CANCELLING, SB_JOB_DONE, SB_JOB_STATE_MAX_, SB_JOB_STATE_INVALID = -EINVAL };
+SB_NAMES_DECLARE(sb_job_state)
+
+enum sb_start { SB_START_NOW, SB_START_ONLINE, SB_START_AT, SB_START_MAX_, SB_START_INVALID = -EINVAL };
+SB_NAMES_DECLARE(sb_start)
+
+/* A second firmware activity for the same device and module while one is open. */
+enum sb_conflict {
+    SB_CONFLICT_REFUSE,
+    SB_CONFLICT_QUEUE,
+    SB_CONFLICT_REPLACE_UNSTARTED,   /* what has not gone past `sent` */
+    SB_CONFLICT_REPLACE_UNCOMMITTED, /* what has not passed its commit point */
+    SB_CONFLICT_MAX_,
+    SB_CONFLICT_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_conflict)
+
+enum sb_answer { SB_ANSWER_ACCEPTED, SB_ANSWER_FINAL, SB_ANSWER_MAX_, SB_ANSWER_INVALID = -EINVAL };
+SB_NAMES_DECLARE(sb_answer)
+
+enum sb_confirm { SB_CONFIRM_AUTO, SB_CONFIRM_MANUAL, SB_CONFIRM_NEVER, SB_CONFIRM_MAX_, SB_CONFIRM_INVALID = -EINVAL };
+SB_NAMES_DECLARE(sb_confirm)
+
+struct sb_window { /* of each chosen day, in a named time zone; from == to: no window */
+    int16_t from_minute, to_minute; /* 0..1439; to < from runs over midnight */
+    uint8_t days;                   /* bit 0 Sunday .. bit 6 Saturday; 0: every day */
+    char *zone;                     /* "Europe/Berlin"; NULL: UTC */
+};
+
+struct sb_policy {
+    enum sb_start start;
+    int64_t start_at; /* wall ms, for SB_START_AT */
+    int64_t end_at;   /* wall ms, 0 none: what is still queued then expires */
+    struct sb_window window;
+    bool pull;                 /* the device fetches it, nothing is pushed */
+    bool hold;                 /* tasks start `held` and wait for a person's confirm */
+    uint32_t rate_per_minute;  /* hand-overs of this job; 0 unlimited */
+    uint32_t concurrency;      /* tasks under way of this job; 0 unlimited */
+    uint32_t retries;          /* further attempts after the first */
+    int64_t retry_interval;    /* ms */
+    uint64_t retry_causes;     /* bit per cause; 0: the transient ones */
+    int64_t online_timeout;    /* ms queued for `offline`; 0 none */
+    int64_t answer_timeout;    /* ms `sent` without progress; 0 none */
+    int64_t run_timeout;       /* ms from the first progress; 0 none; not restarted by a retry */
+    int64_t whole_timeout;     /* ms from creation; 0 none */
+    enum sb_conflict conflict;
+    enum sb_answer answer;
+    bool allow_downgrade;
+    char *source_versions; /* comma-separated; NULL: any */
+};
+
+struct sb_native { /* a device's or dialect's own words for an outcome (law 2) */
+    char *dialect, *vocabulary, *code, *text;
+};
+
+struct sb_task;
+
+struct sb_job {
+    int64_t id;
+    char *origin;      /* link name, or "native" */
+    char *caller;      /* who asked: user, or the link's platform */
+    char *external_id; /* the caller's id, or NULL */
+    char *key;         /* what makes two requests the same (law 5) */
+    char *package;     /* package id, for firmware; NULL: none, or what is staged */
+    enum sb_op op;
+    json_t *params; /* object or NULL */
+    struct sb_policy policy;
+    enum sb_job_state state;
+    bool rule;       /* keeps matching new devices */
+    int64_t created; /* wall ms, 0 when the clock was unset */
+    int64_t ended;
+    struct sb_task **tasks; /* owned; open jobs have all, of final tasks too */
+    size_t task_count;
+};
+
+struct sb_task {
+    int64_t id;
+    struct sb_job *job; /* not owned */
+    char *device;       /* device id */
+    char *module;       /* "" the whole device */
+    uint32_t round;     /* 1.. */
+    enum sb_task_state state;
+    enum sb_task_state cancel_from; /* while cancelling: the state before */
+    enum sb_reason reason;
+    enum sb_phase phase;
+    enum sb_cause cause;
+    enum sb_cause cancel_cause;    /* while cancelling: what it will be cancelled with */
+    uint32_t attempt;              /* 0 before the first hand-over */
+    uint8_t percent;               /* of this attempt, overall over its phases; never falls */
+    uint8_t furthest_percent;      /* of all attempts */
+    enum sb_task_state furthest;   /* furthest state of all attempts, sent .. restarting */
+    bool committed;                /* past the driver's commit point in this attempt */
+    bool started;                  /* first progress seen: the run clock runs */
+    char *text;                    /* one sentence for people, of the last event; or NULL */
+    char *target_version;          /* what success means, law 7; NULL: unknown or not firmware */
+    char *artifact;                /* sha256 of the image, pinned while open; NULL: none yet */
+    struct sb_native native;
+    json_t *result;     /* bounded object or NULL */
+    json_t *checkpoint; /* the driver's, at most 4 KiB; or NULL */
+    int64_t created, sent, ended; /* wall ms; 0: not yet, or the clock was unset */
+    int64_t spent_queued, spent_offline, spent_sent, spent_run, spent_whole; /* elapsed ms */
+    int64_t retry_left; /* ms until the next attempt, while queued/retry */
+};
+
+struct sb_job *sb_job_free(struct sb_job *job); /* and its tasks */
+SB_DEFINE_CLEANUP(struct sb_job *, sb_job_free)
+struct sb_task *sb_task_free(struct sb_task *task); /* does not unlink it from its job */
+SB_DEFINE_CLEANUP(struct sb_task *, sb_task_free)
+void sb_policy_done(struct sb_policy *policy);
+int sb_policy_copy(const struct sb_policy *from, struct sb_policy *ret) SB_MUST_CHECK;
+void sb_native_done(struct sb_native *native);
+int sb_native_set(struct sb_native *native, const char *dialect, const char *vocabulary,
+                  const char *code, const char *text) SB_MUST_CHECK;
+
+/* The JSON form: what the store keeps and --json prints. New references; NULL without memory. */
+json_t *sb_job_json(const struct sb_job *job);   /* without its tasks */
+json_t *sb_task_json(const struct sb_task *task);
+json_t *sb_policy_json(const struct sb_policy *policy); /* only what differs from zero */
+/* -EBADMSG when a required member is missing or a name unknown; ret_error gets a text. */
+int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error) SB_MUST_CHECK;
+int sb_task_from_json(const json_t *json, struct sb_job *job, struct sb_task **ret,
+                      char **ret_error) SB_MUST_CHECK; /* not added to job->tasks */
+int sb_policy_from_json(const json_t *json, struct sb_policy *ret, char **ret_error) SB_MUST_CHECK;
+/* Adds an owned task to the job. */
+int sb_job_add_task(struct sb_job *job, struct sb_task *task) SB_MUST_CHECK;

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packages and the artifact depot.
+ *
+ * A package says what an image is: id, name, version, module, files with sizes and digests, where
+ * to get it, what it fits. Doors that name a package and doors that name a URI meet here: the
+ * content key of a URI request leads to one package. The depot keeps each verified file once, by
+ * its sha256, as <dir>/<sha256>; a file arrives as <dir>/tmp/<name>.part and is renamed after
+ * verify and fsync. Pinned files (an open task or a staged image needs them) are never dropped.
+ *
+ * Bounds: depot bytes and free-space floor; least recently used unpinned files go first.
+ * Thread: the loop; hashing of large files is done by the fetch helper, not here.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "bridge/base/json.h"
+#include "bridge/store/store.h"
+
+struct sb_package {
+    char *id;      /* "p-<first 12 of key hash>" or given */
+    char *name, *version, *module; /* may be NULL; module NULL: whole device */
+    char *uri;         /* where to fetch it, with credentials in it; NULL: only in the depot */
+    char *key;         /* content key: uri without query, version, digest */
+    char *sha256;      /* demanded digest, lower-case hex, or NULL: none known before fetching */
+    char *md5;         /* an extra check, or NULL */
+    char *artifact;    /* sha256 of the file in the depot; NULL: not fetched */
+    int64_t size;      /* bytes; -1 unknown */
+    char *door;        /* link whose URI rules apply; NULL: added by an operator */
+    json_t *fits;      /* {manufacturer:[], model:[], type:[], source_versions:[]} or NULL */
+    json_t *extra;     /* credentials, expiry, signature: never printed */
+    int64_t created, used;
+};
+
+struct sb_packages;
+struct sb_depot_limits {
+    int64_t bytes;      /* all files */
+    int64_t file_bytes; /* one file */
+    int64_t free_floor; /* keep this much of the file system free */
+};
+int sb_packages_new(struct sb_store *store, const char *directory,
+                    const struct sb_depot_limits *limits, struct sb_packages **ret) SB_MUST_CHECK;
+struct sb_packages *sb_packages_free(struct sb_packages *packages);
+SB_DEFINE_CLEANUP(struct sb_packages *, sb_packages_free)
+int sb_packages_reload(struct sb_packages *packages) SB_MUST_CHECK;
+
+struct sb_package *sb_packages_get(struct sb_packages *packages, const char *id); /* NULL: none */
+struct sb_package *sb_packages_at(struct sb_packages *packages, size_t index);
+/*
+ * The package for a spec {uri, version, name, module, sha256, md5, size, fits, door}: an existing
+ * one with the same content key (its URI and credentials refreshed), else a new one, saved.
+ */
+int sb_packages_resolve(struct sb_packages *packages, const json_t *spec, int64_t wall,
+                        struct sb_package **ret) SB_MUST_CHECK;
+int sb_packages_save(struct sb_packages *packages, const struct sb_package *package) SB_MUST_CHECK;
+int sb_packages_remove(struct sb_packages *packages, const char *id) SB_MUST_CHECK; /* -EBUSY pinned */
+
+/* Pins count holders; a pin on a missing file is legal (the fetch brings it). */
+void sb_depot_pin(struct sb_packages *packages, const char *sha256);
+void sb_depot_unpin(struct sb_packages *packages, const char *sha256);
+bool sb_depot_has(struct sb_packages *packages, const char *sha256);
+char *sb_depot_path(struct sb_packages *packages, const char *sha256); /* caller frees */
+char *sb_depot_part(struct sb_packages *packages, const char *package_id); /* caller frees */
+/* A verified .part becomes the file. Makes room first. 0, -ENOSPC, -errno. */
+int sb_depot_adopt(struct sb_packages *packages, const char *part, const char *sha256)
+    SB_MUST_CHECK;
+/* Is there room for `bytes` more (after dropping what may go)? 0 or -ENOSPC. */
+int sb_depot_make_room(struct sb_packages *packages, int64_t bytes) SB_MUST_CHECK;
+json_t *sb_package_json(const struct sb_package *package); /* for people: URI redacted */
