@@ -8,9 +8,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "bridge/base/util.h"
-
-SB_DEFINE_CLEANUP(json_t *, json_decref)
+#include "bridge/base/util.h" /* json_decrefp is Jansson's own */
 
 struct sb_json_limits {
     size_t bytes;  /* 0: 131072, the largest message of any dialect */
@@ -26,11 +24,11 @@ struct sb_json_limits {
 int sb_json_parse(const void *text, size_t n, const struct sb_json_limits *limits, json_t **ret,
                   char **ret_error) SB_MUST_CHECK;
 
-const char *sb_json_str(const json_t *object, const char *key);                 /* NULL: none */
-int64_t sb_json_int(const json_t *object, const char *key, int64_t otherwise);  /* accepts real */
+const char *sb_json_str(const json_t *object, const char *key);                /* NULL: none */
+int64_t sb_json_int(const json_t *object, const char *key, int64_t otherwise); /* accepts real */
 bool sb_json_bool(const json_t *object, const char *key, bool otherwise);
-const json_t *sb_json_object(const json_t *object, const char *key);            /* NULL: none */
-const json_t *sb_json_array(const json_t *object, const char *key);             /* NULL: none */
+const json_t *sb_json_object(const json_t *object, const char *key); /* NULL: none */
+const json_t *sb_json_array(const json_t *object, const char *key);  /* NULL: none */
 /* Compact, keys in insertion order; caller frees; NULL: no memory or value NULL. */
 char *sb_json_text(const json_t *value);
 /* Sets object[key] to a new string / integer; NULL text sets nothing. 0 or -ENOMEM. */

@@ -16,7 +16,7 @@
 #include "bridge/base/names.h"
 #include "bridge/config/yaml.h"
 
-enum sb_type {
+enum sb_field_type {
     SB_TYPE_BOOL,     /* bool */
     SB_TYPE_INT,      /* int64_t, min..max when max > min */
     SB_TYPE_STRING,   /* char *, length min..max when max > min */
@@ -47,7 +47,7 @@ struct sb_array {
 
 struct sb_field { /* a table ends with { 0 } */
     const char *key;
-    enum sb_type type;
+    enum sb_field_type type;
     size_t offset;
     unsigned flags;
     int64_t min, max;

@@ -126,10 +126,23 @@ SB_NAMES_DECLARE(sb_cause)
 /* A transient cause may go away by itself, so a retry makes sense. */
 bool sb_cause_is_transient(enum sb_cause cause);
 
-enum sb_job_state { SB_JOB_PLANNED, SB_JOB_ACTIVE, SB_JOB_CANCELLING, SB_JOB_DONE, SB_JOB_STATE_MAX_, SB_JOB_STATE_INVALID = -EINVAL };
+enum sb_job_state {
+    SB_JOB_PLANNED,
+    SB_JOB_ACTIVE,
+    SB_JOB_CANCELLING,
+    SB_JOB_DONE,
+    SB_JOB_STATE_MAX_,
+    SB_JOB_STATE_INVALID = -EINVAL
+};
 SB_NAMES_DECLARE(sb_job_state)
 
-enum sb_start { SB_START_NOW, SB_START_ONLINE, SB_START_AT, SB_START_MAX_, SB_START_INVALID = -EINVAL };
+enum sb_start {
+    SB_START_NOW,
+    SB_START_ONLINE,
+    SB_START_AT,
+    SB_START_MAX_,
+    SB_START_INVALID = -EINVAL
+};
 SB_NAMES_DECLARE(sb_start)
 
 /* A second firmware activity for the same device and module while one is open. */
@@ -146,7 +159,13 @@ SB_NAMES_DECLARE(sb_conflict)
 enum sb_answer { SB_ANSWER_ACCEPTED, SB_ANSWER_FINAL, SB_ANSWER_MAX_, SB_ANSWER_INVALID = -EINVAL };
 SB_NAMES_DECLARE(sb_answer)
 
-enum sb_confirm { SB_CONFIRM_AUTO, SB_CONFIRM_MANUAL, SB_CONFIRM_NEVER, SB_CONFIRM_MAX_, SB_CONFIRM_INVALID = -EINVAL };
+enum sb_confirm {
+    SB_CONFIRM_AUTO,
+    SB_CONFIRM_MANUAL,
+    SB_CONFIRM_NEVER,
+    SB_CONFIRM_MAX_,
+    SB_CONFIRM_INVALID = -EINVAL
+};
 SB_NAMES_DECLARE(sb_confirm)
 
 struct sb_window { /* of each chosen day, in a named time zone; from == to: no window */
@@ -160,17 +179,17 @@ struct sb_policy {
     int64_t start_at; /* wall ms, for SB_START_AT */
     int64_t end_at;   /* wall ms, 0 none: what is still queued then expires */
     struct sb_window window;
-    bool pull;                 /* the device fetches it, nothing is pushed */
-    bool hold;                 /* tasks start `held` and wait for a person's confirm */
-    uint32_t rate_per_minute;  /* hand-overs of this job; 0 unlimited */
-    uint32_t concurrency;      /* tasks under way of this job; 0 unlimited */
-    uint32_t retries;          /* further attempts after the first */
-    int64_t retry_interval;    /* ms */
-    uint64_t retry_causes;     /* bit per cause; 0: the transient ones */
-    int64_t online_timeout;    /* ms queued for `offline`; 0 none */
-    int64_t answer_timeout;    /* ms `sent` without progress; 0 none */
-    int64_t run_timeout;       /* ms from the first progress; 0 none; not restarted by a retry */
-    int64_t whole_timeout;     /* ms from creation; 0 none */
+    bool pull;                /* the device fetches it, nothing is pushed */
+    bool hold;                /* tasks start `held` and wait for a person's confirm */
+    uint32_t rate_per_minute; /* hand-overs of this job; 0 unlimited */
+    uint32_t concurrency;     /* tasks under way of this job; 0 unlimited */
+    uint32_t retries;         /* further attempts after the first */
+    int64_t retry_interval;   /* ms */
+    uint64_t retry_causes;    /* bit per cause; 0: the transient ones */
+    int64_t online_timeout;   /* ms queued for `offline`; 0 none */
+    int64_t answer_timeout;   /* ms `sent` without progress; 0 none */
+    int64_t run_timeout;      /* ms from the first progress; 0 none; not restarted by a retry */
+    int64_t whole_timeout;    /* ms from creation; 0 none */
     enum sb_conflict conflict;
     enum sb_answer answer;
     bool allow_downgrade;
@@ -212,19 +231,19 @@ struct sb_task {
     enum sb_reason reason;
     enum sb_phase phase;
     enum sb_cause cause;
-    enum sb_cause cancel_cause;    /* while cancelling: what it will be cancelled with */
-    uint32_t attempt;              /* 0 before the first hand-over */
-    uint8_t percent;               /* of this attempt, overall over its phases; never falls */
-    uint8_t furthest_percent;      /* of all attempts */
-    enum sb_task_state furthest;   /* furthest state of all attempts, sent .. restarting */
-    bool committed;                /* past the driver's commit point in this attempt */
-    bool started;                  /* first progress seen: the run clock runs */
-    char *text;                    /* one sentence for people, of the last event; or NULL */
-    char *target_version;          /* what success means, law 7; NULL: unknown or not firmware */
-    char *artifact;                /* sha256 of the image, pinned while open; NULL: none yet */
+    enum sb_cause cancel_cause;  /* while cancelling: what it will be cancelled with */
+    uint32_t attempt;            /* 0 before the first hand-over */
+    uint8_t percent;             /* of this attempt, overall over its phases; never falls */
+    uint8_t furthest_percent;    /* of all attempts */
+    enum sb_task_state furthest; /* furthest state of all attempts, sent .. restarting */
+    bool committed;              /* past the driver's commit point in this attempt */
+    bool started;                /* first progress seen: the run clock runs */
+    char *text;                  /* one sentence for people, of the last event; or NULL */
+    char *target_version;        /* what success means, law 7; NULL: unknown or not firmware */
+    char *artifact;              /* sha256 of the image, pinned while open; NULL: none yet */
     struct sb_native native;
-    json_t *result;     /* bounded object or NULL */
-    json_t *checkpoint; /* the driver's, at most 4 KiB; or NULL */
+    json_t *result;               /* bounded object or NULL */
+    json_t *checkpoint;           /* the driver's, at most 4 KiB; or NULL */
     int64_t created, sent, ended; /* wall ms; 0: not yet, or the clock was unset */
     int64_t spent_queued, spent_offline, spent_sent, spent_run, spent_whole; /* elapsed ms */
     int64_t retry_left; /* ms until the next attempt, while queued/retry */
@@ -241,7 +260,7 @@ int sb_native_set(struct sb_native *native, const char *dialect, const char *voc
                   const char *code, const char *text) SB_MUST_CHECK;
 
 /* The JSON form: what the store keeps and --json prints. New references; NULL without memory. */
-json_t *sb_job_json(const struct sb_job *job);   /* without its tasks */
+json_t *sb_job_json(const struct sb_job *job); /* without its tasks */
 json_t *sb_task_json(const struct sb_task *task);
 json_t *sb_policy_json(const struct sb_policy *policy); /* only what differs from zero */
 /* -EBADMSG when a required member is missing or a name unknown; ret_error gets a text. */

@@ -15,17 +15,17 @@
 #include "bridge/job/job.h"
 
 enum sb_event_kind {
-    SB_EV_CONFIRM,     /* a person lets a held task go */
-    SB_EV_WAIT,        /* not yet, because of `reason` (stays queued) */
-    SB_EV_HAND_OVER,   /* the driver, the fetcher or the device has it: an attempt begins */
-    SB_EV_PROGRESS,    /* phase and percent within the phase */
-    SB_EV_STAGED,      /* the image is complete and verified where it is staged */
-    SB_EV_COMMIT,      /* the commit point: from now on it cannot be cancelled */
-    SB_EV_SUCCESS,     /* read back (law 7) */
-    SB_EV_FAIL,        /* cause, native, text */
-    SB_EV_REQUEUE,     /* handed over but not begun (bus lost, gateway restart): back to queued */
-    SB_EV_CANCEL,      /* asked: by whom says `cause` (operator, overridden, expired, device_gone) */
-    SB_EV_STOPPED,     /* the driver has stopped for a cancel */
+    SB_EV_CONFIRM,   /* a person lets a held task go */
+    SB_EV_WAIT,      /* not yet, because of `reason` (stays queued) */
+    SB_EV_HAND_OVER, /* the driver, the fetcher or the device has it: an attempt begins */
+    SB_EV_PROGRESS,  /* phase and percent within the phase */
+    SB_EV_STAGED,    /* the image is complete and verified where it is staged */
+    SB_EV_COMMIT,    /* the commit point: from now on it cannot be cancelled */
+    SB_EV_SUCCESS,   /* read back (law 7) */
+    SB_EV_FAIL,      /* cause, native, text */
+    SB_EV_REQUEUE,   /* handed over but not begun (bus lost, gateway restart): back to queued */
+    SB_EV_CANCEL,    /* asked: by whom says `cause` (operator, overridden, expired, device_gone) */
+    SB_EV_STOPPED,   /* the driver has stopped for a cancel */
     SB_EV_NOT_STOPPED, /* the driver went on: too late */
     SB_EV_EXPIRE,      /* a deadline passed: `cause` timeout or expired */
     SB_EV_MAX_,
@@ -60,15 +60,15 @@ struct sb_step {
 };
 
 /* 0 and *ret, or -EPROTO. */
-int sb_task_step(const struct sb_task *task, const struct sb_event *event, struct sb_step *ret)
-    SB_MUST_CHECK;
+int sb_task_step(const struct sb_task *task, const struct sb_event *event,
+                 struct sb_step *ret) SB_MUST_CHECK;
 /*
  * Steps and writes the outcome into the task: state, reason, phase, percent, cause, native, text,
  * result, attempt, furthest. Not the clocks. 0, -EPROTO (nothing changed), -ENOMEM (nothing
  * changed). Progress that changes nothing visible returns 0 with ret->actions == 0.
  */
-int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_step *ret)
-    SB_MUST_CHECK;
+int sb_task_apply(struct sb_task *task, const struct sb_event *event,
+                  struct sb_step *ret) SB_MUST_CHECK;
 
 /* Default share of each phase in the overall percent, for an operation. */
 const uint8_t *sb_phase_weights(enum sb_op op);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Device types: what a kind of device is and how its driver handles it (mappings/devices/*.yaml).
+ * Device types: what a kind of device is and how its driver handles it (mappings/devices).
  *
  * One file describes one type. The generic part is described by a table here; the section named
  * like the driver is read by the driver's own table. A file is checked whole when it is loaded.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Words: how each state, cause and operation reads in a dialect (mappings/dialects/*.yaml).
+ * Words: how each state, cause and operation reads in a dialect (mappings/dialects).
  *
  * C knows the shape of a conversation, YAML knows its words. A file has
  *     dialect: ibm

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "bridge/base/json.h"
+#include "bridge/base/names.h"
 #include "bridge/base/util.h"
 #include "bridge/loop.h"
 
@@ -58,7 +59,7 @@ struct sb_query {
     uint64_t state_mask; /* bit set of wanted states; 0 any */
     int64_t after_id;    /* numbered: id greater than this (or smaller when newest_first) */
     bool newest_first;
-    size_t limit;        /* 0: all; lists for people give 1..1000 */
+    size_t limit; /* 0: all; lists for people give 1..1000 */
 };
 typedef int (*sb_row_fn)(void *arg, const struct sb_row *row); /* != 0 stops and is returned */
 
@@ -86,7 +87,7 @@ struct sb_backend_ops {
     void (*commit)(void *backend, struct sb_batch *batch);
     int (*query)(void *backend, const struct sb_query *query, sb_row_fn fn, void *arg);
     void (*attach)(void *backend, struct sb_store *store); /* whom to answer */
-    void (*close)(void *backend); /* waits for what was handed over */
+    void (*close)(void *backend);                          /* waits for what was handed over */
 };
 
 /* Takes the backend over (also on failure). */
@@ -98,10 +99,10 @@ SB_DEFINE_CLEANUP(struct sb_store *, sb_store_free)
 void sb_store_committed(struct sb_store *store, uint64_t number, int error);
 
 /* Adds to this turn's batch. -ENOMEM, -EAGAIN (not ready), -E2BIG (body over 256 KiB). */
-int sb_store_put(struct sb_store *store, enum sb_table table, const struct sb_row *row)
-    SB_MUST_CHECK;
-int sb_store_remove(struct sb_store *store, enum sb_table table, int64_t id, const char *name)
-    SB_MUST_CHECK;
+int sb_store_put(struct sb_store *store, enum sb_table table,
+                 const struct sb_row *row) SB_MUST_CHECK;
+int sb_store_remove(struct sb_store *store, enum sb_table table, int64_t id,
+                    const char *name) SB_MUST_CHECK;
 /*
  * Runs fn when everything put so far is durable (error 0) or lost (error < 0); with nothing
  * pending, at the end of this turn. Order is kept. -ENOMEM.
@@ -117,8 +118,8 @@ bool sb_store_ready(const struct sb_store *store, const char **ret_why);
 void sb_store_on_failure(struct sb_store *store, void (*fn)(void *arg, int error), void *arg);
 void sb_store_on_recovery(struct sb_store *store, void (*fn)(void *arg), void *arg);
 
-int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_fn fn, void *arg)
-    SB_MUST_CHECK;
+int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_fn fn,
+                   void *arg) SB_MUST_CHECK;
 /* Next number of a numbered table; never used twice, also after a failed commit. */
 int64_t sb_store_next_id(struct sb_store *store, enum sb_table table);
 

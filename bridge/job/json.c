@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/base/str.h"
+#include "bridge/job/job.h"
+
+/* One table per record serves both directions; what is zero is not written. */
+enum kind { I64, U32, I16, U8, BOOL, TEXT, NAME, VALUE, BITS };
+
+struct member {
+    const char *key;
+    enum kind kind;
+    size_t offset;
+    const struct sb_names *names;
+    bool required;
+};
+
+#define AT(type, field) offsetof(struct type, field)
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, I64, 0, NULL, false                                                                  \
+    }
+
+static const struct member policy_members[] = {
+    { "start", NAME, AT(sb_policy, start), &sb_start_names, false },
+    { "start_at", I64, AT(sb_policy, start_at), NULL, false },
+    { "end_at", I64, AT(sb_policy, end_at), NULL, false },
+    { "window_from", I16, AT(sb_policy, window.from_minute), NULL, false },
+    { "window_to", I16, AT(sb_policy, window.to_minute), NULL, false },
+    { "window_days", U8, AT(sb_policy, window.days), NULL, false },
+    { "window_zone", TEXT, AT(sb_policy, window.zone), NULL, false },
+    { "pull", BOOL, AT(sb_policy, pull), NULL, false },
+    { "hold", BOOL, AT(sb_policy, hold), NULL, false },
+    { "rate_per_minute", U32, AT(sb_policy, rate_per_minute), NULL, false },
+    { "concurrency", U32, AT(sb_policy, concurrency), NULL, false },
+    { "retries", U32, AT(sb_policy, retries), NULL, false },
+    { "retry_interval", I64, AT(sb_policy, retry_interval), NULL, false },
+    { "retry_causes", BITS, AT(sb_policy, retry_causes), &sb_cause_names, false },
+    { "online_timeout", I64, AT(sb_policy, online_timeout), NULL, false },
+    { "answer_timeout", I64, AT(sb_policy, answer_timeout), NULL, false },
+    { "run_timeout", I64, AT(sb_policy, run_timeout), NULL, false },
+    { "whole_timeout", I64, AT(sb_policy, whole_timeout), NULL, false },
+    { "conflict", NAME, AT(sb_policy, conflict), &sb_conflict_names, false },
+    { "answer", NAME, AT(sb_policy, answer), &sb_answer_names, false },
+    { "allow_downgrade", BOOL, AT(sb_policy, allow_downgrade), NULL, false },
+    { "source_versions", TEXT, AT(sb_policy, source_versions), NULL, false },
+    END,
+};
+
+static const struct member job_members[] = {
+    { "id", I64, AT(sb_job, id), NULL, true },
+    { "origin", TEXT, AT(sb_job, origin), NULL, true },
+    { "caller", TEXT, AT(sb_job, caller), NULL, false },
+    { "external_id", TEXT, AT(sb_job, external_id), NULL, false },
+    { "key", TEXT, AT(sb_job, key), NULL, false },
+    { "package", TEXT, AT(sb_job, package), NULL, false },
+    { "operation", NAME, AT(sb_job, op), &sb_op_names, true },
+    { "params", VALUE, AT(sb_job, params), NULL, false },
+    { "state", NAME, AT(sb_job, state), &sb_job_state_names, true },
+    { "rule", BOOL, AT(sb_job, rule), NULL, false },
+    { "created", I64, AT(sb_job, created), NULL, false },
+    { "ended", I64, AT(sb_job, ended), NULL, false },
+    END,
+};
+
+static const struct member task_members[] = {
+    { "id", I64, AT(sb_task, id), NULL, true },
+    { "device", TEXT, AT(sb_task, device), NULL, true },
+    { "module", TEXT, AT(sb_task, module), NULL, false },
+    { "round", U32, AT(sb_task, round), NULL, false },
+    { "state", NAME, AT(sb_task, state), &sb_task_state_names, true },
+    { "cancel_from", NAME, AT(sb_task, cancel_from), &sb_task_state_names, false },
+    { "reason", NAME, AT(sb_task, reason), &sb_reason_names, false },
+    { "phase", NAME, AT(sb_task, phase), &sb_phase_names, false },
+    { "cause", NAME, AT(sb_task, cause), &sb_cause_names, false },
+    { "cancel_cause", NAME, AT(sb_task, cancel_cause), &sb_cause_names, false },
+    { "attempt", U32, AT(sb_task, attempt), NULL, false },
+    { "percent", U8, AT(sb_task, percent), NULL, false },
+    { "furthest_percent", U8, AT(sb_task, furthest_percent), NULL, false },
+    { "furthest", NAME, AT(sb_task, furthest), &sb_task_state_names, false },
+    { "committed", BOOL, AT(sb_task, committed), NULL, false },
+    { "started", BOOL, AT(sb_task, started), NULL, false },
+    { "text", TEXT, AT(sb_task, text), NULL, false },
+    { "target_version", TEXT, AT(sb_task, target_version), NULL, false },
+    { "artifact", TEXT, AT(sb_task, artifact), NULL, false },
+    { "native_dialect", TEXT, AT(sb_task, native.dialect), NULL, false },
+    { "native_vocabulary", TEXT, AT(sb_task, native.vocabulary), NULL, false },
+    { "native_code", TEXT, AT(sb_task, native.code), NULL, false },
+    { "native_text", TEXT, AT(sb_task, native.text), NULL, false },
+    { "result", VALUE, AT(sb_task, result), NULL, false },
+    { "checkpoint", VALUE, AT(sb_task, checkpoint), NULL, false },
+    { "created", I64, AT(sb_task, created), NULL, false },
+    { "sent", I64, AT(sb_task, sent), NULL, false },
+    { "ended", I64, AT(sb_task, ended), NULL, false },
+    { "spent_queued", I64, AT(sb_task, spent_queued), NULL, false },
+    { "spent_offline", I64, AT(sb_task, spent_offline), NULL, false },
+    { "spent_sent", I64, AT(sb_task, spent_sent), NULL, false },
+    { "spent_run", I64, AT(sb_task, spent_run), NULL, false },
+    { "spent_whole", I64, AT(sb_task, spent_whole), NULL, false },
+    { "retry_left", I64, AT(sb_task, retry_left), NULL, false },
+    END,
+};
+
+static int64_t get_number(const struct member *member, const void *at)
+{
+    switch (member->kind) {
+    case I64:
+        return *(const int64_t *)at;
+    case U32:
+        return *(const uint32_t *)at;
+    case I16:
+        return *(const int16_t *)at;
+    case U8:
+        return *(const uint8_t *)at;
+    case BOOL:
+        return *(const bool *)at;
+    default:
+        return *(const int *)at;
+    }
+}
+
+static json_t *bits_json(const struct sb_names *names, uint64_t bits)
+{
+    json_t *list = json_array();
+    for (int i = 0; list && i < names->count; i++)
+        if ((bits >> i) & 1)
+            (void)json_array_append_new(list, json_string(names->names[i]));
+    return list;
+}
+
+/* NULL: nothing to write. */
+static json_t *member_json(const struct member *member, const void *record)
+{
+    const void *at = (const char *)record + member->offset;
+    int64_t number;
+    switch (member->kind) {
+    case TEXT:
+        return *(char *const *)at ? json_string(*(char *const *)at) : NULL;
+    case VALUE:
+        return json_incref(*(json_t *const *)at);
+    case BITS:
+        return *(const uint64_t *)at ? bits_json(member->names, *(const uint64_t *)at) : NULL;
+    default:
+        number = get_number(member, at);
+    }
+    if (number == 0 && !member->required)
+        return NULL;
+    if (member->kind == NAME)
+        return json_string(sb_names_get(member->names, (int)number));
+    return member->kind == BOOL ? json_true() : json_integer(number);
+}
+
+static json_t *record_json(const struct member *members, const void *record)
+{
+    json_t *object = json_object();
+    for (const struct member *m = members; object && m->key; m++) {
+        json_t *value = member_json(m, record);
+        if (value && json_object_set_new(object, m->key, value) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static int set_number(const struct member *member, void *at, int64_t number)
+{
+    static const struct {
+        int64_t min, max;
+    } range[] = { [I64] = { INT64_MIN, INT64_MAX },
+                  [U32] = { 0, UINT32_MAX },
+                  [I16] = { 0, 1439 },
+                  [U8] = { 0, 255 } };
+    if (number < range[member->kind].min || number > range[member->kind].max)
+        return -ERANGE;
+    if (member->kind == I64)
+        *(int64_t *)at = number;
+    else if (member->kind == U32)
+        *(uint32_t *)at = (uint32_t)number;
+    else if (member->kind == I16)
+        *(int16_t *)at = (int16_t)number;
+    else
+        *(uint8_t *)at = (uint8_t)number;
+    return 0;
+}
+
+static int set_bits(const struct sb_names *names, uint64_t *bits, const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    if (!json_is_array(list))
+        return -EBADMSG;
+    json_array_foreach (list, i, item) {
+        int bit = sb_names_find(names, json_string_value(item));
+        if (bit < 0)
+            return -EBADMSG;
+        *bits |= UINT64_C(1) << bit;
+    }
+    return 0;
+}
+
+static int set_member(const struct member *member, void *record, json_t *value)
+{
+    void *at = (char *)record + member->offset;
+    int named;
+    switch (member->kind) {
+    case TEXT:
+        return json_is_string(value) ? sb_set_string(at, json_string_value(value)) : -EBADMSG;
+    case VALUE:
+        *(json_t **)at = json_incref(value);
+        return 0;
+    case BITS:
+        return set_bits(member->names, at, value);
+    case BOOL:
+        *(bool *)at = json_is_true(value);
+        return json_is_boolean(value) ? 0 : -EBADMSG;
+    case NAME:
+        named = sb_names_find(member->names, json_string_value(value));
+        if (named >= 0)
+            *(int *)at = named;
+        return named < 0 ? -EBADMSG : 0;
+    default:
+        return json_is_integer(value) ? set_number(member, at, json_integer_value(value))
+                                      : -EBADMSG;
+    }
+}
+
+static int record_read(const struct member *members, const json_t *json, void *record,
+                       char **ret_error)
+{
+    for (const struct member *m = members; m->key; m++) {
+        json_t *value = json_object_get(json, m->key);
+        int r = value ? set_member(m, record, value) : m->required ? -EBADMSG : 0;
+        if (r == -ENOMEM)
+            return r;
+        if (r < 0) {
+            if (ret_error)
+                *ret_error =
+                    sb_format("%s '%s'", value ? "not a legal value for" : "missing", m->key);
+            return r;
+        }
+    }
+    return 0;
+}
+
+json_t *sb_policy_json(const struct sb_policy *policy)
+{
+    return record_json(policy_members, policy);
+}
+
+int sb_policy_from_json(const json_t *json, struct sb_policy *ret, char **ret_error)
+{
+    struct sb_policy policy = { 0 };
+    int r = record_read(policy_members, json, &policy, ret_error);
+    if (r < 0) {
+        sb_policy_done(&policy);
+        return r;
+    }
+    *ret = policy;
+    return 0;
+}
+
+json_t *sb_job_json(const struct sb_job *job)
+{
+    json_t *object = record_json(job_members, job);
+    json_t *policy = sb_policy_json(&job->policy);
+    if (!object || !policy || json_object_set_new(object, "policy", policy) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error)
+{
+    sb_cleanup(sb_job_freep) struct sb_job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return -ENOMEM;
+    int r = record_read(job_members, json, job, ret_error);
+    if (r >= 0)
+        r = sb_policy_from_json(json_object_get(json, "policy"), &job->policy, ret_error);
+    if (r < 0)
+        return r;
+    *ret = SB_STEAL(job);
+    return 0;
+}
+
+json_t *sb_task_json(const struct sb_task *task)
+{
+    json_t *object = record_json(task_members, task);
+    if (object && json_object_set_new(object, "job", json_integer(task->job->id)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+int sb_task_from_json(const json_t *json, struct sb_job *job, struct sb_task **ret,
+                      char **ret_error)
+{
+    sb_cleanup(sb_task_freep) struct sb_task *task = calloc(1, sizeof(*task));
+    if (!task)
+        return -ENOMEM;
+    int r = record_read(task_members, json, task, ret_error);
+    if (r >= 0 && !task->module)
+        r = sb_set_string(&task->module, "");
+    if (r < 0)
+        return r;
+    task->job = job;
+    *ret = SB_STEAL(task);
+    return 0;
+}

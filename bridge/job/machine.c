@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/job/machine.h"
+
+SB_NAMES(sb_event, SB_EV_MAX_, [SB_EV_CONFIRM] = "confirm", [SB_EV_WAIT] = "wait",
+         [SB_EV_HAND_OVER] = "hand_over", [SB_EV_PROGRESS] = "progress", [SB_EV_STAGED] = "staged",
+         [SB_EV_COMMIT] = "commit", [SB_EV_SUCCESS] = "success", [SB_EV_FAIL] = "fail",
+         [SB_EV_REQUEUE] = "requeue", [SB_EV_CANCEL] = "cancel", [SB_EV_STOPPED] = "stopped",
+         [SB_EV_NOT_STOPPED] = "not_stopped", [SB_EV_EXPIRE] = "expire");
+
+/* Where an edge leads when that depends on the task or the event. */
+enum {
+    TO_SAME = -1,        /* the state it is in */
+    TO_PHASE = -2,       /* the state the phase belongs to, never backwards */
+    TO_FAILURE = -3,     /* queued/retry when attempts are left, else failed */
+    TO_BEFORE = -4,      /* the state before the cancel */
+    TO_NONE = -5,        /* not allowed: -EPROTO */
+    TO_UNCOMMITTED = -6, /* cancelling, unless it has passed the commit point: then -EPROTO */
+};
+
+struct edge {
+    int to;
+    unsigned actions;
+};
+
+#define NO                                                                                         \
+    {                                                                                              \
+        TO_NONE, 0                                                                                 \
+    }
+#define GO(s)                                                                                      \
+    {                                                                                              \
+        SB_TASK_##s, SB_DO_TELL                                                                    \
+    }
+#define END(s)                                                                                     \
+    {                                                                                              \
+        SB_TASK_##s, SB_DO_TELL | SB_DO_RELEASE                                                    \
+    }
+#define ABORT(s)                                                                                   \
+    {                                                                                              \
+        SB_TASK_##s, SB_DO_TELL | SB_DO_RELEASE | SB_DO_STOP_DRIVER | SB_DO_OCCUPY                 \
+    }
+#define KEEP                                                                                       \
+    {                                                                                              \
+        TO_SAME, 0                                                                                 \
+    }
+#define PHASE                                                                                      \
+    {                                                                                              \
+        TO_PHASE, SB_DO_TELL                                                                       \
+    }
+#define FAILURE                                                                                    \
+    {                                                                                              \
+        TO_FAILURE, SB_DO_TELL                                                                     \
+    }
+#define BEFORE                                                                                     \
+    {                                                                                              \
+        TO_BEFORE, SB_DO_TELL                                                                      \
+    }
+#define STOP                                                                                       \
+    {                                                                                              \
+        TO_UNCOMMITTED, SB_DO_TELL | SB_DO_STOP_DRIVER                                             \
+    }
+
+/*
+ * The whole machine. Columns in the order of enum sb_event_kind; final states have no row: they
+ * are not left.
+ */
+static const struct edge edges[SB_TASK_SUCCEEDED][SB_EV_MAX_] = {
+    /*                     confirm     wait  hand over progress staged          commit success fail
+       requeue     cancel          stopped         not stop expire        */
+    // clang-format off
+    [SB_TASK_HELD]        = { GO(QUEUED), NO,   NO,       NO,      NO,             NO,    NO,             END(FAILED), NO,     END(CANCELLED), NO,             NO,     END(CANCELLED) },
+    [SB_TASK_QUEUED]      = { NO,         { SB_TASK_QUEUED, SB_DO_TELL },
+                                                GO(SENT), NO,      NO,             NO,    END(SUCCEEDED), END(FAILED), NO,     END(CANCELLED), NO,             NO,     END(FAILED) },
+    [SB_TASK_SENT]        = { NO,         NO,   NO,       PHASE,   GO(DOWNLOADED), KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
+    [SB_TASK_DOWNLOADING] = { NO,         NO,   NO,       PHASE,   GO(DOWNLOADED), KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
+    [SB_TASK_DOWNLOADED]  = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
+    [SB_TASK_INSTALLING]  = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
+    [SB_TASK_RESTARTING]  = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
+    [SB_TASK_RUNNING]     = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
+    [SB_TASK_CANCELLING]  = { NO,         NO,   NO,       KEEP,    KEEP,           KEEP,  END(SUCCEEDED), END(CANCELLED), END(CANCELLED), KEEP, END(CANCELLED), BEFORE, ABORT(CANCELLED) },
+    // clang-format on
+};
+
+/* The state that work in a phase belongs to. */
+static enum sb_task_state phase_state(enum sb_op op, enum sb_phase phase)
+{
+    static const enum sb_task_state firmware[SB_PHASE_MAX_] = {
+        [SB_PHASE_WAITING] = SB_TASK_SENT,          [SB_PHASE_STARTING] = SB_TASK_SENT,
+        [SB_PHASE_FETCHING] = SB_TASK_DOWNLOADING,  [SB_PHASE_TRANSFERRING] = SB_TASK_DOWNLOADING,
+        [SB_PHASE_VERIFYING] = SB_TASK_DOWNLOADING, [SB_PHASE_WRITING] = SB_TASK_INSTALLING,
+        [SB_PHASE_ACTIVATING] = SB_TASK_INSTALLING, [SB_PHASE_RESTARTING] = SB_TASK_RESTARTING,
+        [SB_PHASE_CONFIRMING] = SB_TASK_RESTARTING,
+    };
+    if (!sb_op_is_firmware(op))
+        return phase <= SB_PHASE_STARTING     ? SB_TASK_SENT
+               : phase == SB_PHASE_RESTARTING ? SB_TASK_RESTARTING
+                                              : SB_TASK_RUNNING;
+    /* An install's image has been downloaded already: all its work is installing. */
+    if (op == SB_OP_FIRMWARE_INSTALL && firmware[phase] == SB_TASK_DOWNLOADING)
+        return SB_TASK_INSTALLING;
+    return firmware[phase];
+}
+
+/* Progress never leads back: a repeated transfer after `installing` stays `installing`. */
+static enum sb_task_state forward(enum sb_task_state now, enum sb_task_state wanted)
+{
+    static const int rank[SB_TASK_STATE_MAX_] = {
+        [SB_TASK_SENT] = 1,       [SB_TASK_DOWNLOADING] = 2, [SB_TASK_DOWNLOADED] = 3,
+        [SB_TASK_INSTALLING] = 4, [SB_TASK_RUNNING] = 4,     [SB_TASK_RESTARTING] = 5,
+    };
+    return rank[wanted] > rank[now] ? wanted : now;
+}
+
+static bool retries(const struct sb_task *task, enum sb_cause cause)
+{
+    const struct sb_policy *policy = &task->job->policy;
+    if (task->attempt > policy->retries)
+        return false;
+    return policy->retry_causes ? (policy->retry_causes >> cause) & 1
+                                : sb_cause_is_transient(cause);
+}
+
+int sb_task_step(const struct sb_task *task, const struct sb_event *event, struct sb_step *ret)
+{
+    if (sb_task_state_is_final(task->state) || event->kind < 0 || event->kind >= SB_EV_MAX_)
+        return -EPROTO;
+    const struct edge edge = edges[task->state][event->kind];
+    struct sb_step step = { .actions = edge.actions };
+
+    switch (edge.to) {
+    case TO_NONE:
+        return -EPROTO;
+    case TO_SAME:
+        step.state = task->state;
+        break;
+    case TO_PHASE:
+        step.state = forward(task->state, phase_state(task->job->op, event->phase));
+        break;
+    case TO_FAILURE:
+        step.retry = retries(task, event->cause);
+        step.state = step.retry ? SB_TASK_QUEUED : SB_TASK_FAILED;
+        step.actions |= step.retry ? SB_DO_RETRY : SB_DO_RELEASE;
+        break;
+    case TO_BEFORE:
+        step.state = task->cancel_from;
+        break;
+    case TO_UNCOMMITTED:
+        if (task->committed)
+            return -EPROTO;
+        step.state = SB_TASK_CANCELLING;
+        break;
+    default:
+        step.state = (enum sb_task_state)edge.to;
+    }
+    *ret = step;
+    return 0;
+}
+
+static const uint8_t weights_of[3][SB_PHASE_MAX_] = {
+    /* the image comes and is verified */
+    { [SB_PHASE_FETCHING] = 45, [SB_PHASE_TRANSFERRING] = 50, [SB_PHASE_VERIFYING] = 5 },
+    /* everything */
+    { [SB_PHASE_FETCHING] = 15,
+      [SB_PHASE_TRANSFERRING] = 55,
+      [SB_PHASE_VERIFYING] = 3,
+      [SB_PHASE_WRITING] = 15,
+      [SB_PHASE_ACTIVATING] = 2,
+      [SB_PHASE_RESTARTING] = 5,
+      [SB_PHASE_CONFIRMING] = 5 },
+    /* no image */
+    { [SB_PHASE_TRANSFERRING] = 20,
+      [SB_PHASE_WRITING] = 40,
+      [SB_PHASE_RESTARTING] = 35,
+      [SB_PHASE_CONFIRMING] = 5 },
+};
+
+const uint8_t *sb_phase_weights(enum sb_op op)
+{
+    if (op == SB_OP_FIRMWARE_DOWNLOAD)
+        return weights_of[0];
+    return weights_of[sb_op_is_firmware(op) ? 1 : 2];
+}
+
+uint8_t sb_overall_percent(const uint8_t *weights, enum sb_phase phase, uint8_t percent)
+{
+    unsigned before = 0;
+    for (int p = 0; p < (int)phase; p++)
+        before += weights[p];
+    unsigned overall = before + (unsigned)weights[phase] * SB_MIN(percent, 100) / 100;
+    /* 100 is said by success, or by a device that only has to come back. */
+    unsigned most = phase >= SB_PHASE_RESTARTING ? 100 : 99;
+    return (uint8_t)SB_MIN(overall, most);
+}
+
+static int rank_of_furthest(enum sb_task_state state)
+{
+    return sb_task_state_is_under_way(state) && state != SB_TASK_CANCELLING ? (int)state : 0;
+}
+
+static void note_progress(struct sb_task *task, const struct sb_event *event, unsigned *actions)
+{
+    const uint8_t *weights = event->weights ? event->weights : sb_phase_weights(task->job->op);
+    uint8_t percent = sb_overall_percent(weights, event->phase, event->percent);
+    bool visible = percent > task->percent || event->phase != task->phase || !task->started;
+
+    task->phase = event->phase;
+    task->percent = SB_MAX(task->percent, percent);
+    task->furthest_percent = SB_MAX(task->furthest_percent, task->percent);
+    task->started |= event->phase > SB_PHASE_STARTING;
+    if (!visible)
+        *actions &= ~(unsigned)SB_DO_TELL;
+}
+
+static void begin_attempt(struct sb_task *task)
+{
+    task->attempt++;
+    task->percent = 0;
+    task->phase = SB_PHASE_STARTING;
+    task->committed = false;
+    task->cause = SB_CAUSE_NONE;
+    task->spent_sent = 0;
+    task->retry_left = 0;
+}
+
+static void note_outcome(struct sb_task *task, const struct sb_event *event,
+                         const struct sb_step *step)
+{
+    if (step->state == SB_TASK_SUCCEEDED) {
+        task->cause = SB_CAUSE_NONE;
+        task->percent = task->furthest_percent = 100;
+    } else if (step->state == SB_TASK_CANCELLED) {
+        enum sb_cause asked = task->state == SB_TASK_CANCELLING ? task->cancel_cause : event->cause;
+        task->cause = asked == SB_CAUSE_NONE ? SB_CAUSE_OPERATOR : asked;
+    } else if (event->kind == SB_EV_FAIL || event->kind == SB_EV_EXPIRE) {
+        task->cause = event->cause == SB_CAUSE_NONE ? SB_CAUSE_INTERNAL : event->cause;
+    }
+}
+
+/* What an event carries is copied first, so that lack of memory changes nothing. */
+struct baggage {
+    char *text;
+    struct sb_native native;
+};
+
+static int pack(const struct sb_event *event, struct baggage *ret)
+{
+    struct baggage bag = { 0 };
+    int r = sb_set_string(&bag.text, event->text);
+    if (r >= 0 && event->native)
+        r = sb_native_set(&bag.native, event->native->dialect, event->native->vocabulary,
+                          event->native->code, event->native->text);
+    if (r < 0) {
+        free(bag.text);
+        return r;
+    }
+    *ret = bag;
+    return 0;
+}
+
+static void unpack(struct sb_task *task, const struct sb_event *event, struct baggage *bag)
+{
+    if (bag->text) {
+        free(task->text);
+        task->text = SB_STEAL(bag->text);
+    }
+    if (event->native) {
+        sb_native_done(&task->native);
+        task->native = bag->native;
+    }
+    if (event->result) {
+        json_decref(task->result);
+        task->result = json_incref(event->result);
+    }
+}
+
+int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_step *ret)
+{
+    struct sb_step step;
+    struct baggage bag;
+    int r = sb_task_step(task, event, &step);
+    if (r < 0)
+        return r;
+    r = pack(event, &bag);
+    if (r < 0)
+        return r;
+
+    enum sb_task_state before = task->state;
+    if (event->kind == SB_EV_HAND_OVER)
+        begin_attempt(task);
+    if (event->kind == SB_EV_PROGRESS && before != SB_TASK_CANCELLING)
+        note_progress(task, event, &step.actions);
+    if (event->kind == SB_EV_COMMIT)
+        task->committed = true;
+    if (event->kind == SB_EV_WAIT && task->reason == event->reason)
+        step.actions &= ~(unsigned)SB_DO_TELL;
+    if (event->kind == SB_EV_CANCEL && step.state == SB_TASK_CANCELLING &&
+        before != SB_TASK_CANCELLING) {
+        task->cancel_from = before;
+        task->cancel_cause = event->cause;
+    }
+    note_outcome(task, event, &step);
+    unpack(task, event, &bag);
+
+    task->state = step.state;
+    task->reason = step.retry                     ? SB_REASON_RETRY
+                   : step.state != SB_TASK_QUEUED ? SB_REASON_NONE
+                   : event->kind == SB_EV_WAIT    ? event->reason
+                                                  : SB_REASON_NONE;
+    if (before != task->state)
+        step.actions |= SB_DO_TELL;
+    if (rank_of_furthest(task->state) > rank_of_furthest(task->furthest))
+        task->furthest = task->state;
+    if (ret)
+        *ret = step;
+    return 0;
+}
+
+enum sb_job_state sb_job_derive(const struct sb_job *job)
+{
+    bool open = job->rule, begun = false;
+    for (size_t i = 0; i < job->task_count; i++) {
+        const struct sb_task *task = job->tasks[i];
+        open |= !sb_task_state_is_final(task->state);
+        begun |= task->attempt > 0 || sb_task_state_is_final(task->state) ||
+                 (task->state == SB_TASK_QUEUED && task->reason != SB_REASON_SCHEDULED);
+    }
+    if (!open)
+        return SB_JOB_DONE;
+    if (job->state == SB_JOB_CANCELLING)
+        return SB_JOB_CANCELLING;
+    return begun || job->policy.start != SB_START_AT ? SB_JOB_ACTIVE : SB_JOB_PLANNED;
+}
+
+void sb_job_count(const struct sb_job *job, struct sb_job_counts *ret)
+{
+    struct sb_job_counts counts = { 0 };
+    for (size_t i = 0; i < job->task_count; i++) {
+        const struct sb_task *task = job->tasks[i];
+        counts.state[task->state]++;
+        counts.total++;
+        if (sb_task_state_is_final(task->state))
+            counts.cause[task->cause]++;
+    }
+    *ret = counts;
+}
