@@ -210,21 +210,21 @@ void sb_watch_want(struct sb_watch *watch, unsigned wanted)
         watch->wanted = wanted;
 }
 
-static void unlink_watch(struct sb_watch *watch)
+static void unlink_watch(struct sb_loop *loop, struct sb_watch *watch)
 {
     if (watch->previous)
         watch->previous->next = watch->next;
     else
-        watch->loop->watches = watch->next;
+        loop->watches = watch->next;
     if (watch->next)
         watch->next->previous = watch->previous;
 }
 
 /* Taken out of the set before it is closed: the caller's own descriptor keeps the file open. */
-static void silence(struct sb_watch *watch)
+static void silence(struct sb_loop *loop, struct sb_watch *watch)
 {
     if (watch->wanted)
-        (void)poll_for(watch->loop, EPOLL_CTL_DEL, watch->fd, 0, NULL);
+        (void)poll_for(loop, EPOLL_CTL_DEL, watch->fd, 0, NULL);
     (void)close(watch->fd);
 }
 
@@ -233,8 +233,8 @@ struct sb_watch *sb_watch_free(struct sb_watch *watch)
     struct sb_loop *loop = watch ? watch->loop : NULL;
 
     if (loop) {
-        silence(watch);
-        unlink_watch(watch);
+        silence(loop, watch);
+        unlink_watch(loop, watch);
     }
     if (!loop || !loop->handing_out) {
         free(watch);
@@ -383,8 +383,8 @@ struct sb_loop *sb_loop_free(struct sb_loop *loop)
         return NULL;
     while (loop->watches) {
         struct sb_watch *watch = loop->watches;
-        silence(watch);
-        unlink_watch(watch);
+        silence(loop, watch);
+        unlink_watch(loop, watch);
         watch->loop = NULL;
     }
     if (loop->context)
