@@ -4,16 +4,19 @@
  *
  * Records are JSON documents in a few tables, each with the columns by which it is found again.
  * A turn of the loop collects its changes in one batch; at the end of the turn the batch goes to
- * the backend, which commits batches in order (group commit: what gathers while one is being
- * synced makes the next). Everything that leaves the process waits for the batch that was current
- * when it was made: sb_store_then().
+ * the backend, one at a time (group commit: the turns that pass while one is being synced make
+ * the next; a turn is never split). Everything that leaves the process waits for the batch that
+ * was current when it was made: sb_store_then().
  *
  * When a commit fails, that batch and all later ones are dropped: each pending sb_store_then()
  * gets the error, and the `on_failure` hook lets the core reload its memory from the store. The
- * store then refuses batches (sb_store_ready() is false) and probes until a commit works again.
+ * store then refuses batches (sb_store_ready() is false) and probes until a commit works again:
+ * after 1 s, then twice as long each time up to 30 s. Lack of memory in sb_store_put() fails the
+ * whole turn in the same way.
  *
- * Policy: at most SB_STORE_BATCHES batches wait; when full, sb_store_ready() is false and new
- * work is refused, running work goes on. What it does not do: know what a record means.
+ * Policy: when SB_STORE_GATHER changes or bytes gather behind a slow sync, sb_store_ready() is
+ * false and new work is refused; running work goes on, up to eight times that, where the gathered
+ * turns fail. What it does not do: know what a record means.
  * Thread: the loop. Reads (load, query) see committed data only and are bounded.
  */
 #pragma once
@@ -49,7 +52,10 @@ struct sb_row {
 
 struct sb_store;
 
-/* Read back: rows in key order (or by time, newest first). */
+#define SB_STORE_GATHER_CHANGES ((size_t)4096)
+#define SB_STORE_GATHER_BYTES   ((size_t)2 * 1024 * 1024)
+
+/* Read back: rows in key order; newest first: by number, in named tables by time, descending. */
 struct sb_query {
     enum sb_table table;
     int64_t id;          /* exact, 0 any */
@@ -78,12 +84,16 @@ struct sb_batch {
     struct sb_change *changes;
     size_t count;
     size_t bytes;
+    bool probe; /* tries whether commits work again */
 };
 void sb_batch_free(struct sb_batch *batch);
 
 /* What a backend does: SQLite (sqlite.c), memory with power cuts (tests/fakes/store_mem.c). */
 struct sb_backend_ops {
-    /* Takes the batch over. Answers once, later, on the loop thread: sb_store_committed(). */
+    /*
+     * Takes the batch over. Answers once, later, on the loop thread: sb_store_committed(). After a
+     * failed batch every batch fails, until one that is a probe.
+     */
     void (*commit)(void *backend, struct sb_batch *batch);
     int (*query)(void *backend, const struct sb_query *query, sb_row_fn fn, void *arg);
     void (*attach)(void *backend, struct sb_store *store); /* whom to answer */
@@ -93,12 +103,19 @@ struct sb_backend_ops {
 /* Takes the backend over (also on failure). */
 int sb_store_new(struct sb_loop *loop, const struct sb_backend_ops *ops, void *backend,
                  struct sb_store **ret) SB_MUST_CHECK;
-struct sb_store *sb_store_free(struct sb_store *store); /* hands over and waits */
+/*
+ * Hands over what was put, and waits; pending functions are not run any more. The loop must not
+ * turn afterwards: its hooks cannot be taken back.
+ */
+struct sb_store *sb_store_free(struct sb_store *store);
 SB_DEFINE_CLEANUP(struct sb_store *, sb_store_free)
 /* From the backend, in batch order; error 0 or -errno. */
 void sb_store_committed(struct sb_store *store, uint64_t number, int error);
 
-/* Adds to this turn's batch. -ENOMEM, -EAGAIN (not ready), -E2BIG (body over 256 KiB). */
+/*
+ * Adds to this turn's batch. -EAGAIN: commits fail now; -E2BIG: body over 256 KiB; -EINVAL: the
+ * key does not suit the table; -ENOMEM, -ENOBUFS: no room, the whole turn fails.
+ */
 int sb_store_put(struct sb_store *store, enum sb_table table,
                  const struct sb_row *row) SB_MUST_CHECK;
 int sb_store_remove(struct sb_store *store, enum sb_table table, int64_t id,
@@ -120,12 +137,17 @@ void sb_store_on_recovery(struct sb_store *store, void (*fn)(void *arg), void *a
 
 int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_fn fn,
                    void *arg) SB_MUST_CHECK;
-/* Next number of a numbered table; never used twice, also after a failed commit. */
+/*
+ * Next number of a numbered table; never used twice, also after a failed commit or when the rows
+ * were removed. After a restart parcels go on up to 1000 higher. Not for SB_TABLE_AUDIT, whose
+ * numbers have no gaps.
+ */
 int64_t sb_store_next_id(struct sb_store *store, enum sb_table table);
 
 struct sb_store_stats {
-    uint64_t batches, changes, failures; /* committed, since start */
-    size_t waiting;
+    uint64_t batches, changes; /* committed since start; a batch is one sync */
+    uint64_t failures;
+    size_t waiting; /* changes that are not durable yet */
 };
 void sb_store_stats(const struct sb_store *store, struct sb_store_stats *ret);
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/audit.h"
+
+#include <errno.h>
+
+#include "bridge/base/crypto.h"
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+
+#define DETAIL_MAX 16384 /* bytes; more is recorded by its size and digest */
+
+struct sb_audit {
+    struct sb_store *store;
+    char previous[SB_SHA256_HEX + 1]; /* "": no record yet */
+    int64_t next;
+};
+
+/* ---- the chain ---- */
+
+/* sha256(previous "\n" canonical JSON without "hash"); caller frees. */
+static char *chain_hash(const char *previous, const json_t *record)
+{
+    sb_cleanup(json_decrefp) json_t *bare = json_copy((json_t *)record);
+    sb_cleanup(sb_freep) char *canonical = NULL;
+    sb_cleanup(sb_freep) char *text = NULL;
+
+    if (!bare)
+        return NULL;
+    (void)json_object_del(bare, "hash"); /* there may be none yet */
+    canonical = json_dumps(bare, JSON_COMPACT | JSON_SORT_KEYS);
+    text = canonical ? sb_format("%s\n%s", previous, canonical) : NULL;
+    return text ? sb_sha256_hex(text, strlen(text)) : NULL;
+}
+
+static bool is_hash(const char *text)
+{
+    return text && strlen(text) == SB_SHA256_HEX;
+}
+
+static int see_tail(void *arg, const struct sb_row *row)
+{
+    struct sb_audit *audit = arg;
+    const char *hash = sb_json_str(row->body, "hash");
+
+    if (!is_hash(hash))
+        return -EBADMSG;
+    memcpy(audit->previous, hash, SB_SHA256_HEX + 1);
+    audit->next = row->id + 1;
+    return 0;
+}
+
+int sb_audit_reload(struct sb_audit *audit)
+{
+    struct sb_query tail = {
+        .table = SB_TABLE_AUDIT, .state = -1, .newest_first = true, .limit = 1
+    };
+    struct sb_audit read = { .store = audit->store, .next = 1 };
+    int r = sb_store_query(audit->store, &tail, see_tail, &read);
+
+    if (r == 0)
+        *audit = read;
+    return r;
+}
+
+int sb_audit_new(struct sb_store *store, struct sb_audit **ret)
+{
+    sb_cleanup(sb_audit_freep) struct sb_audit *audit = calloc(1, sizeof(*audit));
+    int r;
+
+    if (!audit)
+        return -ENOMEM;
+    audit->store = store;
+    r = sb_audit_reload(audit);
+    if (r == 0)
+        *ret = SB_STEAL(audit);
+    return r;
+}
+
+struct sb_audit *sb_audit_free(struct sb_audit *audit)
+{
+    free(audit);
+    return NULL;
+}
+
+/* ---- records ---- */
+
+static json_t *redacted(const json_t *value);
+
+static json_t *redacted_array(const json_t *array)
+{
+    sb_cleanup(json_decrefp) json_t *copy = json_array();
+
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (json_array_append_new(copy, redacted(json_array_get(array, i))) < 0)
+            return NULL;
+    return SB_STEAL(copy);
+}
+
+static json_t *redacted_object(const json_t *object)
+{
+    sb_cleanup(json_decrefp) json_t *copy = json_object();
+
+    for (void *at = json_object_iter((json_t *)object); at;
+         at = json_object_iter_next((json_t *)object, at))
+        if (json_object_set_new(copy, json_object_iter_key(at),
+                                redacted(json_object_iter_value(at))) < 0)
+            return NULL;
+    return SB_STEAL(copy);
+}
+
+/* A copy of any value with every text redacted; NULL: no memory. */
+static json_t *redacted(const json_t *value)
+{
+    if (json_is_array(value))
+        return redacted_array(value);
+    if (json_is_object(value))
+        return redacted_object(value);
+    if (!json_is_string(value))
+        return json_deep_copy(value);
+    sb_cleanup(sb_freep) char *text = sb_redact(json_string_value(value));
+    return text ? json_string(text) : NULL;
+}
+
+/* The detail as it is recorded: redacted and bounded. */
+static json_t *fit_detail(const json_t *detail)
+{
+    sb_cleanup(json_decrefp) json_t *clean = redacted(detail);
+    sb_cleanup(sb_freep) char *text = clean ? json_dumps(clean, JSON_COMPACT) : NULL;
+    sb_cleanup(sb_freep) char *digest = NULL;
+
+    if (!text)
+        return NULL;
+    if (strlen(text) <= DETAIL_MAX)
+        return SB_STEAL(clean);
+    digest = sb_sha256_hex(text, strlen(text));
+    return digest
+               ? json_pack("{s:I,s:s}", "omitted_bytes", (json_int_t)strlen(text), "sha256", digest)
+               : NULL;
+}
+
+static int put_redacted(json_t *record, const char *key, const char *text)
+{
+    sb_cleanup(sb_freep) char *clean = sb_redact(text);
+
+    return clean ? sb_json_put_str(record, key, clean) : -ENOMEM;
+}
+
+static int fill(json_t *record, const struct sb_audit *audit, const char *actor, const char *verb,
+                const char *subject, int64_t wall, const json_t *detail)
+{
+    int r = sb_json_put_int(record, "id", audit->next);
+
+    if (r == 0)
+        r = sb_json_put_int(record, "time", wall);
+    if (r == 0)
+        r = put_redacted(record, "actor", actor);
+    if (r == 0)
+        r = sb_json_put_str(record, "verb", verb);
+    if (r == 0)
+        r = put_redacted(record, "subject", subject);
+    if (r == 0 && detail)
+        r = json_object_set_new(record, "detail", fit_detail(detail)) < 0 ? -ENOMEM : 0;
+    return r < 0 ? r : sb_json_put_str(record, "previous", audit->previous);
+}
+
+int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, const char *subject,
+                 int64_t wall, const json_t *detail)
+{
+    sb_cleanup(json_decrefp) json_t *record = json_object();
+    sb_cleanup(sb_freep) char *hash = NULL;
+    int r;
+
+    if (!actor || !verb || !subject)
+        return -EINVAL;
+    r = record ? fill(record, audit, actor, verb, subject, wall, detail) : -ENOMEM;
+    if (r < 0)
+        return r;
+    hash = chain_hash(audit->previous, record);
+    if (!hash || sb_json_put_str(record, "hash", hash) < 0)
+        return -ENOMEM;
+    r = sb_store_put(audit->store, SB_TABLE_AUDIT,
+                     &(struct sb_row){ .id = audit->next,
+                                       .a = sb_json_str(record, "subject"),
+                                       .b = sb_json_str(record, "actor"),
+                                       .time = wall,
+                                       .body = record });
+    if (r < 0)
+        return r;
+    memcpy(audit->previous, hash, SB_SHA256_HEX + 1);
+    audit->next++;
+    return 0;
+}
+
+/* ---- checking ---- */
+
+/* The oldest record at hand is taken at its word, unless it claims to be the first of all. */
+static bool follows(const struct sb_audit_check *check, int64_t id, const char *previous)
+{
+    if (check->expected_id == 0)
+        return id == 1 ? *previous == '\0' : id > 1 && is_hash(previous);
+    return id == check->expected_id && strcmp(previous, check->previous) == 0;
+}
+
+int sb_audit_verify(struct sb_audit_check *check, const json_t *record)
+{
+    const char *previous = sb_json_str(record, "previous");
+    const char *claimed = sb_json_str(record, "hash");
+    int64_t id = sb_json_int(record, "id", 0);
+    sb_cleanup(sb_freep) char *hash = NULL;
+
+    if (!previous || !is_hash(claimed) || !follows(check, id, previous))
+        return -EBADMSG;
+    hash = chain_hash(previous, record);
+    if (!hash)
+        return -ENOMEM;
+    if (strcmp(hash, claimed) != 0)
+        return -EBADMSG;
+    memcpy(check->previous, claimed, SB_SHA256_HEX + 1);
+    check->expected_id = id + 1;
+    return 0;
+}
