@@ -3,8 +3,10 @@
  * A bus as a byte stream with deadlines, for blocking drivers; and the transport contract.
  *
  * Reads and writes end at the deadline (-ETIMEDOUT), when the session is stopped (-ECANCELED), or
- * when the line is gone (-ENODEV, -EIO). Thread: the bus's worker only, but for
- * sb_port_interrupt(). Deadlines are monotonic milliseconds (sb_session_now()).
+ * when the line is gone (-ENODEV, -EIO). A read past its deadline still gives what has already
+ * arrived: who reads from a line that never falls silent looks at the clock himself. Thread: the
+ * bus's worker only, but for sb_port_interrupt(). Deadlines are monotonic milliseconds
+ * (sb_session_now()).
  */
 #pragma once
 
@@ -31,6 +33,7 @@ struct sb_port_ops { /* a transport: serial lines; the tests' pipes */
 struct sb_port {
     int fd;        /* non-blocking, pollable */
     int interrupt; /* eventfd: readable ends waits with -ECANCELED */
+    bool failed;   /* set by the calls below when the line is gone; its owner then closes it */
     void (*close)(struct sb_port *port);
     int (*set_speed)(struct sb_port *port, uint32_t baud); /* may be NULL */
 };
@@ -43,3 +46,6 @@ int sb_port_write(struct sb_port *port, const void *bytes, size_t n, int64_t dea
 /* Throws away what has arrived, until the line is silent for quiet_ms (at most max_ms). */
 int sb_port_drain(struct sb_port *port, int64_t quiet_ms, int64_t max_ms) SB_MUST_CHECK;
 void sb_port_interrupt(struct sb_port *port, bool on); /* any thread */
+/* False when the line has failed or hung up since; asked between commands. */
+bool sb_port_alive(const struct sb_port *port);
+int64_t sb_port_clock(void); /* monotonic ms, what the deadlines count in; any thread */
