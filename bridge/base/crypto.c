@@ -13,7 +13,7 @@
 #define READ_PIECE 65536
 
 struct sb_digest {
-    EVP_MD_CTX *ctx;
+    EVP_MD_CTX *ctx; /* NULL: spent */
 };
 
 struct sb_digest *sb_digest_new(enum sb_digest_kind kind)
@@ -35,6 +35,8 @@ struct sb_digest *sb_digest_new(enum sb_digest_kind kind)
 
 int sb_digest_add(struct sb_digest *digest, const void *bytes, size_t n)
 {
+    if (!digest->ctx)
+        return -EINVAL;
     return EVP_DigestUpdate(digest->ctx, bytes, n) == 1 ? 0 : -EIO;
 }
 
@@ -42,7 +44,9 @@ char *sb_digest_hex(struct sb_digest *digest)
 {
     uint8_t sum[EVP_MAX_MD_SIZE];
     unsigned n = 0;
-    return EVP_DigestFinal_ex(digest->ctx, sum, &n) == 1 ? sb_hex(sum, n) : NULL;
+    bool whole = digest->ctx && EVP_DigestFinal_ex(digest->ctx, sum, &n) == 1;
+    EVP_MD_CTX_free(SB_STEAL(digest->ctx));
+    return whole ? sb_hex(sum, n) : NULL;
 }
 
 void sb_digest_free(struct sb_digest *digest)
@@ -79,28 +83,24 @@ static int add_file(struct sb_digest *digest, int fd)
 }
 
 /* Opens a regular file for reading; never waits for the far end of a pipe or a device. */
-static int open_regular(const char *path, struct stat *ret_st)
+static int open_regular(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return -errno;
-    int r = fstat(fd, ret_st) < 0 ? -errno : 0;
-    if (r == 0 && !S_ISREG(ret_st->st_mode))
-        r = S_ISDIR(ret_st->st_mode) ? -EISDIR : -EINVAL;
-    if (r == 0)
-        return fd;
-    (void)close(fd);
+    struct stat st;
+    int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? fd : -EINVAL;
+    if (r < 0 && fd >= 0)
+        (void)close(fd);
     return r;
 }
 
 char *sb_sha256_file(const char *path)
 {
-    struct stat st;
-    sb_cleanup(sb_closep) int fd = open_regular(path, &st);
+    sb_cleanup(sb_closep) int fd = open_regular(path);
     sb_cleanup(sb_digest_freep) struct sb_digest *digest = fd < 0 ? NULL : sb_digest_new(SB_SHA256);
     int r = fd < 0 ? fd : !digest ? -ENOMEM : add_file(digest, fd);
     char *hex = r < 0 ? NULL : sb_digest_hex(digest);
-    errno = r < 0 ? -r : ENOMEM;
+    if (!hex)
+        errno = r < 0 ? -r : ENOMEM;
     return hex;
 }
 
@@ -190,6 +190,7 @@ int sb_base64_decode(const char *text, size_t n, uint8_t **ret, size_t *ret_n)
         free(bytes);
         return -EINVAL;
     }
+    bytes[used] = 0; /* for those who expect text */
     *ret = bytes;
     *ret_n = used;
     return 0;

@@ -39,7 +39,9 @@ bool sb_secret_equal(const char *a, const char *b);
  * Resolves a secret setting: "file:/path" (one line, no group/other access beyond root's group),
  * "credential:NAME" ($CREDENTIALS_DIRECTORY/NAME), anything else is refused with -EINVAL so that
  * no secret stands in a configuration. The result is registered with sb_log_secret().
- * ret_error gets a text to be freed.
+ * ret_error (may be NULL) gets a text to be freed that names the remedy; NULL without memory.
+ * -EINVAL: no such form, -EACCES: others may read it, -E2BIG: over 64 KiB, -EBADMSG: empty or not
+ * one line, else -errno of opening it.
  */
 int sb_secret_load(const char *setting, char **ret, char **ret_error) SB_MUST_CHECK;
 void sb_secret_free(char *secret); /* wipes, forgets and frees */

@@ -70,12 +70,12 @@ static int explain(const json_error_t *error, char **ret_error)
 {
     enum json_error_code code = json_error_code(error);
     if (code == json_error_out_of_memory)
-        return -ENOMEM;
+        return fail(ret_error, -ENOMEM, sb_format("out of memory"));
     const char *near = strstr(error->text, " near ");
     int n = (int)strlen(error->text);
     if (near && code != json_error_duplicate_key)
         n = (int)(near - error->text);
-    return fail(ret_error, -EBADMSG,
+    return fail(ret_error, code == json_error_stack_overflow ? -E2BIG : -EBADMSG,
                 sb_format("%.*s at line %d, column %d (byte %d)", n, error->text, error->line,
                           error->column, error->position));
 }

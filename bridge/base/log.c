@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <time.h>
 #ifdef SB_HAVE_SYSTEMD
+#define SD_JOURNAL_SUPPRESS_LOCATION /* this file's would be of no use */
 #include <systemd/sd-journal.h>
 #endif
 
@@ -52,6 +53,12 @@ static bool stderr_is_journal(void)
     return sb_streq(stream, own);
 }
 
+/* The library drops entries without a word when no journal runs, as in a container. */
+static bool journal_runs(void)
+{
+    return access("/run/systemd/journal/socket", F_OK) == 0;
+}
+
 static bool send_journal(const struct entry *entry)
 {
     static const int priorities[] = { 3, 4, 5, 6, 7 }; /* syslog's */
@@ -84,6 +91,11 @@ static bool stderr_is_journal(void)
     return false;
 }
 
+static bool journal_runs(void)
+{
+    return false;
+}
+
 static bool send_journal(const struct entry *entry)
 {
     (void)entry;
@@ -94,8 +106,8 @@ static bool send_journal(const struct entry *entry)
 void sb_log_setup(enum sb_log_level level, enum sb_log_format format)
 {
     atomic_store(&limit, (int)level);
-    atomic_store(&to_journal,
-                 format == SB_LOG_JOURNAL || (format == SB_LOG_AUTO && stderr_is_journal()));
+    atomic_store(&to_journal, (format == SB_LOG_JOURNAL && journal_runs()) ||
+                                  (format == SB_LOG_AUTO && stderr_is_journal()));
 }
 
 bool sb_log_wants(enum sb_log_level level)

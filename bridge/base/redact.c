@@ -19,6 +19,7 @@ struct secret {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct secret *secrets;
 static size_t secret_count;
+static bool blind; /* a secret found no memory: show nothing at all rather than it */
 
 /* With the lock. */
 static struct secret *find(const char *text)
@@ -40,9 +41,10 @@ static void add(const char *text)
     if (list)
         secrets = list;
     char *copy = list ? strdup(text) : NULL;
-    if (!copy)
-        abort(); /* going on would show the secret */
-    secrets[secret_count++] = (struct secret){ copy, strlen(copy), 1 };
+    if (copy)
+        secrets[secret_count++] = (struct secret){ copy, strlen(copy), 1 };
+    else
+        blind = true;
 }
 
 void sb_log_secret(const char *text)
@@ -76,6 +78,8 @@ void sb_log_forget(const char *text)
 static void hide_secrets(const char *text, size_t n, bool *hide)
 {
     (void)pthread_mutex_lock(&lock);
+    if (blind)
+        memset(hide, true, n);
     for (size_t i = 0; i < secret_count; i++) {
         const char *at = text;
         while ((at = memmem(at, n - (size_t)(at - text), secrets[i].text, secrets[i].n))) {

@@ -15,7 +15,10 @@
 
 static int fail(char **ret_error, int error, char *text)
 {
-    *ret_error = text;
+    if (ret_error)
+        *ret_error = text;
+    else
+        free(text);
     return error;
 }
 
@@ -37,9 +40,6 @@ static int check(const char *path, const struct stat *st, char **ret_error)
                     sb_format("secret file '%s' can be used by others (mode %04o): run chmod 600 "
                               "'%s' and let the service's user own it",
                               path, (unsigned)st->st_mode & 07777u, path));
-    if ((size_t)st->st_size > SECRET_MAX)
-        return fail(ret_error, -E2BIG,
-                    sb_format("secret file '%s' is larger than %zu bytes", path, SECRET_MAX));
     return 0;
 }
 
@@ -92,7 +92,7 @@ static int load_file(const char *path, char **ret, char **ret_error)
         return r;
     char *text = OPENSSL_zalloc(SECRET_MAX + 2);
     if (!text)
-        return -ENOMEM;
+        return fail(ret_error, -ENOMEM, NULL);
     ssize_t n = read_all(fd, text, SECRET_MAX + 1);
     r = n < 0 ? fail(ret_error, (int)n,
                      sb_format("cannot read secret file '%s': %s", path, strerror((int)-n)))
@@ -100,7 +100,7 @@ static int load_file(const char *path, char **ret, char **ret_error)
     char *secret = r == 0 ? strdup(text) : NULL;
     OPENSSL_clear_free(text, SECRET_MAX + 2);
     if (r == 0 && !secret)
-        return -ENOMEM;
+        return fail(ret_error, -ENOMEM, NULL);
     *ret = secret;
     return r;
 }
@@ -117,12 +117,11 @@ static int load_credential(const char *name, char **ret, char **ret_error)
                               "LoadCredential=%s:/path to the unit, or use 'file:/path'",
                               name, name));
     sb_cleanup(sb_freep) char *path = sb_format("%s/%s", folder, name);
-    return path ? load_file(path, ret, ret_error) : -ENOMEM;
+    return path ? load_file(path, ret, ret_error) : fail(ret_error, -ENOMEM, NULL);
 }
 
 int sb_secret_load(const char *setting, char **ret, char **ret_error)
 {
-    *ret_error = NULL;
     char *secret = NULL;
     int r;
     if (setting && strncmp(setting, "file:/", 6) == 0)

@@ -57,7 +57,7 @@ static void date_of(int64_t days, int64_t *ret_year, int64_t *ret_month, int64_t
 char *sb_time_iso8601(int64_t wall_ms)
 {
     int64_t days = floor_div(wall_ms, SB_DAY);
-    int64_t ms = wall_ms - days * SB_DAY;
+    int64_t ms = (wall_ms % SB_DAY + SB_DAY) % SB_DAY;
     int64_t year, month, day;
     date_of(days, &year, &month, &day);
     return sb_format("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, (int)month, (int)day,
