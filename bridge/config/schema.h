@@ -4,7 +4,8 @@
  * struct, frees it, and prints the manual page.
  *
  * Every finding says file, line, what is allowed and the nearest right name; reading goes on, so
- * that one run shows all findings.
+ * that one run shows all findings. A key without a value (or null) counts as not given.
+ * Pure. Thread: any.
  */
 #pragma once
 
@@ -24,13 +25,15 @@ enum sb_field_type {
     SB_TYPE_DURATION, /* int64_t milliseconds, "90s"; min..max in ms */
     SB_TYPE_SIZE,     /* int64_t bytes, "64M" */
     SB_TYPE_SECRET,   /* char *, the *setting* ("file:..."), resolved later by sb_secret_load() */
-    SB_TYPE_STRINGS,  /* struct sb_strings; a lone scalar counts as a list of one */
+    SB_TYPE_STRINGS,  /* struct sb_strings; a lone scalar counts as a list of one; count min..max */
     SB_TYPE_FLAGS,    /* uint64_t bit set; list of names from `choices` */
     SB_TYPE_OBJECT,   /* nested struct described by `fields`, embedded at offset */
-    SB_TYPE_LIST,     /* struct sb_array of structs of `size` described by `fields` */
-    SB_TYPE_TABLE,    /* the same, from a map; the key goes to the struct's first member, char * */
+    SB_TYPE_LIST,     /* struct sb_array of structs of `size` described by `fields`; min..max */
+    SB_TYPE_TABLE,    /* the same, from a map; the key goes to the struct's first member, char *,
+                         which no field describes */
     SB_TYPE_JSON,     /* json_t *, any shape: checked later by who uses it */
-    SB_TYPE_NODE,     /* const struct sb_yaml *, borrowed from the tree, for a later schema */
+    SB_TYPE_NODE,     /* const struct sb_yaml *, borrowed from the tree, for a later schema; with
+                         the key "" the map itself, whose unknown keys are then left alone */
 };
 
 struct sb_strings {
@@ -60,8 +63,40 @@ struct sb_field { /* a table ends with { 0 } */
 
 /*
  * Reads `map` (may be NULL: all defaults) into *ret, a zeroed struct. 0, or -EINVAL with findings
- * in diags; *ret is valid to pass to sb_schema_done() either way.
+ * in diags, or -ENOMEM; *ret is valid to pass to sb_schema_done() either way. file NULL: as the
+ * tree says.
  */
 int sb_schema_read(const struct sb_yaml *map, const char *file, const struct sb_field *fields,
                    void *ret, struct sb_diags *diags) SB_MUST_CHECK;
+/*
+ * The same for a map that several tables share: keys of `also` (may be NULL) are read by somebody
+ * else and neither read nor refused here.
+ */
+int sb_schema_read_also(const struct sb_yaml *map, const char *file, const struct sb_field *fields,
+                        const struct sb_field *also, void *ret,
+                        struct sb_diags *diags) SB_MUST_CHECK;
+/*
+ * The same as an object, for tables that describe no struct (offsets unused). Choices and flags
+ * stand as names, durations as ms, sizes as bytes; what is not given and has no default is left
+ * out. A new reference on success only.
+ */
+int sb_schema_json(const struct sb_yaml *map, const char *file, const struct sb_field *fields,
+                   const struct sb_field *also, json_t **ret, struct sb_diags *diags) SB_MUST_CHECK;
 void sb_schema_done(const struct sb_field *fields, void *data);
+void sb_strings_done(struct sb_strings *strings);
+/* Appends a copy. 0 or -ENOMEM. */
+int sb_strings_add(struct sb_strings *strings, const char *text) SB_MUST_CHECK;
+
+/* The table as text for people: key, type, range, default, doc; nested tables indented. */
+char *sb_schema_manual(const struct sb_field *fields); /* caller frees; NULL: no memory */
+
+/* ---- findings, for those who check more than a table can ---- */
+
+/* A finding at a node. */
+void sb_schema_find(struct sb_diags *diags, const struct sb_yaml *at, const char *fmt, ...)
+    SB_PRINTF(3, 4);
+/* "unknown <what> '<the node's text>' (allowed: a, b, c; did you mean 'b'?)" */
+void sb_schema_unknown(struct sb_diags *diags, const struct sb_yaml *at, const char *what,
+                       const char *const *allowed, size_t count);
+/* [A-Za-z0-9._-], begins with a letter or digit, at most 64: else a finding. */
+bool sb_schema_check_id(struct sb_diags *diags, const struct sb_yaml *at, const char *what);

@@ -13,46 +13,59 @@
 #include "bridge/config/schema.h"
 #include "bridge/job/job.h"
 
-enum sb_verify { SB_VERIFY_NONE, SB_VERIFY_STATUS, SB_VERIFY_VERSION, SB_VERIFY_HASH, SB_VERIFY_MAX_ };
+enum sb_verify {
+    SB_VERIFY_NONE,
+    SB_VERIFY_STATUS,
+    SB_VERIFY_VERSION,
+    SB_VERIFY_HASH,
+    SB_VERIFY_MAX_
+};
 SB_NAMES_DECLARE(sb_verify)
 
 struct sb_driver_ops;
 
 struct sb_type {
-    char *name;        /* "zephyr-mcuboot" */
+    char *name; /* "zephyr-mcuboot" */
     char *driver_name;
-    char *title;       /* for people */
+    char *title;                           /* for people */
     char *manufacturer, *model, *hardware; /* NULL: as the device says */
-    int verify;          /* enum sb_verify */
-    int confirm;         /* enum sb_confirm */
-    bool require_digest; /* a job without a digest is refused */
+    int verify;                            /* enum sb_verify */
+    int confirm;                           /* enum sb_confirm */
+    bool require_digest;                   /* a job without a digest is refused */
     bool allow_downgrade;
-    char *image_magic;   /* hex at offset 0 of every image, or NULL */
-    int64_t max_image;   /* bytes, 0: unlimited */
+    char *image_magic;                /* hex at offset 0 of every image, or NULL */
+    int64_t max_image;                /* bytes, 0: unlimited */
     int64_t stall, restart, occupied; /* ms: no progress; time to come back; stays occupied */
     int64_t identify_every;           /* ms between looks at an idle device; 0 never */
     struct sb_strings operations;     /* what it can do; empty: what the driver can */
-    json_t *actions;    /* {name: driver's own description}: INVOKE */
-    json_t *properties; /* {name: {type, access, ...}}: READ, WRITE, CONFIGURE */
+    json_t *actions;                  /* {name: driver's own description}: INVOKE */
+    json_t *properties;               /* {name: {type, access, ...}}: READ, WRITE, CONFIGURE */
     const struct sb_driver_ops *driver;
-    void *driver_config; /* struct of driver->type_fields */
+    void *driver_config;        /* struct of driver->type_fields */
     const struct sb_yaml *yaml; /* kept: line numbers for diagnostics */
     unsigned refs;
 };
 
 struct sb_types;
-typedef const struct sb_driver_ops *(*sb_driver_lookup)(const char *name); /* adapters.h */
 
-/* Loads *.yaml of the directories' "devices" folders; a later directory overrides by name.
- * Findings do not stop the others: a type with findings is left out. -EINVAL when any. */
-int sb_types_load(const struct sb_strings *directories, sb_driver_lookup lookup,
+/*
+ * Loads *.yaml of the directories' "devices" folders (missing ones have none); a later directory
+ * overrides by name. drivers: what there is, ending with NULL (struct sb_adapters). Findings do
+ * not stop the others: a type with findings is left out, also where it would have overridden one,
+ * and the rest is there in *ret with -EINVAL. Without *ret: -ENOMEM.
+ */
+int sb_types_load(const struct sb_strings *directories, const struct sb_driver_ops *const *drivers,
                   struct sb_types **ret, struct sb_diags *diags) SB_MUST_CHECK;
-int sb_type_load_file(const char *path, sb_driver_lookup lookup, struct sb_type **ret,
-                      struct sb_diags *diags) SB_MUST_CHECK; /* one reference */
+/* One reference. -EINVAL with findings, -ENOMEM, the file's errno with a finding. */
+int sb_type_load_file(const char *path, const struct sb_driver_ops *const *drivers,
+                      struct sb_type **ret, struct sb_diags *diags) SB_MUST_CHECK;
+/* The table of the generic part. */
+extern const struct sb_field sb_type_fields[];
+
 struct sb_types *sb_types_free(struct sb_types *types);
 SB_DEFINE_CLEANUP(struct sb_types *, sb_types_free)
 const struct sb_type *sb_types_get(const struct sb_types *types, const char *name); /* borrowed */
-const struct sb_type *sb_types_at(const struct sb_types *types, size_t index); /* NULL: end */
+const struct sb_type *sb_types_at(const struct sb_types *types, size_t index);      /* NULL: end */
 const struct sb_type *sb_type_ref(const struct sb_type *type);
 const struct sb_type *sb_type_unref(const struct sb_type *type);
 bool sb_type_allows(const struct sb_type *type, enum sb_op op);

@@ -35,20 +35,34 @@ struct sb_dialect_shape { /* what a dialect's files may contain; in its codec */
 
 enum sb_role { SB_ROLE_SENDS, SB_ROLE_SHOWS };
 
+/*
+ * 0; -EINVAL with findings, -ENOMEM, the file's errno with a finding. A name's placeholders must be
+ * among those of its default. Cell keys must not be names of phases.
+ */
 int sb_words_load(const char *path, const struct sb_dialect_shape *shape, struct sb_words **ret,
                   struct sb_diags *diags) SB_MUST_CHECK;
+int sb_words_parse(const char *file, const void *text, size_t n,
+                   const struct sb_dialect_shape *shape, struct sb_words **ret,
+                   struct sb_diags *diags) SB_MUST_CHECK;
 struct sb_words *sb_words_free(struct sb_words *words);
 SB_DEFINE_CLEANUP(struct sb_words *, sb_words_free)
 
-/* The cell for a task; cause and phase count in final states only. Never NULL. Borrowed object;
- * {"silent": text} when nothing is said. */
+/*
+ * The cell for a task; cause and phase count in failed and cancelled only. Never NULL. Borrowed
+ * object; {"silent": text} when nothing is said. One look into a table. A failed or cancelled task
+ * without a cause, or with none of the list, reads as `internal`; SHOWS of a dialect that shows
+ * nothing as SENDS.
+ */
 const json_t *sb_words_cell(const struct sb_words *words, enum sb_role role, enum sb_op op,
                             enum sb_task_state state, enum sb_cause cause, enum sb_phase phase);
 /* The cause alone: for refusals before there is a task. */
 const json_t *sb_words_cause(const struct sb_words *words, enum sb_role role, enum sb_cause cause,
                              enum sb_phase phase);
-int64_t sb_words_limit(const struct sb_words *words, const char *name);
-const char *sb_words_name(const struct sb_words *words, const char *name);
-/* "iotdm-1/type/{type}" with values: key, value, key, value, NULL. Caller frees. */
+int64_t sb_words_limit(const struct sb_words *words, const char *name);    /* 0: not in the shape */
+const char *sb_words_name(const struct sb_words *words, const char *name); /* NULL: not given */
+/*
+ * "iotdm-1/type/{type}" with values: key, value, key, value, NULL. A placeholder without a value
+ * stays as it is; a value of NULL is empty. Caller frees; NULL: no memory.
+ */
 char *sb_words_fill(const char *pattern, ...) __attribute__((sentinel));
 const char *sb_words_dialect(const struct sb_words *words);
