@@ -28,6 +28,10 @@ else()
   target_link_options(sb_options INTERFACE -pie -Wl,-z,relro,-z,now)
 endif()
 
+if(SB_FUZZ) # the code under test counts its branches, or the fuzzer is blind
+  target_compile_options(sb_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 function(sb_pkg target module)
   pkg_check_modules(${target} REQUIRED IMPORTED_TARGET GLOBAL ${module})
 endfunction()

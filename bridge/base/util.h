@@ -31,12 +31,14 @@
     })
 
 /* Defines sb_<name>p(T *), which releases *T by fn; for use in sb_cleanup(). */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in them */
 #define SB_DEFINE_CLEANUP(type, fn)                                                                \
     static inline SB_UNUSED void fn##p(type *p)                                                    \
     {                                                                                              \
         if (*p)                                                                                    \
             fn(*p);                                                                                \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline SB_UNUSED void sb_freep(void *p)
 {
