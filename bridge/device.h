@@ -17,7 +17,8 @@
 #include "bridge/base/json.h"
 #include "bridge/store/store.h"
 
-#define SB_DEVICE_ID_MAX 64 /* [A-Za-z0-9._-], begins with a letter or digit */
+#define SB_DEVICE_ID_MAX 64    /* [A-Za-z0-9._-], begins with a letter or digit */
+#define SB_DEVICES_MAX   20000 /* registered at once */
 
 enum sb_presence {
     SB_PRESENCE_UNKNOWN, /* not asked yet */
@@ -58,6 +59,8 @@ struct sb_device {
     int64_t seen;           /* wall ms of the last answer */
     char *occupied;         /* why it may still be busy with an ended task, or NULL */
     int64_t occupied_left;  /* ms until the per-type timeout frees it */
+    int64_t order;          /* of registration; the registry's own */
+    char *typed_name;       /* derived "<type>/<id>", NULL: it cannot have one; the registry's own */
 };
 
 struct sb_registry;
@@ -65,6 +68,13 @@ int sb_registry_new(struct sb_store *store, struct sb_registry **ret) SB_MUST_CH
 struct sb_registry *sb_registry_free(struct sb_registry *registry);
 SB_DEFINE_CLEANUP(struct sb_registry *, sb_registry_free)
 int sb_registry_reload(struct sb_registry *registry) SB_MUST_CHECK;
+/*
+ * Sets each record's type from its type_name, now and whenever records come or change: at the
+ * start and after types were loaded again. The registry holds a reference to each type in use and
+ * borrows `types` (NULL: none) until the next call, so the new ones go in before the old ones go.
+ */
+struct sb_types;
+void sb_registry_attach_types(struct sb_registry *registry, const struct sb_types *types);
 
 struct sb_device *sb_registry_get(struct sb_registry *registry, const char *id); /* NULL: none */
 /* By its name in a dialect (IBM "type/id"); NULL: none. O(1) or near it. */
@@ -79,24 +89,31 @@ struct sb_device *sb_registry_at(struct sb_registry *registry, size_t index);
 /* Writes the record into the turn's batch. -EAGAIN: store not ready. */
 int sb_registry_save(struct sb_registry *registry, const struct sb_device *device) SB_MUST_CHECK;
 /*
- * Registers a device from an object {id, type, bus, address, names, parent, commanders}: checks
- * ids and names for legality and uniqueness. -EEXIST, -EINVAL with findings, -ENOSPC (limit).
+ * Registers a device from an object {id, type, bus, address, names, parent, commanders, gateway}
+ * (and "_file", "_line": where it stands): checks ids and names for legality and uniqueness.
+ * id, type, names and parent of a record change only here and in sb_registry_declare().
+ * -EEXIST, -EINVAL with findings, -ENOSPC (limit).
  */
 int sb_registry_add(struct sb_registry *registry, const json_t *spec, struct sb_device **ret,
                     struct sb_diags *diags) SB_MUST_CHECK;
-int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHECK; /* -ENOENT */
+/* Its children stay, without a parent. -ENOENT. */
+int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHECK;
 /*
  * Brings the registry in line with devices.d: `declared` is an array of specs. Adds, changes and
- * removes declared devices; devices registered at run time stay. ret_removed: ids, array.
+ * removes declared devices; what was learnt of a device (versions, staged, properties, UUID) is
+ * kept; devices registered at run time stay. One finding, and nothing changes: -EINVAL. -EAGAIN:
+ * store not ready. ret_removed (may be NULL): ids, array.
  */
 int sb_registry_declare(struct sb_registry *registry, const json_t *declared, json_t **ret_removed,
                         struct sb_diags *diags) SB_MUST_CHECK;
 
 bool sb_device_may_command(const struct sb_device *device, const char *link);
 const char *sb_device_version(const struct sb_device *device, const char *module); /* or NULL */
+/* NULL forgets it. -ENOSPC: 64 modules. */
 int sb_device_set_version(struct sb_device *device, const char *module, const char *version)
     SB_MUST_CHECK;
+/* Copies value, at most 4 KiB of it. -E2BIG, -ENOSPC (256 names). */
 int sb_device_set_property(struct sb_device *device, const char *name, json_t *value, int64_t wall)
-    SB_MUST_CHECK; /* borrows value */
+    SB_MUST_CHECK;
 json_t *sb_device_json(const struct sb_device *device); /* new reference */
 void sb_staged_done(struct sb_staged *staged);

@@ -22,16 +22,19 @@ struct sb_package {
     char *id;      /* "p-<first 12 of key hash>" or given */
     char *name, *version, *module; /* may be NULL; module NULL: whole device */
     char *uri;         /* where to fetch it, with credentials in it; NULL: only in the depot */
-    char *key;         /* content key: uri without query, version, digest */
+    char *key; /* content key: uri without user and query, version, digest, door (whose rules
+                  apply: one door's request must not change where another's is fetched from) */
     char *sha256;      /* demanded digest, lower-case hex, or NULL: none known before fetching */
     char *md5;         /* an extra check, or NULL */
     char *artifact;    /* sha256 of the file in the depot; NULL: not fetched */
     int64_t size;      /* bytes; -1 unknown */
     char *door;        /* link whose URI rules apply; NULL: added by an operator */
     json_t *fits;      /* {manufacturer:[], model:[], type:[], source_versions:[]} or NULL */
-    json_t *extra;     /* credentials, expiry, signature: never printed */
+    json_t *extra;     /* credentials, expiry, signature: stored, never printed */
     int64_t created, used;
 };
+
+#define SB_PACKAGES_MAX 10000 /* records */
 
 struct sb_packages;
 struct sb_depot_limits {
@@ -39,6 +42,7 @@ struct sb_depot_limits {
     int64_t file_bytes; /* one file */
     int64_t free_floor; /* keep this much of the file system free */
 };
+/* -ENOTEMPTY: the directory holds files of somebody else (the depot would clean it). */
 int sb_packages_new(struct sb_store *store, const char *directory,
                     const struct sb_depot_limits *limits, struct sb_packages **ret) SB_MUST_CHECK;
 struct sb_packages *sb_packages_free(struct sb_packages *packages);
@@ -48,21 +52,35 @@ int sb_packages_reload(struct sb_packages *packages) SB_MUST_CHECK;
 struct sb_package *sb_packages_get(struct sb_packages *packages, const char *id); /* NULL: none */
 struct sb_package *sb_packages_at(struct sb_packages *packages, size_t index);
 /*
- * The package for a spec {uri, version, name, module, sha256, md5, size, fits, door}: an existing
- * one with the same content key (its URI and credentials refreshed), else a new one, saved.
+ * The package for a spec {uri, version, name, module, sha256, md5, size, fits, door, extra, id}: an
+ * existing one with the same content key (its URI and credentials refreshed), else a new one,
+ * saved. It has its artifact at once when the depot holds the demanded digest. -EINVAL: neither
+ * uri nor name, or a member too long or malformed; -EEXIST: the given id is another package's;
+ * -ENOSPC: SB_PACKAGES_MAX; -EAGAIN.
  */
 int sb_packages_resolve(struct sb_packages *packages, const json_t *spec, int64_t wall,
                         struct sb_package **ret) SB_MUST_CHECK;
 int sb_packages_save(struct sb_packages *packages, const struct sb_package *package) SB_MUST_CHECK;
 int sb_packages_remove(struct sb_packages *packages, const char *id) SB_MUST_CHECK; /* -EBUSY pinned */
+/*
+ * Retention: removes least recently used records that came through a door while more than `keep`
+ * are there; never pinned ones, nor those `needed` says true of. How many went.
+ */
+typedef bool (*sb_package_needed_fn)(void *arg, const struct sb_package *package);
+size_t sb_packages_trim(struct sb_packages *packages, size_t keep, sb_package_needed_fn needed,
+                        void *arg);
 
 /* Pins count holders; a pin on a missing file is legal (the fetch brings it). */
 void sb_depot_pin(struct sb_packages *packages, const char *sha256);
 void sb_depot_unpin(struct sb_packages *packages, const char *sha256);
 bool sb_depot_has(struct sb_packages *packages, const char *sha256);
-char *sb_depot_path(struct sb_packages *packages, const char *sha256); /* caller frees */
+/* Caller frees; NULL: not 64 lower-case hex digits. */
+char *sb_depot_path(struct sb_packages *packages, const char *sha256);
 char *sb_depot_part(struct sb_packages *packages, const char *package_id); /* caller frees */
-/* A verified .part becomes the file. Makes room first. 0, -ENOSPC, -errno. */
+/*
+ * A verified .part becomes the file, synced, mode 0600. Makes room first. 0, -ENOSPC, -errno. The
+ * caller then sets the package's artifact and saves it.
+ */
 int sb_depot_adopt(struct sb_packages *packages, const char *part, const char *sha256)
     SB_MUST_CHECK;
 /* Is there room for `bytes` more (after dropping what may go)? 0 or -ENOSPC. */
