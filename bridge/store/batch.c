@@ -119,7 +119,7 @@ int sb_row_visit(const struct sb_row *row, const char *body, size_t n, sb_row_fn
     int r = sb_json_parse(body, n, &limits, &json, NULL);
 
     if (r < 0)
-        return r == -ENOMEM ? r : -EBADMSG;
+        return r == -ENOMEM ? r : -EUCLEAN;
     shown.body = json;
     return fn(arg, &shown);
 }

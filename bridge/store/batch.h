@@ -22,6 +22,6 @@ int sb_batch_put(struct sb_batch *batch, enum sb_table table,
 int sb_batch_remove(struct sb_batch *batch, enum sb_table table, int64_t id,
                     const char *name) SB_MUST_CHECK;
 
-/* Shows one stored row, its body as text, to a query's function. -EBADMSG: the body is no JSON. */
+/* Shows one stored row, its body as text, to a query's function. -EUCLEAN: the body is no JSON. */
 int sb_row_visit(const struct sb_row *row, const char *body, size_t n, sb_row_fn fn,
                  void *arg) SB_MUST_CHECK;

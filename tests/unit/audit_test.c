@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/audit.h"
+#include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
+#include "tests/fakes/loop_sim.h"
+#include "tests/fakes/store_mem.h"
+
+#define WALL INT64_C(1767571200123)
+
+struct world {
+    struct sb_store_mem *disk;
+    struct sb_loop *loop;
+    struct sb_store *store;
+    struct sb_audit *audit;
+};
+
+static void power_on(struct world *w)
+{
+    assert_int_equal(sb_loop_new(&w->loop), 0);
+    assert_int_equal(sb_store_mem_start(w->disk, w->loop, &w->store), 0);
+    assert_int_equal(sb_audit_new(w->store, &w->audit), 0);
+}
+
+static void power_off(struct world *w)
+{
+    w->audit = sb_audit_free(w->audit);
+    w->store = sb_store_free(w->store);
+    w->loop = sb_loop_free(w->loop);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    assert_int_equal(sb_store_mem_new(&w->disk), 0);
+    power_on(w);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    power_off(w);
+    sb_store_mem_free(w->disk);
+    free(w);
+    return 0;
+}
+
+static void add(struct world *w, const char *verb, const char *subject, const json_t *detail)
+{
+    assert_int_equal(sb_audit_add(w->audit, "link factory", verb, subject, WALL, detail), 0);
+}
+
+static int collect(void *arg, const struct sb_row *row)
+{
+    return json_array_append(arg, (json_t *)row->body);
+}
+
+/* All records, oldest first. */
+static json_t *records(struct world *w)
+{
+    const struct sb_query all = { .table = SB_TABLE_AUDIT, .state = -1 };
+    json_t *list = json_array();
+
+    sb_sim_advance(w->loop, 0);
+    assert_int_equal(sb_store_query(w->store, &all, collect, list), 0);
+    return list;
+}
+
+/* How many records hold before the first break. */
+static size_t verified(const json_t *list, size_t from)
+{
+    struct sb_audit_check check = { 0 };
+    size_t i = from;
+
+    while (i < json_array_size(list) && sb_audit_verify(&check, json_array_get(list, i)) == 0)
+        i++;
+    return i - from;
+}
+
+static void a_record_says_who_what_and_when(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *detail = json_pack("{s:s}", "op", "reboot");
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    add(w, "submit", "job 7", detail);
+    list = records(w);
+    assert_int_equal(json_array_size(list), 1);
+    const json_t *record = json_array_get(list, 0);
+    assert_int_equal(sb_json_int(record, "id", 0), 1);
+    assert_int_equal(sb_json_int(record, "time", 0), WALL);
+    assert_string_equal(sb_json_str(record, "actor"), "link factory");
+    assert_string_equal(sb_json_str(record, "verb"), "submit");
+    assert_string_equal(sb_json_str(record, "subject"), "job 7");
+    assert_string_equal(sb_json_str(sb_json_object(record, "detail"), "op"), "reboot");
+    assert_string_equal(sb_json_str(record, "previous"), "");
+}
+
+/* The formula of the header, computed here by hand. */
+static void the_hash_is_what_the_header_says(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    add(w, "submit", "job 7", NULL);
+    add(w, "state", "task 9", NULL);
+    list = records(w);
+    const json_t *first = json_array_get(list, 0), *second = json_array_get(list, 1);
+    sb_cleanup(sb_freep) char *text =
+        sb_format("%s\n{\"actor\":\"link factory\",\"id\":2,\"previous\":\"%s\",\"subject\":"
+                  "\"task 9\",\"time\":1767571200123,\"verb\":\"state\"}",
+                  sb_json_str(first, "hash"), sb_json_str(first, "hash"));
+    sb_cleanup(sb_freep) char *hash = sb_sha256_hex(text, strlen(text));
+    assert_string_equal(sb_json_str(second, "hash"), hash);
+}
+
+static void found_by_subject_and_actor(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *found = json_array();
+    const struct sb_query query = {
+        .table = SB_TABLE_AUDIT, .a = "task 9", .b = "link factory", .state = -1
+    };
+
+    add(w, "state", "task 8", NULL);
+    add(w, "state", "task 9", NULL);
+    assert_int_equal(sb_audit_add(w->audit, "uid 0 (root)", "cancel", "task 9", WALL, NULL), 0);
+    sb_sim_advance(w->loop, 0);
+    assert_int_equal(sb_store_query(w->store, &query, collect, found), 0);
+    assert_int_equal(json_array_size(found), 1);
+    assert_int_equal(sb_json_int(json_array_get(found, 0), "id", 0), 2);
+}
+
+static void fill_five(struct world *w)
+{
+    for (int i = 1; i <= 5; i++) {
+        sb_cleanup(sb_freep) char *subject = sb_format("task %d", i);
+        sb_cleanup(json_decrefp) json_t *detail =
+            json_pack("{s:i,s:f,s:[s,b,n]}", "n", i, "real", i / 3.0, "list", "\u00e9", 1);
+        add(w, "state", subject, detail);
+    }
+}
+
+static void an_untouched_chain_verifies(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    fill_five(w);
+    list = records(w);
+    assert_int_equal(verified(list, 0), 5);
+    assert_int_equal(verified(list, 2), 3); /* retention took the oldest two */
+}
+
+static void every_altered_field_shows(void **state)
+{
+    static const char *const fields[] = { "id",      "time",   "actor",    "verb",
+                                          "subject", "detail", "previous", "hash" };
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    fill_five(w);
+    list = records(w);
+    for (size_t i = 0; i < SB_COUNT(fields); i++) {
+        sb_cleanup(json_decrefp) json_t *forged = json_deep_copy(list);
+        json_t *record = json_array_get(forged, 2);
+        assert_int_equal(json_object_set_new(record, fields[i], json_string("forged")), 0);
+        assert_int_equal(verified(forged, 0), 2);
+        json_object_del(record, fields[i]);
+        assert_int_equal(verified(forged, 0), 2);
+    }
+}
+
+static void a_removed_or_moved_record_shows(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *list = NULL, *moved = NULL;
+
+    fill_five(w);
+    list = records(w);
+    moved = json_copy(list);
+    json_array_remove(moved, 1);
+    assert_int_equal(verified(moved, 0), 1);
+    json_array_insert(moved, 2, json_array_get(list, 1));
+    assert_int_equal(verified(moved, 0), 1);
+}
+
+/* Somebody rewrites a record and its hash: the next one does not follow. */
+static void a_rehashed_record_shows_at_the_next(void **state)
+{
+    struct world *w = *state, other = { 0 };
+    sb_cleanup(json_decrefp) json_t *list = NULL, *forged = NULL;
+
+    assert_int_equal(sb_store_mem_new(&other.disk), 0);
+    power_on(&other);
+    fill_five(w);
+    list = records(w);
+    add(&other, "state", "task 1", NULL); /* a valid first record with another content */
+    forged = records(&other);
+    json_array_set(list, 0, json_array_get(forged, 0));
+    assert_int_equal(verified(list, 0), 1);
+    power_off(&other);
+    sb_store_mem_free(other.disk);
+}
+
+static void the_first_record_has_no_predecessor(void **state)
+{
+    struct world *w = *state;
+    struct sb_audit_check check = { 0 };
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    fill_five(w);
+    list = records(w);
+    sb_cleanup(json_decrefp) json_t *record = json_copy(json_array_get(list, 3));
+    json_object_set_new(record, "id", json_integer(1));
+    assert_int_equal(sb_audit_verify(&check, record), -EBADMSG);
+    assert_int_equal(sb_audit_verify(&check, NULL), -EBADMSG);
+    assert_int_equal(check.expected_id, 0);
+}
+
+static void a_restart_continues_the_chain(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    fill_five(w);
+    power_off(w); /* hands over and waits */
+    power_on(w);
+    add(w, "start", "core", NULL);
+    list = records(w);
+    assert_int_equal(verified(list, 0), 6);
+}
+
+static void a_lost_batch_leaves_no_gap(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    add(w, "submit", "job 1", NULL);
+    sb_sim_advance(w->loop, 0);
+    sb_store_mem_fail_next(w->disk, 1, -ENOSPC);
+    add(w, "submit", "job 2", NULL);
+    sb_sim_advance(w->loop, 0);
+    assert_int_equal(sb_audit_add(w->audit, "core", "x", "y", WALL, NULL), -EAGAIN);
+    assert_int_equal(sb_audit_reload(w->audit), 0);
+    sb_sim_advance(w->loop, 1000); /* the probe works */
+    add(w, "submit", "job 3", NULL);
+    list = records(w);
+    assert_int_equal(verified(list, 0), 2);
+    assert_string_equal(sb_json_str(json_array_get(list, 1), "subject"), "job 3");
+}
+
+static void secrets_are_redacted_at_every_depth(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *detail =
+        json_pack("{s:s,s:{s:[s]}}", "uri", "https://anna:geheim@host/fw.bin?sig=geheim", "deep",
+                  "list", "http://host/x?token=geheim");
+    sb_cleanup(json_decrefp) json_t *list = NULL;
+
+    add(w, "submit", "job 7 http://u:geheim@h/", detail);
+    list = records(w);
+    sb_cleanup(sb_freep) char *text = sb_json_text(list);
+    assert_null(strstr(text, "geheim"));
+    assert_non_null(strstr(text, "fw.bin"));
+    assert_non_null(strstr(sb_json_str(detail, "uri"), "geheim")); /* the caller's is untouched */
+    assert_int_equal(verified(list, 0), 1);
+}
+
+static void a_huge_detail_is_recorded_by_its_digest(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *detail = json_object(), *list = NULL;
+
+    for (int i = 0; i < 2000; i++) {
+        sb_cleanup(sb_freep) char *key = sb_format("property %d", i);
+        json_object_set_new(detail, key, json_integer(i));
+    }
+    add(w, "submit", "job 7", detail);
+    list = records(w);
+    const json_t *kept = sb_json_object(json_array_get(list, 0), "detail");
+    assert_true(sb_json_int(kept, "omitted_bytes", 0) > 16384);
+    assert_int_equal(strlen(sb_json_str(kept, "sha256")), 64);
+    assert_int_equal(verified(list, 0), 1);
+}
+
+static void a_damaged_tail_is_no_silent_new_beginning(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *body = json_pack("{s:s}", "hash", "short");
+    const struct sb_row row = { .id = 9, .body = body };
+    struct sb_audit *audit = NULL;
+
+    assert_int_equal(sb_store_put(w->store, SB_TABLE_AUDIT, &row), 0);
+    sb_sim_advance(w->loop, 0);
+    assert_int_equal(sb_audit_new(w->store, &audit), -EBADMSG);
+    assert_null(audit);
+    sb_store_mem_fail_reads(w->disk, 1, -EIO);
+    assert_int_equal(sb_audit_reload(w->audit), -EIO);
+}
+
+static void an_incomplete_record_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(sb_audit_add(w->audit, NULL, "v", "s", WALL, NULL), -EINVAL);
+    assert_int_equal(sb_audit_add(w->audit, "a", NULL, "s", WALL, NULL), -EINVAL);
+    assert_int_equal(sb_audit_add(w->audit, "a", "v", NULL, WALL, NULL), -EINVAL);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_record_says_who_what_and_when),
+        T(the_hash_is_what_the_header_says),
+        T(found_by_subject_and_actor),
+        T(an_untouched_chain_verifies),
+        T(every_altered_field_shows),
+        T(a_removed_or_moved_record_shows),
+        T(a_rehashed_record_shows_at_the_next),
+        T(the_first_record_has_no_predecessor),
+        T(a_restart_continues_the_chain),
+        T(a_lost_batch_leaves_no_gap),
+        T(secrets_are_redacted_at_every_depth),
+        T(a_huge_detail_is_recorded_by_its_digest),
+        T(a_damaged_tail_is_no_silent_new_beginning),
+        T(an_incomplete_record_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
