@@ -69,7 +69,7 @@ static int scan(const char *text, size_t n, const struct sb_json_limits *limits,
 static int explain(const json_error_t *error, char **ret_error)
 {
     enum json_error_code code = json_error_code(error);
-    if (code == json_error_out_of_memory)
+    if (code == json_error_out_of_memory || code == json_error_unknown) /* gave up silently */
         return fail(ret_error, -ENOMEM, sb_format("out of memory"));
     const char *near = strstr(error->text, " near ");
     int n = (int)strlen(error->text);
@@ -95,7 +95,7 @@ int sb_json_parse(const void *text, size_t n, const struct sb_json_limits *limit
     int r = scan(text, n, &bound, ret_error);
     if (r < 0)
         return r;
-    json_error_t error;
+    json_error_t error = { 0 }; /* the code is not always set */
     json_t *value = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!value)
         return explain(&error, ret_error);
