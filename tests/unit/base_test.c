@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strings, names, diagnostics, time.
+ * Strings, names, diagnostics, time, maps.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "bridge/base/diag.h"
+#include "bridge/base/map.h"
 #include "bridge/base/names.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -375,6 +377,82 @@ static void durations_and_sizes_are_told(void **state)
     check_texts(sb_size_text, sizes, SB_COUNT(sizes));
 }
 
+#define KEYS 1000
+
+static void map_key(char ret[8], int i)
+{
+    (void)snprintf(ret, 8, "k%d", i);
+}
+
+static void map_keeps_what_it_is_given(void **state)
+{
+    (void)state;
+    static int values[KEYS];
+    struct sb_map map = { 0 };
+    char key[8];
+    assert_null(sb_map_get(&map, "k0"));
+    assert_null(sb_map_take(&map, "k0"));
+    for (int i = 0; i < KEYS; i++) {
+        map_key(key, i);
+        assert_int_equal(sb_map_set(&map, key, &values[0]), 0);
+        assert_int_equal(sb_map_set(&map, key, &values[i]), 0); /* replaced, not added */
+    }
+    assert_int_equal(map.count, KEYS);
+    for (int i = 0; i < KEYS; i += 2) {
+        map_key(key, i);
+        assert_ptr_equal(sb_map_take(&map, key), &values[i]);
+        assert_null(sb_map_take(&map, key));
+    }
+    for (int i = 0; i < KEYS; i++) {
+        map_key(key, i);
+        assert_ptr_equal(sb_map_get(&map, key), i % 2 ? &values[i] : NULL);
+    }
+    assert_null(sb_map_get(&map, NULL));
+    sb_map_done(&map);
+    assert_null(sb_map_get(&map, "k1"));
+}
+
+/* Many short lives in a small map do not make it grow. */
+static void map_reuses_its_room(void **state)
+{
+    (void)state;
+    struct sb_map map = { 0 };
+    char key[8];
+    for (int i = 0; i < KEYS; i++) {
+        map_key(key, i);
+        assert_int_equal(sb_map_set(&map, key, key), 0);
+        assert_ptr_equal(sb_map_take(&map, key), key);
+    }
+    assert_int_equal(map.count, 0);
+    assert_in_range(map.room, 1, 64);
+    sb_map_done(&map);
+}
+
+static void map_visits_each_once(void **state)
+{
+    (void)state;
+    int seen[KEYS] = { 0 };
+    struct sb_map map = { 0 };
+    char key[8];
+    for (int i = 0; i < KEYS; i++) {
+        map_key(key, i);
+        assert_int_equal(sb_map_set(&map, key, &seen[i]), 0);
+    }
+    size_t cursor = 0;
+    const char *name = NULL;
+    for (int *value; (value = sb_map_next(&map, &cursor, &name));) {
+        map_key(key, (int)(value - seen));
+        assert_string_equal(name, key);
+        if (++*value && (value - seen) % 3 == 0)
+            assert_ptr_equal(sb_map_take(&map, key), value); /* the one just visited may go */
+    }
+    for (int i = 0; i < KEYS; i++)
+        assert_int_equal(seen[i], 1);
+    assert_null(sb_map_next(&map, &cursor, NULL));
+    assert_int_equal(map.count, KEYS - (KEYS + 2) / 3);
+    sb_map_done(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +472,9 @@ int main(void)
         cmocka_unit_test(durations_parse),
         cmocka_unit_test(sizes_parse),
         cmocka_unit_test(durations_and_sizes_are_told),
+        cmocka_unit_test(map_keeps_what_it_is_given),
+        cmocka_unit_test(map_reuses_its_room),
+        cmocka_unit_test(map_visits_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,6 +121,7 @@ static void depth_is_bounded(void **state)
     (void)state;
     sb_cleanup(sb_freep) char *at = nested(32);
     sb_cleanup(json_decrefp) json_t *value = parsed(at);
+    assert_non_null(value);
     sb_cleanup(sb_freep) char *over = nested(33);
     refused(over, strlen(over), NULL, -E2BIG, "deeper than 32 levels at byte 32");
     sb_cleanup(sb_freep) char *far = nested(60000);
@@ -128,6 +129,7 @@ static void depth_is_bounded(void **state)
     refused("{\"a\":[{}]}", 10, &(struct sb_json_limits){ .depth = 2 }, -E2BIG, "byte 6");
     /* brackets in strings are no levels; closed ones are closed */
     sb_cleanup(json_decrefp) json_t *flat = parsed("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"]");
+    assert_non_null(flat);
     refused(far, strlen(far), &(struct sb_json_limits){ .depth = 100000, .values = 100000 }, -E2BIG,
             "depth"); /* the parser's own bound */
 }
