@@ -16,32 +16,15 @@
 #include "bridge/base/json.h"
 #include "bridge/config/schema.h"
 #include "bridge/device.h"
+#include "bridge/intake.h"
 #include "bridge/job/job.h"
 #include "bridge/loop.h"
 #include "bridge/mapping/words.h"
+#include "bridge/news.h"
 #include "bridge/outbox.h"
 
 struct sb_host; /* the core, as a door sees it: host.c */
 struct sb_door; /* one configured link; each adapter embeds it as its first member */
-
-enum sb_news_kind {
-    SB_NEWS_TASK,           /* a task of this door changed (after: old state) */
-    SB_NEWS_DEVICE_ADDED,   /* or changed: names, type */
-    SB_NEWS_DEVICE_REMOVED, /* the record is valid during the call */
-    SB_NEWS_PRESENCE,
-    SB_NEWS_IDENTITY,       /* versions or identity were read and differ from before */
-    SB_NEWS_FIRMWARE,       /* another door's firmware task on this device changed */
-    SB_NEWS_STAGED,         /* the staged image changed */
-    SB_NEWS_MAX_,
-};
-SB_NAMES_DECLARE(sb_news)
-
-struct sb_news {
-    enum sb_news_kind kind;
-    const struct sb_device *device; /* NULL when a task's device is gone */
-    const struct sb_task *task;     /* TASK, FIRMWARE */
-    enum sb_task_state before;      /* TASK, FIRMWARE */
-};
 
 struct sb_door_ops {
     const char *dialect; /* "ibm" */
@@ -71,26 +54,6 @@ struct sb_door {
 };
 
 /* ---- what the host offers ---- */
-
-struct sb_request {
-    const char *caller;      /* for the audit: platform, user */
-    const char *external_id; /* the caller's id of this request, or NULL */
-    enum sb_op op;
-    const char *const *devices; /* device ids */
-    size_t device_count;
-    const json_t *params;  /* or NULL */
-    const json_t *package; /* spec for sb_packages_resolve(), or NULL: what is staged */
-    const char *package_id; /* or a known package */
-    struct sb_policy policy;
-};
-
-struct sb_verdict {
-    enum sb_cause cause; /* NONE: accepted */
-    int64_t job, task;   /* accepted (task: the first device's) or the one it equals */
-    bool existing;       /* the same request is open already: nothing new was made */
-    char *text;          /* one sentence; owned */
-};
-void sb_verdict_done(struct sb_verdict *verdict);
 
 /* 0 with a verdict (also of refusal), or -ENOMEM. All in this turn's batch. */
 int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_request *request,

@@ -25,6 +25,7 @@
 #include "bridge/job/job.h"
 
 struct sb_type;
+struct sb_runner;  /* takes an asynchronous driver's events */
 struct sb_session; /* one command under way on a blocking driver */
 struct sb_port;    /* a byte stream with deadlines: port.h */
 
@@ -96,7 +97,7 @@ struct sb_driver_ops {
     void (*run)(struct sb_session *session, const struct sb_command *command,
                 struct sb_outcome *ret);
     /* Or asynchronous (loop thread; all three or none): */
-    int (*start)(void *user, const struct sb_command *command);
+    int (*start)(void *user, struct sb_runner *runner, const struct sb_command *command);
     void (*stop)(void *user, uint64_t session);
     void (*granted)(void *user, uint64_t session, int error); /* checkpoint / commit answered */
     void *user;
@@ -142,5 +143,4 @@ struct sb_driver_event {
     const struct sb_identity *identity; /* FACTS */
     const char *text;           /* NOTE */
 };
-struct sb_runner;
 void sb_driver_event(struct sb_runner *runner, const struct sb_driver_event *event);

@@ -78,9 +78,10 @@ struct sb_mailbox *sb_mailbox_unref(struct sb_mailbox *box); /* any thread */
 struct sb_mailbox *sb_mailbox_close(struct sb_mailbox *box); /* loop: drops notes and one ref */
 SB_DEFINE_CLEANUP(struct sb_mailbox *, sb_mailbox_close)
 
-/* Turn-end hooks; at most 8, for the life of the loop. */
+/* Turn-end hooks; at most 8; not removed from inside a hook. */
 typedef void (*sb_turn_fn)(void *arg);
 int sb_loop_on_turn_end(struct sb_loop *loop, sb_turn_fn fn, void *arg) SB_MUST_CHECK;
+void sb_loop_off_turn_end(struct sb_loop *loop, sb_turn_fn fn, void *arg);
 
 /* For HTTP doors; NULL in the simulated loop. */
 struct lws_context *sb_loop_lws(struct sb_loop *loop);

@@ -373,6 +373,20 @@ int sb_loop_on_turn_end(struct sb_loop *loop, sb_turn_fn fn, void *arg)
     return 0;
 }
 
+void sb_loop_off_turn_end(struct sb_loop *loop, sb_turn_fn fn, void *arg)
+{
+    struct sb_loop_parts *parts = sb_loop_parts_of(loop);
+
+    for (unsigned i = 0; i < parts->hook_count; i++) {
+        if (parts->hooks[i].fn != fn || parts->hooks[i].arg != arg)
+            continue;
+        parts->hook_count--;
+        memmove(&parts->hooks[i], &parts->hooks[i + 1],
+                (parts->hook_count - i) * sizeof(parts->hooks[0]));
+        return;
+    }
+}
+
 void sb_loop_parts_turn(struct sb_loop_parts *parts, int64_t now)
 {
     run_timers(parts, now);

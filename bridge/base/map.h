@@ -16,7 +16,7 @@ struct sb_map {
     uint64_t seed;
 };
 
-void *sb_map_get(const struct sb_map *map, const char *key); /* NULL: none */
+void *sb_map_get(const struct sb_map *map, const char *key);                    /* NULL: none */
 int sb_map_set(struct sb_map *map, const char *key, void *value) SB_MUST_CHECK; /* not NULL */
 void *sb_map_take(struct sb_map *map, const char *key); /* removes; the value, or NULL */
 /* Visits every entry; start with *cursor = 0; NULL at the end. No changes meanwhile but take of

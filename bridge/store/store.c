@@ -22,6 +22,7 @@ struct then {
 };
 
 struct sb_store {
+    struct sb_loop *loop;
     const struct sb_backend_ops *ops;
     void *backend;
     struct sb_timer *turn_timer; /* brings a turn's end for what was put after the last one */
@@ -376,13 +377,14 @@ static int start(struct sb_store *store, struct sb_loop *loop)
 {
     int r = sb_timer_new(loop, need_turn, store, &store->turn_timer);
 
+    store->loop = loop;
     if (r == 0)
         r = sb_timer_new(loop, probe, store, &store->probe_timer);
     if (r < 0)
         return r;
     store->ops->attach(store->backend, store);
     r = sb_numbers_load(&store->numbers, store);
-    return r < 0 ? r : sb_loop_on_turn_end(loop, end_turn, store); /* last: it cannot be undone */
+    return r < 0 ? r : sb_loop_on_turn_end(loop, end_turn, store);
 }
 
 int sb_store_new(struct sb_loop *loop, const struct sb_backend_ops *ops, void *backend,
@@ -415,6 +417,7 @@ struct sb_store *sb_store_free(struct sb_store *store)
     if (store->gathering && !store->error && !store->spoiled)
         hand_over(store, SB_STEAL(store->gathering));
     store->ops->close(store->backend);
+    sb_loop_off_turn_end(store->loop, end_turn, store);
     sb_batch_free(store->gathering);
     while (store->thens)
         free(take_then(store));

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/book.h"
+
+#include "bridge/base/log.h"
+#include "bridge/base/map.h"
+#include "bridge/base/str.h"
+
+/* How often the percent of a running task is written, at the least: flash wears. */
+#define PROGRESS_STEP 10
+
+struct sb_book {
+    struct sb_loop *loop;
+    struct sb_store *store;
+    struct sb_audit *audit;
+    struct sb_job **jobs; /* by id, ascending */
+    size_t job_count, job_room;
+    struct sb_task **open; /* by id, ascending */
+    size_t open_count, open_room;
+    struct sb_map devices; /* device -> struct device_tasks */
+    bool stale;            /* a job is done or a task final: retire has work */
+};
+
+struct device_tasks {
+    struct sb_task **list;
+    size_t count;
+};
+
+/* ---- index ---- */
+
+static int append(void *list_slot, size_t *count, size_t *room, void *item)
+{
+    void ***list = list_slot;
+    if (*count == *room) {
+        size_t wanted = *room ? *room * 2 : 16;
+        void **grown = reallocarray(*list, wanted, sizeof(**list));
+        if (!grown)
+            return -ENOMEM;
+        *list = grown;
+        *room = wanted;
+    }
+    (*list)[(*count)++] = item;
+    return 0;
+}
+
+static int index_device(struct sb_book *book, struct sb_task *task)
+{
+    struct device_tasks *tasks = sb_map_get(&book->devices, task->device);
+    if (!tasks) {
+        tasks = calloc(1, sizeof(*tasks));
+        if (!tasks || sb_map_set(&book->devices, task->device, tasks) < 0) {
+            free(tasks);
+            return -ENOMEM;
+        }
+    }
+    struct sb_task **grown = reallocarray(tasks->list, tasks->count + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    tasks->list = grown;
+    tasks->list[tasks->count++] = task;
+    return 0;
+}
+
+static int index_task(struct sb_book *book, struct sb_task *task)
+{
+    if (sb_task_state_is_final(task->state))
+        return 0;
+    int r = append(&book->open, &book->open_count, &book->open_room, task);
+    return r < 0 ? r : index_device(book, task);
+}
+
+static void unindex_device(struct sb_book *book, const struct sb_task *task)
+{
+    struct device_tasks *tasks = sb_map_get(&book->devices, task->device);
+    for (size_t i = 0; tasks && i < tasks->count; i++) {
+        if (tasks->list[i] != task)
+            continue;
+        memmove(&tasks->list[i], &tasks->list[i + 1],
+                (tasks->count - i - 1) * sizeof(struct sb_task *));
+        tasks->count--;
+        break;
+    }
+    if (tasks && tasks->count == 0) {
+        sb_map_take(&book->devices, task->device);
+        free(tasks->list);
+        free(tasks);
+    }
+}
+
+struct sb_job *sb_book_job(struct sb_book *book, int64_t id)
+{
+    size_t low = 0, high = book->job_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (book->jobs[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < book->job_count && book->jobs[low]->id == id ? book->jobs[low] : NULL;
+}
+
+struct sb_task *sb_book_task(struct sb_book *book, int64_t id)
+{
+    for (size_t j = 0; j < book->job_count; j++) {
+        struct sb_job *job = book->jobs[j];
+        if (!job->task_count || job->tasks[0]->id > id || job->tasks[job->task_count - 1]->id < id)
+            continue;
+        for (size_t t = 0; t < job->task_count; t++)
+            if (job->tasks[t]->id == id)
+                return job->tasks[t];
+    }
+    return NULL;
+}
+
+size_t sb_book_jobs(const struct sb_book *book)
+{
+    return book->job_count;
+}
+
+struct sb_job *sb_book_job_at(struct sb_book *book, size_t index)
+{
+    return index < book->job_count ? book->jobs[index] : NULL;
+}
+
+size_t sb_book_open_tasks(const struct sb_book *book)
+{
+    return book->open_count;
+}
+
+struct sb_task *sb_book_open_at(struct sb_book *book, size_t index)
+{
+    return index < book->open_count ? book->open[index] : NULL;
+}
+
+struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
+                                  const struct sb_task *previous)
+{
+    const struct device_tasks *tasks = sb_map_get(&book->devices, device);
+    bool past = previous == NULL;
+    for (size_t i = 0; tasks && i < tasks->count; i++) {
+        struct sb_task *task = tasks->list[i];
+        if (past && !sb_task_state_is_final(task->state))
+            return task;
+        past |= task == previous;
+    }
+    return NULL;
+}
+
+struct sb_task *sb_book_same(struct sb_book *book, const char *origin, const char *key,
+                             const char *device)
+{
+    for (struct sb_task *task = sb_book_of_device(book, device, NULL); task;
+         task = sb_book_of_device(book, device, task))
+        if (key && sb_streq(task->job->key, key) && sb_streq(task->job->origin, origin))
+            return task;
+    return NULL;
+}
+
+/* ---- writing ---- */
+
+int64_t sb_book_next_job(struct sb_book *book)
+{
+    return sb_store_next_id(book->store, SB_TABLE_JOB);
+}
+
+int64_t sb_book_next_task(struct sb_book *book)
+{
+    return sb_store_next_id(book->store, SB_TABLE_TASK);
+}
+
+int sb_book_save_job(struct sb_book *book, const struct sb_job *job)
+{
+    sb_cleanup(json_decrefp) json_t *body = sb_job_json(job);
+    if (!body)
+        return -ENOMEM;
+    return sb_store_put(book->store, SB_TABLE_JOB,
+                        &(struct sb_row){ .id = job->id,
+                                          .a = job->origin,
+                                          .b = job->key,
+                                          .state = job->state,
+                                          .time = job->created,
+                                          .body = body });
+}
+
+int sb_book_save(struct sb_book *book, const struct sb_task *task)
+{
+    sb_cleanup(json_decrefp) json_t *body = sb_task_json(task);
+    sb_cleanup(sb_freep) char *job = sb_format("%lld", (long long)task->job->id);
+    if (!body || !job)
+        return -ENOMEM;
+    return sb_store_put(book->store, SB_TABLE_TASK,
+                        &(struct sb_row){ .id = task->id,
+                                          .a = task->device,
+                                          .b = job,
+                                          .state = task->state,
+                                          .time = task->ended,
+                                          .body = body });
+}
+
+static int audit_submit(struct sb_book *book, const struct sb_job *job, const char *actor)
+{
+    sb_cleanup(sb_freep) char *subject = sb_format("job %lld", (long long)job->id);
+    sb_cleanup(json_decrefp) json_t *detail = sb_job_json(job);
+    if (!subject || !detail)
+        return -ENOMEM;
+    json_t *devices = json_array();
+    for (size_t i = 0; i < job->task_count; i++)
+        (void)json_array_append_new(devices, json_string(job->tasks[i]->device));
+    (void)json_object_set_new(detail, "devices", devices);
+    return sb_audit_add(book->audit, actor, "submit", subject, sb_loop_wall(book->loop), detail);
+}
+
+static int audit_state(struct sb_book *book, const struct sb_task *task, const char *actor)
+{
+    sb_cleanup(sb_freep) char *subject = sb_format("task %lld", (long long)task->id);
+    sb_cleanup(json_decrefp) json_t *detail =
+        json_pack("{s:I,s:s,s:s,s:i}", "job", (json_int_t)task->job->id, "device", task->device,
+                  "state", sb_task_state_name(task->state), "attempt", (int)task->attempt);
+    if (!subject || !detail)
+        return -ENOMEM;
+    int r = 0;
+    if (task->reason != SB_REASON_NONE)
+        r |= sb_json_put_str(detail, "reason", sb_reason_name(task->reason));
+    if (task->cause != SB_CAUSE_NONE)
+        r |= sb_json_put_str(detail, "cause", sb_cause_name(task->cause));
+    if (sb_task_state_is_final(task->state))
+        r |= sb_json_put_str(detail, "text", task->text);
+    return r < 0 ? -ENOMEM
+                 : sb_audit_add(book->audit, actor, "state", subject, sb_loop_wall(book->loop),
+                                detail);
+}
+
+/* A job that is taken up again has an old number: the list stays in order. */
+static int insert_job(struct sb_book *book, struct sb_job *job)
+{
+    int r = append(&book->jobs, &book->job_count, &book->job_room, job);
+    if (r < 0)
+        return r;
+    size_t at = book->job_count - 1;
+    for (; at > 0 && book->jobs[at - 1]->id > job->id; at--)
+        book->jobs[at] = book->jobs[at - 1];
+    book->jobs[at] = job;
+    return 0;
+}
+
+int sb_book_add(struct sb_book *book, struct sb_job *job, const char *actor)
+{
+    int r = insert_job(book, job);
+    if (r < 0) {
+        sb_job_free(job);
+        return r;
+    }
+    for (size_t i = 0; i < job->task_count && r >= 0; i++)
+        r = index_task(book, job->tasks[i]);
+    job->state = sb_job_derive(job);
+    if (r >= 0)
+        r = sb_book_save_job(book, job);
+    for (size_t i = 0; i < job->task_count && r >= 0; i++)
+        r = sb_book_save(book, job->tasks[i]);
+    book->stale |= job->state == SB_JOB_DONE;
+    return r < 0 ? r : audit_submit(book, job, actor);
+}
+
+/* Progress within a state is told at once but written only now and then. */
+static bool worth_writing(const struct sb_task *task, const struct sb_task *before,
+                          const struct sb_step *step)
+{
+    if (task->state != before->state || task->reason != before->reason ||
+        task->phase != before->phase || task->committed != before->committed)
+        return true;
+    return (step->actions & SB_DO_TELL) &&
+           task->percent / PROGRESS_STEP != before->percent / PROGRESS_STEP;
+}
+
+static void stamp(struct sb_book *book, struct sb_task *task, enum sb_task_state before)
+{
+    if (before == SB_TASK_QUEUED && sb_task_state_is_under_way(task->state) && !task->sent)
+        task->sent = sb_loop_wall(book->loop);
+    if (sb_task_state_is_final(task->state))
+        task->ended = sb_loop_wall(book->loop);
+}
+
+static int follow_job(struct sb_book *book, struct sb_job *job)
+{
+    enum sb_job_state state = sb_job_derive(job);
+    if (state == job->state)
+        return 0;
+    job->state = state;
+    if (state == SB_JOB_DONE) {
+        job->ended = sb_loop_wall(book->loop);
+        book->stale = true;
+    }
+    return sb_book_save_job(book, job);
+}
+
+int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_event *event,
+                  const char *actor, struct sb_step *ret)
+{
+    struct sb_step step;
+    struct sb_task before = *task; /* only its numbers are looked at afterwards */
+    int r = sb_task_apply(task, event, &step);
+    if (r < 0)
+        return r;
+    stamp(book, task, before.state);
+    if (task->state != before.state || task->reason != before.reason)
+        r = audit_state(book, task, actor);
+    if (r >= 0 && worth_writing(task, &before, &step))
+        r = sb_book_save(book, task);
+    if (r >= 0)
+        r = follow_job(book, task->job);
+    book->stale |= sb_task_state_is_final(task->state);
+    if (task->state != before.state)
+        sb_debug(SB_AT(.job = task->job->id, .task = task->id, .device = task->device),
+                 "%s -> %s on %s", sb_task_state_name(before.state),
+                 sb_task_state_name(task->state), sb_event_name(event->kind));
+    if (ret)
+        *ret = step;
+    return r;
+}
+
+void sb_book_retire(struct sb_book *book)
+{
+    if (!book->stale)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < book->open_count; i++) {
+        struct sb_task *task = book->open[i];
+        if (sb_task_state_is_final(task->state))
+            unindex_device(book, task);
+        else
+            book->open[kept++] = task;
+    }
+    book->open_count = kept;
+    kept = 0;
+    for (size_t i = 0; i < book->job_count; i++) {
+        if (book->jobs[i]->state == SB_JOB_DONE)
+            sb_job_free(book->jobs[i]);
+        else
+            book->jobs[kept++] = book->jobs[i];
+    }
+    book->job_count = kept;
+    book->stale = false;
+}
+
+/* ---- loading ---- */
+
+static int load_job(void *arg, const struct sb_row *row)
+{
+    struct sb_book *book = arg;
+    sb_cleanup(sb_freep) char *error = NULL;
+    sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
+    int r = sb_job_from_json(row->body, &job, &error);
+    if (r == -EBADMSG) {
+        sb_error(SB_AT(.job = row->id), "stored job is damaged and left out: %s",
+                 error ? error : "?");
+        return 0;
+    }
+    if (r >= 0)
+        r = insert_job(book, job);
+    if (r >= 0)
+        SB_STEAL(job);
+    return r;
+}
+
+struct loading {
+    struct sb_book *book;
+    struct sb_job *job;
+};
+
+static int load_task(void *arg, const struct sb_row *row)
+{
+    const struct loading *loading = arg;
+    sb_cleanup(sb_freep) char *error = NULL;
+    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
+    int r = sb_task_from_json(row->body, loading->job, &task, &error);
+    if (r == -EBADMSG) {
+        sb_error(SB_AT(.job = loading->job->id, .task = row->id),
+                 "stored task is damaged and left out: %s", error ? error : "?");
+        return 0;
+    }
+    if (r >= 0)
+        r = sb_job_add_task(loading->job, task);
+    if (r < 0)
+        return r;
+    struct sb_task *added = SB_STEAL(task);
+    return index_task(loading->book, added);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct sb_task *x = *(struct sb_task *const *)a, *y = *(struct sb_task *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int load(struct sb_book *book)
+{
+    int r = sb_store_query(book->store,
+                           &(struct sb_query){ .table = SB_TABLE_JOB,
+                                               .state = -1,
+                                               .state_mask = (1u << SB_JOB_DONE) - 1 },
+                           load_job, book);
+    for (size_t i = 0; i < book->job_count && r >= 0; i++) {
+        struct loading loading = { book, book->jobs[i] };
+        sb_cleanup(sb_freep) char *id = sb_format("%lld", (long long)book->jobs[i]->id);
+        if (!id)
+            return -ENOMEM;
+        r = sb_store_query(book->store,
+                           &(struct sb_query){ .table = SB_TABLE_TASK, .state = -1, .b = id },
+                           load_task, &loading);
+    }
+    if (r >= 0 && book->open_count)
+        qsort(book->open, book->open_count, sizeof(struct sb_task *), by_id);
+    return r;
+}
+
+int sb_book_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit *audit,
+                struct sb_book **ret)
+{
+    sb_cleanup(sb_book_freep) struct sb_book *book = calloc(1, sizeof(*book));
+    if (!book)
+        return -ENOMEM;
+    book->loop = loop;
+    book->store = store;
+    book->audit = audit;
+    int r = load(book);
+    if (r < 0)
+        return r;
+    book->stale = true; /* a job whose tasks were all damaged is done */
+    *ret = SB_STEAL(book);
+    return 0;
+}
+
+struct sb_book *sb_book_free(struct sb_book *book)
+{
+    if (!book)
+        return NULL;
+    size_t cursor = 0;
+    for (struct device_tasks *tasks; (tasks = sb_map_next(&book->devices, &cursor, NULL));) {
+        free(tasks->list);
+        free(tasks);
+    }
+    sb_map_done(&book->devices);
+    for (size_t i = 0; i < book->job_count; i++)
+        sb_job_free(book->jobs[i]);
+    free(book->jobs);
+    free(book->open);
+    free(book);
+    return NULL;
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/core.h"
+
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+#include "bridge/mapping/type.h"
+
+/* ---- mappings, devices, buses ---- */
+
+static void log_findings(const char *what, struct sb_diags *diags)
+{
+    sb_cleanup(sb_freep) char *text = diags->total ? sb_diags_text(diags) : NULL;
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            sb_error(NULL, "%s: %s", what, line);
+}
+
+static int load_types(struct sb_core *core, struct sb_types **ret, struct sb_diags *diags)
+{
+    return sb_types_load(&core->parts.config->mappings, core->parts.adapters->drivers, ret, diags);
+}
+
+static void on_removed(struct sb_core *core, const json_t *removed, const char *actor)
+{
+    size_t i;
+    json_t *id;
+    json_array_foreach ((json_t *)removed, i, id) {
+        int r = sb_core_remove_device(core, json_string_value(id), actor);
+        if (r < 0 && r != -ENOENT)
+            sb_error(SB_AT(.device = json_string_value(id)), "cannot be removed: %s", strerror(-r));
+    }
+}
+
+static int declare(struct sb_core *core, json_t **ret_removed, struct sb_diags *diags)
+{
+    sb_cleanup(json_decrefp) json_t *specs = NULL;
+    int r = sb_devices_load(core->parts.config->devices, &specs, diags);
+    return r < 0 ? r : sb_registry_declare(core->registry, specs, ret_removed, diags);
+}
+
+static void free_buses(struct sb_core *core)
+{
+    for (size_t i = 0; core->buses && i < core->bus_count; i++) {
+        if (core->buses[i].transport)
+            sb_schema_done(core->buses[i].transport->fields, (void *)core->buses[i].config);
+        free((void *)core->buses[i].config);
+    }
+    free(core->buses);
+    core->buses = NULL;
+}
+
+static int load_bus(struct sb_core *core, const struct sb_bus_config *given,
+                    struct sb_runner_bus *ret)
+{
+    struct sb_diags diags = { 0 };
+    ret->name = given->name;
+    ret->transport = sb_adapters_transport(core->parts.adapters, given->transport);
+    if (!ret->transport) {
+        sb_error(SB_AT(.bus = given->name), "there is no transport '%s'", given->transport);
+        return -EINVAL;
+    }
+    void *config = calloc(1, SB_MAX(ret->transport->size, (size_t)1));
+    if (!config)
+        return -ENOMEM;
+    ret->config = config;
+    int r = sb_schema_read_also(given->yaml, core->parts.config->yaml->file, ret->transport->fields,
+                                sb_bus_fields, config, &diags);
+    log_findings("bus", &diags);
+    sb_diags_done(&diags);
+    return r;
+}
+
+static int load_buses(struct sb_core *core)
+{
+    size_t count = core->parts.config->buses.count;
+    core->buses = calloc(count + 1, sizeof(*core->buses));
+    if (!core->buses)
+        return -ENOMEM;
+    core->bus_count = count;
+    for (size_t i = 0; i < count; i++) {
+        int r = load_bus(core, sb_config_bus(core->parts.config, i), &core->buses[i]);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- building and tearing down what lives in memory ---- */
+
+static void on_tell(void *arg, const struct sb_news *news)
+{
+    struct sb_core *core = arg;
+    if (core->host)
+        sb_host_tell(core->host, news);
+}
+
+static void on_fetch_settings(void *arg, const char *door, struct sb_fetch_settings *ret)
+{
+    struct sb_core *core = arg;
+    sb_host_fetch_settings(core->host, door, ret);
+}
+
+static int build_records(struct sb_core *core)
+{
+    const struct sb_config *config = core->parts.config;
+    const struct sb_depot_limits depot = { .bytes = config->artifacts.limit,
+                                           .file_bytes = config->artifacts.file_limit,
+                                           .free_floor = config->artifacts.free_floor };
+    const struct sb_outbox_limits outbox = { .count = (size_t)config->outbox.count,
+                                             .bytes = (size_t)config->outbox.bytes,
+                                             .answer_age = config->outbox.answer_age,
+                                             .final_age = config->outbox.final_age,
+                                             .window = (unsigned)config->outbox.window };
+    sb_cleanup(sb_freep) char *directory = sb_format("%s/artifacts", config->state);
+    int r = directory ? sb_audit_new(core->store, &core->audit) : -ENOMEM;
+    if (r >= 0)
+        r = sb_registry_new(core->store, &core->registry);
+    if (r >= 0)
+        r = sb_packages_new(core->store, directory, &depot, &core->packages);
+    if (r >= 0)
+        r = sb_book_new(core->parts.loop, core->store, core->audit, &core->book);
+    if (r >= 0)
+        r = sb_outbox_new(core->parts.loop, core->store, core->audit, &outbox, &core->outbox);
+    return r;
+}
+
+static int build_runner(struct sb_core *core)
+{
+    return sb_runner_new(
+        &(struct sb_runner_parts){ .loop = core->parts.loop,
+                                   .store = core->store,
+                                   .audit = core->audit,
+                                   .book = core->book,
+                                   .registry = core->registry,
+                                   .packages = core->packages,
+                                   .fetcher_ops = core->parts.fetcher_ops,
+                                   .fetcher = core->parts.fetcher,
+                                   .buses = core->buses,
+                                   .bus_count = core->bus_count,
+                                   .under_way_limit =
+                                       (uint32_t)core->parts.config->limits.under_way,
+                                   .max_file = core->parts.config->artifacts.file_limit,
+                                   .tell = on_tell,
+                                   .fetch_settings = on_fetch_settings,
+                                   .arg = core },
+        &core->runner);
+}
+
+static int build_host(struct sb_core *core)
+{
+    core->intake =
+        (struct sb_intake){ .loop = core->parts.loop,
+                            .store = core->store,
+                            .book = core->book,
+                            .registry = core->registry,
+                            .packages = core->packages,
+                            .runner = core->runner,
+                            .limits = { .jobs = (size_t)core->parts.config->limits.jobs,
+                                        .tasks = (size_t)core->parts.config->limits.tasks } };
+    return sb_host_new(&(struct sb_host_parts){ .loop = core->parts.loop,
+                                                .store = core->store,
+                                                .audit = core->audit,
+                                                .book = core->book,
+                                                .registry = core->registry,
+                                                .packages = core->packages,
+                                                .outbox = core->outbox,
+                                                .runner = core->runner,
+                                                .intake = &core->intake,
+                                                .config = core->parts.config,
+                                                .adapters = core->parts.adapters },
+                       &core->host);
+}
+
+static int build(struct sb_core *core)
+{
+    int r = build_records(core);
+    if (r < 0)
+        return r;
+    sb_registry_attach_types(core->registry, core->types);
+    r = build_runner(core);
+    return r < 0 ? r : build_host(core);
+}
+
+static void tear_down(struct sb_core *core)
+{
+    if (core->runner)
+        core->running = false;
+    core->runner = sb_runner_free(core->runner); /* first: its threads read what the others own */
+    core->host = sb_host_free(core->host);
+    core->outbox = sb_outbox_free(core->outbox);
+    core->book = sb_book_free(core->book);
+    core->packages = sb_packages_free(core->packages);
+    core->registry = sb_registry_free(core->registry);
+    core->audit = sb_audit_free(core->audit);
+}
+
+/* Devices of the files; then what was under way goes on. */
+static int run(struct sb_core *core)
+{
+    struct sb_diags diags = { 0 };
+    sb_cleanup(json_decrefp) json_t *removed = NULL;
+    int r = declare(core, &removed, &diags);
+    log_findings("devices", &diags);
+    sb_diags_done(&diags);
+    if (r < 0 && r != -EINVAL)
+        return r;
+    sb_registry_attach_types(core->registry, core->types);
+    core->running = true;
+    r = sb_runner_start(core->runner);
+    on_removed(core, removed, "core");
+    return r;
+}
+
+static void rebuild(struct sb_core *core)
+{
+    core->rebuild = false;
+    if (core->on_rebuild)
+        core->on_rebuild(core->on_rebuild_arg, false);
+    tear_down(core);
+    int r = build(core);
+    if (r < 0) {
+        /* Memory or disk are beyond use: a restart by the service manager is all that is left. */
+        sb_error(NULL, "cannot rebuild from the store: %s; stopping", strerror(-r));
+        sb_loop_stop(core->parts.loop);
+        return;
+    }
+    if (core->on_rebuild)
+        core->on_rebuild(core->on_rebuild_arg, true);
+    if (core->started)
+        sb_host_start(core->host);
+}
+
+static void on_failure(void *arg, int error)
+{
+    struct sb_core *core = arg;
+    sb_error(NULL, "the store does not take changes: %s; what was not yet durable is dropped",
+             strerror(-error));
+    core->rebuild = true;
+}
+
+static void on_recovery(void *arg)
+{
+    (void)arg; /* the turn starts the runner */
+    sb_notice(NULL, "the store takes changes again");
+}
+
+#define TURN_ROUNDS 8
+
+static void on_turn(void *arg)
+{
+    struct sb_core *core = arg;
+    if (core->rebuild)
+        rebuild(core);
+    if (!core->host)
+        return;
+    if (core->started && !core->running && sb_store_ready(core->store, NULL)) {
+        int r = run(core);
+        if (r < 0)
+            sb_error(NULL, "cannot start: %s", strerror(-r));
+    }
+    bool more = true;
+    for (int i = 0; more && i < TURN_ROUNDS; i++) {
+        if (core->running)
+            sb_runner_turn(core->runner);
+        more = sb_host_turn(core->host);
+    }
+    sb_book_retire(core->book);
+}
+
+int sb_core_new(const struct sb_core_parts *parts, struct sb_core **ret)
+{
+    sb_cleanup(sb_core_freep) struct sb_core *core = calloc(1, sizeof(*core));
+    struct sb_diags diags = { 0 };
+    if (!core) {
+        parts->backend_ops->close(parts->backend);
+        parts->fetcher_ops->close(parts->fetcher);
+        return -ENOMEM;
+    }
+    core->parts = *parts;
+    /* Before the store's own hook: what the turn's end changes belongs to the turn's batch. */
+    int r = sb_loop_on_turn_end(parts->loop, on_turn, core);
+    int r2 = sb_store_new(parts->loop, parts->backend_ops, parts->backend, &core->store);
+    if (r < 0 || r2 < 0)
+        return r < 0 ? r : r2;
+    sb_store_on_failure(core->store, on_failure, core);
+    sb_store_on_recovery(core->store, on_recovery, core);
+    r = load_types(core, &core->types, &diags);
+    log_findings("mapping", &diags);
+    sb_diags_done(&diags);
+    if (r < 0 && r != -EINVAL)
+        return r;
+    r = load_buses(core);
+    if (r >= 0)
+        r = build(core);
+    if (r < 0)
+        return r;
+    *ret = SB_STEAL(core);
+    return 0;
+}
+
+int sb_core_start(struct sb_core *core)
+{
+    core->started = true;
+    sb_host_start(core->host);
+    return run(core);
+}
+
+struct sb_core *sb_core_free(struct sb_core *core)
+{
+    if (!core)
+        return NULL;
+    core->started = false;
+    tear_down(core);
+    sb_store_free(core->store);
+    core->parts.fetcher_ops->close(core->parts.fetcher);
+    free_buses(core);
+    sb_types_free(core->types);
+    sb_loop_off_turn_end(core->parts.loop, on_turn, core);
+    free(core);
+    return NULL;
+}
+
+/* ---- orders ---- */
+
+static void audit(struct sb_core *core, const char *actor, const char *verb, const char *device)
+{
+    sb_cleanup(sb_freep) char *subject = sb_format("device %s", device);
+    int r = subject ? sb_audit_add(core->audit, actor, verb, subject,
+                                   sb_loop_wall(core->parts.loop), NULL)
+                    : -ENOMEM;
+    if (r < 0 && r != -EAGAIN)
+        sb_error(SB_AT(.device = device), "cannot keep the audit: %s", strerror(-r));
+}
+
+int sb_core_remove_device(struct sb_core *core, const char *id, const char *actor)
+{
+    struct sb_device *device = sb_registry_get(core->registry, id);
+    if (!device)
+        return -ENOENT;
+    sb_runner_device_gone(core->runner, id, actor);
+    (void)sb_host_turn(core->host); /* its tasks' ends are told while it is still known */
+    sb_runner_unstage(core->runner, device);
+    sb_host_tell(core->host, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = device });
+    audit(core, actor, "device remove", id);
+    return sb_registry_remove(core->registry, id);
+}
+
+int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *actor,
+                       struct sb_diags *diags)
+{
+    struct sb_device *device;
+    int r = sb_registry_add(core->registry, spec, &device, diags);
+    if (r < 0)
+        return r;
+    sb_registry_attach_types(core->registry, core->types);
+    audit(core, actor, "device add", device->id);
+    sb_host_tell(core->host, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
+    r = sb_runner_identify(core->runner, device->id);
+    return r == -ENODEV ? 0 : r;
+}
+
+int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *diags)
+{
+    sb_cleanup(sb_types_freep) struct sb_types *types = NULL;
+    sb_cleanup(json_decrefp) json_t *removed = NULL;
+    int r = load_types(core, &types, diags);
+    if (r < 0)
+        return r;
+    r = declare(core, &removed, diags);
+    if (r < 0)
+        return r;
+    struct sb_types *old = core->types;
+    core->types = SB_STEAL(types);
+    sb_registry_attach_types(core->registry, core->types);
+    sb_types_free(old);
+    on_removed(core, removed, actor);
+    const struct sb_device *device;
+    for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++)
+        sb_host_tell(core->host,
+                     &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
+    sb_runner_wake(core->runner);
+    sb_notice(NULL, "mappings and devices were read again");
+    return 0;
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/host.h"
+
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+
+#define FACT_MAX   8192  /* bytes of one fact */
+#define FACTS_MAX  32768 /* of all facts of a device */
+#define NEWS_MAX   65536 /* of one turn; more than that is a loop, not news */
+#define ROUNDS_MAX 16    /* news may cause news; each round handles what is there */
+
+struct entry { /* one configured link */
+    struct sb_door *door;
+    struct sb_link_parts parts;
+};
+
+struct item { /* a piece of news that waits for the end of the turn */
+    enum sb_news_kind kind;
+    char *device;
+    struct sb_task *task;
+    enum sb_task_state before;
+};
+
+struct watcher {
+    sb_watcher_fn fn;
+    void *arg;
+};
+
+struct sb_host {
+    struct sb_host_parts parts;
+    struct entry *entries;
+    size_t entry_count;
+    struct item *news;
+    size_t news_count, news_room;
+    struct watcher *watchers;
+    size_t watcher_count;
+    struct sb_uri_rules native_rules; /* an operator's own packages: anywhere */
+};
+
+/* ---- news ---- */
+
+static struct item *same_item(struct sb_host *host, const struct sb_news *news)
+{
+    for (size_t i = host->news_count; i-- > 0;) {
+        struct item *item = &host->news[i];
+        if (item->kind != news->kind)
+            continue;
+        if (news->task ? item->task == news->task
+                       : !item->task && news->device && sb_streq(item->device, news->device->id))
+            return item;
+    }
+    return NULL;
+}
+
+static void hear(struct sb_door *door, const struct sb_news *news)
+{
+    if (door)
+        door->ops->hear(door, news);
+}
+
+/* The origin hears of its task; other doors only that the device's firmware is in motion. */
+static void spread(struct sb_host *host, const struct sb_news *news)
+{
+    struct sb_news facts = *news;
+    facts.kind = SB_NEWS_FIRMWARE;
+    for (size_t i = 0; i < host->entry_count; i++) {
+        struct sb_door *door = host->entries[i].door;
+        if (!door)
+            continue;
+        bool own = news->task && sb_streq(news->task->job->origin, door->link);
+        if (news->kind != SB_NEWS_TASK || own)
+            hear(door, news);
+        else if (sb_op_is_firmware(news->task->job->op))
+            hear(door, &facts);
+    }
+    for (size_t i = 0; i < host->watcher_count; i++)
+        host->watchers[i].fn(host->watchers[i].arg, news);
+}
+
+void sb_host_tell(struct sb_host *host, const struct sb_news *news)
+{
+    if (news->kind == SB_NEWS_DEVICE_REMOVED) { /* the record does not outlive the call */
+        spread(host, news);
+        return;
+    }
+    if (same_item(host, news))
+        return; /* merged: the first one knows the state before the turn */
+    if (host->news_count >= NEWS_MAX) {
+        sb_error(NULL, "news are lost: more than %d in one turn", NEWS_MAX);
+        return;
+    }
+    if (host->news_count == host->news_room) {
+        size_t room = host->news_room ? host->news_room * 2 : 16;
+        struct item *grown = reallocarray(host->news, room, sizeof(*grown));
+        if (!grown)
+            return;
+        host->news = grown;
+        host->news_room = room;
+    }
+    host->news[host->news_count++] =
+        (struct item){ .kind = news->kind,
+                       .device = news->device ? strdup(news->device->id) : NULL,
+                       .task = (struct sb_task *)news->task,
+                       .before = news->before };
+}
+
+bool sb_host_turn(struct sb_host *host)
+{
+    bool any = false;
+    for (int round = 0; host->news_count && round < ROUNDS_MAX; round++) {
+        struct item *list = SB_STEAL(host->news);
+        size_t count = host->news_count;
+        host->news_count = host->news_room = 0;
+        for (size_t i = 0; i < count; i++) {
+            const struct sb_device *device =
+                list[i].device ? sb_registry_get(host->parts.registry, list[i].device) : NULL;
+            if (device || list[i].task)
+                spread(host, &(struct sb_news){ .kind = list[i].kind,
+                                                .device = device,
+                                                .task = list[i].task,
+                                                .before = list[i].before });
+            free(list[i].device);
+        }
+        free(list);
+        any = true;
+    }
+    return any;
+}
+
+int sb_host_watch(struct sb_host *host, sb_watcher_fn fn, void *arg)
+{
+    struct watcher *grown = reallocarray(host->watchers, host->watcher_count + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    host->watchers = grown;
+    host->watchers[host->watcher_count++] = (struct watcher){ fn, arg };
+    return 0;
+}
+
+void sb_host_unwatch(struct sb_host *host, sb_watcher_fn fn, void *arg)
+{
+    for (size_t i = 0; i < host->watcher_count; i++) {
+        if (host->watchers[i].fn != fn || host->watchers[i].arg != arg)
+            continue;
+        host->watchers[i] = host->watchers[--host->watcher_count];
+        return;
+    }
+}
+
+/* ---- what a door may ask ---- */
+
+int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_request *request,
+                   struct sb_verdict *ret)
+{
+    if (!sb_outbox_full(host->parts.outbox, door->link))
+        return sb_intake_submit(host->parts.intake, door->link, true, request, ret);
+    *ret = (struct sb_verdict){ .cause = SB_CAUSE_BUSY,
+                                .text = strdup("too many reports to this link wait") };
+    return 0;
+}
+
+int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum sb_cause cause)
+{
+    struct sb_task *task = sb_book_task(host->parts.book, id);
+    const struct sb_device *device =
+        task ? sb_registry_get(host->parts.registry, task->device) : NULL;
+    if (!task)
+        return -ENOENT;
+    if (device && !sb_device_may_command(device, door->link))
+        return -EPERM;
+    sb_cleanup(sb_freep) char *actor = sb_format("link %s", door->link);
+    return sb_runner_cancel(host->parts.runner, task, cause, actor);
+}
+
+const struct sb_task *sb_host_task(struct sb_host *host, int64_t task)
+{
+    return sb_book_task(host->parts.book, task);
+}
+
+const struct sb_device *sb_host_device(struct sb_host *host, const char *id)
+{
+    return sb_registry_get(host->parts.registry, id);
+}
+
+const struct sb_device *sb_host_find(struct sb_host *host, const char *dialect, const char *name)
+{
+    return sb_registry_find(host->parts.registry, dialect, name);
+}
+
+const struct sb_device *sb_host_device_at(struct sb_host *host, size_t index)
+{
+    return sb_registry_at(host->parts.registry, index);
+}
+
+static void note(struct sb_host *host, const struct sb_door *door, const char *verb,
+                 const char *device, const json_t *detail)
+{
+    sb_cleanup(sb_freep) char *actor = sb_format("link %s", door->link);
+    sb_cleanup(sb_freep) char *subject = device ? sb_format("device %s", device) : NULL;
+    int r = sb_audit_add(host->parts.audit, actor ? actor : "link", verb,
+                         subject ? subject : "gateway", sb_loop_wall(host->parts.loop), detail);
+    if (r < 0 && r != -EAGAIN)
+        sb_error(SB_AT(.link = door->link), "cannot keep the audit: %s", strerror(-r));
+}
+
+int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *id, const char *name,
+                     const json_t *value)
+{
+    struct sb_device *device = sb_registry_get(host->parts.registry, id);
+    sb_cleanup(sb_freep) char *text = sb_json_text(value);
+    sb_cleanup(sb_freep) char *all = device && device->facts ? sb_json_text(device->facts) : NULL;
+    if (!device)
+        return -ENOENT;
+    if (!text)
+        return -ENOMEM;
+    if (strlen(text) > FACT_MAX || strlen(text) + (all ? strlen(all) : 0) > FACTS_MAX)
+        return -E2BIG;
+    if (!device->facts)
+        device->facts = json_object();
+    if (json_object_set(device->facts, name, (json_t *)value) < 0)
+        return -ENOMEM;
+    sb_cleanup(json_decrefp) json_t *detail = json_pack("{s:O}", name, value);
+    note(host, door, "fact", id, detail);
+    return sb_registry_save(host->parts.registry, device);
+}
+
+int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *id)
+{
+    struct sb_device *device = sb_registry_get(host->parts.registry, id);
+    if (!device)
+        return -ENOENT;
+    if (!device->staged.package)
+        return 0;
+    note(host, door, "unstage", id, NULL);
+    sb_runner_unstage(host->parts.runner, device);
+    return 0;
+}
+
+const struct sb_package *sb_host_staged(struct sb_host *host, const struct sb_device *device)
+{
+    return device && device->staged.package
+               ? sb_packages_get(host->parts.packages, device->staged.package)
+               : NULL;
+}
+
+static char *convo_name(const struct sb_door *door, const char *device)
+{
+    return sb_format("%s/%s", door->link, device ? device : "");
+}
+
+int sb_host_save(struct sb_host *host, struct sb_door *door, const char *device,
+                 const json_t *state)
+{
+    sb_cleanup(sb_freep) char *name = convo_name(door, device);
+    if (!name)
+        return -ENOMEM;
+    if (!state)
+        return sb_store_remove(host->parts.store, SB_TABLE_CONVO, 0, name);
+    return sb_store_put(
+        host->parts.store, SB_TABLE_CONVO,
+        &(struct sb_row){ .name = name, .a = door->link, .b = device, .body = state });
+}
+
+static int take_body(void *arg, const struct sb_row *row)
+{
+    json_t **ret = arg;
+    *ret = json_deep_copy(row->body);
+    return 0;
+}
+
+json_t *sb_host_saved(struct sb_host *host, struct sb_door *door, const char *device)
+{
+    sb_cleanup(sb_freep) char *name = convo_name(door, device);
+    json_t *state = NULL;
+    int r = name ? sb_store_query(
+                       host->parts.store,
+                       &(struct sb_query){ .table = SB_TABLE_CONVO, .name = name, .state = -1 },
+                       take_body, &state)
+                 : -ENOMEM;
+    if (r < 0)
+        sb_error(SB_AT(.link = door->link, .device = device), "cannot read a conversation: %s",
+                 strerror(-r));
+    return state;
+}
+
+int sb_host_put(struct sb_host *host, struct sb_door *door, struct sb_parcel *parcel)
+{
+    parcel->link = door->link;
+    parcel->created = sb_loop_wall(host->parts.loop);
+    /* While nothing can be kept, a refusal must still get out. */
+    if (parcel->class == SB_PARCEL_ANSWER && !sb_store_ready(host->parts.store, NULL))
+        parcel->class = SB_PARCEL_PASSING;
+    int64_t id;
+    return sb_outbox_put(host->parts.outbox, parcel, &id);
+}
+
+void sb_host_settle(struct sb_host *host, struct sb_door *door, int64_t parcel)
+{
+    sb_outbox_settle(host->parts.outbox, door->link, parcel);
+}
+
+bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char *device,
+                          const char *token)
+{
+    return sb_outbox_settle_token(host->parts.outbox, door->link, device, token);
+}
+
+void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const char *text)
+{
+    bool changed = door->up != up;
+    door->up = up;
+    if (sb_set_string(&door->state_text, text) < 0)
+        free(SB_STEAL(door->state_text));
+    if (changed || !door->since)
+        door->since = sb_loop_wall(host->parts.loop);
+    if (changed) {
+        sb_notice(SB_AT(.link = door->link), "%s: %s", up ? "up" : "down", text ? text : "");
+        note(host, door, up ? "up" : "down", NULL, NULL);
+    } else {
+        sb_info(SB_AT(.link = door->link), "%s", text ? text : "");
+    }
+    if (up)
+        sb_outbox_resume(host->parts.outbox, door->link);
+    else
+        sb_outbox_pause(host->parts.outbox, door->link);
+}
+
+bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_why)
+{
+    if (!sb_store_ready(host->parts.store, ret_why))
+        return false;
+    if (!sb_outbox_full(host->parts.outbox, door->link))
+        return true;
+    if (ret_why)
+        *ret_why = "too many reports to this link wait";
+    return false;
+}
+
+struct sb_loop *sb_host_loop(struct sb_host *host)
+{
+    return host->parts.loop;
+}
+
+/* ---- doors ---- */
+
+void sb_host_fetch_settings(struct sb_host *host, const char *link, struct sb_fetch_settings *ret)
+{
+    *ret = (struct sb_fetch_settings){ .rules = &host->native_rules };
+    for (size_t i = 0; link && i < host->entry_count; i++)
+        if (host->entries[i].door && sb_streq(host->entries[i].door->link, link))
+            ret->rules = &host->entries[i].parts.rules;
+}
+
+static int on_send(void *arg, const struct sb_parcel *parcel)
+{
+    struct sb_door *door = arg;
+    return door->ops->send(door, parcel);
+}
+
+static int open_door(struct sb_host *host, const struct sb_link_config *link, struct entry *entry)
+{
+    struct sb_diags diags = { 0 };
+    int r = sb_link_load(host->parts.config, link, host->parts.adapters, &entry->parts, &diags);
+    if (r < 0) {
+        sb_cleanup(sb_freep) char *text = sb_diags_text(&diags);
+        sb_error(SB_AT(.link = link->name), "link is left out: %s", text ? text : strerror(-r));
+        sb_diags_done(&diags);
+        return r;
+    }
+    sb_diags_done(&diags);
+    r = entry->parts.ops->open(host, link->name, entry->parts.config, entry->parts.words,
+                               &entry->door);
+    if (r >= 0)
+        r = sb_outbox_open(host->parts.outbox, link->name, on_send, entry->door);
+    if (r < 0)
+        sb_error(SB_AT(.link = link->name), "cannot be opened: %s", strerror(-r));
+    return r;
+}
+
+/* "0.0.0.0/0" and "::/0": an operator may fetch from anywhere, by any scheme. */
+static int native_rules(struct sb_uri_rules *rules)
+{
+    static const char *const schemes[] = { "https", "http", "file" };
+    static const char *const networks[] = { "0.0.0.0/0", "::/0" };
+    int r = 0;
+    for (size_t i = 0; i < SB_COUNT(schemes) && r >= 0; i++)
+        r = sb_strings_add(&rules->schemes, schemes[i]);
+    for (size_t i = 0; i < SB_COUNT(networks) && r >= 0; i++)
+        r = sb_strings_add(&rules->networks, networks[i]);
+    return r;
+}
+
+int sb_host_new(const struct sb_host_parts *parts, struct sb_host **ret)
+{
+    sb_cleanup(sb_host_freep) struct sb_host *host = calloc(1, sizeof(*host));
+    if (!host)
+        return -ENOMEM;
+    host->parts = *parts;
+    host->entry_count = parts->config->links.count;
+    host->entries = calloc(host->entry_count + 1, sizeof(*host->entries));
+    if (!host->entries || native_rules(&host->native_rules) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < host->entry_count; i++) {
+        int r = open_door(host, sb_config_link(parts->config, i), &host->entries[i]);
+        if (r == -ENOMEM)
+            return r;
+    }
+    *ret = SB_STEAL(host);
+    return 0;
+}
+
+void sb_host_start(struct sb_host *host)
+{
+    for (size_t i = 0; i < host->entry_count; i++)
+        if (host->entries[i].door)
+            host->entries[i].door->ops->start(host->entries[i].door);
+}
+
+struct sb_host *sb_host_free(struct sb_host *host)
+{
+    if (!host)
+        return NULL;
+    for (size_t i = 0; host->entries && i < host->entry_count; i++) {
+        struct sb_door *door = host->entries[i].door;
+        if (door) {
+            sb_outbox_close(host->parts.outbox, door->link);
+            door->ops->close(door);
+        }
+        sb_link_parts_done(&host->entries[i].parts);
+    }
+    for (size_t i = 0; i < host->news_count; i++)
+        free(host->news[i].device);
+    sb_schema_done(sb_uri_rules_fields, &host->native_rules);
+    free(host->news);
+    free(host->watchers);
+    free(host->entries);
+    free(host);
+    return NULL;
+}
+
+const struct sb_door *sb_host_door_at(const struct sb_host *host, size_t index)
+{
+    for (size_t i = 0; i < host->entry_count; i++)
+        if (host->entries[i].door && index-- == 0)
+            return host->entries[i].door;
+    return NULL;
+}

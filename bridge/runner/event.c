@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/runner/internal.h"
+
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+#include "bridge/job/version.h"
+#include "bridge/mapping/type.h"
+
+static struct run *run_of_session(struct sb_runner *runner, uint64_t session)
+{
+    for (struct run *run = runner->runs; run; run = run->next)
+        if (run->command.session == session && run->stage == STAGE_DRIVE)
+            return run;
+    return NULL;
+}
+
+/* ---- what must be durable before the driver goes on ---- */
+
+static void answer(struct run *run, int error)
+{
+    if (run->bus)
+        sb_worker_granted(run->bus->worker, run->command.session, error);
+    else
+        run->driver->granted(run->driver->user, run->command.session, error);
+}
+
+void sb_run_granted(void *arg, int error)
+{
+    struct run *run = arg;
+    run->granting = false;
+    run->last_event = sb_loop_now(run->runner->parts.loop);
+    answer(run, error);
+}
+
+static void grant_when_durable(struct run *run)
+{
+    int r = sb_store_then(run->runner->parts.store, sb_run_granted, run);
+    run->granting = r >= 0;
+    if (r < 0)
+        answer(run, r);
+}
+
+static void on_checkpoint(struct run *run, struct sb_task *task, json_t *checkpoint)
+{
+    if (!task || run->abandoned) {
+        answer(run, task ? -ECANCELED : 0); /* a mere look has nothing to keep */
+        return;
+    }
+    json_decref(task->checkpoint);
+    task->checkpoint = json_deep_copy(checkpoint);
+    int r = sb_book_save(run->runner->parts.book, task);
+    if (r < 0)
+        answer(run, r);
+    else
+        grant_when_durable(run);
+}
+
+/* A cancel that came first wins: the driver is told to go no further. */
+static void on_commit(struct run *run, struct sb_task *task)
+{
+    if (!task) {
+        answer(run, 0);
+        return;
+    }
+    if (run->abandoned || run->stopping || task->state == SB_TASK_CANCELLING) {
+        answer(run, -ECANCELED);
+        return;
+    }
+    sb_runner_apply(run->runner, task, &(struct sb_event){ .kind = SB_EV_COMMIT }, "driver");
+    grant_when_durable(run);
+}
+
+/* ---- the end ---- */
+
+/* Law: success is what the device says of itself afterwards. */
+static enum sb_cause verify(const struct run *run, const struct sb_task *task,
+                            const struct sb_outcome *outcome, char **ret_text)
+{
+    const char *wanted = task->target_version;
+    const char *found = sb_json_str(outcome->after.versions, task->module);
+    if (task->job->op == SB_OP_FIRMWARE_DOWNLOAD || run->type->verify != SB_VERIFY_VERSION)
+        return SB_CAUSE_NONE;
+    if (!found) {
+        *ret_text = sb_format("the device does not say which version it runs now");
+        return SB_CAUSE_OUTCOME_UNKNOWN;
+    }
+    if (wanted && !sb_version_equal(wanted, found)) {
+        *ret_text = sb_format("the device runs %s, not %s", found, wanted);
+        return SB_CAUSE_VERSION_MISMATCH;
+    }
+    return SB_CAUSE_NONE;
+}
+
+static void copy_read_values(struct sb_runner *runner, struct sb_device *device,
+                             const json_t *result)
+{
+    const char *name;
+    json_t *value;
+    int64_t wall = sb_loop_wall(runner->parts.loop);
+    json_object_foreach ((json_t *)result, name, value) {
+        if (sb_device_set_property(device, name, value, wall) < 0)
+            sb_warning(SB_AT(.device = device->id), "cannot keep the value of '%s'", name);
+    }
+    if (json_object_size(result))
+        sb_runner_save_device(runner, device);
+}
+
+static void succeeded(struct sb_runner *runner, struct sb_task *task, struct sb_device *device,
+                      struct sb_outcome *outcome)
+{
+    enum sb_op op = task->job->op;
+    const struct sb_package *package =
+        task->job->package ? sb_packages_get(runner->parts.packages, task->job->package) : NULL;
+    if (device && op == SB_OP_READ)
+        copy_read_values(runner, device, outcome->result);
+    if (op == SB_OP_FIRMWARE_DOWNLOAD)
+        sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_STAGED }, "driver");
+    if (device && op == SB_OP_FIRMWARE_DOWNLOAD && package)
+        sb_runner_stage(runner, device, package, true, task->job->origin);
+    if (device && op == SB_OP_FIRMWARE_INSTALL && device->staged.package)
+        sb_runner_stage(runner, device, NULL, false, NULL);
+    sb_cleanup(sb_freep) char *text =
+        outcome->text ? strdup(outcome->text)
+                      : sb_format("read back: %s", outcome->verified ? outcome->verified : "none");
+    sb_runner_apply(
+        runner, task,
+        &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = text, .result = outcome->result },
+        "driver");
+}
+
+static void ended(struct run *run, struct sb_task *task, struct sb_device *device,
+                  struct sb_outcome *outcome)
+{
+    struct sb_runner *runner = run->runner;
+    sb_cleanup(sb_freep) char *text = NULL;
+    struct sb_event event = { .kind = SB_EV_FAIL,
+                              .cause = outcome->cause,
+                              .text = outcome->text,
+                              .native = outcome->native.code ? &outcome->native : NULL,
+                              .result = outcome->result };
+    if (outcome->cause == SB_CAUSE_NONE && !outcome->stopped) {
+        event.cause = verify(run, task, outcome, &text);
+        if (event.cause == SB_CAUSE_NONE) {
+            succeeded(runner, task, device, outcome);
+            return;
+        }
+        event.text = text;
+    }
+    if (outcome->stopped && task->state == SB_TASK_CANCELLING)
+        event.kind = SB_EV_STOPPED;
+    else if (run->stalled) {
+        event.cause = SB_CAUSE_LINK_LOST;
+        event.text = "the device showed no sign of life for too long";
+    } else if (outcome->stopped && event.cause == SB_CAUSE_NONE) {
+        event.cause = SB_CAUSE_INTERNAL;
+        event.text = "the driver stopped unasked";
+    }
+    sb_runner_apply(runner, task, &event, "driver");
+}
+
+static void release_device(struct run *run, struct sb_device *device,
+                           const struct sb_outcome *outcome)
+{
+    struct sb_runner *runner = run->runner;
+    /* A driver that ran to its end, or says so, leaves nothing under way on the device. */
+    if (device->occupied && (outcome->after.idle || outcome->stopped || !run->abandoned)) {
+        free(SB_STEAL(device->occupied));
+        sb_runner_save_device(runner, device);
+    }
+    bool answered = outcome->after.identity || outcome->after.versions || outcome->after.idle ||
+                    outcome->cause == SB_CAUSE_NONE;
+    if (answered && !outcome->stopped)
+        sb_unit_answered(runner, device->id, &outcome->after);
+    else if (outcome->cause == SB_CAUSE_LINK_LOST || outcome->cause == SB_CAUSE_OFFLINE ||
+             outcome->cause == SB_CAUSE_BUSY || run->command.op == SB_COMMAND_IDENTIFY)
+        sb_unit_silent(runner, device->id);
+}
+
+static void on_done(struct run *run, struct sb_outcome *outcome)
+{
+    struct sb_runner *runner = run->runner;
+    struct sb_task *task = sb_book_task(runner->parts.book, run->task);
+    struct sb_device *device = sb_registry_get(runner->parts.registry, run->device);
+    if (run->bus && run->bus->sessions)
+        run->bus->sessions--;
+    if (!run->task && outcome->cause != SB_CAUSE_NONE && outcome->text && device &&
+        device->presence != SB_PRESENCE_OFFLINE)
+        sb_warning(SB_AT(.device = run->device, .bus = device->bus), "does not answer: %s",
+                   outcome->text);
+    if (task && !run->abandoned)
+        ended(run, task, device, outcome);
+    else if (task)
+        sb_notice(SB_AT(.task = run->task, .device = run->device),
+                  "the device ended what its task had given up: %s",
+                  outcome->cause == SB_CAUSE_NONE ? "done" : sb_cause_name(outcome->cause));
+    if (device)
+        release_device(run, device, outcome);
+    sb_run_end(run);
+}
+
+void sb_runner_event(struct sb_runner *runner, const struct sb_driver_event *event)
+{
+    if (event->kind == SB_DRIVER_FACTS) {
+        sb_unit_answered(runner, event->device, event->identity);
+        return;
+    }
+    struct run *run = run_of_session(runner, event->session);
+    if (!run)
+        return; /* of an earlier life */
+    struct sb_task *task = sb_book_task(runner->parts.book, run->task);
+    run->last_event = sb_loop_now(runner->parts.loop);
+    switch (event->kind) {
+    case SB_DRIVER_PROGRESS:
+        if (task && !run->abandoned)
+            sb_runner_apply(runner, task,
+                            &(struct sb_event){ .kind = SB_EV_PROGRESS,
+                                                .phase = event->phase,
+                                                .percent = event->percent },
+                            "driver");
+        break;
+    case SB_DRIVER_CHECKPOINT:
+        on_checkpoint(run, task, event->checkpoint);
+        break;
+    case SB_DRIVER_COMMIT:
+        on_commit(run, task);
+        break;
+    case SB_DRIVER_DONE:
+        on_done(run, event->outcome);
+        break;
+    case SB_DRIVER_NOTE:
+        sb_debug(SB_AT(.task = run->task, .device = run->device), "%s", event->text);
+        break;
+    case SB_DRIVER_FACTS:
+        break;
+    }
+}
+
+void sb_driver_event(struct sb_runner *runner, const struct sb_driver_event *event)
+{
+    sb_runner_event(runner, event);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the runner's own files share. runner.c: schedule and orders; run.c: one task under way;
+ * event.c: what drivers say; unit.c: devices' presence.
+ */
+#pragma once
+
+#include "bridge/base/map.h"
+#include "bridge/runner/runner.h"
+#include "bridge/runner/worker.h"
+
+struct bus {
+    struct sb_runner *runner;
+    const char *name;
+    struct sb_worker *worker;
+    unsigned sessions;
+};
+
+enum stage {
+    STAGE_FETCH, /* the image comes to the gateway */
+    STAGE_BUS,   /* all is there, waits for its bus */
+    STAGE_DRIVE, /* the driver has it */
+};
+
+/* One command on its way to a device and back: a task's, or a look at who it is (task 0). */
+struct run {
+    struct run *next;
+    struct sb_runner *runner;
+    int64_t task;
+    char *device;
+    enum stage stage;
+    uint64_t fetch;
+    struct bus *bus; /* NULL: asynchronous driver */
+    const struct sb_driver_ops *driver;
+    const struct sb_type *type; /* held: a reload does not change it under way */
+    struct sb_command command;
+    struct sb_image image;
+    char *image_path;
+    char *image_sha256, *image_version, *image_name, *image_module;
+    json_t *params, *address, *checkpoint; /* own references: the worker reads them */
+    int64_t last_event;                    /* monotonic */
+    bool stopping;                         /* asked to stop */
+    bool stalled;                          /* because it had been silent */
+    bool abandoned;                        /* its task is over, the device may still be at it */
+    bool granting; /* waits for the store to answer a checkpoint or commit point */
+};
+
+struct unit {          /* the runner's view of one device */
+    int64_t look_at;   /* monotonic time of the next look, 0: none planned */
+    unsigned failures; /* looks in a row without an answer */
+    bool looking;
+};
+
+struct sb_runner {
+    struct sb_runner_parts parts;
+    struct bus *buses;
+    struct run *runs; /* in order of hand-over */
+    struct sb_map units;
+    struct sb_timer *timer;
+    int64_t accounted; /* monotonic time up to which the tasks' clocks were kept */
+    uint64_t next_session;
+    int64_t schedule_at; /* monotonic time of the next look at the queue, 0: none */
+    bool paused, dirty;
+    struct hand_over { /* those of the last minute, for rates */
+        int64_t job, when;
+    } * recent;
+    size_t recent_count;
+};
+
+/* run.c */
+void sb_run_begin(struct sb_runner *runner, struct sb_task *task, bool resumed);
+int sb_run_look(struct sb_runner *runner, struct sb_device *device);
+void sb_run_drive(struct run *run); /* its bus is free */
+void sb_run_end(struct run *run);   /* frees it */
+int sb_run_stop(struct run *run);   /* -EBUSY: too late */
+struct run *sb_run_of_task(struct sb_runner *runner, int64_t task);
+struct bus *sb_runner_bus(struct sb_runner *runner, const char *name);
+bool sb_bus_free_for(const struct bus *bus, const struct run *run);
+void sb_run_fail(struct run *run, enum sb_cause cause, const char *text);
+
+/* Replaces what is staged for a device; package NULL: nothing is any more. */
+void sb_runner_stage(struct sb_runner *runner, struct sb_device *device,
+                     const struct sb_package *package, bool on_device, const char *door);
+
+/* event.c */
+void sb_run_granted(void *arg, int error); /* the store's answer to a checkpoint or commit */
+void sb_runner_event(struct sb_runner *runner, const struct sb_driver_event *event);
+/* Applies, tells and follows up; false: the task is over or the machine refused. */
+bool sb_runner_apply(struct sb_runner *runner, struct sb_task *task, const struct sb_event *event,
+                     const char *actor);
+
+void sb_runner_save_device(struct sb_runner *runner, const struct sb_device *device);
+void sb_runner_save_task(struct sb_runner *runner, const struct sb_task *task);
+
+/* unit.c */
+struct unit *sb_unit(struct sb_runner *runner, const char *device); /* made when missing */
+void sb_unit_plan(struct sb_runner *runner, const char *device, int64_t in_ms);
+int64_t sb_units_look(struct sb_runner *runner); /* starts due looks; ms until the next, 0 none */
+void sb_unit_answered(struct sb_runner *runner, const char *device,
+                      const struct sb_identity *identity);
+void sb_unit_silent(struct sb_runner *runner, const char *device);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/runner/internal.h"
+
+#include "bridge/base/log.h"
+#include "bridge/base/time.h"
+#include "bridge/mapping/type.h"
+
+/* A silent device is looked at ever more rarely. */
+#define LOOK_FIRST (5 * SB_SECOND)
+#define LOOK_LAST  (5 * SB_MINUTE)
+
+struct unit *sb_unit(struct sb_runner *runner, const char *device)
+{
+    struct unit *unit = sb_map_get(&runner->units, device);
+    if (unit)
+        return unit;
+    unit = calloc(1, sizeof(*unit));
+    if (unit && sb_map_set(&runner->units, device, unit) < 0) {
+        free(unit);
+        return NULL;
+    }
+    return unit;
+}
+
+static bool can_look(struct sb_runner *runner, const struct sb_device *device)
+{
+    return device->type && device->type->driver && !device->gateway &&
+           (!device->type->driver->run || sb_runner_bus(runner, device->bus));
+}
+
+void sb_unit_plan(struct sb_runner *runner, const char *id, int64_t in_ms)
+{
+    const struct sb_device *device = sb_registry_get(runner->parts.registry, id);
+    struct unit *unit = device && can_look(runner, device) ? sb_unit(runner, id) : NULL;
+    if (unit)
+        unit->look_at = sb_loop_now(runner->parts.loop) + in_ms;
+}
+
+int sb_runner_identify(struct sb_runner *runner, const char *id)
+{
+    const struct sb_device *device = sb_registry_get(runner->parts.registry, id);
+    if (!device || !can_look(runner, device))
+        return -ENODEV;
+    sb_unit_plan(runner, id, 0);
+    return 0;
+}
+
+static bool has_run(const struct sb_runner *runner, const char *device)
+{
+    for (const struct run *run = runner->runs; run; run = run->next)
+        if (strcmp(run->device, device) == 0)
+            return true;
+    return false;
+}
+
+int64_t sb_units_look(struct sb_runner *runner)
+{
+    int64_t now = sb_loop_now(runner->parts.loop), again = 0;
+    size_t cursor = 0;
+    const char *id;
+    for (struct unit *unit; (unit = sb_map_next(&runner->units, &cursor, &id));) {
+        if (!unit->look_at)
+            continue;
+        if (unit->look_at > now) {
+            int64_t left = unit->look_at - now;
+            again = again ? SB_MIN(again, left) : left;
+            continue;
+        }
+        struct sb_device *device = sb_registry_get(runner->parts.registry, id);
+        if (!device || has_run(runner, id)) {
+            unit->look_at = device ? now + LOOK_FIRST : 0; /* its task asks it anyway */
+            continue;
+        }
+        unit->look_at = 0;
+        if (sb_run_look(runner, device) < 0)
+            unit->look_at = now + LOOK_FIRST;
+    }
+    return again;
+}
+
+static void set_presence(struct sb_runner *runner, struct sb_device *device,
+                         enum sb_presence presence)
+{
+    if (device->presence == presence)
+        return;
+    sb_info(SB_AT(.device = device->id, .bus = device->bus), "%s -> %s",
+            sb_presence_name(device->presence), sb_presence_name(presence));
+    device->presence = presence;
+    runner->dirty = true;
+    runner->parts.tell(runner->parts.arg,
+                       &(struct sb_news){ .kind = SB_NEWS_PRESENCE, .device = device });
+}
+
+/* Merges an object of strings; true when something differs from before. */
+static bool merge(json_t **into, const json_t *from)
+{
+    const char *key;
+    json_t *value;
+    bool changed = false;
+    if (!from || !json_object_size(from))
+        return false;
+    if (!*into)
+        *into = json_object();
+    json_object_foreach ((json_t *)from, key, value) {
+        if (json_equal(json_object_get(*into, key), value))
+            continue;
+        changed |= json_object_set(*into, key, value) == 0;
+    }
+    return changed;
+}
+
+void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_identity *identity)
+{
+    struct sb_device *device = sb_registry_get(runner->parts.registry, id);
+    struct unit *unit = device ? sb_unit(runner, id) : NULL;
+    if (!unit)
+        return;
+    int64_t every = device->type ? device->type->identify_every : 0;
+    unit->failures = 0;
+    if (every)
+        sb_unit_plan(runner, id, every);
+    device->seen = sb_loop_wall(runner->parts.loop);
+    bool changed = merge(&device->identity, identity->identity);
+    changed |= merge(&device->versions, identity->versions);
+    if (device->occupied && identity->idle) {
+        free(SB_STEAL(device->occupied));
+        runner->dirty = true;
+        changed = true;
+    }
+    if (changed) {
+        sb_runner_save_device(runner, device);
+        runner->parts.tell(runner->parts.arg,
+                           &(struct sb_news){ .kind = SB_NEWS_IDENTITY, .device = device });
+    }
+    set_presence(runner, device, SB_PRESENCE_READY);
+}
+
+void sb_unit_silent(struct sb_runner *runner, const char *id)
+{
+    struct sb_device *device = sb_registry_get(runner->parts.registry, id);
+    struct unit *unit = device ? sb_unit(runner, id) : NULL;
+    if (!unit)
+        return;
+    int64_t wait = LOOK_FIRST << SB_MIN(unit->failures, 6u);
+    unit->failures++;
+    sb_unit_plan(runner, id, SB_MIN(wait, LOOK_LAST));
+    set_presence(runner, device, SB_PRESENCE_OFFLINE);
+}
