@@ -27,13 +27,13 @@ struct sb_message { /* a decoded foreign message; strings owned */
 void sb_message_done(struct sb_message *message);
 
 enum sb_input_kind {
-    SB_IN_MESSAGE,  /* message */
-    SB_IN_NEWS,     /* news */
-    SB_IN_VERDICT,  /* answer to an SB_OUT_SUBMIT: tag, verdict */
-    SB_IN_TIMER,    /* tag */
-    SB_IN_UP,       /* connected and subscribed; value: ms the link was down, -1 first time */
+    SB_IN_MESSAGE, /* message */
+    SB_IN_NEWS,    /* news; of a task that ended unseen: no task in it, value is its id */
+    SB_IN_VERDICT, /* answer to an SB_OUT_SUBMIT: tag, verdict */
+    SB_IN_TIMER,   /* tag */
+    SB_IN_UP,      /* connected and subscribed; value: ms the link was down, -1 first time */
     SB_IN_DOWN,
-    SB_IN_LOADED,   /* after a restart: the state was read back; tasks and device as given */
+    SB_IN_LOADED, /* after a restart: the state was read back; SB_OUT_LOOK finds its tasks */
 };
 
 struct sb_input {
@@ -44,25 +44,30 @@ struct sb_input {
     const struct sb_verdict *verdict;
     int64_t value;
     /* Facts, always there: */
-    const struct sb_device *device; /* NULL for the link itself, or an unknown device */
+    bool self;                      /* the conversation of the link itself */
+    const char *link;               /* its name in the configuration */
+    const char *name;               /* the device's name in the dialect; NULL for the link itself */
+    const struct sb_device *device; /* NULL: unknown; self: the gateway's own record, or NULL */
     const struct sb_package *staged;
     const struct sb_words *words;
     const void *config; /* the link's settings */
     int64_t now, wall;
-    bool backlog; /* the message was queued at the broker while the link was down */
-    int64_t outage; /* then: how long it was down, ms */
-    bool ready;     /* the core takes new work */
+    bool backlog;    /* the message was queued at the broker while the link was down */
+    int64_t outage;  /* then: how long it was down, ms; -1 unknown */
+    bool ready;      /* the core takes new work */
     const char *why; /* else why not */
 };
 
 enum sb_output_kind {
-    SB_OUT_SEND,    /* a parcel: topic, payload, qos, class, key, token, task, what */
-    SB_OUT_SUBMIT,  /* a request; answered by SB_IN_VERDICT with the same tag, in this turn */
-    SB_OUT_CANCEL,  /* task, cause */
-    SB_OUT_TIMER,   /* tag, value ms from now; < 0 stops it */
-    SB_OUT_FACT,    /* name, json */
+    SB_OUT_SEND,   /* a parcel: topic, payload, qos, class, key, token, task, what */
+    SB_OUT_SUBMIT, /* a request; answered by SB_IN_VERDICT with the same tag, in this turn */
+    SB_OUT_CANCEL, /* task, cause */
+    SB_OUT_TIMER,  /* tag, value ms from now; < 0 stops it */
+    SB_OUT_FACT,   /* name, json */
     SB_OUT_UNSTAGE,
     SB_OUT_SETTLE,  /* token: the far side acknowledged it */
+    SB_OUT_LOOK,    /* task: answered by SB_IN_NEWS as it stands now, in this turn */
+    SB_OUT_CURRENT, /* the link's own: what was queued at the broker has arrived, no backlog */
     SB_OUT_NOTE,    /* text, for the log */
 };
 
@@ -70,7 +75,7 @@ struct sb_output { /* strings and json owned */
     enum sb_output_kind kind;
     char *tag, *name, *text;
     char *topic, *key, *token, *what;
-    json_t *json;  /* SEND: the payload; FACT: the value; SUBMIT: params */
+    json_t *json; /* SEND: the payload; FACT: the value; SUBMIT: params */
     json_t *package;
     int qos;
     enum sb_parcel_class class;
@@ -80,6 +85,10 @@ struct sb_output { /* strings and json owned */
     struct sb_policy policy;
 };
 
+/*
+ * Outputs are carried out in order. The verdict of a SUBMIT, and what it makes known at once
+ * (also the news of its task), reach step() before the outputs that follow it.
+ */
 struct sb_effects {
     struct sb_output *list;
     size_t count, room;
@@ -87,26 +96,41 @@ struct sb_effects {
     bool broken; /* out of memory while adding */
 };
 void sb_effects_done(struct sb_effects *effects);
-struct sb_output *sb_effects_add(struct sb_effects *effects, enum sb_output_kind kind); /* or NULL */
+struct sb_output *sb_effects_add(struct sb_effects *effects,
+                                 enum sb_output_kind kind); /* or NULL */
 
 struct sb_connect { /* what a link needs to log in; strings owned */
-    char *uri;       /* mqtt://, mqtts://, ws://, wss:// host:port[/path] */
+    char *uri;      /* mqtt://, mqtts://, ws://, wss:// host:port[/path] */
     char *client_id, *user;
-    char *password;  /* secret */
+    char *password; /* secret */
     bool clean;
-    int keepalive;   /* s */
-    char **topics;   /* subscriptions */
+    int keepalive; /* s */
+    char **topics; /* subscriptions */
     size_t topic_count;
     int qos;
     char *ca_file, *cert_file, *key_file;
     bool verify;
 };
-void sb_connect_done(struct sb_connect *connect);
+void sb_connect_done(struct sb_connect *connect); /* wipes the password */
+int sb_connect_add_topic(struct sb_connect *connect, char *topic) SB_MUST_CHECK; /* takes it */
+
+/*
+ * Does a topic fit a template "a/{x}/b/{rest}"? A placeholder takes one level, one at the very
+ * end takes all that is left (at least one character). ret_parts: their values, borrowed from
+ * the topic, in order; exactly `count` of them.
+ */
+struct sb_topic_part {
+    const char *text;
+    size_t length;
+};
+bool sb_topic_match(const char *pattern, const char *topic, struct sb_topic_part *ret_parts,
+                    size_t count);
 
 struct sb_dialect_ops {
     const char *name;
     /* Login data, made anew for each try (tokens expire). 0, or -errno with a text. */
-    int (*connect)(const void *config, int64_t wall, struct sb_connect *ret, char **ret_error);
+    int (*connect)(const struct sb_words *words, const void *config, int64_t wall,
+                   struct sb_connect *ret, char **ret_error);
     /*
      * 0: *ret says what it is. -ENOMSG: not for us, ignore. Never fails on content: a message
      * that is wrong is decoded as far as it goes, with `error` set.

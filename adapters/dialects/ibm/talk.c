@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "adapters/dialects/ibm/parts.h"
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+
+#define TEXT_MAX_   300  /* bytes of a message for people */
+#define ANSWER_MAX_ 1024 /* a longer answer is remembered without its values */
+
+int64_t sb_ibm_limit(const struct sb_ibm_turn *turn, const char *name)
+{
+    return sb_words_limit(turn->in->words, name);
+}
+
+void sb_ibm_note(struct sb_ibm_turn *turn, const char *fmt, ...)
+{
+    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_NOTE);
+    if (!output)
+        return;
+    struct sb_str text = { 0 };
+    va_list ap;
+    va_start(ap, fmt);
+    sb_str_vformat(&text, fmt, ap);
+    va_end(ap);
+    output->text = sb_str_take(&text);
+    turn->effects->broken = turn->effects->broken || !output->text;
+    sb_str_done(&text);
+}
+
+void sb_ibm_timer(struct sb_ibm_turn *turn, const char *tag, int64_t ms)
+{
+    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_TIMER);
+    if (!output)
+        return;
+    output->tag = strdup(tag);
+    output->value = ms;
+    turn->effects->broken = turn->effects->broken || !output->tag;
+}
+
+void sb_ibm_ask_timer(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask, int64_t ms)
+{
+    sb_cleanup(sb_freep) char *tag = sb_format("ask:%s", ask->id);
+    if (tag)
+        sb_ibm_timer(turn, tag, ms);
+    else
+        turn->effects->broken = true;
+}
+
+/* ---- sending ---- */
+
+/* Where things about this device go. NULL without memory. */
+static char *topic_of(const struct sb_ibm_turn *turn, const char *suffix)
+{
+    const struct sb_ibm_config *config = turn->in->config;
+    const char *pattern = sb_words_name(turn->in->words, "out");
+    const char *what = sb_words_name(turn->in->words, suffix);
+    const char *name = turn->in->self ? NULL : turn->in->name;
+    if (!name)
+        return sb_words_fill(pattern, "type", config->type, "id", config->id, "what", what, NULL);
+    const char *slash = strchr(name, '/');
+    sb_cleanup(sb_freep) char *type = strndup(name, slash ? (size_t)(slash - name) : 0);
+    return type ? sb_words_fill(pattern, "type", type, "id", slash ? slash + 1 : name, "what", what,
+                                NULL)
+                : NULL;
+}
+
+static bool copy_to(char **slot, const char *text)
+{
+    return sb_set_string(slot, text) == 0;
+}
+
+void sb_ibm_send(struct sb_ibm_turn *turn, const struct sb_ibm_parcel *parcel)
+{
+    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_SEND);
+    if (!output) {
+        json_decref(parcel->payload);
+        return;
+    }
+    output->json = parcel->payload;
+    output->qos = 1;
+    output->class = parcel->class;
+    output->task = parcel->task;
+    output->topic = topic_of(turn, parcel->suffix);
+    if (!output->json || !output->topic || !copy_to(&output->token, parcel->token) ||
+        !copy_to(&output->key, parcel->key) || !copy_to(&output->what, parcel->what))
+        turn->effects->broken = true;
+}
+
+static int remember(struct sb_ibm_turn *turn, const char *id, json_t *answer)
+{
+    sb_cleanup(json_decrefp) json_t *mine = json_copy(answer);
+    sb_cleanup(sb_freep) char *text = sb_json_text(mine);
+    if (!text)
+        return -ENOMEM;
+    json_object_del(mine, "reqId");
+    if (strlen(text) > ANSWER_MAX_)
+        json_object_del(mine, "d");
+    turn->effects->save = turn->effects->save || turn->in->ready;
+    return sb_ibm_seen_set(turn->state, id, SB_STEAL(mine),
+                           (size_t)sb_ibm_limit(turn, "seen_requests"));
+}
+
+void sb_ibm_reply(struct sb_ibm_turn *turn, const char *id, int rc, const char *message,
+                  const json_t *fields, int64_t task)
+{
+    if (!id)
+        return;
+    sb_cleanup(sb_freep) char *what = sb_format("%d", rc);
+    json_t *answer = sb_ibm_answer(rc, message, id, fields);
+    if (!answer || remember(turn, id, answer) < 0)
+        turn->effects->broken = true;
+    sb_ibm_send(turn, &(struct sb_ibm_parcel){ .suffix = "out_response",
+                                               .payload = answer,
+                                               .class = SB_PARCEL_ANSWER,
+                                               .what = what,
+                                               .task = task });
+}
+
+/* ---- words ---- */
+
+/* Redacted, valid and bounded; NULL without memory. */
+static char *presentable(const char *text)
+{
+    char *clean = sb_redact(text);
+    if (!clean)
+        return NULL;
+    size_t length = strlen(clean);
+    if (length > TEXT_MAX_) {
+        for (length = TEXT_MAX_; length > 0 && ((unsigned char)clean[length] & 0xc0) == 0x80;)
+            length--;
+        clean[length] = '\0';
+    }
+    sb_cleanup(json_decrefp) json_t *valid = json_string(clean);
+    for (size_t i = 0; !valid && clean[i]; i++) {
+        if ((unsigned char)clean[i] >= 0x80)
+            clean[i] = '?';
+    }
+    return clean;
+}
+
+static const char *first_text(const char *a, const char *b, const char *c)
+{
+    return a && *a ? a : b ? b : c;
+}
+
+void sb_ibm_refuse(struct sb_ibm_turn *turn, const char *id, enum sb_op op, enum sb_cause cause,
+                   const char *text, int64_t task)
+{
+    const json_t *cell =
+        sb_words_cell(turn->in->words, SB_ROLE_SENDS, op, SB_TASK_FAILED, cause, SB_PHASE_WAITING);
+    const char *say = first_text(text, sb_json_str(cell, "message"), sb_cause_name((int)cause));
+    sb_cleanup(sb_freep) char *message = presentable(say);
+    if (!message)
+        turn->effects->broken = true;
+    sb_ibm_reply(turn, id, (int)sb_json_int(cell, "rc", SB_IBM_RC_FAILED), message, NULL, task);
+}
+
+const json_t *sb_ibm_task_cell(const struct sb_ibm_turn *turn, const struct sb_task *task)
+{
+    return sb_words_cell(turn->in->words, SB_ROLE_SENDS, task->job->op, task->state, task->cause,
+                         task->phase);
+}
+
+char *sb_ibm_task_text(const struct sb_ibm_turn *turn, const struct sb_task *task)
+{
+    const json_t *cell = sb_ibm_task_cell(turn, task);
+    const char *cause = task->state == SB_TASK_SUCCEEDED ? "done" : sb_cause_name((int)task->cause);
+    return presentable(first_text(task->text, sb_json_str(cell, "message"), cause));
+}
