@@ -307,11 +307,13 @@ int sb_config_load(const char *path, struct sb_config **ret, struct sb_diags *di
     sb_cleanup(sb_config_freep) struct sb_config *config = calloc(1, sizeof *config);
     if (!config)
         return -ENOMEM;
+    size_t before = diags->count;
     int error = sb_yaml_load(path, &config->yaml, diags);
     if (error < 0)
         return error;
     error = sb_schema_read(config->yaml, NULL, sb_config_fields, config, diags);
     error = check(config, error, diags);
+    sb_schema_sort(diags, before);
     if (error == 0)
         *ret = SB_STEAL(config);
     return error;

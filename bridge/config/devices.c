@@ -146,6 +146,7 @@ static void read_device(struct reading *r, const struct sb_yaml *device)
 static void read_file(struct reading *r, const struct sb_yaml *root)
 {
     const struct sb_yaml *list = NULL;
+    size_t before = r->diags->count;
     int error = sb_schema_read(root, NULL, file_fields, &list, r->diags);
     if (error == -ENOMEM)
         r->error = error;
@@ -155,6 +156,7 @@ static void read_file(struct reading *r, const struct sb_yaml *root)
         sb_schema_find(r->diags, list, "'devices' is a list (- { id: ..., type: ... })");
     for (size_t i = 0; list->kind == SB_YAML_LIST && i < list->count; i++)
         read_device(r, list->items[i]);
+    sb_schema_sort(r->diags, before);
 }
 
 int sb_devices_load(const char *directory, json_t **ret_specs, struct sb_diags *diags)

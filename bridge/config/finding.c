@@ -95,3 +95,19 @@ bool sb_schema_check_id(struct sb_diags *diags, const struct sb_yaml *at, const 
                    shown ? shown : "", what, ID_MAX);
     return false;
 }
+
+void sb_schema_sort(struct sb_diags *diags, size_t from)
+{
+    for (size_t i = from + 1; i < diags->count; i++) { /* few, and almost in order */
+        struct sb_diag one = diags->list[i];
+        size_t at = i;
+        for (; at > from; at--) {
+            const struct sb_diag *before = &diags->list[at - 1];
+            if (before->line < one.line ||
+                (before->line == one.line && before->column <= one.column))
+                break;
+            diags->list[at] = *before;
+        }
+        diags->list[at] = one;
+    }
+}

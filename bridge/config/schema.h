@@ -100,3 +100,5 @@ void sb_schema_unknown(struct sb_diags *diags, const struct sb_yaml *at, const c
                        const char *const *allowed, size_t count);
 /* [A-Za-z0-9._-], begins with a letter or digit, at most 64: else a finding. */
 bool sb_schema_check_id(struct sb_diags *diags, const struct sb_yaml *at, const char *what);
+/* Puts the findings from `from` on, all of one file, into the order of the file. */
+void sb_schema_sort(struct sb_diags *diags, size_t from);

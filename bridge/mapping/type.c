@@ -228,7 +228,7 @@ static int read_generic_part(struct sb_type *type, struct sb_diags *diags)
 int sb_type_read(const char *path, const struct sb_driver_ops *const *drivers, struct sb_type **ret,
                  struct sb_diags *diags)
 {
-    size_t before = diags->total;
+    size_t before = diags->total, held = diags->count;
     struct sb_yaml *root = NULL;
     int error = sb_yaml_load(path, &root, diags);
     if (error < 0)
@@ -251,6 +251,7 @@ int sb_type_read(const char *path, const struct sb_driver_ops *const *drivers, s
         error = second;
     if (error == 0 && diags->total == before && type->driver->check_type)
         type->driver->check_type(type, diags);
+    sb_schema_sort(diags, held);
     *ret = type;
     return error == 0 && diags->total > before ? -EINVAL : error;
 }

@@ -187,9 +187,11 @@ static int read_words(const struct sb_yaml *root, const struct sb_dialect_shape 
     words->has_shows = shape->shows;
     const struct sb_field *fields = shape->shows ? showing : sending;
     struct sections sections = { 0 };
+    size_t before = diags->count;
     int error = sb_schema_read(root, NULL, fields, &sections, diags);
     join(&error, read_sections(words, root, &sections, shape, diags));
     sb_schema_done(fields, &sections);
+    sb_schema_sort(diags, before);
     if (error == 0)
         *ret = SB_STEAL(words);
     return error;
