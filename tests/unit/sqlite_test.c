@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only a real file can show: syncs, stalls, kills, damage, older and newer schemas. */
+#include "tests/unit/store_world.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "bridge/base/crypto.h"
+#include "bridge/store/sql.h"
+
+/* ---- the disk's sync, in our hands: the library calls these instead of libc's ---- */
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t change;
+    unsigned count;
+    bool stall;
+    int error;
+} disk = { .mutex = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
+
+static int do_sync(void)
+{
+    int error;
+
+    pthread_mutex_lock(&disk.mutex);
+    disk.count++;
+    while (disk.stall)
+        pthread_cond_wait(&disk.change, &disk.mutex);
+    error = disk.error;
+    pthread_mutex_unlock(&disk.mutex);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+int fdatasync(int fd)
+{
+    return do_sync() < 0 ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    return do_sync() < 0 ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+static void set_disk(bool stall, int error)
+{
+    pthread_mutex_lock(&disk.mutex);
+    disk.stall = stall;
+    disk.error = error;
+    pthread_cond_broadcast(&disk.change);
+    pthread_mutex_unlock(&disk.mutex);
+}
+
+static unsigned syncs(void)
+{
+    pthread_mutex_lock(&disk.mutex);
+    unsigned count = disk.count;
+    pthread_mutex_unlock(&disk.mutex);
+    return count;
+}
+
+/* ---- world ---- */
+
+static void nothing(struct world *w)
+{
+    (void)w;
+}
+
+static const struct backend backend = { "sqlite", sqlite_create, sqlite_start,
+                                        nothing,  nothing,       sqlite_destroy };
+
+static int set_up(void **state)
+{
+    *state = new_world(&backend);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    set_disk(false, 0);
+    free_world(*state);
+    return 0;
+}
+
+static void run_sql(struct world *w, const char *sql)
+{
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Opening fails with r and a text that has all of these in it. */
+static void expect_refusal(struct world *w, int r, const char *a, const char *b)
+{
+    sb_cleanup(sb_freep) char *error = NULL;
+
+    assert_int_equal(sb_loop_new(&w->loop), 0);
+    assert_int_equal(sqlite_try(w, &error), r);
+    assert_null(w->store);
+    assert_non_null(error);
+    assert_non_null(strstr(error, w->path));
+    assert_non_null(strstr(error, a));
+    assert_non_null(strstr(error, b));
+    w->loop = sb_loop_free(w->loop);
+}
+
+/* ---- syncs ---- */
+
+static void a_batch_is_one_sync(void **state)
+{
+    struct world *w = *state;
+
+    put_job(w, 1);
+    settle(w); /* the first writes the log's header, too */
+    unsigned before = syncs();
+    for (int i = 2; i <= 21; i++) {
+        put_job(w, i);
+        put_job(w, i + 1000);
+        settle(w);
+    }
+    assert_int_equal(syncs() - before, 20);
+}
+
+static void wait_for_sync(unsigned count)
+{
+    for (int i = 0; syncs() < count; i++) {
+        assert_true(i < 5000);
+        (void)poll(NULL, 0, 1); /* another thread's progress: there is nothing to wait on */
+    }
+}
+
+static bool ten_turns(struct world *w)
+{
+    put_job(w, 100 + (int64_t)w->told);
+    return ++w->told == 10;
+}
+
+static void a_stalled_disk_stalls_no_turn(void **state)
+{
+    struct world *w = *state;
+    struct sb_store_stats stats;
+    unsigned before = syncs();
+
+    set_disk(true, 0);
+    run_until(w, ten_turns);
+    wait_for_sync(before + 1);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 0);
+    sb_store_stats(w->store, &stats);
+    assert_int_equal(stats.waiting, 10);
+    set_disk(false, 0);
+    settle(w);
+    sb_store_stats(w->store, &stats);
+    assert_int_equal(stats.batches, 2); /* what gathered went as one */
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 10);
+}
+
+static void a_failed_sync_is_a_failed_commit(void **state)
+{
+    struct world *w = *state;
+
+    set_disk(false, EIO);
+    put_job(w, 1);
+    run_until(w, failed_once);
+    assert_int_equal(w->error, -EIO);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 0);
+    set_disk(false, 0);
+    run_until(w, recovered_once);
+    put_job(w, 2);
+    settle(w);
+    power_off(w);
+    power_on(w);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
+}
+
+static void what_was_put_last_is_stored_at_a_clean_end(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
+
+    put_job(w, 1);
+    power_off(w);
+    assert_int_equal(access(log, F_OK), -1); /* folded into the file */
+    power_on(w);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
+}
+
+static void the_log_stays_small(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
+    sb_cleanup(json_decrefp) json_t *body = json_object();
+    char text[20001] = { 0 };
+    struct stat status;
+
+    memset(text, 'x', sizeof(text) - 1);
+    assert_int_equal(sb_json_put_str(body, "text", text), 0);
+    for (int i = 0; i < 500; i++) { /* 10 MB over the same few rows */
+        const struct sb_row row = { .id = i % 5 + 1, .body = body };
+        assert_int_equal(sb_store_put(w->store, SB_TABLE_JOB, &row), 0);
+        settle(w);
+    }
+    assert_int_equal(stat(log, &status), 0);
+    assert_true(status.st_size <= 2 * 1024 * 1024);
+    assert_int_equal(stat(w->path, &status), 0);
+    assert_true(status.st_size <= 1024 * 1024);
+}
+
+/* ---- kills ---- */
+
+struct child {
+    struct world *world;
+    int out;
+    int64_t next;
+};
+
+/* Tells the number that is durable now, puts the next. */
+static void acknowledge(void *arg, int error)
+{
+    struct child *child = arg;
+    int64_t id = child->next++;
+
+    if (error || write(child->out, &id, sizeof(id)) != sizeof(id))
+        _exit(1);
+    put_job(child->world, child->next);
+    if (sb_store_then(child->world->store, acknowledge, child) < 0)
+        _exit(1);
+}
+
+static _Noreturn void commit_for_ever(struct world *w, int out, int64_t first)
+{
+    struct child child = { w, out, first };
+
+    power_on(w);
+    put_job(w, first);
+    if (sb_store_then(w->store, acknowledge, &child) == 0)
+        (void)sb_loop_run(w->loop);
+    _exit(1);
+}
+
+static int64_t read_number(int fd)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    int64_t id;
+
+    assert_true(poll(&ready, 1, 20000) == 1);
+    return read(fd, &id, sizeof(id)) == sizeof(id) ? id : 0;
+}
+
+/* Kills a child after some acknowledgements and returns the last one it gave. */
+static int64_t kill_one(struct world *w, int64_t first, uint32_t after)
+{
+    int ends[2], status;
+    int64_t last = 0, id;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        commit_for_ever(w, ends[1], first);
+    (void)close(ends[1]);
+    for (uint32_t i = 0; i <= after; i++)
+        last = read_number(ends[0]);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    while ((id = read_number(ends[0])) != 0)
+        last = id;
+    (void)close(ends[0]);
+    return last;
+}
+
+static int expect_next(void *arg, const struct sb_row *row)
+{
+    int64_t *next = arg;
+
+    assert_int_equal(row->id, *next);
+    assert_int_equal(sb_json_int(row->body, "n", 0), *next);
+    ++*next;
+    return 0;
+}
+
+static void a_killed_process_loses_nothing_it_acknowledged(void **state)
+{
+    struct world *w = *state;
+    int64_t first = 1;
+
+    power_off(w);
+    for (int round = 0; round < 8; round++) {
+        const struct sb_query all = { .table = SB_TABLE_JOB, .state = -1 };
+        int64_t acknowledged = kill_one(w, first, sb_random(40));
+        int64_t next = 1;
+        assert_true(acknowledged >= first);
+        power_on(w);
+        assert_int_equal(sb_store_query(w->store, &all, expect_next, &next), 0);
+        assert_true(next > acknowledged);      /* all of them ... */
+        assert_true(next <= acknowledged + 2); /* ... and at most the one under way */
+        assert_int_equal(sb_store_next_id(w->store, SB_TABLE_JOB), next);
+        first = next;
+        power_off(w);
+    }
+    power_on(w);
+}
+
+/* ---- files that are not as they should be ---- */
+
+static void a_newer_schema_is_refused_and_left_alone(void **state)
+{
+    struct world *w = *state;
+
+    put_job(w, 1);
+    settle(w);
+    power_off(w);
+    run_sql(w, "PRAGMA user_version = 99");
+    expect_refusal(w, -EPROTONOSUPPORT, "schema 99", "install the version that wrote it");
+    run_sql(w, "PRAGMA user_version = 1");
+    power_on(w);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
+}
+
+static void a_foreign_database_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    power_off(w);
+    assert_int_equal(unlink(w->path), 0);
+    run_sql(w, "CREATE TABLE job (id INTEGER)");
+    expect_refusal(w, -EPROTONOSUPPORT, "another program", "move this one away");
+    assert_int_equal(unlink(w->path), 0);
+    power_on(w);
+}
+
+static void overwrite(const char *path, off_t at, size_t n)
+{
+    sb_cleanup(sb_closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(pwrite(fd, "garbage!", 8, at + (off_t)(8 * i)), 8);
+}
+
+static void garbage_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    power_off(w);
+    overwrite(w->path, 0, 64);
+    expect_refusal(w, -EUCLEAN, "damaged", "restore the file from a backup");
+    assert_int_equal(unlink(w->path), 0);
+    power_on(w);
+}
+
+static void damage_inside_shows_when_it_is_read(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(json_decrefp) json_t *body = json_object();
+    char text[3000] = { 0 };
+    size_t n = 0;
+    struct stat status;
+    const struct sb_query all = { .table = SB_TABLE_JOB, .state = -1 };
+
+    memset(text, 'x', sizeof(text) - 1);
+    assert_int_equal(sb_json_put_str(body, "text", text), 0);
+    for (int i = 1; i <= 100; i++)
+        assert_int_equal(
+            sb_store_put(w->store, SB_TABLE_JOB, &(struct sb_row){ .id = i, .body = body }), 0);
+    power_off(w);
+    assert_int_equal(stat(w->path, &status), 0);
+    overwrite(w->path, status.st_size / 4096 / 2 * 4096, 512 * 8); /* eight pages in the middle */
+    power_on(w);
+    assert_int_equal(sb_store_query(w->store, &all, count_row, &n), -EUCLEAN);
+}
+
+static void a_body_that_is_no_json_is_damage(void **state)
+{
+    struct world *w = *state;
+    size_t n = 0;
+    const struct sb_query all = { .table = SB_TABLE_JOB, .state = -1 };
+
+    power_off(w);
+    run_sql(w, "INSERT INTO job (id, state, time, body) VALUES (1, 0, 0, '{\"open\":'), "
+               "(2, 0, 0, '{}')");
+    power_on(w);
+    assert_int_equal(sb_store_query(w->store, &all, count_row, &n), -EUCLEAN);
+    assert_int_equal(n, 0);
+}
+
+static void a_missing_directory_is_named(void **state)
+{
+    struct world *w = *state;
+    char *good = w->path;
+
+    power_off(w);
+    w->path = sb_format("%s/none/store.db", w->directory);
+    expect_refusal(w, -ENOENT, "/none' does not exist", "create it");
+    free(w->path);
+    w->path = strdup(w->directory); /* not a file */
+    expect_refusal(w, -EISDIR, "cannot be opened", "writable");
+    free(w->path);
+    w->path = good;
+    power_on(w);
+}
+
+static void two_southbridges_do_not_share_a_store(void **state)
+{
+    struct world *w = *state, other = { .path = w->path, .directory = w->directory };
+
+    expect_refusal(&other, -EBUSY, "in use", "another southbridge");
+    put_job(w, 1); /* the first goes on */
+    settle(w);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat status;
+
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_mode & 07777;
+}
+
+static void only_its_owner_reads_it(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
+
+    put_job(w, 1);
+    settle(w);
+    assert_int_equal(mode_of(w->path), 0600);
+    assert_int_equal(mode_of(log), 0600);
+    power_off(w);
+    assert_int_equal(chmod(w->path, 0644), 0);
+    power_on(w);
+    assert_int_equal(mode_of(w->path), 0600);
+}
+
+/* ---- migrations ---- */
+
+static int schema_of(sqlite3 *db)
+{
+    sb_cleanup(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
+
+    assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL), 0);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    return sqlite3_column_int(statement, 0);
+}
+
+static void migrations_run_once_each_and_whole(void **state)
+{
+    const char *const migrations[] = {
+        sb_sql_migrations[0], "CREATE TABLE two (n); INSERT INTO two VALUES (2);",
+        "INSERT INTO two VALUES (3); CREATE TABLE job (already TEXT);", /* fails half-way */
+    };
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *error = NULL;
+    sqlite3 *db = NULL;
+
+    power_off(w);
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(schema_of(db), 1);
+    assert_int_equal(sb_schema_migrate(db, w->path, migrations, 2, &error), 0);
+    assert_int_equal(sb_schema_migrate(db, w->path, migrations, 2, &error), 0);
+    assert_int_equal(schema_of(db), 2);
+    assert_null(error);
+    assert_true(sb_schema_migrate(db, w->path, migrations, 3, &error) < 0);
+    assert_non_null(strstr(error, "already exists"));
+    assert_int_equal(schema_of(db), 2);
+    assert_int_equal(sqlite3_exec(db, "DELETE FROM two", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(db), 1); /* the third's row went with its transaction */
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    run_sql(w, "PRAGMA user_version = 1");
+    power_on(w);
+}
+
+/* ---- audit ---- */
+
+static int put_audit(struct world *w, int64_t id)
+{
+    sb_cleanup(json_decrefp) json_t *body = number_body(id);
+
+    return sb_store_put(w->store, SB_TABLE_AUDIT, &(struct sb_row){ .id = id, .body = body });
+}
+
+static void audit_rows_stay(void **state)
+{
+    struct world *w = *state;
+
+    for (int64_t id = 1; id <= 3; id++)
+        assert_int_equal(put_audit(w, id), 0);
+    settle(w);
+    assert_int_equal(sb_store_remove(w->store, SB_TABLE_AUDIT, 1, NULL), 0); /* retention */
+    settle(w);
+    assert_int_equal(count_rows(w, SB_TABLE_AUDIT), 2);
+    assert_int_equal(sb_store_remove(w->store, SB_TABLE_AUDIT, 3, NULL), 0);
+    run_until(w, failed_once);
+    run_until(w, recovered_once);
+    assert_int_equal(put_audit(w, 2), 0); /* over an old one */
+    w->failures = w->recoveries = 0;
+    run_until(w, failed_once);
+    assert_int_equal(count_rows(w, SB_TABLE_AUDIT), 2);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_batch_is_one_sync),
+        T(a_stalled_disk_stalls_no_turn),
+        T(a_failed_sync_is_a_failed_commit),
+        T(what_was_put_last_is_stored_at_a_clean_end),
+        T(the_log_stays_small),
+        T(a_killed_process_loses_nothing_it_acknowledged),
+        T(a_newer_schema_is_refused_and_left_alone),
+        T(a_foreign_database_is_refused),
+        T(garbage_is_refused),
+        T(damage_inside_shows_when_it_is_read),
+        T(a_body_that_is_no_json_is_damage),
+        T(a_missing_directory_is_named),
+        T(two_southbridges_do_not_share_a_store),
+        T(only_its_owner_reads_it),
+        T(migrations_run_once_each_and_whole),
+        T(audit_rows_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
