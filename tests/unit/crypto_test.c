@@ -146,19 +146,10 @@ static void base64_goes_both_ways(void **state)
 static void base64_is_strict(void **state)
 {
     (void)state;
-    static const char *const wrong[] = { "Zg",
-                                         "Zg=",
-                                         "Zg===",
-                                         "Z===",
-                                         "====",
-                                         "=AAA",
-                                         "Zh==",
-                                         "Zm9=",
-                                         "Z g=",
-                                         "Zm8=\n",
-                                         "Zm-_",
-                                         "Zg==Zg==",
-                                         "\xff\xff\xff\xff" };
+    static const char *const wrong[] = {
+        "Zg",   "Zg=",  "Zg===", "Z===",   "====", "=AAA",     "Zh==",
+        "Zm9=", "Zm+=", "Z g=",  "Zm8=\n", "Zm-_", "Zg==Zg==", "\xff\xff\xff\xff"
+    };
     for (size_t i = 0; i < SB_COUNT(wrong); i++) {
         uint8_t *bytes = NULL;
         size_t n = 99;

@@ -128,7 +128,8 @@ static void depth_is_bounded(void **state)
     refused(far, strlen(far), NULL, -E2BIG, "deeper than 32");
     refused("{\"a\":[{}]}", 10, &(struct sb_json_limits){ .depth = 2 }, -E2BIG, "byte 6");
     /* brackets in strings are no levels; closed ones are closed */
-    sb_cleanup(json_decrefp) json_t *flat = parsed("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"]");
+    sb_cleanup(json_decrefp) json_t *flat =
+        parsed("[\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]");
     assert_non_null(flat);
     refused(far, strlen(far), &(struct sb_json_limits){ .depth = 100000, .values = 100000 }, -E2BIG,
             "depth"); /* the parser's own bound */
