@@ -224,9 +224,10 @@ static void foreign_text_is_made_safe(void **state)
         { "\xed\xa0\x80", "\\xed\\xa0\\x80" },          /* surrogate */
         { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, /* past U+10FFFF */
         { "\xf0\x9f\x94", "\\xf0\\x9f\\x94" },          /* cut off */
-        /* NOLINTNEXTLINE(misc-misleading-bidirectional): it must not mislead the log's reader */
+        /* NOLINTBEGIN(misc-misleading-bidirectional): not to mislead the log's reader */
         { "\xc2\x85\xe2\x80\xae\xe2\x80\xa8", "\\u0085\\u202e\\u2028" },
         { "\xe2\x80\x8e\xe2\x81\xa6\xef\xbb\xbf\xe2\x80\x90", "\\u200e\\u2066\\ufeff\xe2\x80\x90" },
+        /* NOLINTEND(misc-misleading-bidirectional) */
         { "say \"hi\" \\", "say \"hi\" \\" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++)
