@@ -159,6 +159,8 @@ struct sb_device *sb_registry_at(struct sb_registry *registry, size_t index)
 
 int sb_registry_save(struct sb_registry *registry, const struct sb_device *device)
 {
+    if (device->facts && json_dumpb(device->facts, NULL, 0, JSON_COMPACT) > SB_DEVICE_FACTS_MAX)
+        return -E2BIG;
     sb_cleanup(json_decrefp) json_t *json = sb_device_json(device);
     if (!json)
         return -ENOMEM;

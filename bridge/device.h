@@ -19,6 +19,7 @@
 
 #define SB_DEVICE_ID_MAX 64    /* [A-Za-z0-9._-], begins with a letter or digit */
 #define SB_DEVICES_MAX   20000 /* registered at once */
+#define SB_DEVICE_FACTS_MAX ((size_t)32768)
 
 enum sb_presence {
     SB_PRESENCE_UNKNOWN, /* not asked yet */
@@ -86,7 +87,7 @@ size_t sb_registry_count(const struct sb_registry *registry);
 /* In order of registration; index from 0; NULL after the last. */
 struct sb_device *sb_registry_at(struct sb_registry *registry, size_t index);
 
-/* Writes the record into the turn's batch. -EAGAIN: store not ready. */
+/* Writes the record into the turn's batch. -EAGAIN: store not ready; -E2BIG: facts. */
 int sb_registry_save(struct sb_registry *registry, const struct sb_device *device) SB_MUST_CHECK;
 /*
  * Registers a device from an object {id, type, bus, address, names, parent, commanders, gateway}

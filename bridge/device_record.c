@@ -7,7 +7,6 @@
 #define MODULES_MAX    64
 #define PROPERTIES_MAX 256
 #define VALUE_MAX      4096
-#define FACTS_MAX      32768
 
 SB_NAMES(sb_presence, SB_PRESENCE_MAX_, [SB_PRESENCE_UNKNOWN] = "unknown",
          [SB_PRESENCE_READY] = "ready", [SB_PRESENCE_OFFLINE] = "offline");

@@ -9,8 +9,9 @@
  * a second request for the same one joins it. Thread: the loop; never blocks.
  *
  * Causes: invalid_uri (malformed, scheme, host or address not allowed, 4xx but 408/425/429),
- * download_failed (5xx, TLS, DNS), link_lost (connection broke, stalled), no_space,
- * verify_failed (digest or size differ), timeout, operator (stopped), internal.
+ * download_failed (5xx, TLS, DNS, nobody listens), link_lost (connection broke, stalled), no_space,
+ * refused (larger than max_bytes), verify_failed (digest or size differ; the part file is then
+ * gone), no_memory, internal (helper missing, crashed or hung).
  */
 #pragma once
 
@@ -34,7 +35,7 @@ bool sb_address_allowed(const struct sb_uri_rules *rules, const char *address);
 
 struct sb_fetch_spec {
     const char *uri;
-    const char *part;     /* file to write; what is there is resumed */
+    const char *part;     /* file to write; what is there is resumed; see <part>.meta */
     const char *sha256;   /* demanded, or NULL */
     const char *md5;      /* demanded, or NULL */
     int64_t size;         /* demanded, or -1 */
@@ -42,8 +43,8 @@ struct sb_fetch_spec {
     int64_t stall_ms;     /* no byte for so long: link_lost; 0: 60 s */
     int64_t rate;         /* bytes per second, 0 unlimited */
     const char *ca_file;  /* or NULL: the system's */
-    const char *proxy;    /* or NULL */
-    const json_t *headers; /* object name -> value, or NULL; secret */
+    const char *proxy;    /* http:// or https:// URI, or NULL */
+    const json_t *headers; /* object name -> value, or NULL; secret; not sent to another origin */
     const struct sb_uri_rules *rules;
 };
 
@@ -58,11 +59,14 @@ typedef void (*sb_fetch_fn)(void *arg, const struct sb_fetch_event *event);
 
 /* The contract; tests put a scripted one in its place. */
 struct sb_fetcher_ops {
-    /* 0 and an id by which it is stopped; progress at most 5 times a second, then done once. */
+    /*
+     * 0 and an id by which it is stopped; progress at most 5 times a second, then done once, never
+     * from inside start(). -EINVAL: no part, limit or illegal headers; -E2BIG; -ENOMEM.
+     */
     int (*start)(void *fetcher, const struct sb_fetch_spec *spec, sb_fetch_fn fn, void *arg,
                  uint64_t *ret_id);
     void (*stop)(void *fetcher, uint64_t id); /* no further event; the part file stays */
-    void (*close)(void *fetcher);             /* ends the helpers and waits */
+    void (*close)(void *fetcher); /* ends the helpers and waits; not from a fetch function */
 };
 
 /* The real one. helper: path of southbridge-fetch. */

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/package/fetch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bridge/base/crypto.h"
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "bridge/package/fetch_parts.h"
+
+#define STALL_MS    (60 * SB_SECOND)
+#define GRACE_MS    (30 * SB_SECOND)
+#define PROGRESS_MS INT64_C(200)
+#define TEXT_MAX    512
+
+struct waiter {
+    uint64_t id;
+    sb_fetch_fn fn; /* NULL: stopped while events are being told */
+    void *arg;
+};
+
+enum state {
+    WAITING,
+    RUNNING,
+    DYING, /* nobody waits any more; the helper is being ended */
+    ENDED, /* being told */
+};
+
+struct transfer {
+    struct transfer *next;
+    struct fetcher *fetcher;
+    enum state state;
+    char *line, *part, *sha256; /* line: for the helper, holds secrets */
+    struct waiter *waiters;
+    size_t waiter_count;
+    bool telling;
+    bool broken; /* the helper did not keep to the protocol */
+    struct sb_fetch_helper *helper;
+    struct sb_timer *watchdog;
+    int64_t silence; /* ms without a line that are too many */
+    int64_t told;    /* when progress was told last */
+    struct {         /* what the helper said at its end */
+        bool said;
+        enum sb_cause cause;
+        char *text, *sha256;
+    } end;
+    int64_t received, total;
+};
+
+struct fetcher {
+    struct sb_loop *loop;
+    char *program;
+    unsigned parallel, running;
+    int64_t grace;
+    uint64_t last_id;
+    struct transfer *first;
+    struct sb_timer *kick; /* starts what may start */
+};
+
+/* -- Transfers -----------------------------------------------------------------------------------
+ */
+
+static void transfer_free(struct transfer *transfer)
+{
+    if (!transfer)
+        return;
+    sb_fetch_helper_free(transfer->helper);
+    sb_timer_free(transfer->watchdog);
+    if (transfer->line)
+        explicit_bzero(transfer->line, strlen(transfer->line));
+    free(transfer->line);
+    free(transfer->part);
+    free(transfer->sha256);
+    free(transfer->waiters);
+    free(transfer->end.text);
+    free(transfer->end.sha256);
+    free(transfer);
+}
+
+static bool has_helper(const struct transfer *transfer)
+{
+    return transfer->state == RUNNING || transfer->state == DYING;
+}
+
+/* From now on a request for this part starts anew. */
+static void leave(struct transfer *transfer)
+{
+    if (has_helper(transfer))
+        transfer->fetcher->running--;
+    transfer->state = ENDED;
+    sb_timer_in(transfer->fetcher->kick, 0);
+}
+
+static void drop(struct transfer *transfer)
+{
+    struct transfer **at = &transfer->fetcher->first;
+    while (*at != transfer)
+        at = &(*at)->next;
+    *at = transfer->next;
+    transfer_free(transfer);
+}
+
+static int add_waiter(struct transfer *transfer, sb_fetch_fn fn, void *arg, uint64_t *ret_id)
+{
+    void *waiters =
+        realloc(transfer->waiters, (transfer->waiter_count + 1) * sizeof(struct waiter));
+    if (!waiters)
+        return -ENOMEM;
+    transfer->waiters = waiters;
+    *ret_id = ++transfer->fetcher->last_id;
+    transfer->waiters[transfer->waiter_count++] =
+        (struct waiter){ .id = *ret_id, .fn = fn, .arg = arg };
+    return 0;
+}
+
+static void sweep_waiters(struct transfer *transfer)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < transfer->waiter_count; i++)
+        if (transfer->waiters[i].fn)
+            transfer->waiters[kept++] = transfer->waiters[i];
+    transfer->waiter_count = kept;
+    if (kept > 0 || transfer->state != RUNNING)
+        return;
+    transfer->state = DYING; /* its part file is free for others once it is gone */
+    sb_fetch_helper_kill(transfer->helper);
+}
+
+/* Waiters may come and go while they are being told. */
+static void tell(struct transfer *transfer, const struct sb_fetch_event *event)
+{
+    transfer->telling = true;
+    size_t count = transfer->waiter_count;
+    for (size_t i = 0; i < count; i++) {
+        struct waiter waiter = transfer->waiters[i];
+        if (waiter.fn)
+            waiter.fn(waiter.arg, event);
+    }
+    transfer->telling = false;
+}
+
+/* The last event; the transfer is no more. */
+static void conclude(struct transfer *transfer, enum sb_cause cause, const char *text)
+{
+    const struct sb_fetch_event event = {
+        .done = true,
+        .cause = cause,
+        .text = text,
+        .sha256 = cause == SB_CAUSE_NONE ? transfer->end.sha256 : NULL,
+        .received = transfer->received,
+        .total = transfer->total,
+    };
+    leave(transfer);
+    tell(transfer, &event);
+    drop(transfer);
+}
+
+/* -- What the helper says ------------------------------------------------------------------------
+ */
+
+static bool hex_digest(const char *text)
+{
+    return text && strlen(text) == SB_SHA256_HEX &&
+           strspn(text, "0123456789abcdef") == SB_SHA256_HEX;
+}
+
+/* A helper that was taken over by a hostile server must not get past what was demanded. */
+static int read_end(struct transfer *transfer, const json_t *event)
+{
+    int cause = sb_cause_from_name(sb_json_str(event, "cause"));
+    const char *sha256 = sb_json_str(event, "sha256"), *text = sb_json_str(event, "text");
+    bool good = cause == SB_CAUSE_NONE;
+    if (cause < 0 || (good && !hex_digest(sha256)) ||
+        (good && transfer->sha256 && strcmp(sha256, transfer->sha256) != 0))
+        return -EPROTO;
+    if (sb_set_string(&transfer->end.sha256, good ? sha256 : NULL) < 0)
+        return -ENOMEM;
+    if (text && strlen(text) <= TEXT_MAX && sb_set_string(&transfer->end.text, text) < 0)
+        return -ENOMEM;
+    transfer->end.cause = (enum sb_cause)cause;
+    transfer->end.said = true;
+    return 0;
+}
+
+static int read_event(struct transfer *transfer, const json_t *event)
+{
+    if (!json_is_object(event) || transfer->end.said)
+        return -EPROTO;
+    int64_t received = sb_json_int(event, "received", -1), total = sb_json_int(event, "total", -1);
+    if (received < 0 || total < -1)
+        return -EPROTO;
+    transfer->received = received;
+    transfer->total = total;
+    return sb_json_bool(event, "done", false) ? read_end(transfer, event) : 0;
+}
+
+static void tell_progress(struct transfer *transfer)
+{
+    int64_t now = sb_loop_now(transfer->fetcher->loop);
+    if (transfer->end.said || (transfer->told && now - transfer->told < PROGRESS_MS))
+        return;
+    transfer->told = now;
+    const struct sb_fetch_event event = { .received = transfer->received,
+                                          .total = transfer->total };
+    tell(transfer, &event);
+    sweep_waiters(transfer);
+}
+
+static void on_line(void *arg, const char *text, size_t n)
+{
+    struct transfer *transfer = arg;
+    static const struct sb_json_limits limits = { .depth = 2, .values = 16 };
+    sb_cleanup(json_decrefp) json_t *event = NULL;
+    if (transfer->state != RUNNING || transfer->broken)
+        return;
+    int r = sb_json_parse(text, n, &limits, &event, NULL);
+    if (r == 0)
+        r = read_event(transfer, event);
+    if (r < 0) {
+        sb_warning(NULL, "fetch: the helper does not keep to the protocol");
+        transfer->broken = true;
+        sb_fetch_helper_kill(transfer->helper);
+        return;
+    }
+    sb_timer_in(transfer->watchdog, transfer->silence);
+    tell_progress(transfer);
+}
+
+static void on_ended(void *arg, const char *why)
+{
+    struct transfer *transfer = arg;
+    if (transfer->state == DYING) {
+        leave(transfer);
+        drop(transfer);
+    } else if (transfer->end.said && !transfer->broken) {
+        conclude(transfer, transfer->end.cause, transfer->end.text);
+    } else {
+        sb_warning(NULL, "fetch: %s", why);
+        conclude(transfer, SB_CAUSE_INTERNAL, why);
+    }
+}
+
+static void on_silence(void *arg)
+{
+    struct transfer *transfer = arg;
+    sb_warning(NULL, "fetch: the helper says nothing for %lld ms", (long long)transfer->silence);
+    sb_fetch_helper_kill(transfer->helper);
+}
+
+/* -- The queue -----------------------------------------------------------------------------------
+ */
+
+static const struct sb_fetch_helper_events helper_events = { .line = on_line, .ended = on_ended };
+
+static bool part_in_use(const struct fetcher *fetcher, const char *part)
+{
+    for (const struct transfer *t = fetcher->first; t; t = t->next)
+        if (has_helper(t) && strcmp(t->part, part) == 0)
+            return true;
+    return false;
+}
+
+static struct transfer *next_to_start(const struct fetcher *fetcher)
+{
+    if (fetcher->running >= fetcher->parallel)
+        return NULL;
+    for (struct transfer *t = fetcher->first; t; t = t->next)
+        if (t->state == WAITING && !part_in_use(fetcher, t->part))
+            return t;
+    return NULL;
+}
+
+static void begin(struct transfer *transfer)
+{
+    struct fetcher *fetcher = transfer->fetcher;
+    int r = sb_fetch_helper_start(fetcher->loop, fetcher->program, transfer->line, &helper_events,
+                                  transfer, &transfer->helper);
+    if (r < 0) {
+        sb_cleanup(sb_freep) char *text = sb_format("the download helper %s cannot be started: %s",
+                                                    fetcher->program, strerror(-r));
+        sb_error(NULL, "fetch: %s", text ? text : "out of memory");
+        conclude(transfer, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_INTERNAL, text);
+        return;
+    }
+    transfer->state = RUNNING;
+    fetcher->running++;
+    transfer->silence += fetcher->grace;
+    sb_timer_in(transfer->watchdog, transfer->silence);
+}
+
+static void on_kick(void *arg)
+{
+    for (struct transfer *transfer; (transfer = next_to_start(arg));)
+        begin(transfer);
+}
+
+/* -- Requests ------------------------------------------------------------------------------------
+ */
+
+static bool header_legal(const char *name, const char *value)
+{
+    static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "!#$%&'*+-.^_`|~";
+    static const char *const own[] = { "Host", "Range", "If-Range", "Content-Length",
+                                       "Transfer-Encoding" };
+    if (!value || *name == '\0' || strspn(name, token) != strlen(name))
+        return false;
+    for (size_t i = 0; i < SB_COUNT(own); i++)
+        if (strcasecmp(name, own[i]) == 0)
+            return false;
+    for (; *value; value++)
+        if ((unsigned char)*value < ' ' || *value == 0x7f)
+            return false;
+    return true;
+}
+
+static bool headers_legal(const json_t *headers)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach ((json_t *)headers, name, value) {
+        if (!header_legal(name, json_string_value(value)))
+            return false;
+    }
+    return !headers || json_is_object(headers);
+}
+
+static json_t *strings_json(const struct sb_strings *strings)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < strings->count; i++)
+        if (json_array_append_new(array, json_string(strings->list[i])) < 0)
+            array = (json_decref(array), NULL);
+    return array;
+}
+
+static json_t *rules_json(const struct sb_uri_rules *rules)
+{
+    static const struct sb_uri_rules none = { 0 };
+    rules = rules ? rules : &none;
+    return json_pack("{s:o,s:o,s:o}", "schemes", strings_json(&rules->schemes), "hosts",
+                     strings_json(&rules->hosts), "networks", strings_json(&rules->networks));
+}
+
+static char *spec_line(const struct sb_fetch_spec *spec)
+{
+    sb_cleanup(json_decrefp) json_t *json = json_object();
+    const struct {
+        const char *key, *value;
+    } texts[] = { { "uri", spec->uri }, { "part", spec->part },       { "sha256", spec->sha256 },
+                  { "md5", spec->md5 }, { "ca_file", spec->ca_file }, { "proxy", spec->proxy } };
+    const struct {
+        const char *key;
+        int64_t value;
+    } numbers[] = { { "size", spec->size },
+                    { "max_bytes", spec->max_bytes },
+                    { "stall_ms", spec->stall_ms > 0 ? spec->stall_ms : STALL_MS },
+                    { "rate", spec->rate } };
+    int r = json ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < SB_COUNT(texts); i++)
+        r = sb_json_put_str(json, texts[i].key, texts[i].value);
+    for (size_t i = 0; r == 0 && i < SB_COUNT(numbers); i++)
+        r = sb_json_put_int(json, numbers[i].key, numbers[i].value);
+    if (r == 0 && spec->headers)
+        r = json_object_set_new(json, "headers", json_deep_copy(spec->headers));
+    if (r == 0)
+        r = json_object_set_new(json, "rules", rules_json(spec->rules));
+    return r == 0 ? sb_json_text(json) : NULL;
+}
+
+static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *spec,
+                         struct transfer **ret)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer)
+        return -ENOMEM;
+    transfer->fetcher = fetcher;
+    transfer->total = -1;
+    transfer->silence = 2 * (spec->stall_ms > 0 ? spec->stall_ms : STALL_MS);
+    transfer->line = spec_line(spec);
+    int r = transfer->line ? 0 : -ENOMEM;
+    if (r == 0 && strlen(transfer->line) >= SB_FETCH_SPEC_MAX)
+        r = -E2BIG;
+    if (r == 0)
+        r = sb_set_string(&transfer->part, spec->part);
+    if (r == 0)
+        r = sb_set_string(&transfer->sha256, spec->sha256);
+    if (r == 0)
+        r = sb_timer_new(fetcher->loop, on_silence, transfer, &transfer->watchdog);
+    if (r == 0)
+        *ret = SB_STEAL(transfer);
+    transfer_free(transfer);
+    return r;
+}
+
+static struct transfer *joinable(const struct fetcher *fetcher, const char *part)
+{
+    for (struct transfer *t = fetcher->first; t; t = t->next)
+        if ((t->state == WAITING || t->state == RUNNING) && strcmp(t->part, part) == 0)
+            return t;
+    return NULL;
+}
+
+static int fetcher_start(void *arg, const struct sb_fetch_spec *spec, sb_fetch_fn fn, void *fn_arg,
+                         uint64_t *ret_id)
+{
+    struct fetcher *fetcher = arg;
+    if (!spec->uri || !spec->part || spec->max_bytes <= 0 || !headers_legal(spec->headers) ||
+        (spec->sha256 && !hex_digest(spec->sha256)))
+        return -EINVAL;
+    struct transfer *transfer = joinable(fetcher, spec->part);
+    if (transfer)
+        return add_waiter(transfer, fn, fn_arg, ret_id);
+    int r = make_transfer(fetcher, spec, &transfer);
+    if (r < 0)
+        return r;
+    r = add_waiter(transfer, fn, fn_arg, ret_id);
+    if (r < 0) {
+        transfer_free(transfer);
+        return r;
+    }
+    struct transfer **end = &fetcher->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = transfer;
+    sb_timer_in(fetcher->kick, 0);
+    return 0;
+}
+
+static struct waiter *find_waiter(struct fetcher *fetcher, uint64_t id, struct transfer **ret)
+{
+    for (struct transfer *t = fetcher->first; t; t = t->next) {
+        for (size_t i = 0; i < t->waiter_count; i++) {
+            if (t->waiters[i].id != id)
+                continue;
+            *ret = t;
+            return &t->waiters[i];
+        }
+    }
+    return NULL;
+}
+
+static void fetcher_stop(void *arg, uint64_t id)
+{
+    struct transfer *transfer;
+    struct waiter *waiter = find_waiter(arg, id, &transfer);
+    if (!waiter)
+        return;
+    waiter->fn = NULL;
+    if (transfer->telling)
+        return; /* swept when all were told */
+    sweep_waiters(transfer);
+    if (transfer->waiter_count > 0 || transfer->state != WAITING)
+        return;
+    drop(transfer);
+}
+
+static void fetcher_close(void *arg)
+{
+    struct fetcher *fetcher = arg;
+    if (!fetcher)
+        return;
+    for (struct transfer *t = fetcher->first; t; t = t->next) /* all at once, then wait for each */
+        if (t->helper)
+            sb_fetch_helper_kill(t->helper);
+    while (fetcher->first) {
+        struct transfer *transfer = fetcher->first;
+        fetcher->first = transfer->next;
+        transfer_free(transfer);
+    }
+    sb_timer_free(fetcher->kick);
+    free(fetcher->program);
+    free(fetcher);
+}
+
+void sb_fetcher_set_grace(void *fetcher, int64_t ms)
+{
+    ((struct fetcher *)fetcher)->grace = ms;
+}
+
+int sb_fetcher_new(struct sb_loop *loop, const char *helper, unsigned parallel,
+                   const struct sb_fetcher_ops **ret_ops, void **ret)
+{
+    static const struct sb_fetcher_ops ops = { .start = fetcher_start,
+                                               .stop = fetcher_stop,
+                                               .close = fetcher_close };
+    struct fetcher *fetcher = calloc(1, sizeof(*fetcher));
+    if (!fetcher)
+        return -ENOMEM;
+    fetcher->loop = loop;
+    fetcher->parallel = parallel > 0 ? parallel : 1;
+    fetcher->grace = GRACE_MS;
+    int r = sb_set_string(&fetcher->program, helper);
+    if (r == 0)
+        r = sb_timer_new(loop, on_kick, fetcher, &fetcher->kick);
+    if (r < 0) {
+        fetcher_close(fetcher);
+        return r;
+    }
+    *ret_ops = &ops;
+    *ret = fetcher;
+    return 0;
+}
