@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: how the command line speaks to the daemon. JSON lines over a Unix socket.
+ *
+ *     > {"verb": "job show", "args": {"id": 7}}
+ *     < {"ok": true, "data": {...}}
+ *     < {"ok": false, "error": "not_found", "text": "there is no job 7"}
+ * A watching verb sends {"event": {...}} lines before its last one. One request at a time per
+ * connection; the connection may be used again afterwards.
+ *
+ * Who may connect decides the socket's group (mode 0660); the peer's user is named in the audit.
+ * Policy: at most 32 connections; a request line of at most 1 MiB; a reader that lets more than
+ * 4 MiB pile up is cut off. An answer to a verb that changes something leaves when the change is
+ * durable. Thread: the loop.
+ */
+#pragma once
+
+#include "bridge/core.h"
+
+struct sb_control;
+/* group NULL or unknown: only the daemon's own user and root. ret_error gets a text. */
+int sb_control_new(struct sb_core *core, const char *path, const char *group,
+                   struct sb_control **ret, char **ret_error) SB_MUST_CHECK;
+struct sb_control *sb_control_free(struct sb_control *control); /* removes the socket */
+SB_DEFINE_CLEANUP(struct sb_control *, sb_control_free)

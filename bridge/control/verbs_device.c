@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/control/verb.h"
+
+#include "bridge/base/str.h"
+
+json_t *sb_view_device(const struct sb_device *device)
+{
+    json_t *object = sb_device_json(device);
+    if (!object)
+        return NULL;
+    (void)json_object_set_new(object, "presence",
+                              json_string(sb_presence_name((int)device->presence)));
+    (void)json_object_set_new(object, "known_type", json_boolean(device->type != NULL));
+    if (device->seen)
+        (void)json_object_set_new(object, "seen", json_integer(device->seen));
+    return object;
+}
+
+static struct sb_device *find(struct sb_call *call)
+{
+    const char *id = sb_json_str(call->args, "id");
+    struct sb_device *device = id ? sb_registry_get(call->core->registry, id) : NULL;
+    if (!device)
+        sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "there is no device '%s'", id ? id : "");
+    return device;
+}
+
+int sb_verb_device_list(struct sb_call *call)
+{
+    const struct sb_device *device;
+    call->data = json_array();
+    for (size_t i = 0; (device = sb_registry_at(call->core->registry, i)); i++)
+        (void)json_array_append_new(call->data, sb_view_device(device));
+    return 0;
+}
+
+int sb_verb_device_show(struct sb_call *call)
+{
+    const struct sb_device *device = find(call);
+    if (!device)
+        return -1;
+    call->data = sb_view_device(device);
+    json_t *open = json_array();
+    const struct sb_task *task = NULL;
+    while ((task = sb_book_of_device(call->core->book, device->id, task)))
+        (void)json_array_append_new(open, sb_task_json(task));
+    return json_object_set_new(call->data, "open_tasks", open);
+}
+
+int sb_verb_device_add(struct sb_call *call)
+{
+    struct sb_diags diags = { 0 };
+    int r = sb_core_add_device(call->core, call->args, call->actor, &diags);
+    sb_cleanup(sb_freep) char *text = diags.total ? sb_diags_text(&diags) : NULL;
+    sb_diags_done(&diags);
+    if (text)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "%s", text);
+    if (r < 0)
+        return sb_call_failed(call, r, "device add");
+    call->data =
+        sb_view_device(sb_registry_get(call->core->registry, sb_json_str(call->args, "id")));
+    return 0;
+}
+
+int sb_verb_device_remove(struct sb_call *call)
+{
+    const struct sb_device *device = find(call);
+    if (!device)
+        return -1;
+    if (device->declared)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED,
+                              "device '%s' is declared in a file of devices.d: remove it there, "
+                              "then `southbridgectl reload`",
+                              device->id);
+    int r = sb_core_remove_device(call->core, device->id, call->actor);
+    return r < 0 ? sb_call_failed(call, r, "device remove") : 0;
+}
+
+int sb_verb_device_identify(struct sb_call *call)
+{
+    const struct sb_device *device = find(call);
+    if (!device)
+        return -1;
+    int r = sb_runner_identify(call->core->runner, device->id);
+    if (r == -ENODEV)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED,
+                              "device '%s' has no driver or no bus to ask it on", device->id);
+    call->data = sb_view_device(device);
+    return r < 0 ? sb_call_failed(call, r, "device identify") : 0;
+}
