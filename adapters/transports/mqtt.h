@@ -2,11 +2,19 @@
 /*
  * One MQTT 3.1.1 connection over TCP, TLS or WebSocket, by Paho MQTT C.
  *
- * Paho's callbacks run on its own threads: they copy, post to a bounded mailbox and return. When
- * the mailbox is full a message is refused to Paho, which delivers it again: nothing is lost.
- * Policy: reconnect for ever, with back-off (1 s doubling to 2 min) and full jitter, login data
- * made anew for each try; a try has a deadline. It never blocks the loop.
- * It does not queue: publishing while down is -EAGAIN (the outbox holds what must not be lost).
+ * Paho runs on threads of its own, and so do our calls to it: none of the functions here waits,
+ * but for sb_mqtt_free(). What arrives is copied into a bounded queue; while it is full Paho
+ * stops reading and the broker waits, so nothing is lost and memory is bounded.
+ * Policy: reconnect for ever, with back-off (1 s doubling to 2 min, from the start again once a
+ * connection has lasted a minute) and full jitter; login data made anew for each try; a try, to
+ * the last SUBACK, has 30 s. A subscription that is refused is a failed try.
+ * It does not queue: publishing while down is -EAGAIN (the outbox holds what must not be lost),
+ * and so it is while 1000 publishes or 8 MiB are unacknowledged.
+ * Order: MESSAGE events come in the order of arrival, and may precede UP: what the broker kept
+ * for the session is sent before SUBACK. Every publish taken gets one PUBACK or LOST; those that
+ * are lost with a connection precede its DOWN.
+ * After sb_mqtt_free() nothing more is reported.
+ * TLS trusts ca_file alone, or else the system's certificates; `verify` false trusts anybody.
  * Thread: the loop.
  */
 #pragma once
@@ -20,7 +28,7 @@ enum sb_mqtt_event_kind {
     SB_MQTT_UP,      /* connected and subscribed */
     SB_MQTT_DOWN,    /* text says why; when the next try is due is in value (ms) */
     SB_MQTT_MESSAGE, /* topic, payload */
-    SB_MQTT_PUBACK,  /* value: the parcel id given to publish */
+    SB_MQTT_PUBACK,  /* value: the parcel id given to publish; QoS 0: written */
     SB_MQTT_LOST,    /* a publish failed before its PUBACK: value */
 };
 struct sb_mqtt_event {
@@ -38,7 +46,9 @@ typedef int (*sb_mqtt_login_fn)(void *arg, struct sb_connect *ret, char **ret_er
 int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, void *arg,
                 struct sb_mqtt **ret) SB_MUST_CHECK;
 void sb_mqtt_start(struct sb_mqtt *mqtt);
-int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload, size_t n,
-                    int qos, int64_t id) SB_MUST_CHECK;
-struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt); /* disconnects; bounded wait (2 s) */
+/* -EAGAIN: down, or too much unacknowledged. -EMSGSIZE: more than 1 MiB. -ENOMEM. */
+int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload, size_t n, int qos,
+                    int64_t id) SB_MUST_CHECK;
+/* Disconnects; waits 2 s at most. Also inside the event function, but not inside login. */
+struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt);
 SB_DEFINE_CLEANUP(struct sb_mqtt *, sb_mqtt_free)

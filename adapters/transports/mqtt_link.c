@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/transports/mqtt_link.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "bridge/base/log.h"
+
+#define PARCELS_MAX   1000              /* unacknowledged */
+#define PARCEL_BYTES  (8 * 1024 * 1024) /* of their payloads together */
+#define MESSAGES_MAX  1000              /* that the loop has not read; then the broker waits */
+#define MESSAGE_BYTES (4 * 1024 * 1024)
+#define ROOM_WAIT_MS  10000 /* for a loop that stands still */
+#define LAST_ACKS_MS  700
+#define FREE_WAIT_MS  2000
+#define WORKER_STACK  (256 * 1024)
+
+struct sb_mqtt_link {
+    atomic_uint refs; /* the loop's and the worker's */
+    pthread_t thread;
+    struct sb_mailbox *box; /* not used once closing */
+
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t work;   /* for the worker */
+    pthread_cond_t room;   /* for messages; and for the end of the worker */
+    bool closing, done;
+
+    struct sb_mqtt_attempt *next; /* to be opened */
+    bool drop;                    /* close the one that is open */
+
+    struct sb_mqtt_parcel *parcels, **parcels_end; /* all of them */
+    struct sb_mqtt_parcel *queue, **queue_end;
+    size_t parcel_count, parcel_bytes;
+
+    struct sb_mqtt_told *told, **told_end;
+    size_t message_count, message_bytes;
+};
+
+struct sb_mqtt_told *sb_mqtt_told_free(struct sb_mqtt_told *told)
+{
+    struct sb_mqtt_told *next = told->next;
+
+    free(told->text);
+    free(told->topic);
+    free(told->payload);
+    free(told);
+    return next;
+}
+
+static struct timespec deadline_in(long ms)
+{
+    struct timespec at;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += ms % 1000 * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/* ---- what is told to the loop ---- */
+
+static void tell_locked(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
+{
+    struct sb_note look = { 0 };
+
+    if (link->closing) {
+        sb_mqtt_told_free(told);
+        return;
+    }
+    bool first = link->told == NULL;
+    told->next = NULL;
+    *link->told_end = told;
+    link->told_end = &told->next;
+    if (first && sb_mailbox_post(link->box, &look) == -ENOMEM)
+        sb_error(NULL, "mqtt: out of memory: news of the link wait for the next one");
+}
+
+void sb_mqtt_link_tell(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
+{
+    pthread_mutex_lock(&link->mutex);
+    tell_locked(link, told);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+struct sb_mqtt_told *sb_mqtt_link_take(struct sb_mqtt_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    struct sb_mqtt_told *told = SB_STEAL(link->told);
+    link->told_end = &link->told;
+    link->message_count = link->message_bytes = 0;
+    pthread_cond_broadcast(&link->room);
+    pthread_mutex_unlock(&link->mutex);
+    return told;
+}
+
+static struct sb_mqtt_told *make_message(const char *topic, const void *payload, size_t n)
+{
+    sb_cleanup(sb_mqtt_told_freep) struct sb_mqtt_told *told = calloc(1, sizeof(*told));
+
+    if (!told)
+        return NULL;
+    told->kind = SB_MQTT_MESSAGE;
+    told->topic = strdup(topic);
+    told->payload = malloc(n + 1);
+    if (!told->topic || !told->payload)
+        return NULL;
+    memcpy(told->payload, payload, n);
+    ((char *)told->payload)[n] = '\0';
+    told->size = n;
+    return SB_STEAL(told);
+}
+
+/* The loop empties the queue in each turn, so this waits for one turn. */
+static bool wait_for_room(struct sb_mqtt_link *link)
+{
+    struct timespec end = deadline_in(ROOM_WAIT_MS);
+    int r = 0;
+
+    while (r == 0 && !link->closing &&
+           (link->message_count >= MESSAGES_MAX || link->message_bytes >= MESSAGE_BYTES))
+        r = pthread_cond_timedwait(&link->room, &link->mutex, &end);
+    return r == 0;
+}
+
+bool sb_mqtt_link_message(struct sb_mqtt_link *link, const char *topic, const void *payload,
+                          size_t n)
+{
+    struct sb_mqtt_told *told = make_message(topic, n ? payload : "", n);
+
+    if (!told)
+        return false;
+    pthread_mutex_lock(&link->mutex);
+    bool room = wait_for_room(link);
+    if (room) {
+        link->message_count++;
+        link->message_bytes += n;
+        tell_locked(link, told);
+    }
+    pthread_mutex_unlock(&link->mutex);
+    if (!room)
+        sb_mqtt_told_free(told);
+    return room;
+}
+
+/* ---- parcels ---- */
+
+static void drop_parcel(struct sb_mqtt_parcel *parcel)
+{
+    struct sb_mqtt_link *link = parcel->link;
+
+    *parcel->back = parcel->next;
+    if (parcel->next)
+        parcel->next->back = parcel->back;
+    else
+        link->parcels_end = parcel->back;
+    link->parcel_count--;
+    link->parcel_bytes -= parcel->size;
+    if (link->closing)
+        pthread_cond_broadcast(&link->work); /* which waits for the last ones */
+    if (parcel->outcome)
+        sb_mqtt_told_free(parcel->outcome);
+    free(parcel->topic);
+    free(parcel->payload);
+    free(parcel);
+}
+
+static void tell_outcome(struct sb_mqtt_parcel *parcel, enum sb_mqtt_event_kind kind)
+{
+    if (!parcel->outcome)
+        return;
+    parcel->outcome->kind = kind;
+    tell_locked(parcel->link, SB_STEAL(parcel->outcome));
+}
+
+void sb_mqtt_link_settle(struct sb_mqtt_parcel *parcel, enum sb_mqtt_event_kind kind)
+{
+    struct sb_mqtt_link *link = parcel->link;
+
+    pthread_mutex_lock(&link->mutex);
+    tell_outcome(parcel, kind);
+    drop_parcel(parcel);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+static void lose_locked(struct sb_mqtt_link *link)
+{
+    for (struct sb_mqtt_parcel *parcel = link->parcels; parcel; parcel = parcel->next)
+        tell_outcome(parcel, SB_MQTT_LOST);
+}
+
+void sb_mqtt_link_lose(struct sb_mqtt_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    lose_locked(link);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+static struct sb_mqtt_parcel *make_parcel(const char *topic, const void *payload, size_t n, int qos,
+                                          int64_t id)
+{
+    struct sb_mqtt_parcel *parcel = calloc(1, sizeof(*parcel));
+
+    if (!parcel)
+        return NULL;
+    parcel->topic = strdup(topic);
+    parcel->payload = malloc(n ? n : 1);
+    parcel->outcome = calloc(1, sizeof(*parcel->outcome));
+    if (!parcel->topic || !parcel->payload || !parcel->outcome) {
+        free(parcel->topic);
+        free(parcel->payload);
+        free(parcel->outcome);
+        free(parcel);
+        return NULL;
+    }
+    if (n)
+        memcpy(parcel->payload, payload, n);
+    parcel->size = n;
+    parcel->qos = qos;
+    parcel->outcome->id = id;
+    return parcel;
+}
+
+static void add_parcel(struct sb_mqtt_link *link, struct sb_mqtt_parcel *parcel)
+{
+    parcel->link = link;
+    parcel->back = link->parcels_end;
+    *link->parcels_end = parcel;
+    link->parcels_end = &parcel->next;
+    link->parcel_count++;
+    link->parcel_bytes += parcel->size;
+    *link->queue_end = parcel;
+    link->queue_end = &parcel->behind;
+    pthread_cond_broadcast(&link->work);
+}
+
+int sb_mqtt_link_publish(struct sb_mqtt_link *link, const char *topic, const void *payload,
+                         size_t n, int qos, int64_t id)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&link->mutex);
+    if (link->parcel_count >= PARCELS_MAX ||
+        (link->parcel_count > 0 && link->parcel_bytes + n > PARCEL_BYTES)) {
+        r = -EAGAIN;
+    } else {
+        struct sb_mqtt_parcel *parcel = make_parcel(topic, payload, n, qos, id);
+        if (parcel)
+            add_parcel(link, parcel);
+        else
+            r = -ENOMEM;
+    }
+    pthread_mutex_unlock(&link->mutex);
+    return r;
+}
+
+/* ---- the worker ---- */
+
+static struct sb_mqtt_parcel *pop_parcel(struct sb_mqtt_link *link)
+{
+    struct sb_mqtt_parcel *parcel = link->queue;
+
+    if (!parcel)
+        return NULL;
+    link->queue = parcel->behind;
+    if (!link->queue)
+        link->queue_end = &link->queue;
+    return parcel;
+}
+
+/* Paho may settle and free the parcel before its call returns. */
+static void send_parcel(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open,
+                        struct sb_mqtt_parcel *parcel)
+{
+    bool wanted = open && parcel->outcome;
+    int r = -ENOTCONN;
+
+    parcel->with_paho = wanted;
+    pthread_mutex_unlock(&link->mutex);
+    if (wanted)
+        r = sb_mqtt_attempt_publish(open, parcel);
+    if (r < 0)
+        sb_mqtt_link_settle(parcel, SB_MQTT_LOST);
+    pthread_mutex_lock(&link->mutex);
+}
+
+/* What Paho let go without a word. */
+static void sweep_parcels(struct sb_mqtt_link *link)
+{
+    for (struct sb_mqtt_parcel *parcel = link->parcels, *next; parcel; parcel = next) {
+        next = parcel->next;
+        if (parcel->with_paho) {
+            tell_outcome(parcel, SB_MQTT_LOST);
+            drop_parcel(parcel);
+        }
+    }
+}
+
+/* Takes the place of the open attempt; NULL just closes it. */
+static struct sb_mqtt_attempt *replace(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open,
+                                       struct sb_mqtt_attempt *next)
+{
+    pthread_mutex_unlock(&link->mutex);
+    sb_mqtt_attempt_free(open);
+    if (next)
+        sb_mqtt_attempt_open(next);
+    pthread_mutex_lock(&link->mutex);
+    if (!next)
+        sweep_parcels(link);
+    return next;
+}
+
+static struct sb_mqtt_attempt *work(struct sb_mqtt_link *link)
+{
+    struct sb_mqtt_attempt *open = NULL;
+    struct sb_mqtt_parcel *parcel;
+
+    while (!link->closing || link->queue) {
+        if (link->drop) {
+            link->drop = false;
+            open = replace(link, open, NULL);
+        } else if (link->next && !link->closing) {
+            open = replace(link, open, SB_STEAL(link->next));
+        } else if ((parcel = pop_parcel(link))) {
+            send_parcel(link, open, parcel);
+        } else {
+            pthread_cond_wait(&link->work, &link->mutex);
+        }
+    }
+    return open;
+}
+
+static void wait_for_last_acks(struct sb_mqtt_link *link)
+{
+    struct timespec end = deadline_in(LAST_ACKS_MS);
+    int r = 0;
+
+    while (r == 0 && link->parcels)
+        r = pthread_cond_timedwait(&link->work, &link->mutex, &end);
+}
+
+static void unref(struct sb_mqtt_link *link)
+{
+    if (atomic_fetch_sub(&link->refs, 1) > 1)
+        return;
+    pthread_cond_destroy(&link->work);
+    pthread_cond_destroy(&link->room);
+    pthread_mutex_destroy(&link->mutex);
+    free(link);
+}
+
+static void *worker_main(void *arg)
+{
+    struct sb_mqtt_link *link = arg;
+
+    sb_mqtt_paho_use();
+    pthread_mutex_lock(&link->mutex);
+    struct sb_mqtt_attempt *open = work(link);
+    if (open && !link->drop)
+        wait_for_last_acks(link);
+    replace(link, open, NULL);
+    pthread_mutex_unlock(&link->mutex);
+    sb_mqtt_attempt_free(link->next);
+    sb_mqtt_paho_release();
+
+    pthread_mutex_lock(&link->mutex);
+    link->done = true;
+    pthread_cond_broadcast(&link->room);
+    pthread_mutex_unlock(&link->mutex);
+    unref(link);
+    return NULL;
+}
+
+/* ---- for the loop ---- */
+
+int sb_mqtt_link_try(struct sb_mqtt_link *link, uint64_t number, struct sb_connect *login)
+{
+    struct sb_mqtt_attempt *attempt = sb_mqtt_attempt_new(link, number, login);
+
+    if (!attempt)
+        return -ENOMEM;
+    pthread_mutex_lock(&link->mutex);
+    struct sb_mqtt_attempt *stale = link->next; /* the worker still looks a name up */
+    link->next = attempt;
+    pthread_cond_broadcast(&link->work);
+    pthread_mutex_unlock(&link->mutex);
+    sb_mqtt_attempt_free(stale);
+    return 0;
+}
+
+void sb_mqtt_link_drop(struct sb_mqtt_link *link)
+{
+    pthread_mutex_lock(&link->mutex);
+    lose_locked(link);
+    link->drop = true;
+    struct sb_mqtt_attempt *stale = SB_STEAL(link->next);
+    pthread_cond_broadcast(&link->work);
+    pthread_mutex_unlock(&link->mutex);
+    sb_mqtt_attempt_free(stale);
+}
+
+static int start_worker(struct sb_mqtt_link *link)
+{
+    pthread_attr_t attributes;
+    int r = pthread_attr_init(&attributes);
+
+    if (r != 0)
+        return -r;
+    (void)pthread_attr_setstacksize(&attributes, WORKER_STACK);
+    r = pthread_create(&link->thread, &attributes, worker_main, link);
+    pthread_attr_destroy(&attributes);
+    return -r;
+}
+
+int sb_mqtt_link_new(struct sb_mailbox *box, struct sb_mqtt_link **ret)
+{
+    struct sb_mqtt_link *link = calloc(1, sizeof(*link));
+    pthread_condattr_t monotonic;
+
+    if (!link)
+        return -ENOMEM;
+    atomic_init(&link->refs, 2);
+    link->box = box;
+    link->told_end = &link->told;
+    link->parcels_end = &link->parcels;
+    link->queue_end = &link->queue;
+    pthread_mutex_init(&link->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&link->work, &monotonic);
+    pthread_cond_init(&link->room, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int r = start_worker(link);
+    if (r < 0) {
+        unref(link);
+        unref(link);
+        return r;
+    }
+    *ret = link;
+    return 0;
+}
+
+/* A worker that is stuck in a name lookup is left to end by itself; nothing of ours waits. */
+struct sb_mqtt_link *sb_mqtt_link_free(struct sb_mqtt_link *link)
+{
+    struct timespec end = deadline_in(FREE_WAIT_MS);
+    int r = 0;
+
+    if (!link)
+        return NULL;
+    pthread_mutex_lock(&link->mutex);
+    link->closing = true;
+    for (struct sb_mqtt_told *told = SB_STEAL(link->told); told;)
+        told = sb_mqtt_told_free(told);
+    link->told_end = &link->told;
+    pthread_cond_broadcast(&link->work);
+    pthread_cond_broadcast(&link->room);
+    while (r == 0 && !link->done)
+        r = pthread_cond_timedwait(&link->room, &link->mutex, &end);
+    bool done = link->done;
+    pthread_mutex_unlock(&link->mutex);
+    if (done)
+        pthread_join(link->thread, NULL);
+    else
+        pthread_detach(link->thread);
+    unref(link);
+    return NULL;
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The MQTT transport against a real mosquitto, over TCP, TLS and WebSocket. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/broker.h"
+#include "tests/fakes/mqtt_peer.h"
+#include "tests/fakes/ws_bridge.h"
+
+#define GUARD_MS 15000
+
+static struct sb_broker *broker; /* one for all: its certificates take a while */
+
+struct world {
+    struct sb_loop *loop;
+    struct sb_timer *guard;
+    struct sb_mqtt_peer a, b;
+    char *uri, *files[3];
+};
+
+static void on_guard(void *arg)
+{
+    const struct world *w = arg;
+    fail_msg("nothing happened in time; last DOWN: %s", w->a.down ? w->a.down : "none");
+}
+
+/* Runs until the condition holds; every event ends a run. */
+#define UNTIL(w, condition)                                                                        \
+    do {                                                                                           \
+        while (!(condition)) {                                                                     \
+            sb_timer_in((w)->guard, GUARD_MS);                                                     \
+            assert_int_equal(sb_loop_run((w)->loop), 0);                                           \
+        }                                                                                          \
+        sb_timer_stop((w)->guard);                                                                 \
+    } while (0)
+
+static int set_up_broker(void **state)
+{
+    (void)state;
+    broker = sb_broker_new();
+    sb_broker_start(broker);
+    return 0;
+}
+
+static int tear_down_broker(void **state)
+{
+    (void)state;
+    broker = sb_broker_free(broker);
+    return 0;
+}
+
+static char *uri_of(const char *scheme, const char *host, enum sb_broker_port port)
+{
+    return sb_format("%s://%s:%u", scheme, host, sb_broker_port(broker, port));
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    assert_int_equal(sb_loop_new(&w->loop), 0);
+    assert_int_equal(sb_timer_new(w->loop, on_guard, w, &w->guard), 0);
+    w->uri = uri_of("mqtt", "127.0.0.1", SB_BROKER_TCP);
+    w->a = (struct sb_mqtt_peer){ .uri = w->uri, .id = "a", .password = "right", .clean = true };
+    w->b = w->a;
+    w->b.id = "b";
+    w->a.topics[0] = "to/a/#";
+    w->b.topics[0] = "to/b";
+    sb_random_seed(1); /* short and equal back-offs */
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    sb_mqtt_peer_done(&w->a);
+    sb_mqtt_peer_done(&w->b);
+    sb_timer_free(w->guard);
+    sb_loop_free(w->loop);
+    free(w->uri);
+    for (size_t i = 0; i < SB_COUNT(w->files); i++)
+        free(w->files[i]);
+    free(w);
+    return 0;
+}
+
+static void use_uri(struct world *w, char *uri)
+{
+    free(w->uri);
+    w->uri = uri;
+    w->a.uri = uri;
+}
+
+static void publish(struct sb_mqtt_peer *from, const char *topic, const char *text, int qos,
+                    int64_t id)
+{
+    assert_int_equal(sb_mqtt_publish(from->mqtt, topic, text, strlen(text), qos, id), 0);
+}
+
+static void messages_go_both_ways(void **state)
+{
+    struct world *w = *state;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    sb_mqtt_peer_start(&w->b, w->loop);
+    assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/b", "x", 1, 1, 1), -EAGAIN); /* not up yet */
+    UNTIL(w, w->a.ups && w->b.ups);
+    assert_false(w->a.session_present);
+    publish(&w->a, "to/b", "hello", 1, 71);
+    publish(&w->b, "to/a/x", "", 1, 72);
+    UNTIL(w, w->a.acks && w->b.acks && w->a.messages && w->b.messages);
+    assert_string_equal(w->b.topic, "to/b");
+    assert_string_equal(w->b.payload, "hello");
+    assert_string_equal(w->a.topic, "to/a/x");
+    assert_int_equal(w->a.size, 0);
+    assert_int_equal(w->a.last_ack, 71);
+    assert_int_equal(w->b.last_ack, 72);
+    assert_string_equal(w->a.trace, "UA");
+}
+
+static void qos_0_is_settled_when_written(void **state)
+{
+    struct world *w = *state;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    publish(&w->a, "to/a/0", "x", 0, 5);
+    UNTIL(w, w->a.acks && w->a.messages);
+    assert_int_equal(w->a.last_ack, 5);
+}
+
+static void several_topics(void **state)
+{
+    struct world *w = *state;
+
+    w->a.topics[1] = "also/+";
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    publish(&w->a, "also/this", "1", 1, 1);
+    publish(&w->a, "to/a/b", "2", 1, 2);
+    UNTIL(w, w->a.messages == 2);
+}
+
+static void large_payloads(void **state)
+{
+    enum { LARGE = 1024 * 1024 };
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *bytes = malloc(LARGE + 1);
+
+    memset(bytes, '\xab', LARGE + 1);
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/a", bytes, LARGE + 1, 1, 1), -EMSGSIZE);
+    assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/a/l", bytes, LARGE, 1, 2), 0);
+    UNTIL(w, w->a.acks && w->a.messages);
+    assert_int_equal(w->a.size, LARGE);
+    assert_memory_equal(w->a.payload, bytes, LARGE);
+}
+
+/* The broker hangs, so nothing is acknowledged; then it dies. */
+static void a_dead_broker_loses_what_it_did_not_acknowledge(void **state)
+{
+    struct world *w = *state;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    sb_broker_freeze(broker, true);
+    for (int i = 1; i <= 3; i++)
+        publish(&w->a, "to/nobody", "x", 1, i);
+    sb_broker_kill(broker);
+    UNTIL(w, w->a.downs);
+    assert_string_equal(w->a.trace, "ULLLD");
+    assert_int_equal(w->a.last_lost, 3);
+    assert_in_range(w->a.delay, 1, 1000);
+    assert_non_null(strstr(w->a.down, "connection lost"));
+    assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/b", "x", 1, 1, 1), -EAGAIN);
+    sb_broker_start(broker);
+    UNTIL(w, w->a.ups == 2);
+    publish(&w->a, "to/a/again", "x", 1, 9);
+    UNTIL(w, w->a.acks && w->a.messages);
+    assert_int_equal(w->a.messages, 1);
+}
+
+static void a_session_outlives_the_broker(void **state)
+{
+    struct world *w = *state;
+
+    w->a.clean = false;
+    w->a.id = "persistent";
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    assert_false(w->a.session_present);
+    sb_broker_save(broker, "to/a/#");
+    sb_broker_kill(broker);
+    UNTIL(w, w->a.downs);
+    w->a.refuse = "not yet";
+    sb_broker_start(broker);
+    sb_broker_publish(broker, "to/a/q", "1\n2\n3\n");
+    UNTIL(w, w->a.down && strcmp(w->a.down, "not yet") == 0);
+    assert_int_equal(w->a.ups, 1);
+    w->a.refuse = NULL;
+    UNTIL(w, w->a.ups == 2 && w->a.messages == 3);
+    assert_true(w->a.session_present);
+    assert_int_equal(w->a.out_of_order, 0);
+    assert_string_equal(w->a.payload, "3");
+
+    sb_mqtt_peer_done(&w->a); /* and take the session away */
+    w->a.clean = true;
+    w->a.ups = 0;
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    assert_false(w->a.session_present);
+}
+
+static void login_data_is_made_anew_for_each_try(void **state)
+{
+    struct world *w = *state;
+
+    w->a.password = "wrong";
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.downs);
+    assert_non_null(strstr(w->a.down, "not authorised: check the token"));
+    w->a.password = "right";
+    UNTIL(w, w->a.ups);
+    assert_true(w->a.tries >= 2);
+}
+
+/* More than the queue holds arrives while the loop stands still: the broker must wait. */
+static void a_flood_is_read_whole_and_in_order(void **state)
+{
+    enum { MANY = 5000 };
+    struct world *w = *state;
+    struct sb_str lines = { 0 };
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    for (int i = 0; i < MANY; i++)
+        sb_str_format(&lines, "%d\n", i);
+    sb_broker_publish(broker, "to/a/flood", lines.text); /* meanwhile no turn runs */
+    sb_str_done(&lines);
+    UNTIL(w, w->a.messages == MANY);
+    assert_int_equal(w->a.out_of_order, 0);
+    assert_int_equal(w->a.downs, 0);
+}
+
+static void publishes_are_bounded(void **state)
+{
+    struct world *w = *state;
+    int r = 0, taken = 0;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    sb_broker_freeze(broker, true);
+    for (; r == 0 && taken < 5000; taken += r == 0)
+        r = sb_mqtt_publish(w->a.mqtt, "to/nobody", "x", 1, 1, taken);
+    assert_int_equal(r, -EAGAIN);
+    assert_int_equal(taken, 1000);
+    sb_broker_freeze(broker, false);
+    UNTIL(w, w->a.acks == 1000);
+    publish(&w->a, "to/nobody", "x", 1, 1);
+    UNTIL(w, w->a.acks == 1001);
+}
+
+static void what_is_published_last_still_arrives(void **state)
+{
+    struct world *w = *state;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    sb_mqtt_peer_start(&w->b, w->loop);
+    UNTIL(w, w->a.ups && w->b.ups);
+    for (int i = 0; i < 50; i++)
+        publish(&w->a, "to/b", "bye", 1, i);
+    sb_mqtt_peer_done(&w->a);
+    UNTIL(w, w->b.messages == 50);
+}
+
+static void it_may_be_freed_in_its_event(void **state)
+{
+    struct world *w = *state;
+
+    w->a.free_on_down = true;
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    publish(&w->a, "to/a/x", "1", 1, 1);
+    sb_broker_kill(broker);
+    UNTIL(w, !w->a.mqtt);
+    sb_broker_start(broker);
+}
+
+/* ---- TLS ---- */
+
+static void use_tls(struct world *w, enum sb_broker_port port, const char *host)
+{
+    use_uri(w, uri_of("mqtts", host, port));
+    w->files[0] = sb_broker_path(broker, "ca.pem");
+    w->files[1] = sb_broker_path(broker, "client.pem");
+    w->files[2] = sb_broker_path(broker, "client.key");
+    w->a.ca = w->files[0];
+}
+
+static void goes_up_by_tls(struct world *w)
+{
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups || w->a.downs);
+    assert_null(w->a.down);
+    publish(&w->a, "to/a/x", "by tls", 1, 1);
+    UNTIL(w, w->a.messages && w->a.acks);
+}
+
+static void fails_by_tls(struct world *w, const char *text)
+{
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.downs);
+    if (!strstr(w->a.down, text))
+        fail_msg("expected '%s' in '%s'", text, w->a.down);
+    assert_int_equal(w->a.ups, 0);
+}
+
+static void tls_by_name(void **state)
+{
+    use_tls(*state, SB_BROKER_TLS, "localhost");
+    goes_up_by_tls(*state);
+}
+
+static void tls_by_address(void **state)
+{
+    use_tls(*state, SB_BROKER_TLS, "127.0.0.1");
+    goes_up_by_tls(*state);
+}
+
+static void tls_with_a_wrong_authority(void **state)
+{
+    struct world *w = *state;
+
+    use_tls(w, SB_BROKER_TLS, "localhost");
+    free(w->files[0]);
+    w->a.ca = w->files[0] = sb_broker_path(broker, "other-ca.pem");
+    fails_by_tls(w, "its certificate is not trusted: check ca_file (/");
+}
+
+static void tls_with_the_systems_authorities(void **state)
+{
+    struct world *w = *state;
+
+    use_tls(w, SB_BROKER_TLS, "localhost");
+    w->a.ca = NULL;
+    if (access("/etc/ssl/certs/ca-certificates.crt", R_OK) < 0)
+        skip();
+    fails_by_tls(w, "not trusted: check ca_file (/etc/ssl/certs/ca-certificates.crt)");
+}
+
+static void tls_with_another_name(void **state)
+{
+    use_tls(*state, SB_BROKER_OTHER_NAME, "localhost");
+    fails_by_tls(*state, "made for another name");
+}
+
+static void tls_unverified_where_asked_for(void **state)
+{
+    struct world *w = *state;
+
+    use_tls(w, SB_BROKER_OTHER_NAME, "localhost");
+    w->a.ca = NULL;
+    w->a.no_verify = true;
+    goes_up_by_tls(w);
+}
+
+static void tls_with_a_client_certificate(void **state)
+{
+    struct world *w = *state;
+
+    use_tls(w, SB_BROKER_CLIENT_CERT, "localhost");
+    w->a.cert = w->files[1];
+    w->a.key = w->files[2];
+    goes_up_by_tls(w);
+}
+
+static void tls_without_the_client_certificate(void **state)
+{
+    struct world *w = *state;
+
+    use_tls(w, SB_BROKER_CLIENT_CERT, "localhost");
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.downs);
+    assert_int_equal(w->a.ups, 0);
+}
+
+static void tls_files_must_be_there(void **state)
+{
+    struct world *w = *state;
+
+    use_tls(w, SB_BROKER_TLS, "localhost");
+    w->a.ca = "/nowhere/ca.pem";
+    fails_by_tls(w, "ca_file /nowhere/ca.pem: No such file");
+}
+
+/* ---- WebSocket ---- */
+
+static void by_websocket(struct world *w, const char *scheme, const char *cert, const char *key)
+{
+    struct sb_ws_bridge *bridge =
+        sb_ws_bridge_new(w->loop, sb_broker_port(broker, SB_BROKER_TCP), cert, key);
+
+    use_uri(w, sb_format("%s://localhost:%u/mqtt", scheme, sb_ws_bridge_port(bridge)));
+    goes_up_by_tls(w);
+    assert_int_equal(sb_ws_bridge_count(bridge), 1);
+    sb_mqtt_peer_done(&w->a);
+    sb_timer_free(w->guard);
+    w->guard = NULL;
+    w->loop = sb_loop_free(w->loop);
+    sb_ws_bridge_free(bridge);
+}
+
+static void websocket(void **state)
+{
+    by_websocket(*state, "ws", NULL, NULL);
+}
+
+static void websocket_over_tls(void **state)
+{
+    struct world *w = *state;
+
+    w->files[0] = sb_broker_path(broker, "server.pem");
+    w->files[1] = sb_broker_path(broker, "server.key");
+    w->files[2] = sb_broker_path(broker, "ca.pem");
+    w->a.ca = w->files[2];
+    by_websocket(w, "wss", w->files[0], w->files[1]);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(messages_go_both_ways),
+        TEST(qos_0_is_settled_when_written),
+        TEST(several_topics),
+        TEST(large_payloads),
+        TEST(a_dead_broker_loses_what_it_did_not_acknowledge),
+        TEST(a_session_outlives_the_broker),
+        TEST(login_data_is_made_anew_for_each_try),
+        TEST(a_flood_is_read_whole_and_in_order),
+        TEST(publishes_are_bounded),
+        TEST(what_is_published_last_still_arrives),
+        TEST(it_may_be_freed_in_its_event),
+        TEST(tls_by_name),
+        TEST(tls_by_address),
+        TEST(tls_with_a_wrong_authority),
+        TEST(tls_with_the_systems_authorities),
+        TEST(tls_with_another_name),
+        TEST(tls_unverified_where_asked_for),
+        TEST(tls_with_a_client_certificate),
+        TEST(tls_without_the_client_certificate),
+        TEST(tls_files_must_be_there),
+        TEST(websocket),
+        TEST(websocket_over_tls),
+    };
+    return cmocka_run_group_tests(tests, set_up_broker, tear_down_broker);
+}
