@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon under test and the serial device behind it, as processes."""
+import collections
+import grp
+import json
+import os
+import pathlib
+import re
+
+from harness import DEADLINE, SIMULATORS, SOURCE, Process, build_dir, run, wait_until
+
+ORG, GATEWAY = "abc123", "gw/gw1"
+_SANITIZER = re.compile(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:"
+                        r"|SUMMARY: \w*Sanitizer")
+CtlResult = collections.namedtuple("CtlResult", "status json text error")
+
+
+def device_spec(name="pump-1", kind="zephyr-smp", bus="uart1", ibm="pump/pump-1", **more):
+    """One device of devices.d; further keys as keyword arguments, None leaves one out."""
+    spec = dict(id=name, type=kind, bus=bus, names={"ibm": ibm} if ibm else None, **more)
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+def write_config(directory, *, uri, token, ports, devices, link=None, top=None, mappings=None):
+    """The daemon's configuration and devices.d below a directory; the path of the file.
+
+    ports: {bus: path of the serial line}; link, top: keys to add or change. Written as JSON, which
+    is YAML, so that nothing here depends on how the daemon reads YAML.
+    """
+    directory = pathlib.Path(directory)
+    (directory / "devices.d").mkdir(exist_ok=True)
+    (directory / "token").write_text(token + "\n", encoding="ascii")
+    (directory / "token").chmod(0o600)
+    kind, name = GATEWAY.split("/")
+    uplink = {"dialect": "ibm", "role": "uplink", "uri": uri, "org": ORG, "type": kind, "id": name,
+              "token": f"file:{directory}/token", "schemes": ["http", "https"],
+              "networks": ["127.0.0.0/8"], **(link or {})}
+    config = {
+        "state": str(directory / "state"),
+        "mappings": [str(path) for path in mappings or [SOURCE / "mappings"]],
+        "devices": str(directory / "devices.d"),
+        "control": {"socket": str(directory / "control"), "group": grp.getgrgid(os.getgid()).gr_name},
+        "buses": {bus: {"port": str(path), "baud": 115200} for bus, path in ports.items()},
+        "links": {"factory": {key: value for key, value in uplink.items() if value is not None}},
+        **(top or {}),
+    }
+    write_devices(directory, devices)
+    path = directory / "southbridge.yaml"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def write_devices(directory, devices):
+    path = pathlib.Path(directory) / "devices.d" / "devices.yaml"
+    path.write_text(json.dumps({"devices": list(devices)}, indent=2) + "\n", encoding="utf-8")
+
+
+class Southbridge:
+    """The daemon with its own directory; survives kill9() and start()."""
+
+    def __init__(self, directory, config):
+        self.directory = pathlib.Path(directory)
+        self.config = config
+        self.process = None
+        self._programs = build_dir() / "bridge" / "programs"
+        for name in ("southbridge", "southbridgectl"):
+            if not (self._programs / name).exists():
+                raise RuntimeError(f"{self._programs / name} is not built")
+
+    def _environment(self):
+        # Reports go to files as well: they must not depend on who reads stderr.
+        options = f"log_path={self.directory}/sanitizer:exitcode=99"
+        return {"ASAN_OPTIONS": f"{options}:detect_leaks=1", "TSAN_OPTIONS": options,
+                "UBSAN_OPTIONS": f"{options}:print_stacktrace=1"}
+
+    @property
+    def socket(self):
+        return self.directory / "control"
+
+    def start(self, ready=True):
+        self.process = Process("southbridge", [self._programs / "southbridge", "--config",
+                                               self.config], self.directory, self._environment())
+        if ready:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, timeout=DEADLINE):
+        """Until `southbridgectl status` gets an answer from this process."""
+        def answers():
+            self.process.check_running()
+            return self.ctl("status", check=False).status == 0
+        wait_until(answers, timeout, lambda: f"southbridge answers:\n{self.log()}", interval=0.05)
+
+    def stop(self):
+        """SIGTERM; it must end by itself and well."""
+        if self.process and self.process.running:
+            status = self.process.stop()
+            if status != 0:
+                raise RuntimeError(f"southbridge ended with {status}:\n{self.log()}")
+
+    def kill9(self):
+        self.process.kill9()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def ctl(self, *words, check=True, timeout=DEADLINE):
+        """southbridgectl with --json; the answer's JSON (None when it printed none)."""
+        done = run([self._programs / "southbridgectl", "--socket", self.socket, *words, "--json"],
+                   timeout=timeout, env=self._environment())
+        try:
+            body = json.loads(done.stdout) if done.stdout.strip() else None
+        except ValueError:
+            raise AssertionError(f"southbridgectl {words}: not JSON: {done.stdout!r}") from None
+        if check and done.returncode != 0:
+            raise AssertionError(f"southbridgectl {words} ended with {done.returncode}: "
+                                 f"{done.stderr}{done.stdout}")
+        return CtlResult(done.returncode, body, done.stdout, done.stderr)
+
+    def log(self):
+        if not self.process:
+            return ""
+        return self.process.stderr + self.process.stdout
+
+    def sanitizer_reports(self):
+        texts = [path.read_text(errors="replace")
+                 for path in sorted(self.directory.glob("sanitizer.*"))]
+        if _SANITIZER.search(self.log()):
+            texts.append(self.log())
+        return texts
+
+
+class SmpDevice:
+    """The serial device on a pseudo terminal: a simulator process with JSON events on stdout."""
+
+    def __init__(self, directory, name="smp", options=()):
+        self.directory = pathlib.Path(directory)
+        self.name, self.options = name, list(options)
+        self.link = self.directory / f"{name}.tty"
+        self.process = None
+
+    def start(self, *options):
+        script = SIMULATORS / "smp_device.py"
+        self.process = Process(self.name, ["/usr/bin/python3", script, "--link", self.link,
+                                           *self.options, *options], self.directory)
+        wait_until(self._ready, what=lambda: f"{self.link} is there:\n{self.process.stderr}")
+        return self
+
+    def _ready(self):
+        self.process.check_running()
+        return self.link.exists()
+
+    def stop(self):
+        if self.process and self.process.running:
+            self.process.stop()
+
+    def kill9(self):
+        self.process.kill9()
+
+    def events(self, kind=None):
+        """What it told so far, oldest first; an unfinished last line is left for later."""
+        lines = self.process.stdout.split("\n")[:-1]
+        events = [json.loads(line) for line in lines if line.strip()]
+        return [event for event in events if kind in (None, event.get("event"))]
+
+    def wait_event(self, kind, condition=lambda _: True, timeout=DEADLINE, count=1):
+        def find():
+            self.process.check_running()
+            fitting = [event for event in self.events(kind) if condition(event)]
+            return fitting[count - 1] if len(fitting) >= count else None
+        return wait_until(find, timeout, lambda: f"event {kind}; told: {self.events()[-10:]}")
