@@ -30,3 +30,5 @@ extern const struct sb_field sb_ibm_fields[];
 void sb_ibm_check(const void *config, const struct sb_yaml *yaml, struct sb_diags *diags);
 extern const struct sb_dialect_shape sb_ibm_shape;
 extern const struct sb_dialect_ops sb_ibm_dialect;
+/* The door, made of these by uplink.c; in the table of adapters. */
+extern const struct sb_door_ops sb_ibm_uplink;

@@ -108,20 +108,21 @@ static void end_custom(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const s
 
 /* ---- the end of the others ---- */
 
-static void end_restart(struct sb_ibm_turn *turn, const struct sb_task *task)
+/* begun: the device may have got the command; else it is certain that it did not restart. */
+static void end_restart(struct sb_ibm_turn *turn, const struct sb_task *task, bool begun)
 {
     if (task->state == SB_TASK_SUCCEEDED) {
         sb_ibm_hold_end(turn);
         return;
     }
     bool maybe = sb_json_bool(sb_ibm_task_cell(turn, task), "maybe", false);
-    sb_ibm_hold(turn, maybe ? SB_IBM_HOLD_RETURN : SB_IBM_HOLD_TIME);
+    sb_ibm_hold(turn, maybe && begun ? SB_IBM_HOLD_RETURN : SB_IBM_HOLD_TIME);
 }
 
 /* After its response, and after mgmt.firmware. */
 static void end_action(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const struct sb_task *task)
 {
-    bool good = task->state == SB_TASK_SUCCEEDED, answered = ask->answered;
+    bool good = task->state == SB_TASK_SUCCEEDED, answered = ask->answered, begun = ask->begun;
     enum sb_op op = ask->op;
     finish(turn, ask);
     if (good)
@@ -129,7 +130,7 @@ static void end_action(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const s
     else if (answered)
         sb_ibm_diag_failure(turn, task);
     if (is_restart(op) && answered)
-        end_restart(turn, task);
+        end_restart(turn, task, begun);
     else if (op == SB_OP_FIRMWARE_INSTALL)
         sb_ibm_manage(turn, good ? SB_IBM_ALWAYS : SB_IBM_IF_CHANGED);
 }

@@ -101,14 +101,29 @@ static int remember(struct sb_ibm_turn *turn, const char *id, json_t *answer)
                            (size_t)sb_ibm_limit(turn, "seen_requests"));
 }
 
+/* For the platform's people: redacted, which makes it valid UTF-8 as well, and bounded. NULL
+ * without memory. */
+static char *presentable(const char *text)
+{
+    char *clean = sb_redact(text);
+    size_t length = clean ? strlen(clean) : 0;
+    if (length <= TEXT_MAX_)
+        return clean;
+    for (length = TEXT_MAX_; length > 0 && ((unsigned char)clean[length] & 0xc0) == 0x80;)
+        length--;
+    clean[length] = '\0';
+    return clean;
+}
+
 void sb_ibm_reply(struct sb_ibm_turn *turn, const char *id, int rc, const char *message,
                   const json_t *fields, int64_t task)
 {
     if (!id)
         return;
     sb_cleanup(sb_freep) char *what = sb_format("%d", rc);
-    json_t *answer = sb_ibm_answer(rc, message, id, fields);
-    if (!answer || remember(turn, id, answer) < 0)
+    sb_cleanup(sb_freep) char *text = message ? presentable(message) : NULL;
+    json_t *answer = sb_ibm_answer(rc, text, id, fields);
+    if (!answer || !text != !message || remember(turn, id, answer) < 0)
         turn->effects->broken = true;
     sb_ibm_send(turn, &(struct sb_ibm_parcel){ .suffix = "out_response",
                                                .payload = answer,
@@ -118,26 +133,6 @@ void sb_ibm_reply(struct sb_ibm_turn *turn, const char *id, int rc, const char *
 }
 
 /* ---- words ---- */
-
-/* Redacted, valid and bounded; NULL without memory. */
-static char *presentable(const char *text)
-{
-    char *clean = sb_redact(text);
-    if (!clean)
-        return NULL;
-    size_t length = strlen(clean);
-    if (length > TEXT_MAX_) {
-        for (length = TEXT_MAX_; length > 0 && ((unsigned char)clean[length] & 0xc0) == 0x80;)
-            length--;
-        clean[length] = '\0';
-    }
-    sb_cleanup(json_decrefp) json_t *valid = json_string(clean);
-    for (size_t i = 0; !valid && clean[i]; i++) {
-        if ((unsigned char)clean[i] >= 0x80)
-            clean[i] = '?';
-    }
-    return clean;
-}
 
 static const char *first_text(const char *a, const char *b, const char *c)
 {
@@ -150,10 +145,7 @@ void sb_ibm_refuse(struct sb_ibm_turn *turn, const char *id, enum sb_op op, enum
     const json_t *cell =
         sb_words_cell(turn->in->words, SB_ROLE_SENDS, op, SB_TASK_FAILED, cause, SB_PHASE_WAITING);
     const char *say = first_text(text, sb_json_str(cell, "message"), sb_cause_name((int)cause));
-    sb_cleanup(sb_freep) char *message = presentable(say);
-    if (!message)
-        turn->effects->broken = true;
-    sb_ibm_reply(turn, id, (int)sb_json_int(cell, "rc", SB_IBM_RC_FAILED), message, NULL, task);
+    sb_ibm_reply(turn, id, (int)sb_json_int(cell, "rc", SB_IBM_RC_FAILED), say, NULL, task);
 }
 
 const json_t *sb_ibm_task_cell(const struct sb_ibm_turn *turn, const struct sb_task *task)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/dialects/uplink.h"
+
+#include "adapters/dialects/ibm/ibm.h"
+
+static int ibm_open(struct sb_host *host, const char *link, const void *config,
+                    const struct sb_words *words, struct sb_door **ret)
+{
+    return sb_uplink_open(&sb_ibm_uplink, &sb_ibm_dialect, host, link, config, words, ret);
+}
+
+const struct sb_door_ops sb_ibm_uplink = {
+    .dialect = "ibm",
+    .role = "uplink",
+    .shape = &sb_ibm_shape,
+    .fields = sb_ibm_fields,
+    .size = sizeof(struct sb_ibm_config),
+    .check = sb_ibm_check,
+    .open = ibm_open,
+    .start = sb_uplink_start,
+    .hear = sb_uplink_hear,
+    .send = sb_uplink_send,
+    .close = sb_uplink_close,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A link as an uplink door: the glue between a dialect's pure codec and conversation, one MQTT
+ * connection, and the host. Knows no dialect.
+ *
+ *     MQTT message -> decode -> step of the device's conversation -> effects -> host calls
+ *     core news, timers, the link going up and down -> the same
+ *
+ * Conversations live in memory, one per device and one of the link itself (device ""), which is
+ * also the gateway's own record. They are read back when first needed, and saved in the turn's
+ * batch with what they caused. A message for an unknown device meets a fresh conversation that is
+ * forgotten again. After a connect the link's own conversation is told first, then every device's.
+ *
+ * Backlog: with a kept session, what arrives between the connect and SB_OUT_CURRENT waited at
+ * the broker. How long the link was down is measured, or, over a restart of the process, taken
+ * from the last sign of life, which is saved when the link goes down and every half `stale_after`.
+ *
+ * Settling: a parcel without token by its PUBACK, one with a token by SB_OUT_SETTLE, or, when the
+ * far side does not reply within `reply_timeout` of the PUBACK, by that: the broker has it, and
+ * sending it again would not help.
+ *
+ * Limits of a mapping that are used here where a dialect has them: stale_after, reply_timeout.
+ * Thread: the loop; nothing blocks but the disconnect in close().
+ */
+#pragma once
+
+#include "adapters/dialects/dialect.h"
+
+/* ops: the door the dialect exports; its open() calls this with its own parts. */
+int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *dialect,
+                   struct sb_host *host, const char *link, const void *config,
+                   const struct sb_words *words, struct sb_door **ret) SB_MUST_CHECK;
+void sb_uplink_start(struct sb_door *door);
+void sb_uplink_hear(struct sb_door *door, const struct sb_news *news);
+int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel);
+void sb_uplink_close(struct sb_door *door);

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "adapters/dialects/uplink_parts.h"
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+
+#define DEPTH_MAX 8 /* steps within steps: verdicts, looks */
+
+static bool is_self(const struct sb_convo *convo)
+{
+    return convo == convo->uplink->self;
+}
+
+static void complain(const struct sb_convo *convo, const char *what, int error)
+{
+    sb_error(SB_AT(.link = convo->uplink->door.link, .device = convo->id), "%s: %s", what,
+             strerror(-error));
+}
+
+/* ---- facts ---- */
+
+static const struct sb_device *gateway_of(struct sb_uplink *uplink)
+{
+    struct sb_host *host = uplink->door.host;
+    const struct sb_device *device = uplink->gateway ? sb_host_device(host, uplink->gateway) : NULL;
+    if (device && device->gateway)
+        return device;
+    for (size_t i = 0; (device = sb_host_device_at(host, i)); i++) {
+        if (device->gateway)
+            return sb_set_string(&uplink->gateway, device->id) == 0 ? device : NULL;
+    }
+    return NULL;
+}
+
+static const struct sb_device *device_of(struct sb_convo *convo, const struct sb_input *input)
+{
+    if (is_self(convo))
+        return gateway_of(convo->uplink);
+    if (input->news && input->news->device)
+        return input->news->device;
+    return convo->id ? sb_host_device(convo->uplink->door.host, convo->id) : NULL;
+}
+
+static void fill_facts(struct sb_convo *convo, struct sb_input *input)
+{
+    struct sb_uplink *uplink = convo->uplink;
+    struct sb_host *host = uplink->door.host;
+    struct sb_loop *loop = sb_host_loop(host);
+    input->self = is_self(convo);
+    input->link = uplink->door.link;
+    input->device = device_of(convo, input);
+    const char *name =
+        input->device && !input->self ? sb_device_name(input->device, uplink->dialect->name) : NULL;
+    if (name && sb_set_string(&convo->name, name) < 0)
+        complain(convo, "cannot rename", -ENOMEM);
+    input->name = convo->name;
+    input->staged = input->device ? sb_host_staged(host, input->device) : NULL;
+    input->words = uplink->door.words;
+    input->config = uplink->config;
+    input->now = sb_loop_now(loop);
+    input->wall = sb_loop_wall(loop);
+    input->backlog = !uplink->up || uplink->backlog;
+    input->outage = sb_uplink_outage(uplink);
+    input->ready = sb_host_ready(host, &uplink->door, &input->why);
+}
+
+/* ---- effects ---- */
+
+static void do_send(struct sb_convo *convo, struct sb_output *output, const struct sb_input *input)
+{
+    sb_cleanup(sb_freep) char *text = sb_json_text(output->json);
+    if (!text) {
+        complain(convo, "cannot encode a message", -ENOMEM);
+        return;
+    }
+    bool leaving = input->news && input->news->kind == SB_NEWS_DEVICE_REMOVED;
+    struct sb_parcel parcel = { .device = leaving || is_self(convo) ? NULL : convo->id,
+                                .key = output->key,
+                                .class = output->class,
+                                .topic = output->topic,
+                                .payload = text,
+                                .size = strlen(text),
+                                .qos = output->qos,
+                                .token = output->token,
+                                .task = output->task,
+                                .what = output->what };
+    int r = sb_host_put(convo->uplink->door.host, &convo->uplink->door, &parcel);
+    if (r < 0)
+        complain(convo, "a message is lost: it cannot be kept", r);
+}
+
+static void show_task(struct sb_convo *convo, int64_t id)
+{
+    const struct sb_task *task = sb_host_task(convo->uplink->door.host, id);
+    bool own = task && sb_streq(task->job->origin, convo->uplink->door.link);
+    struct sb_news news = { .kind = own || !task ? SB_NEWS_TASK : SB_NEWS_FIRMWARE,
+                            .task = task,
+                            .before = task ? task->state : SB_TASK_STATE_INVALID };
+    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news, .value = id });
+}
+
+static void do_look(struct sb_convo *convo, struct sb_output *output,
+                    const struct sb_input *input SB_UNUSED)
+{
+    show_task(convo, output->task);
+}
+
+static void do_submit(struct sb_convo *convo, struct sb_output *output,
+                      const struct sb_input *input SB_UNUSED)
+{
+    struct sb_verdict verdict = { 0 };
+    const char *devices[] = { convo->id };
+    struct sb_request request = { .external_id = output->tag,
+                                  .op = output->op,
+                                  .devices = devices,
+                                  .device_count = 1,
+                                  .params = output->json,
+                                  .package = output->package,
+                                  .policy = output->policy };
+    int r = sb_host_submit(convo->uplink->door.host, &convo->uplink->door, &request, &verdict);
+    if (r < 0) {
+        complain(convo, "a request cannot be taken", r);
+        verdict = (struct sb_verdict){ .cause = SB_CAUSE_INTERNAL, .text = strdup(strerror(-r)) };
+    }
+    sb_convo_step(convo, &(struct sb_input){
+                             .kind = SB_IN_VERDICT, .tag = output->tag, .verdict = &verdict });
+    if (verdict.cause == SB_CAUSE_NONE && verdict.existing)
+        show_task(convo, verdict.task);
+    sb_verdict_done(&verdict);
+}
+
+static void do_cancel(struct sb_convo *convo, struct sb_output *output,
+                      const struct sb_input *input SB_UNUSED)
+{
+    int r =
+        sb_host_cancel(convo->uplink->door.host, &convo->uplink->door, output->task, output->cause);
+    if (r < 0 && r != -ENOENT && r != -EALREADY)
+        sb_notice(
+            SB_AT(.link = convo->uplink->door.link, .device = convo->id, .task = output->task),
+            "the task cannot be taken back: %s", strerror(-r));
+}
+
+static void do_fact(struct sb_convo *convo, struct sb_output *output, const struct sb_input *input)
+{
+    int r = input->device ? sb_host_set_fact(convo->uplink->door.host, &convo->uplink->door,
+                                             input->device->id, output->name, output->json)
+                          : -ENODEV;
+    if (r < 0)
+        complain(convo, "an attribute cannot be kept", r);
+}
+
+static void do_unstage(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
+                       const struct sb_input *input SB_UNUSED)
+{
+    int r = sb_host_unstage(convo->uplink->door.host, &convo->uplink->door, convo->id);
+    if (r < 0)
+        complain(convo, "the staged image cannot be dropped", r);
+}
+
+static void do_settle(struct sb_convo *convo, struct sb_output *output,
+                      const struct sb_input *input SB_UNUSED)
+{
+    struct sb_uplink *uplink = convo->uplink;
+    (void)sb_uplink_forget(uplink, output->token);
+    (void)sb_host_settle_token(uplink->door.host, &uplink->door, is_self(convo) ? NULL : convo->id,
+                               output->token);
+}
+
+static void do_note(struct sb_convo *convo, struct sb_output *output,
+                    const struct sb_input *input SB_UNUSED)
+{
+    sb_notice(SB_AT(.link = convo->uplink->door.link,
+                    .device = convo->id && *convo->id ? convo->id : NULL),
+              "%s", output->text);
+}
+
+static void do_current(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
+                       const struct sb_input *input SB_UNUSED)
+{
+    convo->uplink->backlog = false;
+}
+
+/* ---- timers ---- */
+
+static void timer_free(struct sb_convo_timer *timer)
+{
+    sb_timer_free(timer->timer);
+    free(timer->tag);
+    free(timer);
+}
+
+static struct sb_convo_timer *timer_take(struct sb_convo *convo, const char *tag)
+{
+    for (struct sb_convo_timer **at = &convo->timers; *at; at = &(*at)->next) {
+        struct sb_convo_timer *timer = *at;
+        if (!sb_streq(timer->tag, tag))
+            continue;
+        *at = timer->next;
+        return timer;
+    }
+    return NULL;
+}
+
+static void on_timer(void *arg)
+{
+    struct sb_convo_timer *timer = arg;
+    struct sb_convo *convo = timer->convo;
+    (void)timer_take(convo, timer->tag);
+    sb_cleanup(sb_freep) char *tag = SB_STEAL(timer->tag);
+    timer_free(timer);
+    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_TIMER, .tag = tag });
+}
+
+static struct sb_convo_timer *timer_new(struct sb_convo *convo, const char *tag)
+{
+    struct sb_convo_timer *timer = calloc(1, sizeof(*timer));
+    if (!timer)
+        return NULL;
+    timer->convo = convo;
+    timer->tag = strdup(tag);
+    if (timer->tag &&
+        sb_timer_new(sb_host_loop(convo->uplink->door.host), on_timer, timer, &timer->timer) == 0)
+        return timer;
+    timer_free(timer);
+    return NULL;
+}
+
+static void do_timer(struct sb_convo *convo, struct sb_output *output,
+                     const struct sb_input *input SB_UNUSED)
+{
+    struct sb_convo_timer *timer = timer_take(convo, output->tag);
+    if (output->value < 0 || convo->dead || !convo->id) {
+        if (timer)
+            timer_free(timer);
+        return;
+    }
+    timer = timer ? timer : timer_new(convo, output->tag);
+    if (!timer) {
+        complain(convo, "a timer cannot be set", -ENOMEM);
+        return;
+    }
+    timer->next = convo->timers;
+    convo->timers = timer;
+    sb_timer_in(timer->timer, output->value);
+}
+
+/* ---- steps ---- */
+
+typedef void (*do_fn)(struct sb_convo *convo, struct sb_output *output,
+                      const struct sb_input *input);
+
+static void carry_out(struct sb_convo *convo, struct sb_effects *effects,
+                      const struct sb_input *input)
+{
+    static const do_fn table[] = {
+        [SB_OUT_SEND] = do_send,     [SB_OUT_SUBMIT] = do_submit, [SB_OUT_CANCEL] = do_cancel,
+        [SB_OUT_TIMER] = do_timer,   [SB_OUT_FACT] = do_fact,     [SB_OUT_UNSTAGE] = do_unstage,
+        [SB_OUT_SETTLE] = do_settle, [SB_OUT_LOOK] = do_look,     [SB_OUT_CURRENT] = do_current,
+        [SB_OUT_NOTE] = do_note,
+    };
+    for (size_t i = 0; i < effects->count; i++) {
+        enum sb_output_kind kind = effects->list[i].kind;
+        bool kept = convo->id && (!is_self(convo) || kind != SB_OUT_SUBMIT);
+        bool harmless = kind == SB_OUT_SEND || kind == SB_OUT_SETTLE || kind == SB_OUT_NOTE;
+        if (kept || harmless)
+            table[kind](convo, &effects->list[i], input);
+    }
+}
+
+static json_t *saved_form(const struct sb_convo *convo)
+{
+    json_t *state = convo->uplink->dialect->save(convo->state);
+    if (!state || !is_self(convo))
+        return state;
+    return json_pack("{s:I,s:o}", "seen",
+                     (json_int_t)sb_loop_wall(sb_host_loop(convo->uplink->door.host)), "state",
+                     state);
+}
+
+void sb_convo_save(struct sb_convo *convo)
+{
+    sb_cleanup(json_decrefp) json_t *saved = saved_form(convo);
+    struct sb_uplink *uplink = convo->uplink;
+    int r = saved ? sb_host_save(uplink->door.host, &uplink->door, convo->id, saved) : -ENOMEM;
+    if (r < 0 && r != -EAGAIN) /* while the store fails, all is read back anew afterwards */
+        complain(convo, "a conversation cannot be kept", r);
+}
+
+void sb_convo_step(struct sb_convo *convo, struct sb_input *input)
+{
+    struct sb_effects effects = { 0 };
+    if (convo->busy >= DEPTH_MAX) {
+        complain(convo, "a conversation talks to itself", -ELOOP);
+        return;
+    }
+    convo->busy++;
+    fill_facts(convo, input);
+    int r = convo->uplink->dialect->step(convo->state, input, &effects);
+    if (r < 0) {
+        complain(convo, "a step of a conversation failed", r);
+    } else {
+        carry_out(convo, &effects, input);
+        if (effects.save && convo->id && !convo->dead)
+            sb_convo_save(convo);
+    }
+    sb_effects_done(&effects);
+    if (--convo->busy == 0 && convo->dead)
+        sb_convo_free(convo);
+}
+
+/* ---- their life ---- */
+
+struct sb_convo *sb_convo_free(struct sb_convo *convo)
+{
+    if (!convo)
+        return NULL;
+    convo->dead = true;
+    if (convo->busy > 0)
+        return NULL;
+    while (convo->timers)
+        timer_free(timer_take(convo, convo->timers->tag));
+    convo->uplink->dialect->drop(convo->state);
+    free(convo->id);
+    free(convo->name);
+    free(convo);
+    return NULL;
+}
+
+static struct sb_convo *convo_new(struct sb_uplink *uplink, const char *id, const char *name,
+                                  const json_t *saved)
+{
+    struct sb_convo *convo = calloc(1, sizeof(*convo));
+    if (!convo)
+        return NULL;
+    convo->uplink = uplink;
+    convo->state = uplink->dialect->load(saved);
+    if (convo->state && sb_set_string(&convo->id, id) == 0 &&
+        sb_set_string(&convo->name, name) == 0)
+        return convo;
+    return sb_convo_free(convo);
+}
+
+struct sb_convo *sb_convo_stranger(struct sb_uplink *uplink, const char *name)
+{
+    return convo_new(uplink, NULL, name, NULL);
+}
+
+/* A late comer hears what the others have heard: that it was read back, that the link is up. */
+static void welcome(struct sb_convo *convo, bool was_saved)
+{
+    if (was_saved)
+        sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_LOADED });
+    if (convo->uplink->up)
+        sb_convo_step(convo,
+                      &(struct sb_input){ .kind = SB_IN_UP, .value = convo->uplink->outage });
+}
+
+struct sb_convo *sb_convo_self(struct sb_uplink *uplink)
+{
+    if (uplink->self)
+        return uplink->self;
+    sb_cleanup(json_decrefp) json_t *saved = sb_host_saved(uplink->door.host, &uplink->door, "");
+    uplink->seen = sb_json_int(saved, "seen", 0);
+    uplink->self = convo_new(uplink, "", NULL, sb_json_object(saved, "state"));
+    if (uplink->self)
+        welcome(uplink->self, saved != NULL);
+    return uplink->self;
+}
+
+struct sb_convo *sb_convo_of(struct sb_uplink *uplink, const struct sb_device *device)
+{
+    if (device->gateway)
+        return sb_convo_self(uplink);
+    struct sb_convo *convo = sb_map_get(&uplink->convos, device->id);
+    const char *name = sb_device_name(device, uplink->dialect->name);
+    if (convo || !name)
+        return convo;
+    sb_cleanup(json_decrefp) json_t *saved =
+        sb_host_saved(uplink->door.host, &uplink->door, device->id);
+    convo = convo_new(uplink, device->id, name, saved);
+    if (!convo || sb_map_set(&uplink->convos, device->id, convo) < 0)
+        return sb_convo_free(convo);
+    welcome(convo, saved != NULL);
+    return convo;
+}
