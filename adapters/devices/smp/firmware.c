@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/devices/smp/firmware.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "bridge/base/time.h"
+
+#define GRACE_MS        3000 /* a reset that was taken has begun by then */
+#define RESETS_MAX      3
+#define SETTLE_MS       400 /* MCUboot goes some 250 ms after it has answered a reset */
+#define HEALTH_STEP_MS  1000
+#define HEALTH_SILENCES 3
+
+struct firmware {
+    struct sb_smp *smp;
+    struct sb_smp_goal goal;
+    struct sb_smp_file file;
+    char *version;           /* of the image; NULL: not known */
+    struct sb_smp_list list; /* the newest */
+};
+
+int sb_smp_file_read(void *arg, int64_t at, void *ret, size_t n)
+{
+    const struct sb_smp_file *file = arg;
+    uint8_t *to = ret;
+    while (n > 0) {
+        ssize_t got = pread(file->fd, to, n, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -ENODATA;
+        to += got;
+        at += got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+enum sb_smp_stage sb_smp_decide(const struct sb_smp_list *list, const struct sb_smp_goal *goal)
+{
+    const struct sb_smp_slot *active = sb_smp_list_active(list, goal->image);
+    const struct sb_smp_slot *held = sb_smp_list_find(list, goal->image, goal->hash);
+    if (goal->direct) {
+        if (!held || held->slot != 0)
+            return SB_SMP_AT_UPLOAD;
+        return goal->begun ? SB_SMP_AT_RESET : SB_SMP_AT_END;
+    }
+    if (held && held == active)
+        return held->confirmed || !goal->confirm ? SB_SMP_AT_END : SB_SMP_AT_CONFIRM;
+    if (goal->reset_sent && !(held && held->pending))
+        return SB_SMP_AT_ROLLED_BACK; /* it was tried, and the old one runs */
+    if (!held)
+        return SB_SMP_AT_UPLOAD;
+    return held->pending ? SB_SMP_AT_RESET : SB_SMP_AT_TEST;
+}
+
+/* ---- what is wanted ---- */
+
+static enum sb_cause open_image(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    const struct sb_image *image = smp->command->image;
+    sb_cleanup(sb_freep) char *error = NULL;
+    struct sb_smp_image info;
+    fw->file.fd = open(image->path, O_RDONLY | O_CLOEXEC);
+    if (fw->file.fd < 0)
+        return sb_smp_fail(smp, SB_CAUSE_INTERNAL, "the image's file cannot be opened: %s",
+                           strerror(errno));
+    fw->file.size = image->size;
+    fw->file.sha256 = image->sha256;
+    int r = sb_smp_image_read(sb_smp_file_read, &fw->file, image->size, &info, &error);
+    if (r < 0)
+        return sb_smp_fail(smp, r == -EBADMSG ? SB_CAUSE_UNSUPPORTED_IMAGE : SB_CAUSE_INTERNAL,
+                           "%s", error ? error : strerror(-r));
+    if (smp->type->max_image > 0 && image->size > smp->type->max_image)
+        return sb_smp_fail(smp, SB_CAUSE_NO_SPACE, "the image is larger than this type takes");
+    memcpy(fw->goal.hash, info.hash, sizeof(info.hash));
+    fw->version = sb_smp_image_version(&info);
+    return fw->version ? SB_CAUSE_NONE : sb_smp_trouble(smp, -ENOMEM);
+}
+
+static bool usable_hash(const char *hash)
+{
+    uint8_t bytes[SB_SHA256_HEX / 2];
+    return hash && sb_hex_decode(hash, bytes, sizeof(bytes)) == 0;
+}
+
+/* Install of what is staged on the device: what the second slot holds, or held when we began. */
+static enum sb_cause staged_image(struct firmware *fw)
+{
+    const char *hash = NULL;
+    const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
+    if (fw->smp->command->resumed)
+        hash = sb_json_str(fw->smp->command->checkpoint, "hash");
+    for (size_t i = 0; i < fw->list.count && !hash; i++) {
+        const struct sb_smp_slot *slot = &fw->list.slots[i];
+        if (slot->image == fw->goal.image && slot != active)
+            hash = slot->hash;
+    }
+    if (!usable_hash(hash))
+        return sb_smp_fail(fw->smp, SB_CAUSE_NOT_READY, "no image is staged on the device");
+    memcpy(fw->goal.hash, hash, SB_SHA256_HEX + 1);
+    const struct sb_smp_slot *slot = sb_smp_list_find(&fw->list, fw->goal.image, hash);
+    return slot && sb_set_string(&fw->version, slot->version) < 0 ? sb_smp_trouble(fw->smp, -ENOMEM)
+                                                                  : SB_CAUSE_NONE;
+}
+
+/* What the checkpoint of the interrupted run says, if it was about the same image. */
+static void recall(struct firmware *fw)
+{
+    const struct sb_command *command = fw->smp->command;
+    if (!command->resumed || !sb_streq(sb_json_str(command->checkpoint, "hash"), fw->goal.hash))
+        return;
+    fw->goal.reset_sent = sb_json_bool(command->checkpoint, "reset_sent", false);
+    fw->goal.begun = !fw->goal.reset_sent;
+}
+
+static enum sb_cause keep(struct firmware *fw, const char *stage)
+{
+    return sb_smp_checkpoint(fw->smp, json_pack("{s:s, s:s, s:b}", "stage", stage, "hash",
+                                                fw->goal.hash, "reset_sent", fw->goal.reset_sent));
+}
+
+/* The first look. A device that was told to restart before we were interrupted gets its time. */
+static enum sb_cause first_look(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    const struct sb_command *command = smp->command;
+    bool patient = command->resumed &&
+                   (command->committed || sb_json_bool(command->checkpoint, "reset_sent", false));
+    int64_t begin = sb_session_now(smp->session), end = begin + sb_smp_restart_time(smp);
+    sb_session_progress(smp->session, SB_PHASE_STARTING, 0, 0);
+    while (patient && sb_session_now(smp->session) < end) {
+        int r = sb_smp_poll(smp, &fw->list);
+        if (r != -ETIMEDOUT)
+            return r < 0 ? sb_smp_trouble(smp, r) : SB_CAUSE_NONE;
+        sb_session_progress(smp->session, SB_PHASE_RESTARTING,
+                            (uint64_t)(sb_session_now(smp->session) - begin),
+                            (uint64_t)sb_smp_restart_time(smp));
+    }
+    return sb_smp_list_get(smp, &fw->list);
+}
+
+static enum sb_cause check_downgrade(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
+    int order = 0;
+    if (smp->command->allow_downgrade || smp->type->allow_downgrade || !active)
+        return SB_CAUSE_NONE;
+    if (sb_smp_version_compare(fw->version, active->version, &order) < 0) {
+        sb_session_note(smp->session, "versions '%s' and '%s' cannot be compared",
+                        fw->version ? fw->version : "", active->version);
+        return SB_CAUSE_NONE;
+    }
+    if (order >= 0)
+        return SB_CAUSE_NONE;
+    return sb_smp_fail(smp, SB_CAUSE_DOWNGRADE_REFUSED, "the device runs %s, the image is %s",
+                       active->version, fw->version);
+}
+
+/* ---- the way ---- */
+
+static enum sb_cause upload_and_verify(struct firmware *fw, bool probe)
+{
+    struct sb_smp *smp = fw->smp;
+    enum sb_cause cause = sb_smp_upload(smp, &fw->file, &fw->goal, probe);
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    sb_session_progress(smp->session, SB_PHASE_VERIFYING, 0, 0);
+    cause = sb_smp_list_get(smp, &fw->list);
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    const struct sb_smp_slot *held = sb_smp_list_find(&fw->list, fw->goal.image, fw->goal.hash);
+    if (held)
+        return SB_CAUSE_NONE;
+    return sb_smp_fail(smp, SB_CAUSE_VERIFY_FAILED,
+                       "the device took the image but does not list it: its signature or content "
+                       "is not accepted");
+}
+
+static enum sb_cause do_upload(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    if (!smp->command->image)
+        return sb_smp_fail(smp, SB_CAUSE_NOT_READY, "the staged image is not on the device");
+    bool probe = fw->goal.begun;
+    fw->goal.begun = true;
+    enum sb_cause cause = keep(fw, "upload");
+    if (cause == SB_CAUSE_NONE)
+        cause = upload_and_verify(fw, probe);
+    if (cause == SB_CAUSE_VERIFY_FAILED && probe) {
+        /* What the device had kept may have been of another file. */
+        sb_session_note(smp->session, "the resumed upload was not right: once more from the start");
+        cause = upload_and_verify(fw, false);
+    }
+    const struct sb_smp_slot *held = sb_smp_list_find(&fw->list, fw->goal.image, fw->goal.hash);
+    if (cause == SB_CAUSE_NONE && held && held == sb_smp_list_active(&fw->list, fw->goal.image))
+        fw->goal.direct = true; /* this device wrote the slot it boots from */
+    return cause;
+}
+
+static enum sb_cause write_state(struct firmware *fw, bool confirm, const char *what)
+{
+    struct sb_smp *smp = fw->smp;
+    uint8_t hash[SB_SHA256_HEX / 2];
+    struct sb_cbor body = { 0 };
+    if (sb_hex_decode(fw->goal.hash, hash, sizeof(hash)) < 0)
+        return sb_smp_trouble(smp, -EINVAL);
+    sb_cbor_map(&body, confirm ? 1 : 2);
+    if (!confirm) {
+        sb_cbor_text(&body, "hash");
+        sb_cbor_bytes(&body, hash, sizeof(hash));
+    }
+    sb_cbor_text(&body, "confirm");
+    sb_cbor_bool(&body, confirm); /* without a hash: the running image */
+    const struct sb_smp_call call = {
+        .group = SB_SMP_IMAGE, .command = SB_SMP_IMAGE_STATE, .write = true, .body = &body
+    };
+    enum sb_cause cause = sb_smp_talk(smp, &call, what, NULL);
+    sb_cbor_done(&body);
+    return cause == SB_CAUSE_NONE ? sb_smp_list_get(smp, &fw->list) : cause;
+}
+
+static enum sb_cause do_test(struct firmware *fw)
+{
+    sb_session_progress(fw->smp->session, SB_PHASE_ACTIVATING, 0, 0);
+    enum sb_cause cause = keep(fw, "test");
+    if (cause == SB_CAUSE_NONE)
+        cause = write_state(fw, false, "mark for test");
+    if (cause == SB_CAUSE_NOT_READY)
+        return SB_CAUSE_VERIFY_FAILED; /* no such image any more */
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    const struct sb_smp_slot *held = sb_smp_list_find(&fw->list, fw->goal.image, fw->goal.hash);
+    return held && held->pending
+               ? SB_CAUSE_NONE
+               : sb_smp_fail(fw->smp, SB_CAUSE_INSTALL_FAILED,
+                             "the device did not mark the image for its next start");
+}
+
+/*
+ * Waits for a restart that leads somewhere. *ret is RESET when the device still waits for one
+ * (the request was lost). Never resets blindly: a second restart would undo a test boot.
+ */
+static enum sb_cause await_boot(struct firmware *fw, enum sb_smp_stage *ret)
+{
+    struct sb_smp *smp = fw->smp;
+    int64_t begin = sb_session_now(smp->session), total = sb_smp_restart_time(smp);
+    for (int64_t now = begin; now < begin + total; now = sb_session_now(smp->session)) {
+        sb_session_progress(smp->session, SB_PHASE_RESTARTING, (uint64_t)(now - begin),
+                            (uint64_t)total);
+        int r = sb_session_sleep(smp->session, SETTLE_MS);
+        r = r == 0 ? sb_smp_poll(smp, &fw->list) : r;
+        if (r < 0 && r != -ETIMEDOUT)
+            return sb_smp_trouble(smp, r);
+        *ret = r == 0 ? sb_smp_decide(&fw->list, &fw->goal) : SB_SMP_AT_RESET;
+        if (r == 0 && (*ret != SB_SMP_AT_RESET || now - begin > GRACE_MS))
+            return SB_CAUSE_NONE;
+    }
+    return sb_smp_fail(smp, SB_CAUSE_LINK_LOST,
+                       "the device did not come back within %lld s after its restart",
+                       (long long)(total / SB_SECOND));
+}
+
+static enum sb_cause boot(struct firmware *fw, enum sb_smp_stage *ret)
+{
+    for (int i = 0; i < RESETS_MAX; i++) {
+        enum sb_cause cause = SB_CAUSE_NONE;
+        int r = sb_smp_send_reset(fw->smp, &cause);
+        if (r < 0 && r != -ETIMEDOUT)
+            return cause;
+        cause = await_boot(fw, ret);
+        if (cause != SB_CAUSE_NONE || *ret != SB_SMP_AT_RESET)
+            return cause;
+    }
+    return sb_smp_fail(fw->smp, SB_CAUSE_INSTALL_FAILED, "the device does not restart");
+}
+
+/* Into the first slot: nothing is left but to start it. */
+static enum sb_cause boot_direct(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    enum sb_cause cause = SB_CAUSE_NONE;
+    if (smp->config->returns) {
+        cause = sb_smp_restart(smp);
+        return cause == SB_CAUSE_NONE ? sb_smp_list_get(smp, &fw->list) : cause;
+    }
+    int r = sb_smp_send_reset(smp, &cause);
+    if (r == -ETIMEDOUT) /* lost on the way there or back; a bootloader takes it twice */
+        r = sb_smp_send_reset(smp, &cause);
+    return r == 0 || r == -ETIMEDOUT ? SB_CAUSE_NONE : cause;
+}
+
+static enum sb_cause rolled_back(struct firmware *fw)
+{
+    const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
+    return sb_smp_fail(fw->smp, SB_CAUSE_ROLLED_BACK,
+                       "the device started the image and went back to %s",
+                       active && *active->version ? active->version : "the old one");
+}
+
+static enum sb_cause do_reset(struct firmware *fw, enum sb_smp_stage *ret)
+{
+    enum sb_cause cause = sb_smp_commit(fw->smp);
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    fw->goal.begun = false;
+    fw->goal.reset_sent = true;
+    cause = keep(fw, "reset");
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    if (fw->goal.direct) {
+        cause = boot_direct(fw);
+        *ret = sb_smp_decide(&fw->list, &fw->goal);
+        if (cause == SB_CAUSE_NONE && *ret != SB_SMP_AT_END)
+            return sb_smp_fail(fw->smp, SB_CAUSE_VERIFY_FAILED,
+                               "after its restart the device does not hold the image");
+        return cause;
+    }
+    return boot(fw, ret);
+}
+
+/* The new image must go on answering for a while. False: it does not. */
+static enum sb_cause probe_health(struct firmware *fw, bool *ret_well)
+{
+    struct sb_smp *smp = fw->smp;
+    int64_t begin = sb_session_now(smp->session), total = smp->config->health;
+    unsigned silent = 0;
+    for (int64_t now = begin; now < begin + total && silent < HEALTH_SILENCES;
+         now = sb_session_now(smp->session)) {
+        sb_session_progress(smp->session, SB_PHASE_CONFIRMING, (uint64_t)(now - begin),
+                            (uint64_t)total);
+        int r = sb_smp_poll(smp, &fw->list);
+        if (r < 0 && r != -ETIMEDOUT)
+            return sb_smp_trouble(smp, r);
+        silent = r == 0 ? 0 : silent + 1;
+        if (r == 0 && sb_smp_decide(&fw->list, &fw->goal) != SB_SMP_AT_CONFIRM)
+            break; /* it has restarted by itself */
+        r = sb_session_sleep(smp->session, SB_MIN(HEALTH_STEP_MS, SB_MAX(begin + total - now, 0)));
+        if (r < 0)
+            return sb_smp_trouble(smp, r);
+    }
+    *ret_well = silent == 0 && sb_smp_decide(&fw->list, &fw->goal) == SB_SMP_AT_CONFIRM;
+    return SB_CAUSE_NONE;
+}
+
+/* Not confirmed, the old image comes back with the next restart. */
+static enum sb_cause give_up(struct firmware *fw)
+{
+    enum sb_smp_stage stage;
+    sb_session_note(fw->smp->session, "the new image is not well: back to the old one");
+    enum sb_cause cause = boot(fw, &stage);
+    if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_ROLLED_BACK)
+        return rolled_back(fw);
+    return sb_smp_fail(fw->smp, SB_CAUSE_INSTALL_FAILED,
+                       "the new image did not pass its health check and was left unconfirmed");
+}
+
+static enum sb_cause do_confirm(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    bool well = true;
+    sb_session_progress(smp->session, SB_PHASE_CONFIRMING, 0, 0);
+    enum sb_cause cause = sb_smp_commit(smp);
+    if (cause == SB_CAUSE_NONE && smp->config->health > 0)
+        cause = probe_health(fw, &well);
+    if (cause == SB_CAUSE_NONE && !well)
+        return give_up(fw);
+    if (cause == SB_CAUSE_NONE)
+        cause = keep(fw, "confirm");
+    if (cause == SB_CAUSE_NONE)
+        cause = write_state(fw, true, "confirm");
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    switch (sb_smp_decide(&fw->list, &fw->goal)) {
+    case SB_SMP_AT_END:
+        return SB_CAUSE_NONE;
+    case SB_SMP_AT_CONFIRM:
+        return sb_smp_fail(smp, SB_CAUSE_INSTALL_FAILED,
+                           "the device did not make the image permanent");
+    default:
+        return rolled_back(fw); /* it restarted before it was confirmed */
+    }
+}
+
+static enum sb_cause go(struct firmware *fw, enum sb_smp_stage stage)
+{
+    enum sb_cause cause = SB_CAUSE_NONE;
+    bool only_download = fw->smp->command->op == SB_OP_FIRMWARE_DOWNLOAD;
+    if (stage == SB_SMP_AT_ROLLED_BACK)
+        return rolled_back(fw);
+    if (stage < SB_SMP_AT_CONFIRM && !fw->goal.reset_sent)
+        cause = check_downgrade(fw);
+    if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_UPLOAD) {
+        cause = do_upload(fw);
+        stage = sb_smp_decide(&fw->list, &fw->goal);
+    }
+    if (cause != SB_CAUSE_NONE || only_download)
+        return cause;
+    if (stage == SB_SMP_AT_TEST) {
+        cause = do_test(fw);
+        stage = SB_SMP_AT_RESET;
+    }
+    if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_RESET)
+        cause = do_reset(fw, &stage);
+    if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_ROLLED_BACK)
+        return rolled_back(fw);
+    if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_CONFIRM)
+        cause = do_confirm(fw);
+    return cause;
+}
+
+/* Result, what it was read from, and the versions; also after a failure, as far as known. */
+static enum sb_cause tell(struct firmware *fw, enum sb_cause cause)
+{
+    struct sb_smp *smp = fw->smp;
+    if (fw->list.body && sb_smp_tell_versions(smp, &fw->list) != SB_CAUSE_NONE)
+        return cause == SB_CAUSE_NONE ? SB_CAUSE_NO_MEMORY : cause;
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    smp->outcome->verified = (char *)"hash";
+    smp->outcome->result = json_pack("{s:s, s:s*}", "hash", fw->goal.hash, "version", fw->version);
+    return smp->outcome->result ? SB_CAUSE_NONE : sb_smp_trouble(smp, -ENOMEM);
+}
+
+static enum sb_cause prepare(struct firmware *fw)
+{
+    struct sb_smp *smp = fw->smp;
+    int image =
+        sb_smp_image_of_module(smp->type, smp->command->image ? smp->command->image->module : NULL);
+    if (image < 0)
+        return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "this device type has no module '%s'",
+                           smp->command->image->module);
+    fw->goal.image = (uint32_t)image;
+    fw->goal.direct = smp->config->method == SB_SMP_DIRECT;
+    fw->goal.confirm = smp->command->confirm == SB_CONFIRM_AUTO;
+    return smp->command->image ? open_image(fw) : SB_CAUSE_NONE;
+}
+
+/* What is said of it if all goes well from here. */
+static const char *sentence(const struct firmware *fw, enum sb_smp_stage stage)
+{
+    if (stage == SB_SMP_AT_END)
+        return "the device had the image already";
+    if (fw->smp->command->op == SB_OP_FIRMWARE_DOWNLOAD)
+        return "the device holds the image";
+    return fw->goal.direct || fw->goal.confirm
+               ? "the device runs the image"
+               : "the device runs the image unconfirmed: its next restart undoes it";
+}
+
+enum sb_cause sb_smp_firmware(struct sb_smp *smp)
+{
+    struct firmware fw = { .smp = smp, .file = { .fd = -1 } };
+    enum sb_cause cause = prepare(&fw);
+    if (cause == SB_CAUSE_NONE)
+        cause = first_look(&fw);
+    if (cause == SB_CAUSE_NONE && !smp->command->image)
+        cause = staged_image(&fw);
+    if (cause == SB_CAUSE_NONE) {
+        recall(&fw);
+        enum sb_smp_stage stage = sb_smp_decide(&fw.list, &fw.goal);
+        smp->said = sentence(&fw, stage);
+        cause = go(&fw, stage);
+    }
+    cause = tell(&fw, cause);
+    if (fw.file.fd >= 0)
+        (void)close(fw.file.fd);
+    sb_smp_list_done(&fw.list);
+    free(fw.version);
+    return cause;
+}
