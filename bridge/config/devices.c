@@ -165,7 +165,8 @@ int sb_devices_load(const char *directory, json_t **ret_specs, struct sb_diags *
     size_t before = diags->total;
     struct reading r = { .specs = json_array(), .diags = diags };
     r.error = sb_config_files(directory, &files, diags);
-    struct sb_yaml **roots = calloc(files.count + 1, sizeof *roots); /* `seen` points into them */
+    struct sb_yaml **roots =
+        calloc(files.count + 1, sizeof(struct sb_yaml *)); /* `seen` points into them */
     if (!r.specs || !roots)
         r.error = -ENOMEM;
     for (size_t i = 0; r.error == 0 && i < files.count; i++) {

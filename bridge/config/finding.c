@@ -22,8 +22,8 @@ char *sb_quoted(const char *text)
     return sb_str_take(&out);
 }
 
-static void add_finding(struct sb_diags *diags, const char *file, const struct sb_yaml *at,
-                        const char *fmt, va_list ap)
+static SB_PRINTF(4, 0) void add_finding(struct sb_diags *diags, const char *file,
+                                        const struct sb_yaml *at, const char *fmt, va_list ap)
 {
     struct sb_str text = { 0 };
     sb_str_vformat(&text, fmt, ap);

@@ -17,7 +17,7 @@ struct sb_yaml *sb_node_new(enum sb_yaml_kind kind, const char *file, int line, 
 
 static int grow(struct sb_yaml ***list, size_t room)
 {
-    struct sb_yaml **grown = realloc(*list, room * sizeof **list);
+    struct sb_yaml **grown = realloc(*list, room * sizeof(struct sb_yaml *));
     if (!grown)
         return -ENOMEM;
     *list = grown;

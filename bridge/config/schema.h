@@ -48,7 +48,8 @@ struct sb_array {
 
 #define SB_FIELD_REQUIRED 1u
 
-struct sb_field { /* a table ends with { 0 } */
+/* A table ends with { 0 }. Members are in the order in which a row is written. */
+struct sb_field { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *key;
     enum sb_field_type type;
     size_t offset;

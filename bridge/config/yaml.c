@@ -130,11 +130,12 @@ static int refuse_duplicates(struct builder *b, const struct sb_yaml *map)
 {
     if (map->count < 2)
         return 0;
-    sb_cleanup(sb_freep) struct sb_yaml **keys = malloc(map->count * sizeof *keys);
+    const size_t size = sizeof(struct sb_yaml *);
+    sb_cleanup(sb_freep) struct sb_yaml **keys = malloc(map->count * size);
     if (!keys)
         return -ENOMEM;
-    memcpy(keys, map->keys, map->count * sizeof *keys);
-    qsort(keys, map->count, sizeof *keys, by_text);
+    memcpy(keys, map->keys, map->count * size);
+    qsort(keys, map->count, size, by_text);
     const struct sb_yaml *first = keys[0];
     for (size_t i = 1; i < map->count; i++) {
         if (!sb_streq(first->text, keys[i]->text)) {

@@ -249,7 +249,7 @@ int sb_type_read(const char *path, const struct sb_driver_ops *const *drivers, s
         second = unknown_driver(drivers, sb_yaml_get(root, "driver"), diags);
     if (error != -ENOMEM && second < 0)
         error = second;
-    if (error == 0 && diags->total == before && type->driver->check_type)
+    if (error == 0 && diags->total == before && type->driver && type->driver->check_type)
         type->driver->check_type(type, diags);
     sb_schema_sort(diags, held);
     *ret = type;

@@ -55,7 +55,7 @@ static int add(struct sb_types *types, const struct entry *entry, struct sb_diag
     bool found = false;
     const struct sb_type *type = entry->type;
     size_t at = find(types, type->name, &found);
-    if (!found)
+    if (!found || !types->list)
         return insert(types, at, entry);
     struct entry *old = &types->list[at];
     if (old->directory == entry->directory) {
