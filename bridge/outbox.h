@@ -6,16 +6,21 @@
  * what it tells of, leaves when that batch is durable, and is removed when its door settles it
  * (reply code, twin 204, HTTP 200, else PUBACK). Over restarts and outages.
  *
- * Classes: `passing` is not stored (an announcement that every connect makes anew) but waits for
- * the batch like all others; `progress` may be superseded by a newer one with the same key, in
- * place; `answer` and `final` are never dropped before their age limit.
- * Policy when full (per link: count and bytes): the oldest progress goes first; answers older
- * than answer_age go next, since nobody waits any more; a final report only after final_age, with
- * an audit record. When nothing can go, new work from that link is refused (sb_outbox_full).
+ * Classes: `passing` is not stored (an announcement that every connect makes anew, a refusal while
+ * the store is not ready) but waits for the batch like all others; the pause of its link forgets
+ * it. `progress` that was not sent yet is superseded by a newer progress with the same key, in
+ * place; an `answer` or `final` with that key takes it away and goes behind what came before.
+ * Answers and finals are never dropped before their age limit.
+ * Policy when full (per link: count, and bytes of payload and topic): the oldest progress goes
+ * first; answers older than answer_age go next, since nobody waits any more; a final report only
+ * after final_age; both with an audit record. Ages are wall time; while the clock is not set
+ * nothing is old. What is on its way is not dropped. When three quarters are taken by what cannot
+ * go, new work from that link is refused (sb_outbox_full).
  *
  * Order: parcels of one link leave in order of creation, at most `window` unsettled at a time.
- * A parcel that was sent and not settled is sent again after a reconnect, same bytes.
- * Thread: the loop.
+ * A parcel that was sent and not settled is sent again after a reconnect, same bytes; one that was
+ * settled is not, even while the store cannot write that down.
+ * A settled parcel with `what` has an audit record "told". Thread: the loop.
  */
 #pragma once
 
@@ -25,11 +30,17 @@
 #include "bridge/job/job.h"
 #include "bridge/store/store.h"
 
-enum sb_parcel_class { SB_PARCEL_PASSING, SB_PARCEL_PROGRESS, SB_PARCEL_ANSWER, SB_PARCEL_FINAL, SB_PARCEL_CLASS_MAX_ };
+enum sb_parcel_class {
+    SB_PARCEL_PASSING,
+    SB_PARCEL_PROGRESS,
+    SB_PARCEL_ANSWER,
+    SB_PARCEL_FINAL,
+    SB_PARCEL_CLASS_MAX_
+};
 SB_NAMES_DECLARE(sb_parcel_class)
 
 struct sb_parcel {
-    int64_t id;         /* given by the outbox */
+    int64_t id; /* given by the outbox */
     const char *link;
     const char *device; /* device id or NULL */
     const char *key;    /* supersede key, or NULL */
@@ -47,12 +58,13 @@ struct sb_parcel {
 };
 
 /* The door's side: takes one committed parcel. 0: on its way; -EAGAIN: the link is down, try
- * after sb_outbox_resume(); other errors: it can never be sent, it is dropped with an audit. */
+ * after sb_outbox_resume(); other errors: it can never be sent, it is dropped with an audit.
+ * Called from a timer, never inside a call of the door; it may call the outbox (QoS 0: settle). */
 typedef int (*sb_send_fn)(void *arg, const struct sb_parcel *parcel);
 
 struct sb_outbox_limits {
-    size_t count, bytes;             /* per link */
-    int64_t answer_age, final_age;   /* ms */
+    size_t count, bytes;           /* per link */
+    int64_t answer_age, final_age; /* ms */
     unsigned window;
 };
 
@@ -61,20 +73,25 @@ int sb_outbox_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit 
                   const struct sb_outbox_limits *limits, struct sb_outbox **ret) SB_MUST_CHECK;
 struct sb_outbox *sb_outbox_free(struct sb_outbox *outbox);
 SB_DEFINE_CLEANUP(struct sb_outbox *, sb_outbox_free)
+/* After a failed commit: what vanished from memory with it and is in the store comes back. */
 int sb_outbox_reload(struct sb_outbox *outbox) SB_MUST_CHECK;
 
-/* A door opens its lane (parcels of earlier runs are there already) and closes it. */
-int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send, void *arg)
-    SB_MUST_CHECK;
+/* A door opens its lane (parcels of earlier runs are there already; -EEXIST) and closes it. */
+int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send,
+                   void *arg) SB_MUST_CHECK;
 void sb_outbox_close(struct sb_outbox *outbox, const char *link);
-/* Copies the parcel. -EAGAIN: store not ready; -ENOSPC: full and nothing may go. */
-int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel, int64_t *ret_id)
-    SB_MUST_CHECK;
+/*
+ * Copies the parcel. -EAGAIN: store not ready (not for passing); -ENOSPC: full and nothing may go;
+ * -ENOENT: no such lane; -EINVAL: no topic; -E2BIG: too large for the store. ret_id may be NULL; it
+ * is the older's number when progress superseded progress.
+ */
+int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel,
+                  int64_t *ret_id) SB_MUST_CHECK;
 void sb_outbox_settle(struct sb_outbox *outbox, const char *link, int64_t id);
 /* By token; false: no such parcel. */
 bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const char *device,
                             const char *token);
-/* The link is up: unsettled parcels go (again). The link is down: hold. */
+/* The link is up: unsettled parcels go (again). The link is down: hold. A lane begins down. */
 void sb_outbox_resume(struct sb_outbox *outbox, const char *link);
 void sb_outbox_pause(struct sb_outbox *outbox, const char *link);
 bool sb_outbox_full(const struct sb_outbox *outbox, const char *link);
@@ -83,5 +100,4 @@ struct sb_outbox_stats {
     size_t waiting, unsettled, bytes;
     int64_t oldest; /* wall ms of the oldest, 0 none */
 };
-void sb_outbox_stats(const struct sb_outbox *outbox, const char *link,
-                     struct sb_outbox_stats *ret);
+void sb_outbox_stats(const struct sb_outbox *outbox, const char *link, struct sb_outbox_stats *ret);

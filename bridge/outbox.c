@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/outbox.h"
+
+#include <errno.h>
+
+#include "bridge/base/log.h"
+#include "bridge/outbox_lane.h"
+#include "bridge/outbox_parcel.h"
+
+/* ---- putting ---- */
+
+/* The progress that a newer parcel makes pointless: never sent since it is here. */
+static struct sb_item *find_superseded(const struct sb_lane *lane, const struct sb_parcel *newer)
+{
+    if (!newer->key)
+        return NULL;
+    for (struct sb_item *item = lane->last; item; item = item->previous)
+        if (item->state == SB_ITEM_READY && item->is.sends == 0 && lane->sending != item &&
+            item->is.class == SB_PARCEL_PROGRESS && sb_streq(item->is.key, newer->key))
+            return item;
+    return NULL;
+}
+
+/* Progress over progress keeps number and place, so that a flood of it does not push others. */
+static int replace(struct sb_item *old, const struct sb_parcel *newer)
+{
+    struct sb_parcel copy;
+    void *block = NULL;
+    int r = sb_parcel_copy(newer, &copy, &block);
+
+    if (r == 0)
+        r = sb_item_write(old, &copy);
+    if (r < 0) {
+        free(block);
+        return r;
+    }
+    old->lane->bytes += sb_parcel_bytes(&copy) - sb_parcel_bytes(&old->is);
+    copy.id = old->is.id;
+    copy.sends = 0;
+    free(old->block);
+    old->is = copy;
+    old->block = block;
+    return 0;
+}
+
+static int append(struct sb_lane *lane, const struct sb_parcel *newer, struct sb_item **ret)
+{
+    sb_cleanup(sb_freep) struct sb_item *item = calloc(1, sizeof(*item));
+    sb_cleanup(sb_freep) void *block = NULL;
+    struct sb_parcel copy;
+    int r = item ? sb_parcel_copy(newer, &copy, &block) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    copy.id = item->is.id = sb_store_next_id(lane->outbox->store, SB_TABLE_PARCEL);
+    copy.sends = 0;
+    item->lane = lane;
+    r = sb_item_write(item, &copy);
+    if (r < 0)
+        return r;
+    item->is = copy;
+    item->block = SB_STEAL(block);
+    sb_lane_insert(lane, item);
+    *ret = SB_STEAL(item);
+    return 0;
+}
+
+static int put(struct sb_lane *lane, const struct sb_parcel *newer, struct sb_item *old,
+               struct sb_item **ret)
+{
+    int r;
+
+    if (old && newer->class == SB_PARCEL_PROGRESS) {
+        *ret = old;
+        return replace(old, newer);
+    }
+    r = append(lane, newer, ret);
+    if (r == 0 && old)
+        sb_item_drop(old, false, NULL);
+    return r;
+}
+
+int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *newer, int64_t *ret_id)
+{
+    struct sb_lane *lane = newer->link ? sb_lane_find(outbox, newer->link) : NULL;
+    struct sb_item *old, *item = NULL;
+    int r;
+
+    if (!lane)
+        return -ENOENT;
+    if (!newer->topic || newer->class >= SB_PARCEL_CLASS_MAX_ || (newer->size && !newer->payload))
+        return -EINVAL;
+    old = find_superseded(lane, newer);
+    r = sb_room_choose(lane, old, sb_parcel_bytes(newer));
+    if (r < 0)
+        return r;
+    r = put(lane, newer, old, &item);
+    sb_room_take(lane, r < 0);
+    if (r == 0 && ret_id)
+        *ret_id = item->is.id;
+    return r;
+}
+
+/* ---- settling ---- */
+
+void sb_outbox_settle(struct sb_outbox *outbox, const char *link, int64_t id)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+
+    for (struct sb_item *item = lane ? lane->first : NULL; item; item = item->next)
+        if (item->is.id == id) {
+            if (item->state != SB_ITEM_DONE && item->pending == 0)
+                sb_item_settle(item);
+            return;
+        }
+}
+
+static struct sb_item *find_token(const struct sb_lane *lane, enum sb_item_state state,
+                                  const char *device, const char *token)
+{
+    for (struct sb_item *item = lane->first; item; item = item->next)
+        if (item->state == state && item->pending == 0 && sb_streq(item->is.token, token) &&
+            sb_streq(item->is.device, device))
+            return item;
+    return NULL;
+}
+
+/* The answer may come late, after a reconnect or a restart, while its parcel waits to go again. */
+bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const char *device,
+                            const char *token)
+{
+    struct sb_lane *lane = token ? sb_lane_find(outbox, link) : NULL;
+    struct sb_item *item = lane ? find_token(lane, SB_ITEM_SENT, device, token) : NULL;
+
+    if (lane && !item)
+        item = find_token(lane, SB_ITEM_READY, device, token);
+    if (item)
+        sb_item_settle(item);
+    return item != NULL;
+}
+
+/* ---- links ---- */
+
+int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send, void *arg)
+{
+    struct sb_lane *lane = NULL;
+    int r = sb_lane_need(outbox, link, &lane);
+
+    if (r < 0)
+        return r;
+    if (lane->send)
+        return -EEXIST;
+    lane->send = send;
+    lane->arg = arg;
+    return 0;
+}
+
+void sb_outbox_resume(struct sb_outbox *outbox, const char *link)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+
+    if (!lane)
+        return;
+    if (!lane->up)
+        for (struct sb_item *item = lane->first; item; item = item->next)
+            if (item->state == SB_ITEM_SENT)
+                item->state = SB_ITEM_READY;
+    if (!lane->up)
+        lane->unsettled = 0;
+    lane->up = true;
+    sb_lane_wake(lane);
+}
+
+void sb_outbox_pause(struct sb_outbox *outbox, const char *link)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+    struct sb_item *next;
+
+    if (!lane)
+        return;
+    lane->up = false;
+    for (struct sb_item *item = lane->first; item; item = next) {
+        next = item->next;
+        if (!sb_item_stored(item) && item->state != SB_ITEM_DONE)
+            sb_item_drop(item, false, NULL); /* the next connect makes it anew */
+    }
+}
+
+void sb_outbox_close(struct sb_outbox *outbox, const char *link)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+
+    if (!lane)
+        return;
+    sb_outbox_pause(outbox, link);
+    lane->send = NULL;
+    lane->arg = NULL;
+}
+
+/* ---- what it looks like ---- */
+
+bool sb_outbox_full(const struct sb_outbox *outbox, const char *link)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+
+    return lane && sb_room_full(lane);
+}
+
+void sb_outbox_stats(const struct sb_outbox *outbox, const char *link, struct sb_outbox_stats *ret)
+{
+    const struct sb_lane *lane = sb_lane_find(outbox, link);
+
+    *ret = (struct sb_outbox_stats){ 0 };
+    if (!lane)
+        return;
+    ret->waiting = lane->count;
+    ret->unsettled = lane->unsettled;
+    ret->bytes = lane->bytes;
+    for (const struct sb_item *item = lane->first; item; item = item->next)
+        if (item->state != SB_ITEM_DONE && item->is.created &&
+            (!ret->oldest || item->is.created < ret->oldest))
+            ret->oldest = item->is.created;
+}
+
+/* ---- life ---- */
+
+static bool knows(const struct sb_lane *lane, int64_t id)
+{
+    for (const struct sb_item *item = lane->last; item && item->is.id >= id; item = item->previous)
+        if (item->is.id == id)
+            return true;
+    return false;
+}
+
+static int load(struct sb_outbox *outbox, const struct sb_row *row)
+{
+    struct sb_lane *lane = NULL;
+    sb_cleanup(sb_freep) struct sb_item *item = calloc(1, sizeof(*item));
+    int r = item ? sb_lane_need(outbox, row->a ? row->a : "", &lane) : -ENOMEM;
+
+    if (r < 0 || knows(lane, row->id))
+        return r;
+    r = sb_parcel_from_row(row, &item->is, &item->block);
+    if (r < 0)
+        return r;
+    sb_lane_insert(lane, SB_STEAL(item));
+    sb_lane_wake(lane);
+    return 0;
+}
+
+/* One that cannot be read holds up no other. */
+static int load_row(void *arg, const struct sb_row *row)
+{
+    int r = load(arg, row);
+
+    if (r != -EBADMSG)
+        return r;
+    sb_error(SB_AT(.link = row->a), "outbox: parcel %lld in the store is not readable, left out",
+             (long long)row->id);
+    return 0;
+}
+
+int sb_outbox_reload(struct sb_outbox *outbox)
+{
+    const struct sb_query all = { .table = SB_TABLE_PARCEL, .state = -1 };
+
+    return sb_store_query(outbox->store, &all, load_row, outbox);
+}
+
+int sb_outbox_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit *audit,
+                  const struct sb_outbox_limits *limits, struct sb_outbox **ret)
+{
+    sb_cleanup(sb_outbox_freep) struct sb_outbox *outbox = calloc(1, sizeof(*outbox));
+    int r;
+
+    if (!outbox)
+        return -ENOMEM;
+    outbox->loop = loop;
+    outbox->store = store;
+    outbox->audit = audit;
+    outbox->limits = *limits;
+    outbox->limits.window = SB_MAX(limits->window, 1U);
+    r = sb_timer_new(loop, sb_outbox_pump, outbox, &outbox->pump_timer);
+    if (r == 0)
+        r = sb_timer_new(loop, sb_outbox_retry, outbox, &outbox->retry_timer);
+    if (r == 0)
+        r = sb_outbox_reload(outbox);
+    if (r == 0)
+        *ret = SB_STEAL(outbox);
+    return r;
+}
+
+struct sb_outbox *sb_outbox_free(struct sb_outbox *outbox)
+{
+    if (!outbox)
+        return NULL;
+    while (outbox->lanes) {
+        struct sb_lane *lane = outbox->lanes;
+        outbox->lanes = lane->next;
+        while (lane->first)
+            sb_item_forget(lane->first);
+        free(lane->link);
+        free(lane);
+    }
+    sb_timer_free(outbox->pump_timer);
+    sb_timer_free(outbox->retry_timer);
+    free(outbox);
+    return NULL;
+}

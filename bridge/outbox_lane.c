@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/outbox_lane.h"
+
+#include <errno.h>
+
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "bridge/outbox_parcel.h"
+
+#define RETRY_MS SB_SECOND /* a removal that could not be stored */
+
+bool sb_item_stored(const struct sb_item *item)
+{
+    return item->is.class != SB_PARCEL_PASSING;
+}
+
+static void on_durable(void *arg, int error);
+static void on_removed(void *arg, int error);
+
+/* ---- lanes ---- */
+
+struct sb_lane *sb_lane_find(const struct sb_outbox *outbox, const char *link)
+{
+    for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)
+        if (strcmp(lane->link, link) == 0)
+            return lane;
+    return NULL;
+}
+
+int sb_lane_need(struct sb_outbox *outbox, const char *link, struct sb_lane **ret)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+
+    if (!lane) {
+        lane = calloc(1, sizeof(*lane));
+        if (!lane || sb_set_string(&lane->link, link) < 0) {
+            free(lane);
+            return -ENOMEM;
+        }
+        lane->outbox = outbox;
+        lane->next = outbox->lanes;
+        outbox->lanes = lane;
+    }
+    *ret = lane;
+    return 0;
+}
+
+void sb_lane_wake(struct sb_lane *lane)
+{
+    lane->dirty = true;
+    if (!sb_timer_armed(lane->outbox->pump_timer))
+        sb_timer_in(lane->outbox->pump_timer, 0);
+}
+
+/* Where its number belongs: at the end, but for what a reload finds. */
+void sb_lane_insert(struct sb_lane *lane, struct sb_item *item)
+{
+    struct sb_item *after = lane->last;
+
+    while (after && after->is.id > item->is.id)
+        after = after->previous;
+    item->lane = lane;
+    item->previous = after;
+    item->next = after ? after->next : lane->first;
+    *(after ? &after->next : &lane->first) = item;
+    *(item->next ? &item->next->previous : &lane->last) = item;
+    lane->count++;
+    lane->bytes += sb_parcel_bytes(&item->is);
+}
+
+/* It counts no more: settled, dropped or lost. */
+static void leave(struct sb_item *item)
+{
+    struct sb_lane *lane = item->lane;
+
+    if (item->state == SB_ITEM_DONE)
+        return;
+    if (item->state == SB_ITEM_SENT)
+        lane->unsettled--;
+    item->state = SB_ITEM_DONE;
+    lane->count--;
+    lane->bytes -= sb_parcel_bytes(&item->is);
+}
+
+void sb_item_forget(struct sb_item *item)
+{
+    struct sb_lane *lane = item->lane;
+
+    leave(item);
+    if (item->pending > 0)
+        sb_store_forget(lane->outbox->store, on_durable, item);
+    if (item->removing)
+        sb_store_forget(lane->outbox->store, on_removed, item);
+    *(item->previous ? &item->previous->next : &lane->first) = item->next;
+    *(item->next ? &item->next->previous : &lane->last) = item->previous;
+    free(item->block);
+    free(item);
+}
+
+/* ---- writing ---- */
+
+static int put_row(const struct sb_item *item, const struct sb_parcel *is)
+{
+    sb_cleanup(json_decrefp) json_t *body = sb_parcel_body(is);
+
+    if (!body)
+        return -ENOMEM;
+    return sb_store_put(item->lane->outbox->store, SB_TABLE_PARCEL,
+                        &(struct sb_row){ .id = item->is.id,
+                                          .a = is->link,
+                                          .b = is->key,
+                                          .state = (int)is->class,
+                                          .time = is->created,
+                                          .body = body });
+}
+
+/* Nobody would hear of it, so it must not be there. (Should this fail too, the turn fails.) */
+static int unput_row(const struct sb_item *item)
+{
+    bool was_there = item->is.topic != NULL;
+
+    return was_there
+               ? put_row(item, &item->is)
+               : sb_store_remove(item->lane->outbox->store, SB_TABLE_PARCEL, item->is.id, NULL);
+}
+
+int sb_item_write(struct sb_item *item, const struct sb_parcel *is)
+{
+    bool stored = is->class != SB_PARCEL_PASSING;
+    int r = stored ? put_row(item, is) : 0;
+
+    if (r < 0)
+        return r;
+    r = sb_store_then(item->lane->outbox->store, on_durable, item);
+    if (r < 0)
+        return stored && unput_row(item) < 0 ? -ENOMEM : r;
+    item->pending++;
+    return 0;
+}
+
+/* ---- the end of a parcel ---- */
+
+static char *audit_subject(const struct sb_parcel *is)
+{
+    if (is->task)
+        return sb_format("task %lld", (long long)is->task);
+    return is->device ? sb_format("device %s", is->device) : sb_format("link %s", is->link);
+}
+
+static int audit_end(const struct sb_item *item)
+{
+    struct sb_outbox *outbox = item->lane->outbox;
+    const struct sb_parcel *is = &item->is;
+    sb_cleanup(sb_freep) char *subject = NULL;
+    sb_cleanup(json_decrefp) json_t *detail = NULL;
+
+    if (!item->verb)
+        return 0;
+    subject = audit_subject(is);
+    detail = json_pack("{s:s,s:s,s:s,s:s*,s:s*,s:s*}", "link", is->link, "class",
+                       sb_parcel_class_name((int)is->class), "topic", is->topic, "device",
+                       is->device, "what", is->what, "why", item->why);
+    if (!subject || !detail)
+        return -ENOMEM;
+    return sb_audit_add(outbox->audit, "core", item->verb, subject, sb_loop_wall(outbox->loop),
+                        detail);
+}
+
+/* Audit record and removal go in one batch. */
+static int store_end(struct sb_item *item)
+{
+    struct sb_store *store = item->lane->outbox->store;
+    int r = audit_end(item);
+
+    if (r == 0)
+        r = sb_store_remove(store, SB_TABLE_PARCEL, item->is.id, NULL);
+    return r < 0 ? r : sb_store_then(store, on_removed, item);
+}
+
+static void complete(struct sb_item *item)
+{
+    struct sb_outbox *outbox = item->lane->outbox;
+
+    if (item->lane->sending == item)
+        return; /* afterwards */
+    if (!sb_item_stored(item)) {
+        if (audit_end(item) < 0)
+            sb_debug(SB_AT(.link = item->is.link), "outbox: no audit record while the store is "
+                                                   "not ready");
+        sb_item_forget(item);
+        return;
+    }
+    item->removing = store_end(item) == 0;
+    if (!item->removing && !sb_timer_armed(outbox->retry_timer))
+        sb_timer_in(outbox->retry_timer, RETRY_MS);
+}
+
+static void on_removed(void *arg, int error)
+{
+    struct sb_item *item = arg;
+
+    item->removing = false;
+    if (!error)
+        sb_item_forget(item);
+    else if (!sb_timer_armed(item->lane->outbox->retry_timer))
+        sb_timer_in(item->lane->outbox->retry_timer, RETRY_MS);
+}
+
+/* The far side has it all the same: what is DONE is not sent again, however the store fares. */
+void sb_outbox_retry(void *arg)
+{
+    struct sb_outbox *outbox = arg;
+
+    for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)
+        for (struct sb_item *item = lane->first; item; item = item->next)
+            if (item->state == SB_ITEM_DONE && !item->removing && sb_item_stored(item))
+                complete(item);
+}
+
+void sb_item_settle(struct sb_item *item)
+{
+    leave(item);
+    item->verb = item->is.what ? "told" : NULL;
+    sb_lane_wake(item->lane); /* the window has room */
+    complete(item);
+}
+
+void sb_item_drop(struct sb_item *item, bool audited, const char *why)
+{
+    leave(item);
+    item->verb = audited ? "dropped" : NULL;
+    item->why = why;
+    sb_lane_wake(item->lane);
+    complete(item);
+}
+
+/* ---- sending ---- */
+
+static void unsendable(struct sb_item *item, int error)
+{
+    sb_warning(SB_AT(.link = item->is.link, .device = item->is.device, .task = item->is.task),
+               "outbox: a message cannot be sent and is dropped: %s", strerror(-error));
+    sb_item_drop(item, true, "it cannot be sent");
+}
+
+/* False: the lane is down. */
+static bool send_one(struct sb_lane *lane, struct sb_item *item)
+{
+    int r;
+
+    lane->sending = item;
+    r = lane->send(lane->arg, &item->is);
+    lane->sending = NULL;
+    if (r == 0)
+        item->is.sends++;
+    if (item->state == SB_ITEM_DONE) { /* settled or dropped meanwhile */
+        complete(item);
+    } else if (r == 0) {
+        item->state = SB_ITEM_SENT;
+        lane->unsettled++;
+    } else if (r == -EAGAIN) {
+        lane->up = false;
+    } else {
+        unsendable(item, r);
+    }
+    return lane->up;
+}
+
+static void pump(struct sb_lane *lane)
+{
+    struct sb_outbox *outbox = lane->outbox;
+    struct sb_item *next;
+
+    for (struct sb_item *item = lane->first;
+         item && lane->up && lane->send && lane->unsettled < outbox->limits.window; item = next) {
+        next = item->next;
+        if (item->state != SB_ITEM_READY)
+            continue;
+        if (item->pending > 0)
+            break; /* nothing overtakes it */
+        if (!send_one(lane, item))
+            break;
+        next = lane->first; /* its door may have put, settled or dropped any */
+    }
+}
+
+void sb_outbox_pump(void *arg)
+{
+    struct sb_outbox *outbox = arg;
+
+    for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next) {
+        if (!lane->dirty)
+            continue;
+        lane->dirty = false;
+        pump(lane);
+    }
+}
+
+static void on_durable(void *arg, int error)
+{
+    struct sb_item *item = arg;
+
+    item->pending--;
+    if (error && item->state != SB_ITEM_DONE)
+        sb_item_forget(item); /* what the store still has, sb_outbox_reload() brings back */
+    else
+        sb_lane_wake(item->lane);
+}
