@@ -116,9 +116,6 @@ class Actions:
         device = self.device(outcome.device)
         with self._changed:
             observing = device.observed and not run.cancelled
-            outcome.notifies = [dict(value) for value in run.notifies]
-            outcome.state = device.firmware.get("state")
-            outcome.update_status = device.firmware.get("updateStatus")
         if observing:
             request = self.send(outcome.device, "cancel", OBSERVED)
             answer = self.await_answer(request, timeout)
@@ -127,6 +124,8 @@ class Actions:
         with self._changed:
             run.open = False
             outcome.notifies = [dict(value) for value in run.notifies]
+            outcome.state = device.firmware.get("state")
+            outcome.update_status = device.firmware.get("updateStatus")
             self._changed.notify_all()
 
     # ---- device actions ----

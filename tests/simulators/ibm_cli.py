@@ -77,6 +77,8 @@ def parser():
     out.add_argument("--assume-managed", action="store_true",
                      help="do not wait for a manage request first")
     out.add_argument("--wait", type=float, default=30, metavar="S", help="for the first manage")
+    out.add_argument("--connect-timeout", type=float, default=10, metavar="S",
+                     help="for the broker to appear")
     out.add_argument("--timeout", type=float, default=15, metavar="S", help="of one step")
     out.add_argument("--run-timeout", type=float, default=300, metavar="S",
                      help="of a download, an update, a restart")
@@ -176,7 +178,7 @@ def main(arguments):
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.interrupt)
     try:
-        platform = _open(options).open()
+        platform = _open(options).open(options.connect_timeout)
     except (TimeoutError, OSError) as error:
         print(f"ibm_platform.py: no broker at {options.host}:{options.port}: {error}",
               file=sys.stderr)

@@ -33,8 +33,9 @@ def write_config(directory, *, uri, token, ports, devices, link=None, top=None, 
     (directory / "token").chmod(0o600)
     kind, name = GATEWAY.split("/")
     uplink = {"dialect": "ibm", "role": "uplink", "uri": uri, "org": ORG, "type": kind, "id": name,
-              "token": f"file:{directory}/token", "schemes": ["http", "https"],
-              "networks": ["127.0.0.0/8"], **(link or {})}
+              "token": f"file:{directory}/token",
+              "uri_rules": {"schemes": ["http", "https"], "networks": ["127.0.0.0/8"]},
+              **(link or {})}
     config = {
         "state": str(directory / "state"),
         "mappings": [str(path) for path in mappings or [SOURCE / "mappings"]],

@@ -213,13 +213,13 @@ def test_stop_kills_what_ignores_sigterm(workspace):
 
 def test_config_has_the_documented_shape(workspace):
     path = write_config(workspace, uri="mqtt://127.0.0.1:1", token="t", ports={"uart1": "/dev/x"},
-                        devices=[device_spec()], link={"networks": None}, top={"log": "debug"})
+                        devices=[device_spec()], link={"uri_rules": None}, top={"log": "debug"})
     config = json.loads(path.read_text())
     assert config["buses"] == {"uart1": {"port": "/dev/x", "baud": 115200}}
     link = config["links"]["factory"]
     assert (link["dialect"], link["role"], link["type"], link["id"]) == ("ibm", "uplink", "gw",
                                                                          "gw1")
-    assert "networks" not in link and config["log"] == "debug"
+    assert "uri_rules" not in link and config["log"] == "debug"
     devices = json.loads((workspace / "devices.d" / "devices.yaml").read_text())
     assert devices == {"devices": [{"id": "pump-1", "type": "zephyr-smp", "bus": "uart1",
                                     "names": {"ibm": "pump/pump-1"}}]}
