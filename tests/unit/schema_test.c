@@ -196,6 +196,10 @@ static void wrong_values_are_told(void **state)
           "t.yaml:1:7: 'wait': '5' is not a duration (a number with ms, s, m, h, d or w: "
           "90s)\n");
     finds("wait: 2m", "t.yaml:1:7: 'wait': 2m is out of range (allowed: 1s to 1m)\n");
+    finds("wait: 999999999999999w", "t.yaml:1:7: 'wait': '999999999999999w' is too long\n");
+    finds("room: 99999999999999G", "t.yaml:1:7: 'room': '99999999999999G' is too large\n");
+    finds("colour: [red]",
+          "t.yaml:1:9: 'colour': a list cannot stand here: one of the names is wanted\n");
     finds("room: 2X", "t.yaml:1:7: 'room': '2X' is not a size (bytes, or a number with K, M or G: "
                       "64M)\n");
     finds("room: 2M", "t.yaml:1:7: 'room': 2M is out of range (allowed: 1K to 1M)\n");

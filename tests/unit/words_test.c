@@ -326,6 +326,9 @@ static void cells_are_checked(void **state)
     /* a lone misspelt phase is still read as one: and then the phases are missing */
     const struct file file = { -1, "    busy: { writting: { code: 1 } }\n", SB_CAUSE_BUSY, "" };
     refused(&file, "dialect: test\n", 2, "unknown phase 'writting'");
+    /* a key without a value is a hole */
+    const struct file empty = { -1, "    busy:\n", SB_CAUSE_BUSY, "" };
+    refused(&empty, "dialect: test\n", 1, "no cell for cause 'busy' in any phase");
 }
 
 static void an_empty_cell_is_refused(void **state)
