@@ -220,7 +220,9 @@ static void a_function_may_put_and_ask_again(void **state)
     struct chain chain = { .mark = { w, 1 }, .id = 5 };
 
     assert_int_equal(sb_store_then(w->store, put_and_ask, &chain), 0);
-    sb_sim_advance(w->loop, 0);
+    sb_store_mem_hold(w->disk, true);
+    sb_sim_turn(w->loop);
+    assert_int_equal(sb_store_mem_commit(w->disk), 1); /* handed over in the same turn */
     EXPECT(w, 1, 2);
     assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1);
 }

@@ -341,16 +341,33 @@ static void superseding_waits_for_its_own_commit(void **state)
     struct world *w = *state;
 
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
+    put(w, SB_PARCEL_ANSWER, "x");
     turn(w);
     sb_store_mem_hold(w->disk, true);
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%");
     resume(w);
-    expect_sent(w, "");
+    expect_sent(w, ""); /* nor does the answer overtake it */
     sb_store_mem_commit(w->disk);
-    expect_sent(w, "20% ");
+    expect_sent(w, "20% x ");
 }
 
 /* ---- settling ---- */
+
+static void settling_counts_once_and_only_what_is_durable(void **state)
+{
+    struct world *w = *state;
+    int64_t id = put(w, SB_PARCEL_FINAL, "a");
+
+    sb_outbox_settle(w->outbox, LINK, id); /* cannot have been sent */
+    assert_int_equal(stats(w).waiting, 1);
+    resume(w);
+    expect_sent(w, "a ");
+    sb_outbox_settle(w->outbox, LINK, id);
+    sb_outbox_settle(w->outbox, LINK, id);
+    turn(w);
+    assert_int_equal(stats(w).waiting, 0);
+    assert_int_equal(stored(w), 0);
+}
 
 static int64_t put_token(struct world *w, const char *device, const char *token, const char *text)
 {
@@ -858,6 +875,21 @@ static void bytes_are_bounded_too(void **state)
     assert_int_equal(stats(w).bytes, 1000);
 }
 
+static void progress_does_not_make_room_for_itself_twice(void **state)
+{
+    struct world *w = *state;
+    char text[991] = { 0 };
+
+    memset(text, 'x', sizeof(text) - 1);
+    put_keyed(w, SB_PARCEL_PROGRESS, "k", "small");
+    put(w, SB_PARCEL_FINAL, text + 90);
+    struct sb_parcel large = a_parcel(w, SB_PARCEL_PROGRESS, text + 800);
+    large.key = "k";
+    assert_int_equal(sb_outbox_put(w->outbox, &large, NULL), -ENOSPC);
+    assert_int_equal(stats(w).waiting, 2);
+    assert_int_equal(stats(w).bytes, 6 + 901);
+}
+
 /* If not all that is needed may go, nothing goes. */
 static void nothing_is_dropped_in_vain(void **state)
 {
@@ -1009,6 +1041,7 @@ int main(void)
         T(progress_on_its_way_is_followed_not_changed),
         T(a_final_takes_unsent_progress_away),
         T(superseding_waits_for_its_own_commit),
+        T(settling_counts_once_and_only_what_is_durable),
         T(a_token_settles_its_parcel),
         T(the_same_token_twice_settles_the_older_that_was_sent),
         T(an_answer_that_comes_after_a_restart_counts),
@@ -1032,6 +1065,7 @@ int main(void)
         T(answers_go_only_when_old),
         T(finals_go_last_and_with_a_record),
         T(bytes_are_bounded_too),
+        T(progress_does_not_make_room_for_itself_twice),
         T(nothing_is_dropped_in_vain),
         T(what_is_on_its_way_is_not_dropped),
         T(full_for_new_work_before_it_is_full_for_reports),

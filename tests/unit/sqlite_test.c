@@ -22,6 +22,7 @@ static struct {
     unsigned count;
     bool stall;
     int error;
+    unsigned errors; /* so many syncs fail */
 } disk = { .mutex = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
 
 static int do_sync(void)
@@ -32,7 +33,8 @@ static int do_sync(void)
     disk.count++;
     while (disk.stall)
         pthread_cond_wait(&disk.change, &disk.mutex);
-    error = disk.error;
+    error = disk.errors > 0 ? disk.error : 0;
+    disk.errors -= disk.errors > 0;
     pthread_mutex_unlock(&disk.mutex);
     errno = error;
     return error ? -1 : 0;
@@ -48,11 +50,12 @@ int fsync(int fd)
     return do_sync() < 0 ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
-static void set_disk(bool stall, int error)
+static void set_disk(bool stall, unsigned errors)
 {
     pthread_mutex_lock(&disk.mutex);
     disk.stall = stall;
-    disk.error = error;
+    disk.errors = errors;
+    disk.error = EIO;
     pthread_cond_broadcast(&disk.change);
     pthread_mutex_unlock(&disk.mutex);
 }
@@ -166,7 +169,7 @@ static void a_failed_sync_is_a_failed_commit(void **state)
 {
     struct world *w = *state;
 
-    set_disk(false, EIO);
+    set_disk(false, 1000);
     put_job(w, 1);
     run_until(w, failed_once);
     assert_int_equal(w->error, -EIO);
@@ -176,6 +179,31 @@ static void a_failed_sync_is_a_failed_commit(void **state)
     put_job(w, 2);
     settle(w);
     power_off(w);
+    power_on(w);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
+}
+
+static bool handed_over(struct world *w)
+{
+    (void)w;
+    return disk.stall && syncs() > 0;
+}
+
+static void a_batch_behind_a_failed_one_is_not_written(void **state)
+{
+    struct world *w = *state;
+
+    put_job(w, 1);
+    settle(w);
+    pthread_mutex_lock(&disk.mutex);
+    disk.count = 0;
+    pthread_mutex_unlock(&disk.mutex);
+    set_disk(true, 0);
+    put_job(w, 2);
+    run_until(w, handed_over);
+    put_job(w, 3);
+    set_disk(false, 1); /* the second batch alone fails */
+    power_off(w);       /* hands over the third before anybody knows */
     power_on(w);
     assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
 }
@@ -515,6 +543,7 @@ int main(void)
         T(a_batch_is_one_sync),
         T(a_stalled_disk_stalls_no_turn),
         T(a_failed_sync_is_a_failed_commit),
+        T(a_batch_behind_a_failed_one_is_not_written),
         T(what_was_put_last_is_stored_at_a_clean_end),
         T(the_log_stays_small),
         T(a_killed_process_loses_nothing_it_acknowledged),
