@@ -314,20 +314,27 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
     return 0;
 }
 
+/* Only the start time has kept it so far. */
+static bool is_planned(const struct sb_task *task)
+{
+    bool not_due = task->reason == SB_REASON_NONE || task->reason == SB_REASON_SCHEDULED ||
+                   task->reason == SB_REASON_PAUSED;
+    return task->job->policy.start == SB_START_AT && task->state == SB_TASK_QUEUED && not_due &&
+           task->attempt == 0;
+}
+
 enum sb_job_state sb_job_derive(const struct sb_job *job)
 {
-    bool open = job->rule, begun = false;
+    bool open = job->rule, planned = true;
     for (size_t i = 0; i < job->task_count; i++) {
-        const struct sb_task *task = job->tasks[i];
-        open |= !sb_task_state_is_final(task->state);
-        begun |= task->attempt > 0 || sb_task_state_is_final(task->state) ||
-                 (task->state == SB_TASK_QUEUED && task->reason != SB_REASON_SCHEDULED);
+        open |= !sb_task_state_is_final(job->tasks[i]->state);
+        planned &= is_planned(job->tasks[i]);
     }
     if (!open)
         return SB_JOB_DONE;
     if (job->state == SB_JOB_CANCELLING)
         return SB_JOB_CANCELLING;
-    return begun || job->policy.start != SB_START_AT ? SB_JOB_ACTIVE : SB_JOB_PLANNED;
+    return planned ? SB_JOB_PLANNED : SB_JOB_ACTIVE;
 }
 
 void sb_job_count(const struct sb_job *job, struct sb_job_counts *ret)

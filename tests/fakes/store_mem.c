@@ -320,14 +320,21 @@ struct sb_store_mem *sb_store_mem_free(struct sb_store_mem *disk)
     return NULL;
 }
 
-int sb_store_mem_start(struct sb_store_mem *disk, struct sb_loop *loop, struct sb_store **ret)
+int sb_store_mem_use(struct sb_store_mem *disk, struct sb_loop *loop)
 {
     int r = sb_timer_new(loop, on_timer, disk, &disk->timer);
 
     if (r < 0)
         return r;
     disk->cut = disk->broken = false;
-    return sb_store_new(loop, &sb_store_mem_ops, disk, ret);
+    return 0;
+}
+
+int sb_store_mem_start(struct sb_store_mem *disk, struct sb_loop *loop, struct sb_store **ret)
+{
+    int r = sb_store_mem_use(disk, loop);
+
+    return r < 0 ? r : sb_store_new(loop, &sb_store_mem_ops, disk, ret);
 }
 
 void sb_store_mem_cut(struct sb_store_mem *disk)

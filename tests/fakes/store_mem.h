@@ -28,6 +28,8 @@ SB_DEFINE_CLEANUP(struct sb_store_mem *, sb_store_mem_free)
 /* Power on: a new store with what the disk holds. The faults set below stay as they are. */
 int sb_store_mem_start(struct sb_store_mem *disk, struct sb_loop *loop,
                        struct sb_store **ret) SB_MUST_CHECK;
+/* Power on alone: for who makes the store himself, with sb_store_mem_ops and the disk. */
+int sb_store_mem_use(struct sb_store_mem *disk, struct sb_loop *loop) SB_MUST_CHECK;
 /* Power off: what is not committed vanishes, nothing is answered any more. */
 void sb_store_mem_cut(struct sb_store_mem *disk);
 

@@ -54,18 +54,34 @@ static int open_session(struct sb_ws_bridge *bridge, struct session *s, struct l
                : 0;
 }
 
+/* The length of the first MQTT packet that is there as a whole, or 0. */
+static size_t whole_packet(const struct sb_str *bytes)
+{
+    size_t length = 0, at = 1;
+
+    for (unsigned shift = 0; at < bytes->length && at <= 4; shift += 7, at++) {
+        length |= (size_t)(bytes->text[at] & 0x7f) << shift;
+        if (!(bytes->text[at] & 0x80))
+            return at + 1 + length <= bytes->length ? at + 1 + length : 0;
+    }
+    return 0;
+}
+
+/* One packet in a frame, as brokers do; Paho does not look for a second one in a frame. */
 static int write_out(struct session *s)
 {
-    size_t n = s->out.length;
+    size_t n = whole_packet(&s->out);
     sb_cleanup(sb_freep) unsigned char *frame = malloc(LWS_PRE + n + 1);
 
-    if (n > 0 && frame) {
-        memcpy(frame + LWS_PRE, s->out.text, n);
-        sb_str_done(&s->out);
-        if (lws_write(s->wsi, frame + LWS_PRE, n, LWS_WRITE_BINARY) < (int)n)
-            return -1;
-    }
-    return s->broker_gone ? -1 : 0;
+    if (n == 0 || !frame)
+        return s->broker_gone ? -1 : 0;
+    memcpy(frame + LWS_PRE, s->out.text, n);
+    s->out.length -= n;
+    memmove(s->out.text, s->out.text + n, s->out.length);
+    if (lws_write(s->wsi, frame + LWS_PRE, n, LWS_WRITE_BINARY) < (int)n)
+        return -1;
+    lws_callback_on_writable(s->wsi);
+    return 0;
 }
 
 static void close_session(struct session *s)
@@ -111,6 +127,7 @@ struct sb_ws_bridge *sb_ws_bridge_new(struct sb_loop *loop, unsigned tcp_port, c
         .vhost_name = cert ? "wss-bridge" : "ws-bridge",
         .protocols = protocols,
         .user = bridge,
+        .options = cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
         .ssl_cert_filepath = cert,
         .ssl_private_key_filepath = key,
     };

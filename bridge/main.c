@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon: reads the configuration, assembles the core, runs the loop until told to stop.
+ * SIGTERM and SIGINT drain and end it, SIGHUP reads mappings and devices again.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "adapters/adapters.h"
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+#include "bridge/control/control.h"
+#include "bridge/mapping/type.h"
+
+#if SB_HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING };
+
+struct options {
+    enum mode mode;
+    const char *config;
+    char **files;
+};
+
+struct daemon {
+    struct sb_loop *loop;
+    struct sb_core *core;
+    struct sb_control *control;
+    int signals;
+    struct sb_watch *watch;
+};
+
+/* ---- command line ---- */
+
+static void usage(FILE *out)
+{
+    (void)fputs(
+        "usage: southbridge [--config FILE] [--check]\n"
+        "       southbridge --check-mapping FILE...\n"
+        "\n"
+        "  -c, --config FILE     configuration (default /etc/southbridge/southbridge.yaml)\n"
+        "      --check           check configuration, mappings and devices, then exit\n"
+        "      --check-mapping   check device types or dialect words given as files\n"
+        "  -h, --help            this text\n"
+        "  -V, --version         version\n"
+        "\n"
+        "Runs in the foreground. Exit: 0 done, 1 failed, 2 usage or findings.\n",
+        out);
+}
+
+/* 0: go on; else exit with ret_status. */
+static int parse(int argc, char **argv, struct options *ret, int *ret_status)
+{
+    static const struct option options[] = {
+        { "config", required_argument, NULL, 'c' },  { "check", no_argument, NULL, 'k' },
+        { "check-mapping", no_argument, NULL, 'm' }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },       { 0 },
+    };
+    *ret = (struct options){ .config = "/etc/southbridge/southbridge.yaml" };
+    *ret_status = 0;
+    for (int c; (c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            ret->config = optarg;
+            break;
+        case 'k':
+            ret->mode = MODE_CHECK;
+            break;
+        case 'm':
+            ret->mode = MODE_CHECK_MAPPING;
+            break;
+        case 'h':
+            usage(stdout);
+            return 1;
+        case 'V':
+            (void)printf("southbridge %s\n", SB_VERSION);
+            return 1;
+        default:
+            usage(stderr);
+            *ret_status = 2;
+            return 1;
+        }
+    }
+    ret->files = argv + optind;
+    if ((ret->mode == MODE_CHECK_MAPPING) != (*ret->files != NULL)) {
+        usage(stderr);
+        *ret_status = 2;
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- checking ---- */
+
+static int print_findings(struct sb_diags *diags)
+{
+    sb_cleanup(sb_freep) char *text = diags->total ? sb_diags_text(diags) : NULL;
+    size_t total = diags->total;
+    if (text)
+        (void)fputs(text, stderr);
+    sb_diags_done(diags);
+    return total ? 2 : 0;
+}
+
+static int check_links(const struct sb_config *config, struct sb_diags *diags)
+{
+    const struct sb_link_config *link;
+    int r = 0;
+    for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
+        struct sb_link_parts parts = { 0 };
+        if (sb_link_load(config, link, &sb_adapters, &parts, diags) < 0)
+            r = -EINVAL;
+        sb_link_parts_done(&parts);
+    }
+    return r;
+}
+
+static int check_buses(const struct sb_config *config, struct sb_diags *diags)
+{
+    const struct sb_bus_config *bus;
+    int r = 0;
+    for (size_t i = 0; (bus = sb_config_bus(config, i)); i++) {
+        const struct sb_port_ops *transport = sb_adapters_transport(&sb_adapters, bus->transport);
+        void *data = transport ? calloc(1, transport->size) : NULL;
+        if (!transport)
+            sb_diags_add(diags, config->yaml->file, bus->yaml->line, bus->yaml->column,
+                         "there is no transport '%s'", bus->transport);
+        else if (!data || sb_schema_read_also(bus->yaml, config->yaml->file, transport->fields,
+                                              sb_bus_fields, data, diags) < 0)
+            r = -EINVAL;
+        if (data)
+            sb_schema_done(transport->fields, data);
+        free(data);
+    }
+    return r;
+}
+
+static void check_device_refs(const struct sb_config *config, const struct sb_types *types,
+                              const json_t *specs, struct sb_diags *diags)
+{
+    size_t i;
+    json_t *spec;
+    json_array_foreach ((json_t *)specs, i, spec) {
+        const char *file = sb_json_str(spec, "_file"), *bus = sb_json_str(spec, "bus");
+        const char *type = sb_json_str(spec, "type");
+        int line = (int)sb_json_int(spec, "_line", 0);
+        bool found = bus == NULL;
+        const struct sb_bus_config *known;
+        for (size_t b = 0; !found && (known = sb_config_bus(config, b)); b++)
+            found = strcmp(known->name, bus) == 0;
+        if (!found)
+            sb_diags_add(diags, file, line, 0, "device '%s': no bus '%s' in the configuration",
+                         sb_json_str(spec, "id"), bus);
+        if (type && types && !sb_types_get(types, type))
+            sb_diags_add(diags, file, line, 0, "device '%s': no device type '%s' in the mappings",
+                         sb_json_str(spec, "id"), type);
+    }
+}
+
+static int check_all(const struct sb_config *config, struct sb_diags *diags)
+{
+    sb_cleanup(sb_types_freep) struct sb_types *types = NULL;
+    sb_cleanup(json_decrefp) json_t *specs = NULL;
+    int r = check_links(config, diags);
+    int r2 = check_buses(config, diags);
+    int r3 = sb_types_load(&config->mappings, sb_adapters.drivers, &types, diags);
+    int r4 = sb_devices_load(config->devices, &specs, diags);
+    if (specs)
+        check_device_refs(config, types, specs, diags);
+    return r < 0 ? r : r2 < 0 ? r2 : r3 < 0 ? r3 : r4;
+}
+
+static int check(const struct sb_config *config)
+{
+    struct sb_diags diags = { 0 };
+    int r = check_all(config, &diags);
+    int status = print_findings(&diags);
+    if (status == 0 && r < 0)
+        (void)fprintf(stderr, "southbridge: %s\n", strerror(-r));
+    if (status == 0 && r >= 0)
+        (void)printf("configuration, mappings and devices are in order\n");
+    return status ? status : r < 0;
+}
+
+/* A file with `dialect:` holds words, any other describes a device type. */
+static int check_file(const char *path, struct sb_diags *diags)
+{
+    sb_cleanup(sb_yaml_freep) struct sb_yaml *yaml = NULL;
+    int r = sb_yaml_load(path, &yaml, diags);
+    if (r < 0)
+        return r;
+    const struct sb_yaml *dialect = sb_yaml_get(yaml, "dialect");
+    const struct sb_door_ops *door =
+        dialect ? sb_adapters_door(&sb_adapters, dialect->text, "uplink") : NULL;
+    if (dialect && !door) {
+        sb_diags_add(diags, path, dialect->line, dialect->column, "no dialect '%s'",
+                     dialect->text ? dialect->text : "");
+        return -EINVAL;
+    }
+    struct sb_words *words = NULL;
+    struct sb_type *type = NULL;
+    r = dialect ? sb_words_load(path, door->shape, &words, diags)
+                : sb_type_load_file(path, sb_adapters.drivers, &type, diags);
+    sb_words_free(words);
+    if (type)
+        sb_type_unref(type);
+    return r;
+}
+
+static int check_mappings(char **files)
+{
+    int worst = 0;
+    for (; *files; files++) {
+        struct sb_diags diags = { 0 };
+        int r = check_file(*files, &diags);
+        int status = print_findings(&diags);
+        if (status == 0 && r < 0)
+            (void)fprintf(stderr, "%s: %s\n", *files, strerror(-r));
+        if (status == 0 && r >= 0)
+            (void)printf("%s: in order\n", *files);
+        worst = SB_MAX(worst, status ? status : r < 0);
+    }
+    return worst;
+}
+
+/* ---- running ---- */
+
+static void notify(const char *state)
+{
+#if SB_HAVE_SYSTEMD
+    (void)sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct sb_diags diags = { 0 };
+    notify("RELOADING=1");
+    int r = sb_core_reload(daemon->core, "signal SIGHUP", &diags);
+    sb_cleanup(sb_freep) char *text = diags.total ? sb_diags_text(&diags) : NULL;
+    sb_diags_done(&diags);
+    if (r < 0)
+        sb_error(NULL, "nothing was reloaded: %s", text ? text : strerror(-r));
+    notify("READY=1");
+}
+
+static void on_signal(void *arg, unsigned ready)
+{
+    struct daemon *daemon = arg;
+    struct signalfd_siginfo info;
+    (void)ready;
+    if (read(daemon->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (info.ssi_signo == SIGHUP) {
+        reload(daemon);
+        return;
+    }
+    sb_notice(NULL, "stopping");
+    notify("STOPPING=1");
+    sb_loop_stop(daemon->loop);
+}
+
+static int take_signals(struct daemon *daemon)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return -errno;
+    daemon->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (daemon->signals < 0)
+        return -errno;
+    return sb_watch_new(daemon->loop, daemon->signals, SB_READABLE, on_signal, daemon,
+                        &daemon->watch);
+}
+
+/* The download helper lies beside the daemon, or where the package puts it. */
+static char *helper_path(void)
+{
+    char here[4096];
+    ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
+    char *slash;
+    if (n > 0) {
+        here[n] = '\0';
+        slash = strrchr(here, '/');
+        sb_cleanup(sb_freep) char *beside =
+            slash ? sb_format("%.*s/southbridge-fetch", (int)(slash - here), here) : NULL;
+        if (beside && access(beside, X_OK) == 0)
+            return SB_STEAL(beside);
+    }
+    return strdup(SB_LIBEXECDIR "/southbridge-fetch");
+}
+
+static int make_directory(const char *path, char **ret_error)
+{
+    if (mkdir(path, 0750) < 0 && errno != EEXIST) {
+        int r = -errno;
+        *ret_error = sb_format("%s: %s", path, strerror(-r));
+        return r;
+    }
+    return 0;
+}
+
+static int open_core(struct daemon *daemon, const struct sb_config *config, char **ret_error)
+{
+    struct sb_core_parts parts = { .loop = daemon->loop,
+                                   .config = config,
+                                   .adapters = &sb_adapters };
+    sb_cleanup(sb_freep) char *path = sb_format("%s/southbridge.db", config->state);
+    sb_cleanup(sb_freep) char *helper = helper_path();
+    if (!path || !helper)
+        return -ENOMEM;
+    int r = make_directory(config->state, ret_error);
+    if (r >= 0)
+        r = sb_sqlite_open(daemon->loop, path, &parts.backend_ops, &parts.backend, ret_error);
+    if (r < 0)
+        return r;
+    r = sb_fetcher_new(daemon->loop, helper, (unsigned)config->artifacts.parallel,
+                       &parts.fetcher_ops, &parts.fetcher);
+    if (r < 0) {
+        parts.backend_ops->close(parts.backend);
+        return r;
+    }
+    r = sb_core_new(&parts, &daemon->core);
+    if (r >= 0)
+        r = sb_control_new(daemon->core, config->control.socket, config->control.group,
+                           &daemon->control, ret_error);
+    return r < 0 ? r : sb_core_start(daemon->core);
+}
+
+static void close_all(struct daemon *daemon)
+{
+    sb_control_free(daemon->control);
+    sb_core_free(daemon->core);
+    sb_watch_free(daemon->watch);
+    if (daemon->signals >= 0)
+        close(daemon->signals);
+    sb_loop_free(daemon->loop);
+}
+
+static int run(const struct sb_config *config)
+{
+    struct daemon daemon = { .signals = -1 };
+    sb_cleanup(sb_freep) char *error = NULL;
+    sb_log_setup((enum sb_log_level)config->log.level, (enum sb_log_format)config->log.format);
+    int r = sb_loop_new(&daemon.loop);
+    if (r >= 0)
+        r = take_signals(&daemon);
+    if (r >= 0)
+        r = open_core(&daemon, config, &error);
+    if (r >= 0) {
+        sb_notice(NULL, "southbridge %s is ready", SB_VERSION);
+        notify("READY=1");
+        r = sb_loop_run(daemon.loop);
+    }
+    if (r < 0)
+        sb_error(NULL, "%s", error ? error : strerror(-r));
+    close_all(&daemon);
+    return r < 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct sb_diags diags = { 0 };
+    sb_cleanup(sb_config_freep) struct sb_config *config = NULL;
+    int status;
+    if (parse(argc, argv, &options, &status))
+        return status;
+    if (options.mode == MODE_CHECK_MAPPING)
+        return check_mappings(options.files);
+    int r = sb_config_load(options.config, &config, &diags);
+    if (r < 0) {
+        if (print_findings(&diags) == 0)
+            (void)fprintf(stderr, "%s: %s\n", options.config, strerror(-r));
+        return 2;
+    }
+    sb_diags_done(&diags);
+    return options.mode == MODE_CHECK ? check(config) : run(config);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole gateway on a simulated clock: the real core between a scripted cloud, a bench of
+ * devices, a shelf of images, and a disk that can lose power or refuse to write.
+ */
+#pragma once
+
+#include "bridge/base/time.h"
+#include "bridge/core.h"
+#include "tests/fakes/bench.h"
+#include "tests/fakes/cloud.h"
+#include "tests/fakes/loop_sim.h"
+#include "tests/fakes/shelf.h"
+#include "tests/fakes/store_mem.h"
+
+struct world {
+    char *directory;
+    struct sb_config *config;
+    struct sb_store_mem *disk;
+    struct sb_loop *loop;
+    struct sb_core *core; /* NULL: powered off */
+    int64_t wall;         /* kept over power cuts */
+    uint64_t cut_at;      /* commit number at which the power goes; 0 never */
+    bool cut_after;       /* that commit has taken effect */
+    bool cut;             /* it happened */
+};
+
+/* Two device types "one-step" and "two-step" (driver bench), devices a, b, c; link "north". */
+void world_new(struct world *world);
+void world_done(struct world *world);
+void world_boot(struct world *world);
+void world_off(struct world *world, bool cut); /* cut: as when the power goes; else in order */
+/* Runs ms; with a cut planned, the power goes at that commit and the gateway boots again. */
+void world_run(struct world *world, int64_t ms);
+
+/* A request by the cloud; uri and version for firmware. Returns the verdict; task id in it. */
+struct sb_verdict world_ask(struct world *world, enum sb_op op, const char *device,
+                            const char *version);
+struct sb_verdict world_ask_with(struct world *world, enum sb_op op, const char *device,
+                                 const char *version, const struct sb_policy *policy);
+/* The task, open or stored; the caller frees its job. NULL: there is none. */
+struct sb_job *world_job(struct world *world, int64_t job);
+enum sb_task_state world_state(struct world *world, int64_t job);
+enum sb_cause world_cause(struct world *world, int64_t job);
