@@ -192,7 +192,7 @@ void world_step(struct world *world, struct sb_input *input)
     struct sb_effects effects = { 0 };
     input->self = world->self;
     input->link = "cloud";
-    input->name = world->self ? NULL : "pump/p7";
+    input->name = world->self ? NULL : input->message ? input->message->name : "pump/p7";
     input->device = world->self    ? (world->has_gateway ? &world->gateway : NULL)
                     : world->known ? &world->device
                                    : NULL;

@@ -271,6 +271,16 @@ static void ended(struct sb_ibm_turn *turn, const struct sb_task *task)
         sb_ibm_firmware_clear(firmware); /* installed: the downloaded image is gone */
 }
 
+void sb_ibm_firmware_expect(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask)
+{
+    struct sb_ibm_firmware *firmware = &turn->state->firmware;
+    if (!sb_op_is_firmware(ask->op) || firmware->under_way)
+        return;
+    firmware->task = ask->task;
+    firmware->op = ask->op;
+    firmware->own = true;
+}
+
 static bool takes_over(struct sb_ibm_firmware *firmware, const struct sb_task *task, bool own)
 {
     bool moving = sb_task_state_is_under_way(task->state);

@@ -118,6 +118,8 @@ json_t *sb_ibm_firmware_value(const struct sb_ibm_turn *turn);
 void sb_ibm_firmware_told(struct sb_ibm_turn *turn); /* the platform has just heard it all */
 void sb_ibm_download(struct sb_ibm_turn *turn);
 void sb_ibm_install(struct sb_ibm_turn *turn);
+/* Its task was accepted: it moves the view from now on, unless another one is under way. */
+void sb_ibm_firmware_expect(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask);
 /* A task moved: the view follows and is told. answered: the platform expects its outcome. */
 void sb_ibm_firmware_follow(struct sb_ibm_turn *turn, const struct sb_task *task, bool own,
                             bool answered);

@@ -215,6 +215,7 @@ void sb_ibm_verdict(struct sb_ibm_turn *turn)
         return;
     }
     ask->task = verdict->task;
+    sb_ibm_firmware_expect(turn, ask);
     if (!ask->answered)
         sb_ibm_ask_timer(turn, ask,
                          sb_ibm_limit(turn, ask->custom ? "custom_within" : "answer_within"));
