@@ -80,21 +80,22 @@ static int put(struct sb_lane *lane, const struct sb_parcel *newer, struct sb_it
     return r;
 }
 
-int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *newer, int64_t *ret_id)
+int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel, int64_t *ret_id)
 {
-    struct sb_lane *lane = newer->link ? sb_lane_find(outbox, newer->link) : NULL;
+    struct sb_lane *lane = parcel->link ? sb_lane_find(outbox, parcel->link) : NULL;
     struct sb_item *old, *item = NULL;
     int r;
 
     if (!lane)
         return -ENOENT;
-    if (!newer->topic || newer->class >= SB_PARCEL_CLASS_MAX_ || (newer->size && !newer->payload))
+    if (!parcel->topic || parcel->class >= SB_PARCEL_CLASS_MAX_ ||
+        (parcel->size && !parcel->payload))
         return -EINVAL;
-    old = find_superseded(lane, newer);
-    r = sb_room_choose(lane, old, sb_parcel_bytes(newer));
+    old = find_superseded(lane, parcel);
+    r = sb_room_choose(lane, old, sb_parcel_bytes(parcel));
     if (r < 0)
         return r;
-    r = put(lane, newer, old, &item);
+    r = put(lane, parcel, old, &item);
     sb_room_take(lane, r < 0);
     if (r == 0 && ret_id)
         *ret_id = item->is.id;

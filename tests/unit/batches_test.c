@@ -253,6 +253,34 @@ static void asking_again_is_for_the_next_turn(void **state)
     }
 }
 
+struct afterwards {
+    struct world *world;
+    struct mark mark;
+    bool done;
+};
+
+static void put_once(void *arg)
+{
+    struct afterwards *hook = arg;
+
+    if (hook->done)
+        return;
+    hook->done = true;
+    put(hook->world, 7);
+    then(hook->world, &hook->mark, 7);
+}
+
+/* Another turn-end hook, behind the store's: its changes do not wait for the next event. */
+static void what_is_put_after_the_turns_end_has_a_turn_too(void **state)
+{
+    struct world *w = *state;
+    struct afterwards hook = { .world = w };
+
+    assert_int_equal(sb_loop_on_turn_end(w->loop, put_once, &hook), 0);
+    sb_sim_advance(w->loop, 0);
+    EXPECT(w, 7);
+}
+
 static void a_forgotten_function_does_not_run(void **state)
 {
     struct world *w = *state;
@@ -590,6 +618,7 @@ int main(void)
         T(what_waits_for_an_earlier_batch_does_not_wait_for_a_later),
         T(a_function_may_put_and_ask_again),
         T(asking_again_is_for_the_next_turn),
+        T(what_is_put_after_the_turns_end_has_a_turn_too),
         T(a_forgotten_function_does_not_run),
         T(a_failed_commit_drops_all_that_came_after),
         T(while_failing_changes_are_refused_and_refusals_leave),

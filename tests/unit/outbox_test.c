@@ -320,6 +320,19 @@ static void progress_on_its_way_is_followed_not_changed(void **state)
     expect_sent(w, "40% ");
 }
 
+static void what_was_sent_once_keeps_its_bytes(void **state)
+{
+    struct world *w = *state;
+
+    put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
+    resume(w);
+    expect_sent(w, "10% ");
+    sb_outbox_pause(w->outbox, LINK);
+    put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%");
+    resume(w);
+    expect_sent(w, "10% 20% ");
+}
+
 static void a_final_takes_unsent_progress_away(void **state)
 {
     struct world *w = *state;
@@ -878,16 +891,16 @@ static void bytes_are_bounded_too(void **state)
 static void progress_does_not_make_room_for_itself_twice(void **state)
 {
     struct world *w = *state;
-    char text[991] = { 0 };
+    char text[850] = { 0 };
 
     memset(text, 'x', sizeof(text) - 1);
-    put_keyed(w, SB_PARCEL_PROGRESS, "k", "small");
-    put(w, SB_PARCEL_FINAL, text + 90);
-    struct sb_parcel large = a_parcel(w, SB_PARCEL_PROGRESS, text + 800);
+    put_keyed(w, SB_PARCEL_PROGRESS, "k", text + 750); /* 99 and the topic */
+    put(w, SB_PARCEL_FINAL, text);                     /* 849 */
+    struct sb_parcel large = a_parcel(w, SB_PARCEL_PROGRESS, text + 650);
     large.key = "k";
     assert_int_equal(sb_outbox_put(w->outbox, &large, NULL), -ENOSPC);
     assert_int_equal(stats(w).waiting, 2);
-    assert_int_equal(stats(w).bytes, 6 + 901);
+    assert_int_equal(stats(w).bytes, 100 + 850);
 }
 
 /* If not all that is needed may go, nothing goes. */
@@ -1003,6 +1016,26 @@ static void too_large_for_the_store_changes_nothing(void **state)
     assert_int_equal(stored(w), 2);
 }
 
+/* The largest message of any dialect, whatever is in it. */
+static void every_payload_of_128_kib_fits(void **state)
+{
+    static const char fillings[] = { 'x', '"', '\n', '\1', '\0', '\xff' };
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *bytes = malloc(131072);
+    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "");
+
+    assert_non_null(bytes);
+    w->limits.bytes = 1000000;
+    restart(w, false);
+    parcel.payload = bytes;
+    parcel.size = 131072;
+    for (size_t i = 0; i < sizeof(fillings); i++) {
+        memset(bytes, fillings[i], parcel.size);
+        assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
+    }
+    assert_int_equal(stored(w), sizeof(fillings));
+}
+
 /* ---- the record of what was told ---- */
 
 static void what_was_told_is_recorded_with_its_removal(void **state)
@@ -1039,6 +1072,7 @@ int main(void)
         T(what_it_tells_of_and_the_parcel_are_one_commit),
         T(newer_progress_takes_the_place_of_older),
         T(progress_on_its_way_is_followed_not_changed),
+        T(what_was_sent_once_keeps_its_bytes),
         T(a_final_takes_unsent_progress_away),
         T(superseding_waits_for_its_own_commit),
         T(settling_counts_once_and_only_what_is_durable),
@@ -1073,6 +1107,7 @@ int main(void)
         T(a_clock_that_goes_back_ages_nothing),
         T(bad_parcels_are_refused),
         T(too_large_for_the_store_changes_nothing),
+        T(every_payload_of_128_kib_fits),
         T(what_was_told_is_recorded_with_its_removal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
