@@ -328,8 +328,8 @@ static void what_was_sent_once_keeps_its_bytes(void **state)
     resume(w);
     expect_sent(w, "10% ");
     sb_outbox_pause(w->outbox, LINK);
-    put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%");
-    resume(w);
+    sb_outbox_resume(w->outbox, LINK);
+    put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%"); /* before it goes again */
     expect_sent(w, "10% 20% ");
 }
 
