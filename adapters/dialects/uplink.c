@@ -77,9 +77,6 @@ int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel)
     struct sb_uplink *uplink = uplink_of(door);
     if (!uplink->up)
         return -EAGAIN;
-    if (parcel->class == SB_PARCEL_PASSING && parcel->created > 0 &&
-        parcel->created < uplink->up_wall)
-        return -ESTALE; /* an announcement of an earlier connection: this one makes its own */
     bool awaits = parcel->token && sb_words_limit(door->words, "reply_timeout") > 0;
     int r = awaits ? take_off(uplink, parcel) : 0;
     r = r ? r
@@ -171,7 +168,6 @@ static void on_up(struct sb_uplink *uplink, bool session_present)
     uplink->outage = sb_uplink_outage(uplink);
     uplink->backlog = session_present;
     uplink->up = uplink->ever_up = true;
-    uplink->up_wall = sb_loop_wall(loop_of(uplink));
     sb_host_link(uplink->door.host, &uplink->door, true, "connected");
     if (self)
         sb_convo_step(self, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });

@@ -47,7 +47,6 @@ struct sb_uplink {
     bool backlog;
     int64_t outage;  /* ms, of the last one; -1 unknown */
     int64_t down_at; /* monotonic */
-    int64_t up_wall; /* of the last connect */
     int64_t seen;    /* wall, as read back: the last sign of life of an earlier run; 0 none */
     struct sb_timer *beat, *patience;
     struct sb_flying *flying;

@@ -16,7 +16,7 @@ struct sb_words *world_words(const char *path)
 {
     const char *source = getenv("SB_SOURCE");
     sb_cleanup(sb_freep) char *own =
-        sb_format("%s/mappings/dialects/ibm.yaml", source ? source : ".");
+        sb_format("%s/mappings/dialects/ibm.yaml", source ? source : SB_WORLD_SOURCE);
     struct sb_diags diags = { 0 };
     struct sb_words *words = NULL;
     if (sb_words_load(path ? path : own, &sb_ibm_shape, &words, &diags) < 0) {
@@ -334,25 +334,30 @@ bool world_restarts(struct world *world)
 
 /* ---- looking ---- */
 
-const struct sb_output *world_next(struct world *world, const char *suffix)
+static const struct sb_output *next_send(struct world *world)
 {
     while (world->read_at < world->log_count && world->log[world->read_at].kind != SB_OUT_SEND)
         world->read_at++;
-    if (world->read_at == world->log_count) {
-        if (!world->quiet)
-            (void)fprintf(stderr, "nothing sent, wanted: %s\n", suffix);
-        return NULL;
-    }
-    const struct sb_output *output = &world->log[world->read_at++];
-    const char *prefix = world->self ? SELF_OUT : PREFIX_OUT;
-    size_t n = strlen(prefix);
-    if (strncmp(output->topic, prefix, n) == 0 && sb_streq(output->topic + n, suffix))
+    return world->read_at < world->log_count ? &world->log[world->read_at++] : NULL;
+}
+
+const struct sb_output *world_next_on(struct world *world, const char *topic)
+{
+    const struct sb_output *output = next_send(world);
+    if (output && sb_streq(output->topic, topic))
         return output;
-    if (!world->quiet) {
-        sb_cleanup(sb_freep) char *text = sb_json_text(output->json);
-        (void)fprintf(stderr, "sent: %s %s, wanted: %s\n", output->topic, text, suffix);
-    }
+    sb_cleanup(sb_freep) char *text = output ? sb_json_text(output->json) : NULL;
+    if (!world->quiet)
+        (void)fprintf(stderr, "sent: %s %s\nwanted: %s\n", output ? output->topic : "nothing",
+                      text ? text : "", topic);
     return NULL;
+}
+
+const struct sb_output *world_next(struct world *world, const char *suffix)
+{
+    sb_cleanup(sb_freep) char *topic =
+        sb_format("%s%s", world->self ? SELF_OUT : PREFIX_OUT, suffix);
+    return world_next_on(world, topic);
 }
 
 static bool same(const json_t *sent, const char *wanted)
@@ -368,17 +373,24 @@ static bool same(const json_t *sent, const char *wanted)
     return json_equal(want, have);
 }
 
-bool world_sent(struct world *world, const char *suffix, const char *json)
+bool world_sent_on(struct world *world, const char *topic, const char *json)
 {
-    const struct sb_output *output = world_next(world, suffix);
+    const struct sb_output *output = world_next_on(world, topic);
     if (!output)
         return false;
-    if (same(output->json, json))
+    if (sb_streq(json, "*") || same(output->json, json))
         return true;
     sb_cleanup(sb_freep) char *text = sb_json_text(output->json);
     if (!world->quiet)
-        (void)fprintf(stderr, "sent %s: %s\nwanted: %s\n", suffix, text, json);
+        (void)fprintf(stderr, "sent %s: %s\nwanted: %s\n", topic, text, json);
     return false;
+}
+
+bool world_sent(struct world *world, const char *suffix, const char *json)
+{
+    sb_cleanup(sb_freep) char *topic =
+        sb_format("%s%s", world->self ? SELF_OUT : PREFIX_OUT, suffix);
+    return world_sent_on(world, topic, json);
 }
 
 bool world_silent(struct world *world)

@@ -69,7 +69,10 @@ void world_passes(struct world *world, int64_t ms);
 /* Saved and read back, as over a restart of the process; open tasks are asked for. */
 bool world_restarts(struct world *world);
 
-/* The next message sent: suffix of its topic and its JSON; "reqId": "*" stands for any. */
+/* The next message sent: its topic (or the suffix) and its JSON; "reqId": "*" stands for any id,
+ * "*" for any payload. */
+bool world_sent_on(struct world *world, const char *topic, const char *json);
+const struct sb_output *world_next_on(struct world *world, const char *topic);
 bool world_sent(struct world *world, const char *suffix, const char *json);
 /* The next message sent, of this suffix; its payload, borrowed; NULL: another or none. */
 const struct sb_output *world_next(struct world *world, const char *suffix);

@@ -68,7 +68,7 @@ static void notify(struct sb_ibm_turn *turn, bool final, int64_t task)
                           .payload = sb_ibm_notify(firmware->state, firmware->status, id),
                           .class = final ? SB_PARCEL_FINAL : SB_PARCEL_PROGRESS,
                           .token = id,
-                          .key = final ? NULL : key,
+                          .key = key, /* an outcome takes the place of unsent progress */
                           .what = what,
                           .task = task });
     sb_ibm_firmware_told(turn);
