@@ -241,7 +241,8 @@ static void on_failure(void *arg, int error)
 
 static void on_recovery(void *arg)
 {
-    (void)arg; /* the turn starts the runner */
+    struct sb_core *core = arg;
+    core->rebuild = true; /* what was said meanwhile could not be kept: memory follows the store */
     sb_notice(NULL, "the store takes changes again");
 }
 

@@ -96,9 +96,11 @@ struct sb_driver_ops {
     /* Blocking: */
     void (*run)(struct sb_session *session, const struct sb_command *command,
                 struct sb_outcome *ret);
-    /* Or asynchronous (loop thread; all three or none): */
+    /* Or asynchronous (loop thread; all four or none). drop: the runner goes away, as in a crash;
+     * no event may follow. */
     int (*start)(void *user, struct sb_runner *runner, const struct sb_command *command);
     void (*stop)(void *user, uint64_t session);
+    void (*drop)(void *user, uint64_t session);
     void (*granted)(void *user, uint64_t session, int error); /* checkpoint / commit answered */
     void *user;
 };

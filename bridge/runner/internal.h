@@ -58,6 +58,7 @@ struct sb_runner {
     struct sb_map units;
     struct sb_timer *timer;
     int64_t accounted; /* monotonic time up to which the tasks' clocks were kept */
+    int64_t saved;     /* monotonic time when the clocks were written */
     uint64_t next_session;
     int64_t schedule_at; /* monotonic time of the next look at the queue, 0: none */
     bool paused, dirty;
@@ -94,6 +95,7 @@ void sb_runner_save_task(struct sb_runner *runner, const struct sb_task *task);
 
 /* unit.c */
 struct unit *sb_unit(struct sb_runner *runner, const char *device); /* made when missing */
+bool sb_unit_can_look(struct sb_runner *runner, const struct sb_device *device);
 void sb_unit_plan(struct sb_runner *runner, const char *device, int64_t in_ms);
 int64_t sb_units_look(struct sb_runner *runner); /* starts due looks; ms until the next, 0 none */
 void sb_unit_answered(struct sb_runner *runner, const char *device,

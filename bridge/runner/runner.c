@@ -14,6 +14,7 @@ SB_NAMES(
 
 #define RATE_PERIOD   SB_MINUTE
 #define CLOCK_GRAIN   (INT64_C(50)) /* clocks are kept no finer than this */
+#define CLOCK_SAVE    (5 * SB_MINUTE)
 #define RETRY_DEFAULT (30 * SB_SECOND)
 #define PAUSE_NAME    "paused"
 
@@ -115,7 +116,8 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uin
         .paused = runner->paused,
         .occupied = device->occupied != NULL,
         .device_busy = device_busy(runner, task),
-        .offline = device->presence == SB_PRESENCE_OFFLINE && !device->gateway,
+        /* Not asked yet counts as offline: first find out who is there, then decide. */
+        .offline = device->presence != SB_PRESENCE_READY && sb_unit_can_look(runner, device),
         .needs_bus = device->bus && begins_on_bus(runner, task),
         .bus_busy = bus_busy(runner, device),
         .under_way = *under_way,
@@ -226,6 +228,27 @@ static void keep_occupied(struct sb_runner *runner, int64_t elapsed, int64_t *ag
     }
 }
 
+static bool has_timeout(const struct sb_task *task)
+{
+    const struct sb_policy *policy = &task->job->policy;
+    return policy->online_timeout || policy->answer_timeout || policy->run_timeout ||
+           policy->whole_timeout || task->retry_left;
+}
+
+/* What has elapsed is written now and then: a power cut may cost a timeout that much, no more. */
+static void save_clocks(struct sb_runner *runner)
+{
+    int64_t now = sb_loop_now(runner->parts.loop);
+    if (now - runner->saved < CLOCK_SAVE)
+        return;
+    runner->saved = now;
+    for (size_t i = 0; i < sb_book_open_tasks(runner->parts.book); i++) {
+        const struct sb_task *task = sb_book_open_at(runner->parts.book, i);
+        if (!sb_task_state_is_final(task->state) && has_timeout(task))
+            sb_runner_save_task(runner, task);
+    }
+}
+
 static int64_t keep_clocks(struct sb_runner *runner)
 {
     int64_t now = sb_loop_now(runner->parts.loop), wall = sb_loop_wall(runner->parts.loop);
@@ -246,6 +269,7 @@ static int64_t keep_clocks(struct sb_runner *runner)
             again = sooner(again, deadline.next);
     }
     keep_occupied(runner, elapsed, &again);
+    save_clocks(runner);
     return sooner(again, watch_stalls(runner));
 }
 
@@ -376,6 +400,8 @@ int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cau
 {
     if (sb_task_state_is_final(task->state))
         return -EALREADY;
+    if (!sb_store_ready(runner->parts.store, NULL))
+        return -EAGAIN;
     if (task->committed && sb_task_state_is_under_way(task->state))
         return -EBUSY;
     struct run *run = sb_run_of_task(runner, task->id);
@@ -391,6 +417,8 @@ int sb_runner_confirm(struct sb_runner *runner, struct sb_task *task, const char
 {
     if (task->state != SB_TASK_HELD)
         return -EPROTO;
+    if (!sb_store_ready(runner->parts.store, NULL))
+        return -EAGAIN;
     sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_CONFIRM }, actor);
     runner->dirty = true;
     return 0;
@@ -494,7 +522,7 @@ int sb_runner_new(const struct sb_runner_parts *parts, struct sb_runner **ret)
     if (!runner)
         return -ENOMEM;
     runner->parts = *parts;
-    runner->accounted = sb_loop_now(parts->loop);
+    runner->accounted = runner->saved = sb_loop_now(parts->loop);
     /* Sessions of an earlier life must not be mistaken for ours: start where time stands. */
     runner->next_session = (uint64_t)sb_loop_now(parts->loop) << 20;
     runner->dirty = true;
@@ -560,8 +588,12 @@ struct sb_runner *sb_runner_free(struct sb_runner *runner)
         return NULL;
     for (size_t i = 0; runner->buses && i < runner->parts.bus_count; i++)
         sb_worker_free(runner->buses[i].worker); /* ends their threads: nothing reads a run now */
-    while (runner->runs)
-        sb_run_end(runner->runs);
+    while (runner->runs) {
+        struct run *run = runner->runs;
+        if (run->stage == STAGE_DRIVE && !run->bus)
+            run->driver->drop(run->driver->user, run->command.session);
+        sb_run_end(run);
+    }
     size_t cursor = 0;
     for (void *unit; (unit = sb_map_next(&runner->units, &cursor, NULL));)
         free(unit);

@@ -64,7 +64,7 @@ int sb_runner_start(struct sb_runner *runner) SB_MUST_CHECK;
 void sb_runner_turn(struct sb_runner *runner);
 void sb_runner_wake(struct sb_runner *runner); /* something changed: schedule this turn */
 
-/* -EALREADY: final already; -EBUSY: past its commit point. */
+/* -EALREADY: final already; -EBUSY: past its commit point; -EAGAIN: the store is not ready. */
 int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cause cause,
                      const char *actor) SB_MUST_CHECK;
 /* Lets a held task go. -EPROTO: not held. */

@@ -22,7 +22,7 @@ struct unit *sb_unit(struct sb_runner *runner, const char *device)
     return unit;
 }
 
-static bool can_look(struct sb_runner *runner, const struct sb_device *device)
+bool sb_unit_can_look(struct sb_runner *runner, const struct sb_device *device)
 {
     return device->type && device->type->driver && !device->gateway &&
            (!device->type->driver->run || sb_runner_bus(runner, device->bus));
@@ -31,7 +31,7 @@ static bool can_look(struct sb_runner *runner, const struct sb_device *device)
 void sb_unit_plan(struct sb_runner *runner, const char *id, int64_t in_ms)
 {
     const struct sb_device *device = sb_registry_get(runner->parts.registry, id);
-    struct unit *unit = device && can_look(runner, device) ? sb_unit(runner, id) : NULL;
+    struct unit *unit = device && sb_unit_can_look(runner, device) ? sb_unit(runner, id) : NULL;
     if (unit)
         unit->look_at = sb_loop_now(runner->parts.loop) + in_ms;
 }
@@ -39,7 +39,7 @@ void sb_unit_plan(struct sb_runner *runner, const char *id, int64_t in_ms)
 int sb_runner_identify(struct sb_runner *runner, const char *id)
 {
     const struct sb_device *device = sb_registry_get(runner->parts.registry, id);
-    if (!device || !can_look(runner, device))
+    if (!device || !sb_unit_can_look(runner, device))
         return -ENODEV;
     sb_unit_plan(runner, id, 0);
     return 0;

@@ -140,6 +140,8 @@ static bool strikes(struct bench_session *session, enum bench_step step)
 static void on_step(void *arg)
 {
     struct bench_session *session = arg;
+    if (session->silent)
+        return;
     if (session->device->offline) {
         say_done(session, SB_CAUSE_LINK_LOST, false);
         return;
@@ -248,6 +250,14 @@ static void stop(void *user, uint64_t id)
         sb_timer_in(session->timer, 1);
 }
 
+static void drop(void *user, uint64_t id)
+{
+    struct bench_session *session = find(id);
+    (void)user;
+    if (session)
+        end(session);
+}
+
 static void granted(void *user, uint64_t id, int error)
 {
     struct bench_session *session = find(id);
@@ -295,6 +305,7 @@ const struct sb_driver_ops bench_driver = {
     .accepts = accepts,
     .start = start,
     .stop = stop,
+    .drop = drop,
     .granted = granted,
 };
 
