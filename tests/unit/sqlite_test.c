@@ -429,7 +429,8 @@ static void a_missing_directory_is_named(void **state)
     w->path = sb_format("%s/none/store.db", w->directory);
     expect_refusal(w, -ENOENT, "/none' does not exist", "create it");
     free(w->path);
-    w->path = strdup(w->directory); /* not a file */
+    w->path = sb_format("%s/sub", w->directory); /* not a file */
+    assert_int_equal(mkdir(w->path, 0700), 0);
     expect_refusal(w, -EISDIR, "cannot be opened", "writable");
     free(w->path);
     w->path = good;
