@@ -10,6 +10,8 @@
 
 #define PARCELS_MAX   1000              /* unacknowledged */
 #define PARCEL_BYTES  (8 * 1024 * 1024) /* of their payloads together */
+#define WINDOW        100               /* of these Paho has so many; the others wait here, */
+#define WINDOW_BYTES  (64 * 1024)       /* where a lost connection cannot leak them */
 #define MESSAGES_MAX  1000              /* that the loop has not read; then the broker waits */
 #define MESSAGE_BYTES (4 * 1024 * 1024)
 #define ROOM_WAIT_MS  10000 /* for a loop that stands still */
@@ -33,6 +35,7 @@ struct sb_mqtt_link {
     struct sb_mqtt_parcel *parcels, **parcels_end; /* all of them */
     struct sb_mqtt_parcel *queue, **queue_end;
     size_t parcel_count, parcel_bytes;
+    size_t window_count, window_bytes; /* with Paho */
 
     struct sb_mqtt_told *told, **told_end;
     size_t message_count, message_bytes;
@@ -161,8 +164,11 @@ static void drop_parcel(struct sb_mqtt_parcel *parcel)
         link->parcels_end = parcel->back;
     link->parcel_count--;
     link->parcel_bytes -= parcel->size;
-    if (link->closing)
-        pthread_cond_broadcast(&link->work); /* which waits for the last ones */
+    if (parcel->with_paho) {
+        link->window_count--;
+        link->window_bytes -= parcel->size;
+    }
+    pthread_cond_broadcast(&link->work); /* the window opens; or these were the last ones */
     if (parcel->outcome)
         sb_mqtt_told_free(parcel->outcome);
     free(parcel->topic);
@@ -267,6 +273,9 @@ static struct sb_mqtt_parcel *pop_parcel(struct sb_mqtt_link *link)
 
     if (!parcel)
         return NULL;
+    if (parcel->outcome && link->window_count > 0 &&
+        (link->window_count >= WINDOW || link->window_bytes + parcel->size > WINDOW_BYTES))
+        return NULL;
     link->queue = parcel->behind;
     if (!link->queue)
         link->queue_end = &link->queue;
@@ -281,6 +290,10 @@ static void send_parcel(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open,
     int r = -ENOTCONN;
 
     parcel->with_paho = wanted;
+    if (wanted) {
+        link->window_count++;
+        link->window_bytes += parcel->size;
+    }
     pthread_mutex_unlock(&link->mutex);
     if (wanted)
         r = sb_mqtt_attempt_publish(open, parcel);
@@ -315,16 +328,17 @@ static struct sb_mqtt_attempt *replace(struct sb_mqtt_link *link, struct sb_mqtt
     return next;
 }
 
+/* Until it is closed; then wait_for_last_acks() sends the rest. */
 static struct sb_mqtt_attempt *work(struct sb_mqtt_link *link)
 {
     struct sb_mqtt_attempt *open = NULL;
     struct sb_mqtt_parcel *parcel;
 
-    while (!link->closing || link->queue) {
+    while (!link->closing) {
         if (link->drop) {
             link->drop = false;
             open = replace(link, open, NULL);
-        } else if (link->next && !link->closing) {
+        } else if (link->next) {
             open = replace(link, open, SB_STEAL(link->next));
         } else if ((parcel = pop_parcel(link))) {
             send_parcel(link, open, parcel);
@@ -335,13 +349,26 @@ static struct sb_mqtt_attempt *work(struct sb_mqtt_link *link)
     return open;
 }
 
-static void wait_for_last_acks(struct sb_mqtt_link *link)
+static void wait_for_last_acks(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open)
 {
     struct timespec end = deadline_in(LAST_ACKS_MS);
+    struct sb_mqtt_parcel *parcel;
     int r = 0;
 
-    while (r == 0 && link->parcels)
-        r = pthread_cond_timedwait(&link->work, &link->mutex, &end);
+    while (r == 0 && link->parcels) {
+        parcel = pop_parcel(link);
+        if (parcel)
+            send_parcel(link, open, parcel);
+        else
+            r = pthread_cond_timedwait(&link->work, &link->mutex, &end);
+    }
+}
+
+/* What was not sent, and what Paho let go without a word. */
+static void drop_parcels(struct sb_mqtt_link *link)
+{
+    while (link->parcels)
+        drop_parcel(link->parcels);
 }
 
 static void unref(struct sb_mqtt_link *link)
@@ -362,8 +389,9 @@ static void *worker_main(void *arg)
     pthread_mutex_lock(&link->mutex);
     struct sb_mqtt_attempt *open = work(link);
     if (open && !link->drop)
-        wait_for_last_acks(link);
+        wait_for_last_acks(link, open);
     replace(link, open, NULL);
+    drop_parcels(link);
     pthread_mutex_unlock(&link->mutex);
     sb_mqtt_attempt_free(link->next);
     sb_mqtt_paho_release();

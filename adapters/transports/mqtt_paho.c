@@ -21,6 +21,16 @@
 #define REFUSED      0x80 /* a topic, in SUBACK */
 #define IN_FLIGHT    65535
 
+#ifdef __SANITIZE_ADDRESS__
+/* A publish that waits in Paho's queue when the connection is lost is leaked by
+ * MQTTAsync_destroy(), up to 1.3.13 (its issue 1474). The link's window keeps that small. */
+const char *__lsan_default_suppressions(void); /* NOLINT(bugprone-reserved-identifier) */
+const char *__lsan_default_suppressions(void)  /* NOLINT(bugprone-reserved-identifier) */
+{
+    return "leak:libpaho-mqtt3as\n";
+}
+#endif
+
 /* ---- Paho's threads ---- */
 
 static pthread_mutex_t idle_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -286,8 +296,9 @@ static char *resolve(struct sb_mqtt_attempt *attempt)
     const char *end = begin + strcspn(begin, "/?#");
     const char *after = end_of_host(begin, end);
 
-    if (!scheme || !after || after == begin || memchr(begin, '@', (size_t)(end - begin)) ||
-        (after < end && *after != ':'))
+    if (memchr(begin, '@', (size_t)(end - begin)))
+        return strdup("uri: user and password do not belong in it; they have keys of their own");
+    if (!scheme || !after || after == begin || (after < end && *after != ':'))
         return sb_format("uri '%s': expected mqtt://, mqtts://, ws:// or wss:// and host[:port]",
                          uri ? uri : "");
     bool bracket = *begin == '[';

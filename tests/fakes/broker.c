@@ -213,6 +213,8 @@ void sb_broker_start(struct sb_broker *broker)
         "setpriv", "--pdeathsig", "KILL", "/usr/sbin/mosquitto", "-c", "config", NULL
     };
 
+    if (broker->pid != 0)
+        return;
     broker->pid = spawn(broker, NULL, argv);
     for (int i = 0; i < TRIES; i++) {
         if (answers(broker->ports[SB_BROKER_PORT_MAX_ - 1]))

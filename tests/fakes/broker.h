@@ -23,8 +23,9 @@ struct sb_broker;
 struct sb_broker *sb_broker_new(void); /* makes the files */
 struct sb_broker *sb_broker_free(struct sb_broker *broker);
 SB_DEFINE_CLEANUP(struct sb_broker *, sb_broker_free)
-void sb_broker_start(struct sb_broker *broker); /* returns when it takes connections */
-void sb_broker_kill(struct sb_broker *broker);  /* SIGKILL */
+void sb_broker_start(
+    struct sb_broker *broker); /* returns when it takes connections; idle if running */
+void sb_broker_kill(struct sb_broker *broker); /* SIGKILL */
 /* Has it write its sessions, until the file holds this text (a client id, a topic). */
 void sb_broker_save(const struct sb_broker *broker, const char *text);
 void sb_broker_freeze(struct sb_broker *broker, bool frozen);

@@ -74,6 +74,7 @@ static int set_up(void **state)
     w->b.id = "b";
     w->a.topics[0] = "to/a/#";
     w->b.topics[0] = "to/b";
+    sb_broker_start(broker); /* unless it runs: an earlier test may have failed */
     sb_random_seed(1); /* short and equal back-offs */
     *state = w;
     return 0;
@@ -179,7 +180,7 @@ static void a_dead_broker_loses_what_it_did_not_acknowledge(void **state)
     sb_broker_kill(broker);
     UNTIL(w, w->a.downs);
     assert_string_equal(w->a.trace, "ULLLD");
-    assert_int_equal(w->a.last_lost, 3);
+    assert_int_equal(w->a.losts, 3);
     assert_in_range(w->a.delay, 1, 1000);
     assert_non_null(strstr(w->a.down, "connection lost"));
     assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/b", "x", 1, 1, 1), -EAGAIN);
@@ -311,7 +312,8 @@ static void goes_up_by_tls(struct world *w)
 {
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups || w->a.downs);
-    assert_null(w->a.down);
+    if (w->a.down)
+        fail_msg("%s", w->a.down);
     publish(&w->a, "to/a/x", "by tls", 1, 1);
     UNTIL(w, w->a.messages && w->a.acks);
 }
