@@ -285,24 +285,36 @@ static int drop(struct sb_packages *packages, struct sb_depot_file *file)
     return 0;
 }
 
-static bool fits(const struct sb_packages *packages, int64_t bytes, int64_t disk)
+/* Bytes missing, in the depot's own limit or on the file system; 0: there is room. */
+static int64_t shortage(const struct sb_packages *packages, int64_t bytes, int64_t disk)
 {
     const struct sb_depot_limits *limits = &packages->limits;
-    if (bytes > limits->bytes - packages->bytes)
-        return false;
     struct statvfs fs;
+    int64_t own = bytes - (limits->bytes - packages->bytes);
     if (statvfs(packages->directory, &fs) < 0)
-        return false;
+        return INT64_MAX;
     int64_t unit = (int64_t)(fs.f_frsize ? fs.f_frsize : fs.f_bsize);
     int64_t spare =
-        (int64_t)fs.f_bavail > INT64_MAX / unit ? INT64_MAX : (int64_t)fs.f_bavail * unit;
-    return spare - SB_MIN(spare, limits->free_floor) >= disk;
+        (int64_t)fs.f_bavail > INT64_MAX / 2 / unit ? INT64_MAX / 2 : (int64_t)fs.f_bavail * unit;
+    int64_t floor = SB_MIN(limits->free_floor, INT64_MAX / 4);
+    return SB_MAX(SB_MAX(own, disk + floor - spare), INT64_C(0));
 }
 
-/* disk: how much of `bytes` is still to be written. */
+static int64_t droppable(const struct sb_packages *packages)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < packages->file_count; i++)
+        if (packages->files[i].size > 0 && !packages->files[i].pins)
+            bytes += packages->files[i].size;
+    return bytes;
+}
+
+/* disk: how much of `bytes` is still to be written. Nothing is dropped in vain. */
 static int make_room(struct sb_packages *packages, int64_t bytes, int64_t disk)
 {
-    while (!fits(packages, bytes, disk)) {
+    if (shortage(packages, bytes, disk) > droppable(packages))
+        return -ENOSPC;
+    while (shortage(packages, bytes, disk) > 0) {
         struct sb_depot_file *file = least_used(packages);
         int r = file ? drop(packages, file) : -ENOSPC;
         if (r < 0)
