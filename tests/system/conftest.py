@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""System tests: fixtures.py has what they use."""
-from fixtures import *  # noqa: F401,F403 pylint: disable=wildcard-import,unused-wildcard-import
+"""System tests: fixtures.py has what they use, ibm_world.py the worlds of the IBM tests."""
+# pylint: disable=wildcard-import,unused-wildcard-import,unused-import
+from fixtures import *  # noqa: F401,F403
+from ibm_world import empty_world, small_world, world  # noqa: F401

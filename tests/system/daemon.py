@@ -7,9 +7,12 @@ import os
 import pathlib
 import re
 
-from harness import DEADLINE, SIMULATORS, SOURCE, Process, build_dir, run, wait_until
+from harness import (DEADLINE, SIMULATORS, SOURCE, Process, build_dir, run, run_good,
+                     wait_until)
 
 ORG, GATEWAY = "abc123", "gw/gw1"
+PYTHON = "/usr/bin/python3"
+_SMP = SIMULATORS / "smp_device.py"
 _SANITIZER = re.compile(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:"
                         r"|SUMMARY: \w*Sanitizer")
 CtlResult = collections.namedtuple("CtlResult", "status json text error")
@@ -40,7 +43,8 @@ def write_config(directory, *, uri, token, ports, devices, link=None, top=None, 
         "state": str(directory / "state"),
         "mappings": [str(path) for path in mappings or [SOURCE / "mappings"]],
         "devices": str(directory / "devices.d"),
-        "control": {"socket": str(directory / "control"), "group": grp.getgrgid(os.getgid()).gr_name},
+        "control": {"socket": str(directory / "control"),
+                    "group": grp.getgrgid(os.getgid()).gr_name},
         "buses": {bus: {"port": str(path), "baud": 115200} for bus, path in ports.items()},
         "links": {"factory": {key: value for key, value in uplink.items() if value is not None}},
         **(top or {}),
@@ -132,42 +136,89 @@ class Southbridge:
         return texts
 
 
-class SmpDevice:
-    """The serial device on a pseudo terminal: a simulator process with JSON events on stdout."""
+def make_image(directory, version, size=40000, **options):
+    """The bytes of an image for the serial device; options: bad_signature=True and the like."""
+    path = pathlib.Path(directory) / f"image-{version}-{size}.bin"
+    flags = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    run_good([PYTHON, _SMP, "make-image", "--version", version, "--size", size, *flags, path])
+    return path.read_bytes()
 
-    def __init__(self, directory, name="smp", options=()):
+
+class SmpDevice:
+    """The serial device on a pseudo terminal: a simulator process with JSON events on stdout.
+
+    Its flash is a directory: kill9() is a power cut, start() powers it up again.
+    """
+
+    def __init__(self, directory, version="1.0.0", kind="zephyr", name="smp"):
         self.directory = pathlib.Path(directory)
-        self.name, self.options = name, list(options)
+        self.name, self.kind = name, kind
         self.link = self.directory / f"{name}.tty"
         self.process = None
+        self._image = self.directory / f"{name}-first.bin"
+        self._image.write_bytes(make_image(directory, version))
 
     def start(self, *options):
-        script = SIMULATORS / "smp_device.py"
-        self.process = Process(self.name, ["/usr/bin/python3", script, "--link", self.link,
-                                           *self.options, *options], self.directory)
-        wait_until(self._ready, what=lambda: f"{self.link} is there:\n{self.process.stderr}")
+        """options: of the simulator, like "--slot-size", 65536."""
+        ups = len(self.events("up"))
+        self.process = Process(self.name, [
+            PYTHON, _SMP, "run", "--state", self.directory / f"{self.name}-flash", "--link",
+            self.link, "--kind", self.kind, "--image", self._image, *options], self.directory,
+            talk=True)
+        self.wait_event("up", count=ups + 1)
         return self
-
-    def _ready(self):
-        self.process.check_running()
-        return self.link.exists()
 
     def stop(self):
         if self.process and self.process.running:
-            self.process.stop()
+            self.process.say("quit")
+            self.process.wait()
 
     def kill9(self):
         self.process.kill9()
 
+    def fault(self, name, value=True):
+        """A fault of the simulator, in force when this returns."""
+        self._order(f"set {name} {json.dumps(value)}")
+
+    def unplug(self):
+        self._order("unplug")
+
+    def plug(self):
+        self._order("plug")
+
+    def _order(self, text):
+        before = len(self.events("done"))
+        self.process.say(text)
+        self.wait_event("done", lambda e: e["command"] == text, count=1, after=before)
+
     def events(self, kind=None):
-        """What it told so far, oldest first; an unfinished last line is left for later."""
+        """What it told so far, over all its lives; an unfinished last line is left for later."""
+        if not self.process:
+            return []
         lines = self.process.stdout.split("\n")[:-1]
         events = [json.loads(line) for line in lines if line.strip()]
         return [event for event in events if kind in (None, event.get("event"))]
 
-    def wait_event(self, kind, condition=lambda _: True, timeout=DEADLINE, count=1):
+    def wait_event(self, kind, condition=lambda _: True, timeout=DEADLINE, count=1, after=0):
+        """The count-th fitting event; after: events of this kind to skip."""
         def find():
-            self.process.check_running()
-            fitting = [event for event in self.events(kind) if condition(event)]
-            return fitting[count - 1] if len(fitting) >= count else None
+            fitting = [event for event in self.events(kind)[after:] if condition(event)]
+            if len(fitting) < count:
+                self.process.check_running()
+                return None
+            return fitting[count - 1]
         return wait_until(find, timeout, lambda: f"event {kind}; told: {self.events()[-10:]}")
+
+    @property
+    def version(self):
+        """Of the image that runs."""
+        return self.events("boot")[-1]["version"]
+
+    @property
+    def confirmed(self):
+        told = [event for event in self.events() if event["event"] in ("boot", "state")]
+        return told[-1]["confirmed"]
+
+    @property
+    def boots(self):
+        return len(self.events("boot"))

@@ -84,7 +84,8 @@ class Process:
         self.stderr_path = pathlib.Path(directory) / f"{name}.err"
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self._popen = subprocess.Popen(
-                self.argv, stdin=subprocess.PIPE if talk else subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd or directory,
+                self.argv, stdin=subprocess.PIPE if talk else subprocess.DEVNULL, stdout=out,
+                stderr=err, cwd=cwd or directory,
                 env=dict(os.environ, **(env or {}), **{MARK_NAME: MARK}), start_new_session=True)
         Process.alive.append(self)
 

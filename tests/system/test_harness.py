@@ -12,7 +12,7 @@ import urllib.request
 import paho.mqtt.client as mqtt
 import pytest
 from artifacts import ArtifactServer
-from daemon import Southbridge, device_spec, write_config
+from daemon import Southbridge, device_spec, make_image, write_config
 from harness import Process, Broker, free_port, leftovers, run, wait_until
 
 
@@ -209,6 +209,24 @@ def test_stop_kills_what_ignores_sigterm(workspace):
     with pytest.raises(TimeoutError, match="deaf still runs"):
         process.stop(timeout=0.3)
     assert process.status == -signal.SIGKILL
+
+
+def test_serial_device_survives_a_power_cut(smp_device):
+    assert (smp_device.version, smp_device.confirmed, smp_device.boots) == ("1.0.0", True, 1)
+    smp_device.fault("hang", True)
+    smp_device.unplug()
+    assert not smp_device.link.exists()
+    smp_device.plug()
+    assert smp_device.link.exists()
+    smp_device.kill9()
+    smp_device.start()
+    assert (smp_device.version, smp_device.boots) == ("1.0.0", 2)
+
+
+def test_images_have_their_size_and_version(workspace):
+    image = make_image(workspace, "2.0.1", 5000)
+    assert len(image) == 5000 and image != make_image(workspace, "2.0.2", 5000)
+    assert image != make_image(workspace, "2.0.1", 5000, bad_signature=True)
 
 
 def test_config_has_the_documented_shape(workspace):
