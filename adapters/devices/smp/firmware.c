@@ -306,6 +306,12 @@ static enum sb_cause do_reset(struct firmware *fw, enum sb_smp_stage *ret)
     enum sb_cause cause = sb_smp_commit(fw->smp);
     if (cause != SB_CAUSE_NONE)
         return cause;
+    if (fw->goal.reset_sent && !fw->goal.direct) {
+        /* The interrupted run's reset may still be under way: a second one would undo it. */
+        cause = await_boot(fw, ret);
+        if (cause != SB_CAUSE_NONE || *ret != SB_SMP_AT_RESET)
+            return cause;
+    }
     fw->goal.begun = false;
     fw->goal.reset_sent = true;
     cause = keep(fw, "reset");
