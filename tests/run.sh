@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, builds with ASan and UBSan, runs every test through ctest.
+# Arguments go to ctest: tests/run.sh -L unit -R machine
+set -euo pipefail
+cd "$(dirname "$0")/.."
+packaging/install-missing.sh build run test
+
+build=${SB_TEST_BUILD:-build-test}
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSB_WERROR=ON \
+      -DSB_SANITIZE=address,undefined >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
+rm -f "$build.log"
+ninja -C "$build" --quiet
+exec ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)" "$@"
