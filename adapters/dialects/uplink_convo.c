@@ -14,7 +14,8 @@ static bool is_self(const struct sb_convo *convo)
 
 static void complain(const struct sb_convo *convo, const char *what, int error)
 {
-    sb_error(SB_AT(.link = convo->uplink->door.link, .device = convo->id), "%s: %s", what,
+    const char *device = convo->id && *convo->id ? convo->id : NULL;
+    sb_error(SB_AT(.link = convo->uplink->door.link, .device = device), "%s: %s", what,
              strerror(-error));
 }
 
@@ -261,7 +262,8 @@ static void carry_out(struct sb_convo *convo, struct sb_effects *effects,
     };
     for (size_t i = 0; i < effects->count; i++) {
         enum sb_output_kind kind = effects->list[i].kind;
-        bool kept = convo->id && (!is_self(convo) || kind != SB_OUT_SUBMIT);
+        bool of_device = kind == SB_OUT_SUBMIT || kind == SB_OUT_UNSTAGE;
+        bool kept = convo->id && !(is_self(convo) && of_device);
         bool harmless = kind == SB_OUT_SEND || kind == SB_OUT_SETTLE || kind == SB_OUT_NOTE;
         if (kept || harmless)
             table[kind](convo, &effects->list[i], input);

@@ -1,0 +1,891 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The glue between a dialect, a connection and the host, with all three played by the test: a
+ * dialect whose conversation does what the test says, and stand-ins for sb_mqtt_* and sb_host_*.
+ */
+#include "adapters/dialects/uplink.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "adapters/transports/mqtt.h"
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/ibm_world.h"
+#include "tests/fakes/loop_sim.h"
+
+static const char *const news_names[] = { "task",     "device_added", "device_removed", "presence",
+                                          "identity", "firmware",     "staged" };
+static const char *const class_names[] = { "passing", "progress", "answer", "final" };
+
+/* ---- what happened, as lines of text ---- */
+
+static struct sb_str happened;
+
+static void record(const char *fmt, ...) SB_PRINTF(1, 2);
+static void record(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    sb_str_vformat(&happened, fmt, ap);
+    va_end(ap);
+    sb_str_add(&happened, "\n");
+}
+
+static void check_at(int line, const char *wanted)
+{
+    if (strcmp(sb_str_get(&happened), wanted) != 0)
+        fail_msg("line %d, happened:\n%swanted:\n%s", line, sb_str_get(&happened), wanted);
+    sb_str_done(&happened);
+}
+#define check(wanted) check_at(__LINE__, wanted)
+
+/* ---- the connection ---- */
+
+struct sb_mqtt {
+    sb_mqtt_login_fn login;
+    sb_mqtt_fn fn;
+    void *arg;
+};
+static struct sb_mqtt connection;
+static int publish_error;
+
+int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, void *arg,
+                struct sb_mqtt **ret)
+{
+    (void)loop;
+    connection = (struct sb_mqtt){ login, fn, arg };
+    *ret = &connection;
+    return 0;
+}
+
+void sb_mqtt_start(struct sb_mqtt *mqtt)
+{
+    (void)mqtt;
+    record("start");
+}
+
+int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload, size_t n, int qos,
+                    int64_t id)
+{
+    (void)mqtt;
+    record("publish %s %.*s qos %d id %lld", topic, (int)n, (const char *)payload, qos,
+           (long long)id);
+    return publish_error;
+}
+
+struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt)
+{
+    (void)mqtt;
+    return NULL;
+}
+
+static void event(enum sb_mqtt_event_kind kind, int64_t value)
+{
+    connection.fn(connection.arg, &(struct sb_mqtt_event){ .kind = kind,
+                                                           .value = value,
+                                                           .text = "broken pipe",
+                                                           .session_present = value != 0 });
+}
+
+static void arrives(const char *topic, const char *payload)
+{
+    connection.fn(connection.arg, &(struct sb_mqtt_event){ .kind = SB_MQTT_MESSAGE,
+                                                           .topic = topic,
+                                                           .payload = payload,
+                                                           .size = strlen(payload) });
+}
+
+/* ---- the host ---- */
+
+struct sb_host {
+    struct sb_loop *loop;
+    struct sb_device *devices[8];
+    json_t *saved;
+    int error; /* of what may fail */
+    bool ready;
+    struct sb_verdict verdict; /* of the next submit */
+    struct sb_task *task;      /* the one that is open */
+};
+static struct sb_host host;
+
+struct sb_loop *sb_host_loop(struct sb_host *h)
+{
+    return h->loop;
+}
+
+const struct sb_device *sb_host_device_at(struct sb_host *h, size_t index)
+{
+    return index < SB_COUNT(h->devices) ? h->devices[index] : NULL;
+}
+
+const struct sb_device *sb_host_device(struct sb_host *h, const char *id)
+{
+    for (size_t i = 0; i < SB_COUNT(h->devices) && h->devices[i]; i++) {
+        if (sb_streq(h->devices[i]->id, id))
+            return h->devices[i];
+    }
+    return NULL;
+}
+
+const struct sb_device *sb_host_find(struct sb_host *h, const char *dialect, const char *name)
+{
+    for (size_t i = 0; i < SB_COUNT(h->devices) && h->devices[i]; i++) {
+        if (sb_streq(sb_device_name(h->devices[i], dialect), name))
+            return h->devices[i];
+    }
+    return NULL;
+}
+
+const struct sb_package *sb_host_staged(struct sb_host *h, const struct sb_device *device)
+{
+    (void)h;
+    (void)device;
+    return NULL;
+}
+
+int sb_host_submit(struct sb_host *h, struct sb_door *door, const struct sb_request *request,
+                   struct sb_verdict *ret)
+{
+    sb_cleanup(sb_freep) char *params = sb_json_text(request->params);
+    record("submit %s %s for %s as %s: %s", door->link, sb_op_name((int)request->op),
+           request->devices[0], request->external_id, params ? params : "-");
+    if (h->error)
+        return h->error;
+    *ret = h->verdict;
+    ret->text = h->verdict.text ? strdup(h->verdict.text) : NULL;
+    return 0;
+}
+
+int sb_host_cancel(struct sb_host *h, struct sb_door *door, int64_t task, enum sb_cause cause)
+{
+    (void)door;
+    record("cancel %lld %s", (long long)task, sb_cause_name((int)cause));
+    return h->error;
+}
+
+const struct sb_task *sb_host_task(struct sb_host *h, int64_t task)
+{
+    return h->task && h->task->id == task ? h->task : NULL;
+}
+
+int sb_host_set_fact(struct sb_host *h, struct sb_door *door, const char *device, const char *name,
+                     const json_t *value)
+{
+    (void)door;
+    sb_cleanup(sb_freep) char *text = sb_json_text(value);
+    record("fact %s %s %s", device, name, text);
+    return h->error;
+}
+
+int sb_host_unstage(struct sb_host *h, struct sb_door *door, const char *device)
+{
+    (void)door;
+    record("unstage %s", device);
+    return h->error;
+}
+
+int sb_host_save(struct sb_host *h, struct sb_door *door, const char *device, const json_t *state)
+{
+    (void)door;
+    sb_cleanup(sb_freep) char *text = sb_json_text(state);
+    record("save '%s' %s", device, text ? text : "nothing");
+    if (h->error)
+        return h->error;
+    if (!state)
+        json_object_del(h->saved, device);
+    else
+        (void)json_object_set_new(h->saved, device, json_deep_copy(state));
+    return 0;
+}
+
+json_t *sb_host_saved(struct sb_host *h, struct sb_door *door, const char *device)
+{
+    (void)door;
+    return json_deep_copy(json_object_get(h->saved, device));
+}
+
+int sb_host_put(struct sb_host *h, struct sb_door *door, struct sb_parcel *parcel)
+{
+    (void)door;
+    record("put %s of %s: %s %.*s key %s token %s task %lld", class_names[parcel->class],
+           parcel->device ? parcel->device : "-", parcel->topic, (int)parcel->size,
+           (const char *)parcel->payload, parcel->key ? parcel->key : "-",
+           parcel->token ? parcel->token : "-", (long long)parcel->task);
+    return h->error;
+}
+
+void sb_host_settle(struct sb_host *h, struct sb_door *door, int64_t parcel)
+{
+    (void)h;
+    (void)door;
+    record("settle %lld", (long long)parcel);
+}
+
+bool sb_host_settle_token(struct sb_host *h, struct sb_door *door, const char *device,
+                          const char *token)
+{
+    (void)h;
+    (void)door;
+    record("settle token %s of %s", token, device ? device : "-");
+    return true;
+}
+
+void sb_host_link(struct sb_host *h, struct sb_door *door, bool up, const char *text)
+{
+    (void)h;
+    record("link %s %s: %s", door->link, up ? "up" : "down", text);
+}
+
+bool sb_host_ready(struct sb_host *h, struct sb_door *door, const char **ret_why)
+{
+    (void)door;
+    if (ret_why)
+        *ret_why = h->ready ? NULL : "not now";
+    return h->ready;
+}
+
+void sb_verdict_done(struct sb_verdict *verdict)
+{
+    free(verdict->text);
+    *verdict = (struct sb_verdict){ 0 };
+}
+
+/* ---- the dialect ---- */
+
+static void (*plan)(const struct sb_input *input,
+                    struct sb_effects *effects); /* of the next step */
+static bool plan_stays;
+static int step_error;
+
+struct talk {
+    int steps;
+};
+
+static void *talk_load(const json_t *saved)
+{
+    struct talk *talk = calloc(1, sizeof(*talk));
+    if (talk)
+        talk->steps = (int)sb_json_int(saved, "steps", 0);
+    return talk;
+}
+
+static json_t *talk_save(const void *state)
+{
+    return json_pack("{s:i}", "steps", ((const struct talk *)state)->steps);
+}
+
+static int talk_decode(const struct sb_words *words, const void *config, const char *topic,
+                       const void *payload, size_t n, struct sb_message *ret)
+{
+    (void)config;
+    assert_string_equal(sb_words_dialect(words), "ibm");
+    if (strncmp(topic, "in/", 3) != 0)
+        return sb_streq(topic, "broken") ? -ENOMEM : -ENOMSG;
+    ret->name = topic[3] ? strdup(topic + 3) : NULL;
+    ret->what = strndup(payload, n);
+    return 0;
+}
+
+static const char *const kinds[] = {
+    "message", "news", "verdict", "timer", "up", "down", "loaded"
+};
+
+static int talk_step(void *state, const struct sb_input *input, struct sb_effects *effects)
+{
+    struct talk *talk = state;
+    sb_cleanup(sb_freep) char *detail =
+        input->message   ? sb_format("%s", input->message->what)
+        : input->verdict ? sb_format("%s %s", input->tag, sb_cause_name((int)input->verdict->cause))
+        : input->news    ? sb_format("%s %lld", news_names[input->news->kind],
+                                     (long long)(input->news->task ? input->news->task->id : 0))
+        : input->tag     ? strdup(input->tag)
+                         : sb_format("%lld", (long long)input->value);
+    record("%s %s%s%s: %s%s%s", kinds[input->kind], input->self ? "self" : input->name,
+           input->device ? " " : "", input->device ? input->device->id : "", detail,
+           input->backlog ? " backlog" : "", input->ready ? "" : " not ready");
+    talk->steps++;
+    void (*now)(const struct sb_input *, struct sb_effects *) = plan;
+    if (!plan_stays)
+        plan = NULL;
+    if (now)
+        now(input, effects);
+    return step_error;
+}
+
+static int talk_connect(const struct sb_words *words, const void *config, int64_t wall,
+                        struct sb_connect *ret, char **ret_error)
+{
+    (void)words;
+    (void)config;
+    (void)ret;
+    *ret_error = sb_format("at %lld", (long long)wall);
+    return -EACCES;
+}
+
+static const struct sb_dialect_ops talk = { .name = "talk",
+                                            .connect = talk_connect,
+                                            .decode = talk_decode,
+                                            .load = talk_load,
+                                            .save = talk_save,
+                                            .drop = free,
+                                            .step = talk_step };
+static const struct sb_door_ops ops = { .dialect = "talk", .role = "uplink" };
+
+/* ---- setting up ---- */
+
+static struct sb_words *words;
+static struct sb_door *door;
+static struct sb_device pump = { .id = "pump-7" }, valve = { .id = "valve-1" },
+                        gateway = { .id = "gw", .gateway = true };
+
+static void opens(void)
+{
+    assert_int_equal(sb_uplink_open(&ops, &talk, &host, "cloud", NULL, words, &door), 0);
+    sb_uplink_start(door);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    host = (struct sb_host){ .ready = true, .saved = json_object() };
+    pump.names = json_pack("{s:s}", "talk", "pump/p7");
+    valve.names = json_pack("{s:s}", "talk", "valve/v1");
+    gateway.names = json_pack("{s:s}", "talk", "gw/1");
+    host.devices[0] = &gateway;
+    host.devices[1] = &pump;
+    plan = NULL;
+    plan_stays = false;
+    publish_error = step_error = 0;
+    return sb_loop_new(&host.loop);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (door)
+        sb_uplink_close(door);
+    door = NULL;
+    sb_loop_free(host.loop);
+    json_decref(host.saved);
+    json_decref(pump.names);
+    json_decref(valve.names);
+    json_decref(gateway.names);
+    sb_str_done(&happened);
+    return 0;
+}
+
+static void is_up(void)
+{
+    opens();
+    event(SB_MQTT_UP, 0);
+    sb_str_done(&happened);
+}
+
+/* ---- plans ---- */
+
+static void plan_send(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_SEND);
+    output->topic = strdup("out/x");
+    output->json = json_pack("{s:i}", "a", 1);
+    output->qos = 1;
+    output->class = SB_PARCEL_FINAL;
+    output->key = strdup("k");
+    output->token = strdup("t1");
+    output->task = 9;
+    effects->save = true;
+}
+
+static void plan_submit(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_SUBMIT);
+    output->tag = strdup("r1");
+    output->op = SB_OP_REBOOT;
+    output->json = json_object();
+    plan_send(input, effects); /* comes after the verdict */
+}
+
+static void plan_rest(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_CANCEL);
+    output->task = 5;
+    output->cause = SB_CAUSE_OVERRIDDEN;
+    output = sb_effects_add(effects, SB_OUT_FACT);
+    output->name = strdup("location");
+    output->json = json_integer(7);
+    sb_effects_add(effects, SB_OUT_UNSTAGE);
+    output = sb_effects_add(effects, SB_OUT_SETTLE);
+    output->token = strdup("t9");
+    output = sb_effects_add(effects, SB_OUT_NOTE);
+    output->text = strdup("noted");
+}
+
+static void plan_timer(const struct sb_input *input, struct sb_effects *effects)
+{
+    static int64_t wait = 1000;
+    (void)input;
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_TIMER);
+    output->tag = strdup("tick");
+    output->value = wait;
+}
+
+static void plan_stop(const struct sb_input *input, struct sb_effects *effects)
+{
+    plan_timer(input, effects);
+    effects->list[0].value = -1;
+}
+
+static void plan_look(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    sb_effects_add(effects, SB_OUT_LOOK)->task = 42;
+}
+
+static void plan_current(const struct sb_input *input, struct sb_effects *effects)
+{
+    if (input->self)
+        sb_effects_add(effects, SB_OUT_CURRENT);
+}
+
+static void plan_saving(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    effects->save = true;
+}
+
+/* ---- tests ---- */
+
+static void a_connect_tells_everybody_once(void **state)
+{
+    (void)state;
+    host.devices[2] = &valve;
+    opens();
+    check("start\n");
+    char *error = NULL;
+    struct sb_connect login = { 0 };
+    assert_int_equal(connection.login(connection.arg, &login, &error), -EACCES);
+    sb_cleanup(sb_freep) char *at = sb_format("at %lld", (long long)SB_SIM_WALL);
+    assert_string_equal(error, at);
+    free(error);
+    event(SB_MQTT_UP, 0);
+    check("link cloud up: connected\n"
+          "up self gw: -1\n"
+          "up pump/p7 pump-7: -1\n"
+          "up valve/v1 valve-1: -1\n"
+          "save '' {\"seen\":1767571200000,\"state\":{\"steps\":1}}\n");
+    sb_sim_advance(host.loop, 5 * SB_SECOND);
+    event(SB_MQTT_DOWN, 2000);
+    check("save '' {\"seen\":1767571205000,\"state\":{\"steps\":1}}\n"
+          "link cloud down: broken pipe; next try in 2s\n"
+          "down self gw: 0 backlog\n"
+          "down pump/p7 pump-7: 0 backlog\n"
+          "down valve/v1 valve-1: 0 backlog\n");
+    event(SB_MQTT_DOWN, 4000);
+    check("link cloud down: broken pipe; next try in 4s\n");
+    sb_sim_advance(host.loop, 7 * SB_SECOND);
+    event(SB_MQTT_UP, 0);
+    check("link cloud up: connected\n"
+          "up self gw: 7000\n"
+          "up pump/p7 pump-7: 7000\n"
+          "up valve/v1 valve-1: 7000\n"
+          "save '' {\"seen\":1767571212000,\"state\":{\"steps\":3}}\n");
+}
+
+static void messages_find_their_conversation(void **state)
+{
+    (void)state;
+    is_up();
+    arrives("in/pump/p7", "hello");
+    check("message pump/p7 pump-7: hello\n");
+    arrives("in/", "gateway");
+    arrives("in/gw/1", "by its name");
+    check("message self gw: gateway\nmessage self gw: by its name\n");
+    arrives("in/nobody", "who?");
+    check("message nobody: who?\n");
+    arrives("elsewhere", "x");
+    arrives("broken", "x");
+    check("");
+    host.ready = false;
+    arrives("in/pump/p7", "now");
+    check("message pump/p7 pump-7: now not ready\n");
+}
+
+static void a_strangers_conversation_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_submit;
+    arrives("in/nobody", "x");
+    check("message nobody: x\n"
+          "put final of -: out/x {\"a\":1} key k token t1 task 9\n");
+    plan = plan_rest;
+    arrives("in/nobody", "x");
+    check("message nobody: x\nsettle token t9 of -\n");
+    plan = plan_timer;
+    arrives("in/nobody", "x");
+    check("message nobody: x\n");
+    sb_sim_advance(host.loop, 2 * SB_SECOND);
+    check("");
+}
+
+static void what_a_step_puts_out_is_done_in_order(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_submit;
+    host.verdict = (struct sb_verdict){ .task = 42 };
+    arrives("in/pump/p7", "x");
+    check("message pump/p7 pump-7: x\n"
+          "submit cloud reboot for pump-7 as r1: {}\n"
+          "verdict pump/p7 pump-7: r1 none\n"
+          "put final of pump-7: out/x {\"a\":1} key k token t1 task 9\n"
+          "save 'pump-7' {\"steps\":3}\n");
+    plan = plan_rest;
+    arrives("in/pump/p7", "y");
+    check("message pump/p7 pump-7: y\n"
+          "cancel 5 overridden\n"
+          "fact pump-7 location 7\n"
+          "unstage pump-7\n"
+          "settle token t9 of pump-7\n");
+    host.error = -EIO; /* each goes on after the other's failure */
+    plan = plan_rest;
+    arrives("in/pump/p7", "z");
+    check("message pump/p7 pump-7: z\n"
+          "cancel 5 overridden\n"
+          "fact pump-7 location 7\n"
+          "unstage pump-7\n"
+          "settle token t9 of pump-7\n");
+}
+
+static void the_gateways_facts_go_to_its_record(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_rest;
+    arrives("in/", "x");
+    check("message self gw: x\n"
+          "cancel 5 overridden\n"
+          "fact gw location 7\n"
+          "settle token t9 of -\n");
+}
+
+static void a_core_that_fails_is_a_verdict(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_submit;
+    host.error = -ENOMEM;
+    arrives("in/pump/p7", "x");
+    check("message pump/p7 pump-7: x\n"
+          "submit cloud reboot for pump-7 as r1: {}\n"
+          "verdict pump/p7 pump-7: r1 internal\n"
+          "put final of pump-7: out/x {\"a\":1} key k token t1 task 9\n"
+          "save 'pump-7' {\"steps\":3}\n");
+}
+
+static void an_existing_task_is_shown_at_once(void **state)
+{
+    (void)state;
+    is_up();
+    struct sb_job job = { .origin = "cloud", .op = SB_OP_REBOOT };
+    struct sb_task task = { .id = 42, .job = &job, .state = SB_TASK_RUNNING };
+    host.task = &task;
+    host.verdict = (struct sb_verdict){ .task = 42, .existing = true };
+    plan = plan_submit;
+    arrives("in/pump/p7", "x");
+    check("message pump/p7 pump-7: x\n"
+          "submit cloud reboot for pump-7 as r1: {}\n"
+          "verdict pump/p7 pump-7: r1 none\n"
+          "news pump/p7 pump-7: task 42\n"
+          "put final of pump-7: out/x {\"a\":1} key k token t1 task 9\n"
+          "save 'pump-7' {\"steps\":4}\n");
+}
+
+static void looks(void **state)
+{
+    (void)state;
+    is_up();
+    struct sb_job job = { .origin = "cloud", .op = SB_OP_REBOOT };
+    struct sb_task task = { .id = 42, .job = &job, .state = SB_TASK_RUNNING };
+    host.task = &task;
+    plan = plan_look;
+    arrives("in/pump/p7", "own");
+    job.origin = "native";
+    plan = plan_look;
+    arrives("in/pump/p7", "another's");
+    host.task = NULL;
+    plan = plan_look;
+    arrives("in/pump/p7", "lost");
+    check("message pump/p7 pump-7: own\nnews pump/p7 pump-7: task 42\n"
+          "message pump/p7 pump-7: another's\nnews pump/p7 pump-7: firmware 42\n"
+          "message pump/p7 pump-7: lost\nnews pump/p7 pump-7: task 0\n");
+}
+
+static void a_conversation_that_talks_to_itself_is_stopped(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_look;
+    plan_stays = true;
+    arrives("in/pump/p7", "x");
+    plan_stays = false;
+    plan = NULL;
+    assert_in_range(happened.length, 100, 1000);
+}
+
+static void timers(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_timer;
+    arrives("in/pump/p7", "set");
+    sb_sim_advance(host.loop, 900);
+    plan = plan_timer; /* anew */
+    arrives("in/pump/p7", "again");
+    sb_sim_advance(host.loop, 900);
+    check("message pump/p7 pump-7: set\nmessage pump/p7 pump-7: again\n");
+    plan = plan_timer; /* from inside */
+    sb_sim_advance(host.loop, 100);
+    check("timer pump/p7 pump-7: tick\n");
+    sb_sim_advance(host.loop, 1000);
+    check("timer pump/p7 pump-7: tick\n");
+    plan = plan_timer;
+    arrives("in/pump/p7", "set");
+    plan = plan_stop;
+    arrives("in/pump/p7", "stop");
+    sb_str_done(&happened);
+    sb_sim_advance(host.loop, 5000);
+    check("");
+    plan = plan_timer;
+    arrives("in/pump/p7", "left armed at the close");
+}
+
+static void conversations_come_back(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_saving;
+    arrives("in/pump/p7", "x");
+    sb_uplink_close(door);
+    sb_str_done(&happened);
+    sb_sim_advance(host.loop, SB_HOUR);
+    plan = plan_look;
+    opens();
+    check("loaded self gw: 0 backlog\nnews self gw: task 0 backlog\nstart\n");
+    arrives("in/pump/p7", "queued at the broker");
+    check(
+        "loaded pump/p7 pump-7: 0 backlog\nmessage pump/p7 pump-7: queued at the broker backlog\n");
+    event(SB_MQTT_UP, 1);
+    check("link cloud up: connected\n"
+          "up self gw: 3600000 backlog\n"
+          "up pump/p7 pump-7: 3600000 backlog\n"
+          "save '' {\"seen\":1767574800000,\"state\":{\"steps\":4}}\n");
+}
+
+static void the_backlog_ends_when_the_dialect_says_so(void **state)
+{
+    (void)state;
+    opens();
+    event(SB_MQTT_UP, 1);
+    sb_str_done(&happened);
+    arrives("in/pump/p7", "a");
+    plan = plan_current;
+    arrives("in/", "b");
+    arrives("in/pump/p7", "c");
+    check("message pump/p7 pump-7: a backlog\nmessage self gw: b backlog\n"
+          "message pump/p7 pump-7: c\n");
+}
+
+static void a_device_that_comes_late(void **state)
+{
+    (void)state;
+    is_up();
+    host.devices[2] = &valve;
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = &valve });
+    check("up valve/v1 valve-1: -1\nnews valve/v1 valve-1: device_added 0\n");
+}
+
+static void a_device_that_goes(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_timer;
+    arrives("in/pump/p7", "x");
+    plan = plan_send;
+    host.devices[1] = NULL;
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = &pump });
+    check("message pump/p7 pump-7: x\n"
+          "news pump/p7 pump-7: device_removed 0\n"
+          "put final of -: out/x {\"a\":1} key k token t1 task 9\n"
+          "save 'pump-7' {\"steps\":3}\n"
+          "save 'pump-7' nothing\n");
+    sb_sim_advance(host.loop, 5000);
+    struct sb_job job = { .origin = "cloud" };
+    struct sb_task task = { .id = 1, .job = &job, .device = "pump-7" };
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_TASK, .task = &task });
+    check("");
+}
+
+static void news_of_a_task_whose_device_is_gone(void **state)
+{
+    (void)state;
+    is_up();
+    host.devices[1] = NULL;
+    struct sb_job job = { .origin = "cloud" };
+    struct sb_task task = { .id = 1, .job = &job, .device = "pump-7" };
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_TASK, .task = &task });
+    check("news pump/p7: task 1\n");
+}
+
+static void a_step_that_fails_does_nothing(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_send;
+    step_error = -ENOMEM;
+    arrives("in/pump/p7", "x");
+    check("message pump/p7 pump-7: x\n");
+}
+
+static int send(int64_t id, const char *token)
+{
+    return sb_uplink_send(
+        door,
+        &(struct sb_parcel){
+            .id = id, .topic = "out/x", .payload = "{}", .size = 2, .qos = 1, .token = token });
+}
+
+static void parcels_settle_by_puback_or_reply(void **state)
+{
+    (void)state;
+    opens();
+    assert_int_equal(send(1, NULL), -EAGAIN);
+    event(SB_MQTT_UP, 0);
+    sb_str_done(&happened);
+    assert_int_equal(send(1, NULL), 0);
+    event(SB_MQTT_PUBACK, 1);
+    check("publish out/x {} qos 1 id 1\nsettle 1\n");
+    assert_int_equal(send(2, "t9"), 0);
+    event(SB_MQTT_PUBACK, 2);
+    check("publish out/x {} qos 1 id 2\n");
+    plan = plan_rest;
+    arrives("in/pump/p7", "reply");
+    sb_str_done(&happened);
+    sb_sim_advance(host.loop, SB_HOUR); /* nothing is awaited any more */
+    assert_null(strstr(sb_str_get(&happened), "settle 2"));
+}
+
+static void a_reply_that_does_not_come(void **state)
+{
+    (void)state;
+    is_up();
+    assert_int_equal(send(1, "a"), 0);
+    assert_int_equal(send(2, "b"), 0);
+    assert_int_equal(send(3, "c"), 0);
+    event(SB_MQTT_PUBACK, 1);
+    sb_sim_advance(host.loop, 30 * SB_SECOND);
+    event(SB_MQTT_PUBACK, 2);
+    sb_str_done(&happened);
+    sb_sim_advance(host.loop, 30 * SB_SECOND);
+    check("settle 1\n");
+    sb_sim_advance(host.loop, 30 * SB_SECOND);
+    check("settle 2\n");
+    event(SB_MQTT_DOWN, 1000); /* the third has no PUBACK: the outbox sends it again */
+    sb_str_done(&happened);
+    event(SB_MQTT_LOST, 3);
+    check("");
+}
+
+static void what_cannot_be_published_awaits_nothing(void **state)
+{
+    (void)state;
+    is_up();
+    publish_error = -EAGAIN;
+    assert_int_equal(send(1, "a"), -EAGAIN);
+    publish_error = -ENOMEM;
+    assert_int_equal(send(1, "a"), -EAGAIN);
+    publish_error = -EMSGSIZE;
+    assert_int_equal(send(1, "a"), -EMSGSIZE);
+    sb_str_done(&happened);
+    event(SB_MQTT_PUBACK, 1);
+    check("settle 1\n");
+}
+
+static void signs_of_life(void **state)
+{
+    (void)state;
+    is_up();
+    sb_sim_advance(host.loop, 5 * SB_MINUTE); /* half of stale_after */
+    check("save '' {\"seen\":1767571500000,\"state\":{\"steps\":1}}\n");
+    host.ready = false;
+    sb_sim_advance(host.loop, 5 * SB_MINUTE); /* not while nothing can be kept */
+    check("");
+    event(SB_MQTT_DOWN, 1000);
+    sb_str_done(&happened);
+    sb_sim_advance(host.loop, SB_HOUR);
+    check("");
+}
+
+static void without_a_clock_the_outage_is_unknown(void **state)
+{
+    (void)state;
+    is_up();
+    sb_uplink_close(door);
+    sb_sim_set_wall(host.loop, 0);
+    opens();
+    sb_str_done(&happened);
+    event(SB_MQTT_UP, 1);
+    assert_non_null(strstr(sb_str_get(&happened), "up self gw: -1 backlog"));
+}
+
+static int load(void **state)
+{
+    (void)state;
+    words = world_words(NULL);
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_connect_tells_everybody_once),
+        TEST(messages_find_their_conversation),
+        TEST(a_strangers_conversation_leaves_nothing_behind),
+        TEST(what_a_step_puts_out_is_done_in_order),
+        TEST(the_gateways_facts_go_to_its_record),
+        TEST(a_core_that_fails_is_a_verdict),
+        TEST(an_existing_task_is_shown_at_once),
+        TEST(looks),
+        TEST(a_conversation_that_talks_to_itself_is_stopped),
+        TEST(timers),
+        TEST(conversations_come_back),
+        TEST(the_backlog_ends_when_the_dialect_says_so),
+        TEST(a_device_that_comes_late),
+        TEST(a_device_that_goes),
+        TEST(news_of_a_task_whose_device_is_gone),
+        TEST(a_step_that_fails_does_nothing),
+        TEST(parcels_settle_by_puback_or_reply),
+        TEST(a_reply_that_does_not_come),
+        TEST(what_cannot_be_published_awaits_nothing),
+        TEST(signs_of_life),
+        TEST(without_a_clock_the_outage_is_unknown),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
