@@ -150,15 +150,27 @@ static void on_beat(void *arg)
     sb_timer_in(uplink->beat, SB_MIN(SB_MAX(half, BEAT_MIN), BEAT_MAX));
 }
 
-/* Every device's conversation, read back if need be. */
-static void step_devices(struct sb_uplink *uplink, enum sb_input_kind kind, int64_t value)
+/* Every device's conversation, in the registry's order, read back if need be. */
+static void tell_up(struct sb_uplink *uplink)
 {
     const struct sb_device *device;
     for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++) {
         bool there = sb_map_get(&uplink->convos, device->id) != NULL;
         struct sb_convo *convo = device->gateway ? NULL : sb_convo_of(uplink, device);
         if (convo && there) /* else it was told when it was read back */
-            sb_convo_step(convo, &(struct sb_input){ .kind = kind, .value = value });
+            sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });
+    }
+}
+
+static void tell_down(struct sb_uplink *uplink)
+{
+    const struct sb_device *device;
+    if (uplink->self)
+        sb_convo_step(uplink->self, &(struct sb_input){ .kind = SB_IN_DOWN });
+    for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++) {
+        struct sb_convo *convo = sb_map_get(&uplink->convos, device->id);
+        if (convo)
+            sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
     }
 }
 
@@ -171,18 +183,8 @@ static void on_up(struct sb_uplink *uplink, bool session_present)
     sb_host_link(uplink->door.host, &uplink->door, true, "connected");
     if (self)
         sb_convo_step(self, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });
-    step_devices(uplink, SB_IN_UP, uplink->outage);
+    tell_up(uplink);
     on_beat(uplink);
-}
-
-static void step_all_down(struct sb_uplink *uplink)
-{
-    size_t cursor = 0;
-    struct sb_convo *convo;
-    if (uplink->self)
-        sb_convo_step(uplink->self, &(struct sb_input){ .kind = SB_IN_DOWN });
-    while ((convo = sb_map_next(&uplink->convos, &cursor, NULL)))
-        sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
 }
 
 static void on_down(struct sb_uplink *uplink, const char *text, int64_t next)
@@ -200,7 +202,7 @@ static void on_down(struct sb_uplink *uplink, const char *text, int64_t next)
     }
     sb_host_link(uplink->door.host, &uplink->door, false, state);
     if (was_up)
-        step_all_down(uplink);
+        tell_down(uplink);
 }
 
 static struct sb_convo *convo_named(struct sb_uplink *uplink, const char *name)
