@@ -121,7 +121,7 @@ int sb_registry_reload(struct sb_registry *registry)
 {
     sb_cleanup(sb_registry_freep) struct sb_registry *fresh = NULL;
     int r = sb_registry_new(registry->store, &fresh);
-    if (r < 0)
+    if (r < 0 || !fresh)
         return r;
     for (size_t i = 0; i < fresh->count; i++) { /* presence is seen, not stored */
         const struct sb_device *old = sb_registry_get(registry, fresh->list[i]->id);

@@ -7,6 +7,7 @@
 
 #define CHUNK 65536
 
+/* *ret is the caller's to close, also on failure. */
 static int open_source(const struct sb_uri *uri, struct sb_result *result, int *ret,
                        int64_t *ret_size)
 {
@@ -15,15 +16,13 @@ static int open_source(const struct sb_uri *uri, struct sb_result *result, int *
     if (!path)
         return sb_result_fail(result, SB_CAUSE_INVALID_URI, "the path cannot be used");
     /* NONBLOCK: a pipe without a writer must not hold us up before we see what it is */
-    sb_cleanup(sb_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
+    *ret = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (*ret < 0)
         return sb_result_fail(result, SB_CAUSE_INVALID_URI, "the file cannot be opened: %s",
                               strerror(errno));
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fstat(*ret, &st) < 0 || !S_ISREG(st.st_mode))
         return sb_result_fail(result, SB_CAUSE_INVALID_URI, "it is no regular file");
-    *ret = fd;
     *ret_size = st.st_size;
-    fd = -1;
     return 0;
 }
 

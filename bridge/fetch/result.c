@@ -87,7 +87,7 @@ void sb_tell_end(const struct sb_result *result, const char *sha256, int64_t rec
     struct sb_str text = { 0 };
     if (shown)
         for (const char *p = shown; *p && p < shown + TEXT_MAX; p++) /* a server's bytes, perhaps */
-            sb_str_add_char(&text, *p >= ' ' && *p <= '~' ? *p : '?');
+            sb_str_add_char(&text, (char)(*p >= ' ' && *p <= '~' ? *p : '?'));
     sb_cleanup(json_decrefp) json_t *line =
         json_pack("{s:b,s:s,s:s*,s:s*,s:I,s:I}", "done", 1, "cause",
                   sb_cause_name((int)result->cause), "text", shown ? sb_str_get(&text) : NULL,

@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/package/fetch_parts.h"
 
-#define STALL_MS    (60 * SB_SECOND)
 #define GRACE_MS    (30 * SB_SECOND)
 #define PROGRESS_MS INT64_C(200)
 #define TEXT_MAX    512
@@ -160,19 +158,13 @@ static void conclude(struct transfer *transfer, enum sb_cause cause, const char 
 /* -- What the helper says ------------------------------------------------------------------------
  */
 
-static bool hex_digest(const char *text)
-{
-    return text && strlen(text) == SB_SHA256_HEX &&
-           strspn(text, "0123456789abcdef") == SB_SHA256_HEX;
-}
-
 /* A helper that was taken over by a hostile server must not get past what was demanded. */
 static int read_end(struct transfer *transfer, const json_t *event)
 {
     int cause = sb_cause_from_name(sb_json_str(event, "cause"));
     const char *sha256 = sb_json_str(event, "sha256"), *text = sb_json_str(event, "text");
     bool good = cause == SB_CAUSE_NONE;
-    if (cause < 0 || (good && !hex_digest(sha256)) ||
+    if (cause < 0 || (good && !sb_fetch_digest_legal(sha256)) ||
         (good && transfer->sha256 && strcmp(sha256, transfer->sha256) != 0))
         return -EPROTO;
     if (sb_set_string(&transfer->end.sha256, good ? sha256 : NULL) < 0)
@@ -299,77 +291,6 @@ static void on_kick(void *arg)
 /* -- Requests ------------------------------------------------------------------------------------
  */
 
-static bool header_legal(const char *name, const char *value)
-{
-    static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                "!#$%&'*+-.^_`|~";
-    static const char *const own[] = { "Host", "Range", "If-Range", "Content-Length",
-                                       "Transfer-Encoding" };
-    if (!value || *name == '\0' || strspn(name, token) != strlen(name))
-        return false;
-    for (size_t i = 0; i < SB_COUNT(own); i++)
-        if (strcasecmp(name, own[i]) == 0)
-            return false;
-    for (; *value; value++)
-        if ((unsigned char)*value < ' ' || *value == 0x7f)
-            return false;
-    return true;
-}
-
-static bool headers_legal(const json_t *headers)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach ((json_t *)headers, name, value) {
-        if (!header_legal(name, json_string_value(value)))
-            return false;
-    }
-    return !headers || json_is_object(headers);
-}
-
-static json_t *strings_json(const struct sb_strings *strings)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; array && i < strings->count; i++)
-        if (json_array_append_new(array, json_string(strings->list[i])) < 0)
-            array = (json_decref(array), NULL);
-    return array;
-}
-
-static json_t *rules_json(const struct sb_uri_rules *rules)
-{
-    static const struct sb_uri_rules none = { 0 };
-    rules = rules ? rules : &none;
-    return json_pack("{s:o,s:o,s:o}", "schemes", strings_json(&rules->schemes), "hosts",
-                     strings_json(&rules->hosts), "networks", strings_json(&rules->networks));
-}
-
-static char *spec_line(const struct sb_fetch_spec *spec)
-{
-    sb_cleanup(json_decrefp) json_t *json = json_object();
-    const struct {
-        const char *key, *value;
-    } texts[] = { { "uri", spec->uri }, { "part", spec->part },       { "sha256", spec->sha256 },
-                  { "md5", spec->md5 }, { "ca_file", spec->ca_file }, { "proxy", spec->proxy } };
-    const struct {
-        const char *key;
-        int64_t value;
-    } numbers[] = { { "size", spec->size },
-                    { "max_bytes", spec->max_bytes },
-                    { "stall_ms", spec->stall_ms > 0 ? spec->stall_ms : STALL_MS },
-                    { "rate", spec->rate } };
-    int r = json ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < SB_COUNT(texts); i++)
-        r = sb_json_put_str(json, texts[i].key, texts[i].value);
-    for (size_t i = 0; r == 0 && i < SB_COUNT(numbers); i++)
-        r = sb_json_put_int(json, numbers[i].key, numbers[i].value);
-    if (r == 0 && spec->headers)
-        r = json_object_set_new(json, "headers", json_deep_copy(spec->headers));
-    if (r == 0)
-        r = json_object_set_new(json, "rules", rules_json(spec->rules));
-    return r == 0 ? sb_json_text(json) : NULL;
-}
-
 static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *spec,
                          struct transfer **ret)
 {
@@ -378,8 +299,8 @@ static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *sp
         return -ENOMEM;
     transfer->fetcher = fetcher;
     transfer->total = -1;
-    transfer->silence = 2 * (spec->stall_ms > 0 ? spec->stall_ms : STALL_MS);
-    transfer->line = spec_line(spec);
+    transfer->silence = 2 * sb_fetch_spec_stall(spec);
+    transfer->line = sb_fetch_spec_line(spec);
     int r = transfer->line ? 0 : -ENOMEM;
     if (r == 0 && strlen(transfer->line) >= SB_FETCH_SPEC_MAX)
         r = -E2BIG;
@@ -407,8 +328,7 @@ static int fetcher_start(void *arg, const struct sb_fetch_spec *spec, sb_fetch_f
                          uint64_t *ret_id)
 {
     struct fetcher *fetcher = arg;
-    if (!spec->uri || !spec->part || spec->max_bytes <= 0 || !headers_legal(spec->headers) ||
-        (spec->sha256 && !hex_digest(spec->sha256)))
+    if (!sb_fetch_spec_legal(spec))
         return -EINVAL;
     struct transfer *transfer = joinable(fetcher, spec->part);
     if (transfer)

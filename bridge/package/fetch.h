@@ -22,9 +22,9 @@
 #include "bridge/job/job.h"
 #include "bridge/loop.h"
 
-struct sb_uri_rules { /* of one door, from the configuration */
-    struct sb_strings schemes; /* default: https */
-    struct sb_strings hosts;   /* "firmware.example.com", "*.example.com"; empty: any public */
+struct sb_uri_rules {           /* of one door, from the configuration */
+    struct sb_strings schemes;  /* default: https */
+    struct sb_strings hosts;    /* "firmware.example.com", "*.example.com"; empty: any public */
     struct sb_strings networks; /* CIDRs that are allowed though private: "10.1.0.0/16" */
 };
 extern const struct sb_field sb_uri_rules_fields[];
@@ -35,24 +35,24 @@ bool sb_address_allowed(const struct sb_uri_rules *rules, const char *address);
 
 struct sb_fetch_spec {
     const char *uri;
-    const char *part;     /* file to write; what is there is resumed; see <part>.meta */
-    const char *sha256;   /* demanded, or NULL */
-    const char *md5;      /* demanded, or NULL */
-    int64_t size;         /* demanded, or -1 */
+    const char *part;   /* file to write; what is there is resumed; see <part>.meta */
+    const char *sha256; /* demanded, or NULL */
+    const char *md5;    /* demanded, or NULL */
+    int64_t size;       /* demanded, or -1 */
     int64_t max_bytes;
-    int64_t stall_ms;     /* no byte for so long: link_lost; 0: 60 s */
-    int64_t rate;         /* bytes per second, 0 unlimited */
-    const char *ca_file;  /* or NULL: the system's */
-    const char *proxy;    /* http:// or https:// URI, or NULL */
+    int64_t stall_ms;      /* no byte for so long: link_lost; 0: 60 s */
+    int64_t rate;          /* bytes per second, 0 unlimited */
+    const char *ca_file;   /* or NULL: the system's */
+    const char *proxy;     /* http:// or https:// URI, or NULL */
     const json_t *headers; /* object name -> value, or NULL; secret; not sent to another origin */
     const struct sb_uri_rules *rules;
 };
 
 struct sb_fetch_event {
     bool done;
-    enum sb_cause cause; /* when done; NONE: the file is complete, digests match, synced */
-    const char *text;    /* one sentence, or NULL */
-    const char *sha256;  /* when done well */
+    enum sb_cause cause;     /* when done; NONE: the file is complete, digests match, synced */
+    const char *text;        /* one sentence, or NULL */
+    const char *sha256;      /* when done well */
     int64_t received, total; /* total -1 unknown */
 };
 typedef void (*sb_fetch_fn)(void *arg, const struct sb_fetch_event *event);

@@ -16,8 +16,6 @@
 #define LOG_MAX    1024
 #define READS_TURN 16 /* one helper's chatter must not hold up the loop */
 
-extern char **environ;
-
 struct sb_fetch_helper {
     const struct sb_fetch_helper_events *events;
     void *arg;
@@ -182,11 +180,13 @@ SB_DEFINE_CLEANUP(struct sb_fetch_helper *, sb_fetch_helper_free)
 /* -- Its start -----------------------------------------------------------------------------------
  */
 
-/* A file in memory: takes the whole line without waiting for a reader, and no disk ever sees it. */
+/* A file in memory: takes the whole line without waiting for a reader, and no disk ever sees it.
+ * *ret is the caller's to close, also on failure. */
 static int line_file(const char *line, int *ret)
 {
-    sb_cleanup(sb_closep) int fd = memfd_create("southbridge-fetch-spec", MFD_CLOEXEC);
+    int fd = memfd_create("southbridge-fetch-spec", MFD_CLOEXEC);
     size_t n = strlen(line);
+    *ret = fd;
     if (fd < 0)
         return -errno;
     for (size_t done = 0; done < n;) {
@@ -195,11 +195,7 @@ static int line_file(const char *line, int *ret)
             return -errno;
         done += w > 0 ? (size_t)w : 0;
     }
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return -errno;
-    *ret = fd;
-    fd = -1;
-    return 0;
+    return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
 static int spawn(const char *program, const int fds[3], pid_t *ret)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between fetch.c (queue, who waits) and fetch_helper.c (one helper process). Tests may shorten
+ * Between fetch.c (queue, who waits), fetch_spec.c (what is asked) and fetch_helper.c (one
+ * helper process). Tests may shorten
  * the helper's grace by this. Thread: the loop.
  */
 #pragma once
@@ -12,6 +13,11 @@
 
 /* How long beyond twice the stall time a helper may say nothing before it is ended. */
 void sb_fetcher_set_grace(void *fetcher, int64_t ms);
+
+bool sb_fetch_spec_legal(const struct sb_fetch_spec *spec);
+int64_t sb_fetch_spec_stall(const struct sb_fetch_spec *spec); /* ms, the default resolved */
+char *sb_fetch_spec_line(const struct sb_fetch_spec *spec);    /* caller wipes and frees */
+bool sb_fetch_digest_legal(const char *text);                  /* 64 lower-case hex digits */
 
 struct sb_fetch_helper;
 struct sb_fetch_helper_events {
