@@ -174,21 +174,21 @@ int sb_watch_new(struct sb_loop *loop, int fd, unsigned wanted, sb_watch_fn fn, 
                  struct sb_watch **ret)
 {
     sb_cleanup(sb_freep) struct sb_watch *watch = calloc(1, sizeof(*watch));
-    sb_cleanup(sb_closep) int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    int r;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int r = copy < 0 ? -errno : 0;
 
     if (!watch)
-        return -ENOMEM;
-    if (copy < 0)
-        return -errno;
+        r = -ENOMEM;
     /* Even unwanted it is added once: what cannot be polled is refused here. */
-    r = poll_for(loop, EPOLL_CTL_ADD, copy, wanted, watch);
-    if (r < 0)
+    if (r == 0)
+        r = poll_for(loop, EPOLL_CTL_ADD, copy, wanted, watch);
+    if (r < 0) {
+        sb_closep(&copy);
         return r;
+    }
     if (!wanted)
         (void)poll_for(loop, EPOLL_CTL_DEL, copy, 0, NULL);
     *watch = (struct sb_watch){ .loop = loop, .fd = copy, .wanted = wanted, .fn = fn, .arg = arg };
-    copy = -1;
     watch->next = loop->watches;
     if (watch->next)
         watch->next->previous = watch;

@@ -6,9 +6,11 @@
  * in the order they were added (the store hands its batch over there). Nothing here blocks but
  * sb_loop_run().
  *
- * Two implementations of this header: loop.c (libwebsockets' context polls, timers by timerfd,
- * notes by eventfd) and tests/fakes/loop_sim.c (a simulated clock, no descriptors).
+ * Two implementations of this header: loop.c (libwebsockets' context waits for an epoll set of
+ * ours) and tests/fakes/loop_sim.c (a simulated clock, no descriptors).
  *
+ * What is armed or posted during a turn for "now" belongs to the next one. Timers, watches and
+ * mailboxes that outlive their loop do nothing, and are freed as usual.
  * Thread: all calls on the loop thread, but for sb_mailbox_post() and sb_loop_stop().
  * Times: milliseconds. Monotonic time starts anywhere; wall time is since 1970.
  */
@@ -42,7 +44,11 @@ bool sb_timer_armed(const struct sb_timer *timer);
 struct sb_timer *sb_timer_free(struct sb_timer *timer); /* also inside its own function */
 SB_DEFINE_CLEANUP(struct sb_timer *, sb_timer_free)
 
-/* Descriptors. The watch works on a duplicate: the caller keeps and closes its own. */
+/*
+ * Descriptors. The watch works on a duplicate: the caller keeps and closes its own. It fires in
+ * every turn in which what is wanted holds; a hang-up or error counts as readable, wanted or not,
+ * but a watch that wants nothing is silent. -EPERM: cannot be waited for (a regular file).
+ */
 #define SB_READABLE 1u
 #define SB_WRITABLE 2u
 struct sb_watch;

@@ -8,16 +8,16 @@
 
 #include "bridge/base/log.h"
 
-#define PARCELS_MAX   1000              /* unacknowledged */
-#define PARCEL_BYTES  (8 * 1024 * 1024) /* of their payloads together */
-#define WINDOW        100               /* of these Paho has so many; the others wait here, */
-#define WINDOW_BYTES  (64 * 1024)       /* where a lost connection cannot leak them */
-#define MESSAGES_MAX  1000              /* that the loop has not read; then the broker waits */
-#define MESSAGE_BYTES (4 * 1024 * 1024)
+#define PARCELS_MAX   1000                      /* unacknowledged */
+#define PARCEL_BYTES  ((size_t)8 * 1024 * 1024) /* of their payloads together */
+#define WINDOW        100                 /* of these Paho has so many; the others wait here, */
+#define WINDOW_BYTES  ((size_t)64 * 1024) /* where a lost connection cannot leak them */
+#define MESSAGES_MAX  1000                /* that the loop has not read; then the broker waits */
+#define MESSAGE_BYTES ((size_t)4 * 1024 * 1024)
 #define ROOM_WAIT_MS  10000 /* for a loop that stands still */
 #define LAST_ACKS_MS  700
 #define FREE_WAIT_MS  2000
-#define WORKER_STACK  (256 * 1024)
+#define WORKER_STACK  ((size_t)512 * 1024)
 
 struct sb_mqtt_link {
     atomic_uint refs; /* the loop's and the worker's */

@@ -17,8 +17,9 @@
 
 #include "adapters/transports/mqtt.h"
 
-#define SB_MQTT_TRY_MS      (30 * INT64_C(1000))
-#define SB_MQTT_MESSAGE_MAX (1024 * 1024) /* bytes; longer ones are dropped with a warning */
+#define SB_MQTT_TRY_MS (30 * INT64_C(1000))
+#define SB_MQTT_MESSAGE_MAX                                                                        \
+    ((size_t)1024 * 1024) /* bytes; longer ones are dropped with a warning */
 
 struct sb_mqtt_link;
 

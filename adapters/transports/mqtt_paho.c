@@ -6,6 +6,8 @@
  * (the outbox does), and the login data may change in any part.
  * Paho stops its threads when its last client goes, and to start them at that moment from
  * another thread is a race in it: one idle client is kept as long as there are links.
+ * Of a WebSocket frame with two MQTT packets Paho reads the second when the next frame arrives
+ * (seen with 1.3.12): with a broker that packs frames so, an answer may wait for the keepalive.
  */
 #include "adapters/transports/mqtt_link.h"
 
@@ -296,7 +298,7 @@ static char *resolve(struct sb_mqtt_attempt *attempt)
     const char *end = begin + strcspn(begin, "/?#");
     const char *after = end_of_host(begin, end);
 
-    if (memchr(begin, '@', (size_t)(end - begin)))
+    if (uri && strchr(uri, '@'))
         return strdup("uri: user and password do not belong in it; they have keys of their own");
     if (!scheme || !after || after == begin || (after < end && *after != ':'))
         return sb_format("uri '%s': expected mqtt://, mqtts://, ws:// or wss:// and host[:port]",

@@ -18,8 +18,6 @@
 
 #define TRIES 2000 /* of 5 ms */
 
-extern char **environ;
-
 struct sb_broker {
     char *dir;
     pid_t pid; /* 0: not running */
