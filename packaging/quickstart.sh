@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Shows southbridge at work on this machine, from a fresh checkout: builds it, starts a private
+# Mosquitto as the cloud's broker, a serial device on a pty and the daemon, then plays a cloud
+# that downloads and installs firmware, reboots and resets the device. Ends by itself and leaves
+# nothing running, but with --keep.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source_dir=$PWD
+
+keep=
+case ${1-} in
+    --keep) keep=yes ;;
+    '') ;;
+    *) echo "usage: packaging/quickstart.sh [--keep]" >&2; exit 2 ;;
+esac
+
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+die() { echo "quickstart: $*" >&2; exit 1; }
+
+work=$(mktemp -d /tmp/southbridge-quickstart.XXXXXX)
+pids=()
+cleanup() {
+    local status=$?
+    if [ "$status" -ne 0 ]; then
+        echo
+        for log in "$work"/*.log; do
+            [ -s "$log" ] && { echo "-- the end of ${log##*/}"; tail -n 15 "$log"; }
+        done
+    fi
+    # The daemon goes first: it says goodbye to the others.
+    for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+        kill "${pids[i]}" 2>/dev/null || true
+        wait "${pids[i]}" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+start() { # start NAME COMMAND...: in the background, its output in NAME.log
+    local name=$1
+    shift
+    "$@" >"$work/$name.log" 2>&1 &
+    pids+=($!)
+}
+
+wait_for() { # wait_for WHAT SECONDS COMMAND...: until the command succeeds
+    local what=$1 deadline=$((SECONDS + $2))
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || die "$what did not come up"
+        sleep 0.05
+    done
+}
+
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+step "Packages and build"
+packaging/install-missing.sh build run
+build=${SB_QUICKSTART_BUILD:-build}
+cmake -S . -B "$build" -G Ninja -DSB_TESTS=OFF >"$work/cmake.log" 2>&1 || die "cmake failed"
+ninja -C "$build" --quiet || die "the build failed"
+programs=$source_dir/$build/bridge/programs
+[ "${build:0:1}" = / ] && programs=$build/bridge/programs
+printf '%s, %s\n' "$("$programs/southbridge" --version)" "$(du -h "$programs/southbridge" | cut -f1) with debug information"
+
+step "A cloud's broker, a device on a serial line, an image to install"
+broker=$(free_port) files=$(free_port)
+token=$(head -c 18 /dev/urandom | base64 | tr '+/' 'xy')
+install -m 600 /dev/null "$work/token"; printf '%s\n' "$token" >"$work/token"
+mosquitto_passwd -b -c "$work/passwords" use-token-auth "$token"
+mosquitto_passwd -b "$work/passwords" platform "$token"
+chmod 644 "$work/passwords"
+cat >"$work/mosquitto.conf" <<CONF
+listener $broker 127.0.0.1
+password_file $work/passwords
+set_tcp_nodelay true
+user root
+CONF
+start broker mosquitto -c "$work/mosquitto.conf"
+wait_for "mosquitto" 10 listens "$broker"
+
+smp=$source_dir/tests/simulators/smp_device.py
+mkdir "$work/www" "$work/flash" "$work/devices.d"
+/usr/bin/python3 "$smp" make-image --version 1.0.0 --size 20000 "$work/factory.bin" >/dev/null
+/usr/bin/python3 "$smp" make-image --version 1.1.0 --size 60000 "$work/www/pump-1.1.0.bin" >/dev/null
+digest=$(sha256sum "$work/www/pump-1.1.0.bin" | cut -d' ' -f1)
+start files /usr/bin/python3 -m http.server --bind 127.0.0.1 --directory "$work/www" "$files"
+start device /usr/bin/python3 "$smp" run --state "$work/flash" --image "$work/factory.bin" \
+      --link "$work/ttyPump" --boot-time 1
+wait_for "the device" 10 test -e "$work/ttyPump"
+wait_for "the file server" 10 listens "$files"
+echo "broker on port $broker, device on $(readlink "$work/ttyPump"), image of 60000 bytes, version 1.1.0"
+
+step "southbridge"
+cat >"$work/southbridge.yaml" <<CONF
+state: $work/state
+mappings: $source_dir/mappings
+devices: $work/devices.d
+control: { socket: $work/control }
+buses:
+  uart1: { port: $work/ttyPump, baud: 115200 }
+links:
+  factory:
+    dialect: ibm
+    role: uplink
+    uri: mqtt://127.0.0.1:$broker
+    org: abc123
+    type: gateway
+    id: gw1
+    token: file:$work/token
+    uri_rules: { schemes: http, networks: 127.0.0.0/8 }
+CONF
+cat >"$work/devices.d/pump.yaml" <<CONF
+devices:
+  - { id: pump-1, type: zephyr-smp, bus: uart1, names: { ibm: pump/pump-1 } }
+CONF
+"$programs/southbridge" --config "$work/southbridge.yaml" --check
+start southbridge "$programs/southbridge" --config "$work/southbridge.yaml"
+ctl() { "$programs/southbridgectl" --socket "$work/control" "$@"; }
+wait_for "southbridge" 10 ctl status
+ready() { ctl device show pump-1 --json | grep -q '"presence": *"ready"'; }
+wait_for "the device behind southbridge" 20 ready
+ctl status
+
+platform() {
+    /usr/bin/python3 "$source_dir/tests/simulators/ibm_platform.py" --port "$broker" --org abc123 \
+        --device pump/pump-1 --username platform --password-file "$work/token" --strict --watch "$@"
+}
+show() { sed -u "s/^/${dim}progress${plain}  /"; }
+jobs_open() { ctl job list --json | grep -o '"id": *[0-9]*' | grep -o '[0-9]*' | tail -n 1; }
+# play TITLE COMMAND...: the cloud asks; its messages and the job's progress as they happen.
+play() {
+    step "$1"
+    shift
+    platform "$@" &
+    local cloud=$! job='' last=${last_job:-0}
+    while kill -0 "$cloud" 2>/dev/null; do
+        job=$(jobs_open || true)
+        if [ -n "$job" ] && [ "$job" -gt "$last" ]; then
+            ctl job watch "$job" | show || true
+            last_job=$job
+            break
+        fi
+        sleep 0.05
+    done
+    wait "$cloud" || die "the cloud saw this fail"
+}
+
+begun=$SECONDS
+play "The cloud: download firmware 1.1.0" download --uri "http://127.0.0.1:$files/pump-1.1.0.bin" \
+     --version 1.1.0 --name pump --verifier "$digest"
+play "The cloud: install what was downloaded" update
+play "The cloud: reboot" reboot
+play "The cloud: factory reset" factory-reset
+
+step "What is known now"
+ctl device show pump-1
+ctl job list --all
+ctl audit --verify
+
+step "Done in $((SECONDS - begun)) s"
+echo "One IBM-dialect cloud updated, rebooted and reset a device that has only a serial line."
+if [ -n "$keep" ]; then
+    cat <<TXT
+Everything stays up. In another terminal:
+  export SOUTHBRIDGE_SOCKET=$work/control
+  $programs/southbridgectl device list
+  $programs/southbridgectl job create reboot pump-1 --watch
+  /usr/bin/python3 tests/simulators/ibm_platform.py --port $broker --org abc123 --device pump/pump-1 \\
+      --username platform --password-file $work/token --watch reboot
+Ctrl-C ends it.
+TXT
+    wait "${pids[@]}" || true
+fi
