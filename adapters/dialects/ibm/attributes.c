@@ -7,8 +7,8 @@
 #include "adapters/dialects/ibm/parts.h"
 #include "bridge/base/str.h"
 
-#define FACT_MAX_ (8 * 1024) /* bytes of JSON per attribute; the record holds three of them */
-#define TEXT_MAX_ 2048       /* bytes of one text in mgmt.firmware */
+#define FACT_MAX_ 8192 /* bytes of JSON per attribute; the record holds three of them */
+#define TEXT_MAX_ 2048 /* bytes of one text in mgmt.firmware */
 
 static const char *const image_keys[] = { "version", "name", "uri", "verifier" };
 
@@ -53,7 +53,7 @@ static bool good_info(const json_t *value)
     json_t *text;
     if (!json_is_object(value))
         return false;
-    json_object_foreach ((json_t *)(uintptr_t)value, key, text) {
+    json_object_foreach ((json_t *)value, key, text) {
         if (!json_is_string(text) && !json_is_null(text))
             return false;
     }

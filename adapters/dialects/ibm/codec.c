@@ -92,6 +92,11 @@ static int wrong(struct sb_message *message, const char *text)
     return message->error ? 0 : sb_set_string(&message->error, text);
 }
 
+static bool of_an_id(char c)
+{
+    return isalnum((unsigned char)c) || c == '.' || c == '_' || c == ':' || c == '-';
+}
+
 /* What stands behind `"key" :` in a text that is no JSON; quoted or not. */
 static char *salvage(const char *text, size_t n, const char *key)
 {
@@ -108,8 +113,7 @@ static char *salvage(const char *text, size_t n, const char *key)
     if (at < end && *at == '"')
         at++;
     size_t length = 0;
-    while (at + length < end && length <= SB_IBM_ID_MAX &&
-           (isalnum((unsigned char)at[length]) || memchr("._:-", at[length], 4)))
+    while (at + length < end && length <= SB_IBM_ID_MAX && of_an_id(at[length]))
         length++;
     return colon && length > 0 && length <= SB_IBM_ID_MAX ? strndup(at, length) : NULL;
 }

@@ -9,7 +9,7 @@ static int put_fields(json_t *object, const json_t *fields)
 {
     json_t *d = json_object();
     return json_object_set_new(object, "d", d) < 0 ||
-                   json_object_set(d, "fields", (json_t *)(uintptr_t)fields) < 0
+                   json_object_set(d, "fields", (json_t *)fields) < 0
                ? -ENOMEM
                : 0;
 }

@@ -130,7 +130,7 @@ void sb_ibm_firmware_lost(struct sb_ibm_turn *turn);   /* its task ended unseen 
 /* progress.c: what becomes of an action */
 void sb_ibm_verdict(struct sb_ibm_turn *turn);
 void sb_ibm_task_news(struct sb_ibm_turn *turn);
-void sb_ibm_task_lost(struct sb_ibm_turn *turn, int64_t task);
+void sb_ibm_task_lost(struct sb_ibm_turn *turn, int64_t id);
 void sb_ibm_ask_due(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask); /* its timer */
 
 /* manage.c */

@@ -175,13 +175,17 @@ static json_t *all_seen_json(const struct sb_ibm_state *state)
     return list;
 }
 
-json_t *sb_ibm_save(const void *data)
+static json_t *state_json(const struct sb_ibm_state *state)
 {
-    const struct sb_ibm_state *state = data;
     return json_pack(
         "{s:s*,s:b,s:b,s:s,s:o,s:o,s:o}", "name", state->name, "observed", state->observed,
         "error_told", state->error_told, "hold", sb_ibm_hold_name((int)state->hold), "firmware",
         firmware_json(&state->firmware), "asks", asks_json(state), "seen", all_seen_json(state));
+}
+
+json_t *sb_ibm_save(const void *state)
+{
+    return state_json(state);
 }
 
 /* ---- loading: what does not fit is left out ---- */
