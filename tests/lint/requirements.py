@@ -1,0 +1,67 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every test that tests/requirements.md names exists, and every behaviour names one.
+
+A test is named `ctest-name` or `ctest-name:function`, as in `unit_machine:test_every_edge` or
+`system_ibm_errors:test_unknown_device`.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(os.environ.get("SB_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+BUILD = os.environ["SB_BUILD"]
+FOLDERS = {"unit": ("unit/{}_test.c",), "scenario": ("scenario/{}_test.c",),
+           "system": ("system/test_{}.py",), "interop": ("interop/test_{}.py",),
+           "fuzz": ("fuzz/{}.c",), "lint": ("lint/{}.py",)}
+NAME = re.compile(r"`((?:unit|scenario|system|interop|fuzz|lint)_\w+)(?::(\w+))?`")
+
+
+def known_tests():
+    out = subprocess.run(["ctest", "--test-dir", BUILD, "-N"], capture_output=True, text=True,
+                         check=True).stdout
+    return set(re.findall(r"Test\s+#\d+: (\S+)", out))
+
+
+def source_of(test):
+    kind, _, rest = test.partition("_")
+    for pattern in FOLDERS[kind]:
+        path = ROOT / "tests" / pattern.format(rest)
+        if path.exists():
+            return path.read_text(encoding="utf-8")
+    return None
+
+
+def check_row(number, cells, tests):
+    named = NAME.findall(cells[-1])
+    if not named:
+        yield f"{number}: '{cells[0]}' names no test"
+    for test, function in named:
+        if test not in tests:
+            yield f"{number}: there is no test {test}"
+        elif function:
+            text = source_of(test)
+            if text is None or not re.search(rf"\b{function}\b", text):
+                yield f"{number}: {test} has no function {function}"
+
+
+def main():
+    tests = known_tests()
+    findings, rows = [], 0
+    lines = (ROOT / "tests/requirements.md").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.startswith("|") or line.startswith(("|--", "| --", "| Behaviour")):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        rows += 1
+        findings += check_row(number, cells, tests)
+    for finding in findings:
+        print("tests/requirements.md:" + finding)
+    print(f"{rows} behaviours, {len(findings)} findings")
+    return 1 if findings or rows == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
