@@ -72,6 +72,14 @@ static int take_value(struct sb_response *response, const char *name, const char
     return 0;
 }
 
+static bool printable(const char *line, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)line[i] < ' ' && line[i] != '\t')
+            return false;
+    return true;
+}
+
 static int take_header(struct sb_response *response, const char *line, size_t n)
 {
     const char *colon = memchr(line, ':', n);
@@ -82,7 +90,7 @@ static int take_header(struct sb_response *response, const char *line, size_t n)
         value++;
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
-    if (end - value > VALUE_MAX || memchr(line, '\0', n))
+    if (end - value > VALUE_MAX || !printable(line, n))
         return 0;
     sb_cleanup(sb_freep) char *name = strndup(line, (size_t)(colon - line));
     sb_cleanup(sb_freep) char *text = strndup(value, (size_t)(end - value));
