@@ -45,6 +45,17 @@ static void check_sent(struct world *world)
     check(responses <= 2 * WORLD_TASKS + 2);
 }
 
+/* A failure is never told as success. */
+static void check_no_success(struct world *world)
+{
+    sb_cleanup(json_decrefp) json_t *good = sb_ibm_notify(0, 0, NULL);
+    for (size_t i = 0; i < world->log_count; i++) {
+        const struct sb_output *output = &world->log[i];
+        if (output->kind == SB_OUT_SEND && strstr(output->topic, "/notify"))
+            check(!json_equal(json_object_get(output->json, "d"), json_object_get(good, "d")));
+    }
+}
+
 static void check_state(struct world *world)
 {
     sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(world->state);
@@ -68,6 +79,8 @@ static void move(struct world *world, unsigned which, unsigned state, unsigned c
                                 ? (enum sb_cause)(SB_CAUSE_NONE + 1 + cause % (SB_CAUSE_MAX_ - 1))
                                 : SB_CAUSE_NONE;
     world_task(world, i, next);
+    if (next == SB_TASK_FAILED || next == SB_TASK_CANCELLED)
+        check_no_success(world);
 }
 
 static void event(struct world *world, const char *text, size_t n)

@@ -186,6 +186,7 @@ static void request_ids_have_bounds(void **state)
     (void)state;
     struct sb_message message = decode(DEVICE "mgmt/initiate/device/reboot", "{\"reqId\":4711}");
     assert_string_equal(message.id, "4711");
+    assert_non_null(message.error); /* refused, by that id */
     sb_message_done(&message);
     static const char *const unusable[] = { "{\"reqId\":\"\"}", "{\"reqId\":[]}",
                                             "{\"reqId\":1.5}" };

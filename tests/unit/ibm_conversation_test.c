@@ -146,7 +146,7 @@ static void a_connect_manages(void **state)
     world_up(w);
     managed(w);
     assert_true(world_silent(w));
-    assert_int_equal(world_timer(w, "manage"), SB_MINUTE); /* for the reply */
+    assert_int_equal(world_timer(w, "manage"), 30 * SB_SECOND); /* for the reply */
     world_replies(w, world_last(w, SB_OUT_SEND), 200);
     assert_int_equal(world_timer(w, "manage"), 12 * SB_HOUR); /* half of the lifetime */
     world_passes(w, 12 * SB_HOUR - 1);
@@ -160,13 +160,13 @@ static void no_reply_is_tried_again_ever_later(void **state)
     struct world *w = *state;
     world_up(w);
     managed(w);
-    world_passes(w, SB_MINUTE);
+    world_passes(w, 30 * SB_SECOND);
     managed(w);
     assert_true(world_noted(w, "does not answer manage"));
-    assert_int_equal(world_timer(w, "manage"), 2 * SB_MINUTE);
-    world_passes(w, 2 * SB_MINUTE);
+    assert_int_equal(world_timer(w, "manage"), SB_MINUTE);
+    world_passes(w, SB_MINUTE);
     managed(w);
-    assert_int_equal(world_timer(w, "manage"), 4 * SB_MINUTE);
+    assert_int_equal(world_timer(w, "manage"), 2 * SB_MINUTE);
     for (int i = 0; i < 40; i++)
         world_passes(w, world_timer(w, "manage"));
     assert_in_range(world_timer(w, "manage"), SB_HOUR, 12 * SB_HOUR);
@@ -178,8 +178,8 @@ static void refusals_of_manage(void **state)
     world_up(w);
     managed(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 409);
-    assert_int_equal(world_timer(w, "manage"), SB_MINUTE);
-    world_passes(w, SB_MINUTE);
+    assert_int_equal(world_timer(w, "manage"), 10 * SB_SECOND);
+    world_passes(w, 10 * SB_SECOND);
     managed(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 404);
     assert_int_equal(world_timer(w, "manage"), 30 * SB_MINUTE);
@@ -187,7 +187,7 @@ static void refusals_of_manage(void **state)
     managed(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 500);
     assert_true(world_noted(w, "manage with 500"));
-    assert_int_equal(world_timer(w, "manage"), 2 * SB_MINUTE); /* doubled */
+    assert_int_equal(world_timer(w, "manage"), 20 * SB_SECOND); /* doubled */
 }
 
 static void an_unknown_bundle_is_left_out(void **state)
@@ -1163,6 +1163,20 @@ static void other_doors_move_the_attribute_too(void **state)
     assert_true(world_silent(w)); /* no diagnostics of what this cloud did not ask for */
 }
 
+static void a_success_at_once_is_told_once(void **state)
+{
+    struct world *w = *state;
+    prepare(w);
+    asks(w, DOWNLOAD, "d");
+    stage(w);
+    world_news(w, SB_NEWS_STAGED); /* before the task's own news */
+    assert_true(world_silent(w));
+    world_task(w, 0, SB_TASK_SUCCEEDED);
+    answered(w, 202, NULL);
+    notified(w, 2, 0);
+    assert_true(world_silent(w));
+}
+
 static void an_operators_image_shows(void **state)
 {
     struct world *w = *state;
@@ -1468,6 +1482,7 @@ int main(void)
         TEST(a_device_that_speaks_the_dialect_keeps_its_numbers),
         TEST(every_failure_is_a_failure),
         TEST(other_doors_move_the_attribute_too),
+        TEST(a_success_at_once_is_told_once),
         TEST(an_operators_image_shows),
         TEST(a_foreign_task_lost_over_a_restart),
         TEST(custom_reads),

@@ -138,11 +138,13 @@ static int read_id(const json_t *root, struct sb_message *ret)
     const json_t *id = json_object_get(root, "reqId");
     if (json_is_string(id) && json_string_length(id) > 0 && json_string_length(id) <= SB_IBM_ID_MAX)
         ret->id = strdup(json_string_value(id));
-    else if (json_is_integer(id))
+    else if (json_is_integer(id)) /* never seen of a platform: refused, but not in silence */
         ret->id = sb_format("%" JSON_INTEGER_FORMAT, json_integer_value(id));
     else
         return id && !json_is_null(id) ? wrong(ret, "reqId is not a usable string") : 0;
-    return ret->id ? 0 : -ENOMEM;
+    if (!ret->id)
+        return -ENOMEM;
+    return json_is_string(id) ? 0 : wrong(ret, "reqId is not a string");
 }
 
 int sb_ibm_add_field(json_t *fields, const char *field, json_t *value)

@@ -4,8 +4,8 @@
  *
  * decode() accepts what the platform documents and what older platforms and libraries send
  * (IBM documentation of 2016): `d.fields` as objects or plain strings, `d.data` in its place,
- * `d.field`/`d.value` alone, `rc` as a string, numeric reqId. A text that is no JSON is searched
- * for its reqId (and rc), so that it can still be answered.
+ * `d.field`/`d.value` alone, `rc` as a string. A text that is no JSON is searched for its reqId
+ * (and rc), so that it can still be answered.
  * In a decoded message the body of update, observe, cancel and custom requests is always
  *     {"fields": [{"field": name, "value": any}]}    (value only where one was given)
  * and the body of a notification is the object as it came; others have none.

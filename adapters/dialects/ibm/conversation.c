@@ -195,7 +195,7 @@ static void on_up(struct sb_ibm_turn *turn)
     struct sb_ibm_state *state = turn->state;
     state->up = true;
     state->no_bundle = false;
-    state->manage_tries = 0;
+    state->manage_refused = state->manage_silent = 0;
     state->catching_up = turn->in->self;
     if (!turn->in->self && state->name && !sb_streq(state->name, turn->in->name))
         on_device(turn); /* renamed while the gateway was off */

@@ -331,7 +331,7 @@ void sb_ibm_firmware_staged(struct sb_ibm_turn *turn)
 {
     struct sb_ibm_firmware *firmware = &turn->state->firmware;
     const struct sb_package *staged = turn->in->staged;
-    if (firmware->under_way)
+    if (firmware->under_way || (firmware->task && firmware->own))
         return; /* the task's own news tell */
     if (staged && !describes(firmware, staged))
         describe_staged(turn);

@@ -101,9 +101,9 @@ static int64_t refresh_after(const struct sb_ibm_turn *turn)
     return SB_MIN(share, lifetime - sb_ibm_limit(turn, "refresh_margin"));
 }
 
-static int64_t doubled(const struct sb_ibm_turn *turn, int64_t ms)
+static int64_t doubled(const struct sb_ibm_turn *turn, int64_t ms, unsigned times)
 {
-    return SB_MIN(ms << SB_MIN(turn->state->manage_tries, 10U), refresh_after(turn));
+    return SB_MIN(ms << SB_MIN(times, 10U), refresh_after(turn));
 }
 
 static bool open_ask(const struct sb_ibm_state *state, enum sb_op op)
@@ -134,7 +134,8 @@ static void announce(struct sb_ibm_turn *turn, json_t *content)
                                                .payload = sb_ibm_request(content, id),
                                                .class = SB_PARCEL_PASSING,
                                                .what = "manage" });
-    sb_ibm_timer(turn, "manage", doubled(turn, sb_ibm_limit(turn, "reply_timeout")));
+    sb_ibm_timer(turn, "manage",
+                 doubled(turn, sb_ibm_limit(turn, "reply_timeout"), state->manage_silent));
     if (turn->in->self || sb_streq(state->name, turn->in->name))
         return;
     if (sb_set_string(&state->name, turn->in->name) < 0)
@@ -178,8 +179,9 @@ static void manage_refused(struct sb_ibm_turn *turn, int code)
                     sb_words_name(turn->in->words, "bundle"));
         sb_ibm_manage(turn, SB_IBM_ALWAYS);
     } else if (transient) {
-        sb_ibm_timer(turn, "manage", doubled(turn, sb_ibm_limit(turn, "retry")));
-        state->manage_tries++;
+        sb_ibm_timer(turn, "manage",
+                     doubled(turn, sb_ibm_limit(turn, "retry"), state->manage_refused));
+        state->manage_refused++;
     } else {
         sb_ibm_timer(turn, "manage", sb_ibm_limit(turn, "refused_retry"));
     }
@@ -190,11 +192,12 @@ static void manage_answered(struct sb_ibm_turn *turn, int code)
     struct sb_ibm_state *state = turn->state;
     free(SB_STEAL(state->manage_id));
     caught_up(turn);
+    state->manage_silent = 0;
     if (code != SB_IBM_RC_OK) {
         manage_refused(turn, code);
         return;
     }
-    state->manage_tries = 0;
+    state->manage_refused = 0;
     sb_ibm_timer(turn, "manage", refresh_after(turn));
 }
 
@@ -223,7 +226,7 @@ void sb_ibm_manage_due(struct sb_ibm_turn *turn)
 {
     struct sb_ibm_state *state = turn->state;
     if (state->manage_id) {
-        if (state->manage_tries++ == 0)
+        if (state->manage_silent++ == 0)
             sb_ibm_note(turn, "the platform does not answer manage: trying again");
         caught_up(turn);
     }

@@ -49,11 +49,12 @@ struct sb_ibm_state {
     size_t seen_count;
     /* of this run */
     bool up;
-    bool no_bundle;   /* the platform refused the bundle, until the next connect */
-    bool catching_up; /* gateway: its first manage since the connect has no reply yet */
-    char *manage_id;  /* reqId of a manage without reply */
-    unsigned manage_tries;
-    json_t *managed; /* the content of the last one */
+    bool no_bundle;          /* the platform refused the bundle, until the next connect */
+    bool catching_up;        /* gateway: its first manage since the connect has no reply yet */
+    char *manage_id;         /* reqId of a manage without reply */
+    unsigned manage_refused; /* in a row: retries double */
+    unsigned manage_silent;  /* manages in a row without reply: patience doubles */
+    json_t *managed;         /* the content of the last one */
 };
 
 struct sb_ibm_turn { /* one step */
