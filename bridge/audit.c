@@ -17,21 +17,6 @@ struct sb_audit {
 
 /* ---- the chain ---- */
 
-/* sha256(previous "\n" canonical JSON without "hash"); caller frees. */
-static char *chain_hash(const char *previous, const json_t *record)
-{
-    sb_cleanup(json_decrefp) json_t *bare = json_copy((json_t *)record);
-    sb_cleanup(sb_freep) char *canonical = NULL;
-    sb_cleanup(sb_freep) char *text = NULL;
-
-    if (!bare)
-        return NULL;
-    (void)json_object_del(bare, "hash"); /* there may be none yet */
-    canonical = json_dumps(bare, JSON_COMPACT | JSON_SORT_KEYS);
-    text = canonical ? sb_format("%s\n%s", previous, canonical) : NULL;
-    return text ? sb_sha256_hex(text, strlen(text)) : NULL;
-}
-
 static bool is_hash(const char *text)
 {
     return text && strlen(text) == SB_SHA256_HEX;
@@ -175,7 +160,7 @@ int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, co
     r = record ? fill(record, audit, actor, verb, subject, wall, detail) : -ENOMEM;
     if (r < 0)
         return r;
-    hash = chain_hash(audit->previous, record);
+    hash = sb_audit_hash(audit->previous, record);
     if (!hash || sb_json_put_str(record, "hash", hash) < 0)
         return -ENOMEM;
     r = sb_store_put(audit->store, SB_TABLE_AUDIT,
@@ -188,34 +173,5 @@ int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, co
         return r;
     memcpy(audit->previous, hash, SB_SHA256_HEX + 1);
     audit->next++;
-    return 0;
-}
-
-/* ---- checking ---- */
-
-/* The oldest record at hand is taken at its word, unless it claims to be the first of all. */
-static bool follows(const struct sb_audit_check *check, int64_t id, const char *previous)
-{
-    if (check->expected_id == 0)
-        return id == 1 ? *previous == '\0' : id > 1 && is_hash(previous);
-    return id == check->expected_id && strcmp(previous, check->previous) == 0;
-}
-
-int sb_audit_verify(struct sb_audit_check *check, const json_t *record)
-{
-    const char *previous = sb_json_str(record, "previous");
-    const char *claimed = sb_json_str(record, "hash");
-    int64_t id = sb_json_int(record, "id", 0);
-    sb_cleanup(sb_freep) char *hash = NULL;
-
-    if (!previous || !is_hash(claimed) || !follows(check, id, previous))
-        return -EBADMSG;
-    hash = chain_hash(previous, record);
-    if (!hash)
-        return -ENOMEM;
-    if (strcmp(hash, claimed) != 0)
-        return -EBADMSG;
-    memcpy(check->previous, claimed, SB_SHA256_HEX + 1);
-    check->expected_id = id + 1;
     return 0;
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "bridge/audit_check.h"
 #include "bridge/store/store.h"
 
 struct sb_audit;
@@ -23,10 +24,3 @@ int sb_audit_reload(struct sb_audit *audit) SB_MUST_CHECK; /* after a failed com
  */
 int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, const char *subject,
                  int64_t wall, const json_t *detail) SB_MUST_CHECK;
-
-/* Checks a sequence of records, oldest first. Zero-initialise; -EBADMSG at the first break. */
-struct sb_audit_check {
-    char previous[65];
-    int64_t expected_id;
-};
-int sb_audit_verify(struct sb_audit_check *check, const json_t *record) SB_MUST_CHECK;
