@@ -17,8 +17,8 @@
 #include "bridge/base/json.h"
 #include "bridge/store/store.h"
 
-#define SB_DEVICE_ID_MAX 64    /* [A-Za-z0-9._-], begins with a letter or digit */
-#define SB_DEVICES_MAX   20000 /* registered at once */
+#define SB_DEVICE_ID_MAX    64    /* [A-Za-z0-9._-], begins with a letter or digit */
+#define SB_DEVICES_MAX      20000 /* registered at once */
 #define SB_DEVICE_FACTS_MAX ((size_t)32768)
 
 enum sb_presence {
@@ -29,7 +29,7 @@ enum sb_presence {
 };
 SB_NAMES_DECLARE(sb_presence)
 
-struct sb_staged { /* an image that was downloaded for this device and waits for its install */
+struct sb_staged {  /* an image that was downloaded for this device and waits for its install */
     char *package;  /* package id; NULL: nothing staged */
     char *artifact; /* sha256, pinned */
     bool on_device; /* else in the gateway */
@@ -51,17 +51,17 @@ struct sb_device {
     json_t *address;            /* driver's address, object or NULL */
     json_t *names;              /* {dialect: name}; missing: derived from id */
     json_t *commanders;         /* array of link names, or NULL: all */
-    json_t *identity; /* {manufacturer, model, serial, hardware}: strings, as last read */
-    json_t *versions; /* {module: version}; module "" is the whole device */
-    json_t *properties; /* {name: {"value":, "time":}}; bounded: 256 names */
-    json_t *facts;      /* what clouds set: location, metadata, deviceInfo (bounded 32 KiB) */
+    json_t *identity;           /* {manufacturer, model, serial, hardware}: strings, as last read */
+    json_t *versions;           /* {module: version}; module "" is the whole device */
+    json_t *properties;         /* {name: {"value":, "time":}}; bounded: 256 names */
+    json_t *facts; /* what clouds set: location, metadata, deviceInfo (bounded 32 KiB) */
     struct sb_staged staged;
     enum sb_presence presence;
-    int64_t seen;           /* wall ms of the last answer */
-    char *occupied;         /* why it may still be busy with an ended task, or NULL */
-    int64_t occupied_left;  /* ms until the per-type timeout frees it */
-    int64_t order;          /* of registration; the registry's own */
-    char *typed_name;       /* derived "<type>/<id>", NULL: it cannot have one; the registry's own */
+    int64_t seen;          /* wall ms of the last answer */
+    char *occupied;        /* why it may still be busy with an ended task, or NULL */
+    int64_t occupied_left; /* ms until the per-type timeout frees it */
+    int64_t order;         /* of registration; the registry's own */
+    char *typed_name;      /* derived "<type>/<id>", NULL: it cannot have one; the registry's own */
 };
 
 struct sb_registry;
@@ -111,10 +111,10 @@ int sb_registry_declare(struct sb_registry *registry, const json_t *declared, js
 bool sb_device_may_command(const struct sb_device *device, const char *link);
 const char *sb_device_version(const struct sb_device *device, const char *module); /* or NULL */
 /* NULL forgets it. -ENOSPC: 64 modules. */
-int sb_device_set_version(struct sb_device *device, const char *module, const char *version)
-    SB_MUST_CHECK;
+int sb_device_set_version(struct sb_device *device, const char *module,
+                          const char *version) SB_MUST_CHECK;
 /* Copies value, at most 4 KiB of it. -E2BIG, -ENOSPC (256 names). */
-int sb_device_set_property(struct sb_device *device, const char *name, json_t *value, int64_t wall)
-    SB_MUST_CHECK;
+int sb_device_set_property(struct sb_device *device, const char *name, json_t *value,
+                           int64_t wall) SB_MUST_CHECK;
 json_t *sb_device_json(const struct sb_device *device); /* new reference */
 void sb_staged_done(struct sb_staged *staged);

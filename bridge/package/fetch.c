@@ -334,7 +334,7 @@ static int fetcher_start(void *arg, const struct sb_fetch_spec *spec, sb_fetch_f
     if (transfer)
         return add_waiter(transfer, fn, fn_arg, ret_id);
     int r = make_transfer(fetcher, spec, &transfer);
-    if (r < 0)
+    if (r < 0 || !transfer)
         return r;
     r = add_waiter(transfer, fn, fn_arg, ret_id);
     if (r < 0) {

@@ -19,18 +19,18 @@
 #include "bridge/store/store.h"
 
 struct sb_package {
-    char *id;      /* "p-<first 12 of key hash>" or given */
+    char *id;                      /* "p-<first 12 of key hash>" or given */
     char *name, *version, *module; /* may be NULL; module NULL: whole device */
-    char *uri;         /* where to fetch it, with credentials in it; NULL: only in the depot */
-    char *key; /* content key: uri without user and query, version, digest, door (whose rules
-                  apply: one door's request must not change where another's is fetched from) */
-    char *sha256;      /* demanded digest, lower-case hex, or NULL: none known before fetching */
-    char *md5;         /* an extra check, or NULL */
-    char *artifact;    /* sha256 of the file in the depot; NULL: not fetched */
-    int64_t size;      /* bytes; -1 unknown */
-    char *door;        /* link whose URI rules apply; NULL: added by an operator */
-    json_t *fits;      /* {manufacturer:[], model:[], type:[], source_versions:[]} or NULL */
-    json_t *extra;     /* credentials, expiry, signature: stored, never printed */
+    char *uri;      /* where to fetch it, with credentials in it; NULL: only in the depot */
+    char *key;      /* content key: uri without user and query, version, digest, door (whose rules
+                       apply: one door's request must not change where another's is fetched from) */
+    char *sha256;   /* demanded digest, lower-case hex, or NULL: none known before fetching */
+    char *md5;      /* an extra check, or NULL */
+    char *artifact; /* sha256 of the file in the depot; NULL: not fetched */
+    int64_t size;   /* bytes; -1 unknown */
+    char *door;     /* link whose URI rules apply; NULL: added by an operator */
+    json_t *fits;   /* {manufacturer:[], model:[], type:[], source_versions:[]} or NULL */
+    json_t *extra;  /* credentials, expiry, signature: stored, never printed */
     int64_t created, used;
 };
 
@@ -61,7 +61,8 @@ struct sb_package *sb_packages_at(struct sb_packages *packages, size_t index);
 int sb_packages_resolve(struct sb_packages *packages, const json_t *spec, int64_t wall,
                         struct sb_package **ret) SB_MUST_CHECK;
 int sb_packages_save(struct sb_packages *packages, const struct sb_package *package) SB_MUST_CHECK;
-int sb_packages_remove(struct sb_packages *packages, const char *id) SB_MUST_CHECK; /* -EBUSY pinned */
+int sb_packages_remove(struct sb_packages *packages,
+                       const char *id) SB_MUST_CHECK; /* -EBUSY pinned */
 /*
  * Retention: removes least recently used records that came through a door while more than `keep`
  * are there; never pinned ones, nor those `needed` says true of. How many went.
@@ -81,8 +82,8 @@ char *sb_depot_part(struct sb_packages *packages, const char *package_id); /* ca
  * A verified .part becomes the file, synced, mode 0600. Makes room first. 0, -ENOSPC, -errno. The
  * caller then sets the package's artifact and saves it.
  */
-int sb_depot_adopt(struct sb_packages *packages, const char *part, const char *sha256)
-    SB_MUST_CHECK;
+int sb_depot_adopt(struct sb_packages *packages, const char *part,
+                   const char *sha256) SB_MUST_CHECK;
 /* Is there room for `bytes` more (after dropping what may go)? 0 or -ENOSPC. */
 int sb_depot_make_room(struct sb_packages *packages, int64_t bytes) SB_MUST_CHECK;
 json_t *sb_package_json(const struct sb_package *package); /* for people: URI redacted */
