@@ -2,6 +2,7 @@
 #include "bridge/runner/internal.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
@@ -132,6 +133,11 @@ static int take_image(struct run *run, const struct sb_package *package)
 {
     struct sb_packages *packages = run->runner->parts.packages;
     char *path = sb_depot_path(packages, package->artifact);
+    struct stat file = { 0 };
+    if (path && stat(path, &file) < 0) {
+        free(path);
+        return -errno;
+    }
     if (!path || sb_set_string(&run->image_sha256, package->artifact) < 0 ||
         sb_set_string(&run->image_version, package->version) < 0 ||
         sb_set_string(&run->image_name, package->name) < 0 ||
@@ -146,7 +152,7 @@ static int take_image(struct run *run, const struct sb_package *package)
                                     .version = run->image_version,
                                     .name = run->image_name,
                                     .module = run->image_module,
-                                    .size = package->size };
+                                    .size = file.st_size };
     run->command.image = &run->image;
     return 0;
 }
