@@ -109,8 +109,25 @@ static json_t *field_value(const json_t *fields, const char *name)
     return NULL;
 }
 
-/* "a, b" -> {"names": ["a", "b"]}; NULL: none named (or no memory). */
-static json_t *read_params(const struct sb_ibm_turn *turn SB_UNUSED, const json_t *fields)
+/* Nothing may be left out for lack of memory: half a write is worse than none. */
+static void put(struct sb_ibm_turn *turn, json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, value) < 0)
+        turn->effects->broken = true;
+}
+
+/* {name: list}; NULL and without it: nothing was named. */
+static json_t *params_of(struct sb_ibm_turn *turn, const char *name, json_t *named)
+{
+    bool any = json_array_size(named) > 0 || json_object_size(named) > 0;
+    json_t *params = any ? json_pack("{s:O}", name, named) : NULL;
+    turn->effects->broken = turn->effects->broken || (any && !params);
+    json_decref(named);
+    return params;
+}
+
+/* "a, b" -> {"names": ["a", "b"]} */
+static json_t *read_params(struct sb_ibm_turn *turn, const json_t *fields)
 {
     const char *text = json_string_value(field_value(fields, "name"));
     json_t *names = json_array();
@@ -118,55 +135,47 @@ static json_t *read_params(const struct sb_ibm_turn *turn SB_UNUSED, const json_
         text += strspn(text, ", ");
         size_t length = strcspn(text, ", ");
         if (length > 0 && json_array_append_new(names, json_stringn(text, length)) < 0)
-            break;
+            turn->effects->broken = true;
         text += length;
     }
-    if (json_array_size(names) == 0) {
-        json_decref(names);
-        return NULL;
-    }
-    return json_pack("{s:o}", "names", names);
+    return params_of(turn, "names", names);
 }
 
-static json_t *write_params(const struct sb_ibm_turn *turn, const json_t *fields)
+static json_t *write_params(struct sb_ibm_turn *turn, const json_t *fields)
 {
     const char *name = json_string_value(field_value(fields, "name"));
     json_t *values = json_object();
     size_t i;
     json_t *entry;
     if (name && *name)
-        (void)json_object_set_new(values, name, typed(turn, name, field_value(fields, "value")));
+        put(turn, values, name, typed(turn, name, field_value(fields, "value")));
     json_array_foreach (fields, i, entry) {
         const char *field = sb_json_str(entry, "field");
         bool pair = name && (sb_streq(field, "name") || sb_streq(field, "value"));
         if (!pair)
-            (void)json_object_set_new(values, field,
-                                      typed(turn, field, json_object_get(entry, "value")));
+            put(turn, values, field, typed(turn, field, json_object_get(entry, "value")));
     }
-    if (json_object_size(values) == 0) {
-        json_decref(values);
-        return NULL;
-    }
-    return json_pack("{s:o}", "values", values);
+    return params_of(turn, "values", values);
 }
 
-static json_t *invoke_params(const char *action, const json_t *fields)
+static json_t *invoke_params(struct sb_ibm_turn *turn, const char *action, const json_t *fields)
 {
     json_t *arguments = json_object();
     size_t i;
     json_t *entry;
     json_array_foreach (fields, i, entry) {
         json_t *value = json_object_get(entry, "value");
-        (void)json_object_set_new(arguments, sb_json_str(entry, "field"),
-                                  value ? json_incref(value) : json_null());
+        put(turn, arguments, sb_json_str(entry, "field"), value ? json_incref(value) : json_null());
     }
-    return json_pack("{s:s,s:o}", "action", action, "arguments", arguments);
+    json_t *params = json_pack("{s:s,s:o}", "action", action, "arguments", arguments);
+    turn->effects->broken = turn->effects->broken || !params;
+    return params;
 }
 
 static const struct builtin {
     const char *name;
     enum sb_op op;
-    json_t *(*params)(const struct sb_ibm_turn *turn, const json_t *fields);
+    json_t *(*params)(struct sb_ibm_turn *turn, const json_t *fields);
     const char *wants;
 } builtins[] = {
     { "read", SB_OP_READ, read_params, "the field `name` must say what to read" },
@@ -201,7 +210,7 @@ static void invoke(struct sb_ibm_turn *turn, const char *action)
         !json_object_get(turn->in->device->type->actions, action))
         refuse_unsupported(turn, SB_OP_INVOKE, "this device has no such action");
     else
-        sb_ibm_submit(turn, SB_OP_INVOKE, true, invoke_params(action, fields), NULL);
+        sb_ibm_submit(turn, SB_OP_INVOKE, true, invoke_params(turn, action, fields), NULL);
 }
 
 void sb_ibm_custom(struct sb_ibm_turn *turn)

@@ -72,8 +72,11 @@ static json_t *supports_of(const struct sb_ibm_turn *turn)
     bool firmware =
         sb_ibm_can(turn, SB_OP_FIRMWARE_DOWNLOAD) && sb_ibm_can(turn, SB_OP_FIRMWARE_INSTALL);
     json_t *supports = json_pack("{s:b,s:b}", "deviceActions", device, "firmwareActions", firmware);
-    if (claims_bundle(turn))
-        (void)json_object_set_new(supports, sb_words_name(turn->in->words, "bundle"), json_true());
+    if (claims_bundle(turn) &&
+        json_object_set_new(supports, sb_words_name(turn->in->words, "bundle"), json_true()) < 0) {
+        json_decref(supports);
+        return NULL;
+    }
     return supports;
 }
 

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decoding, steps, saving and loading with their first, second, ... allocation failing: each ends
+ * with -ENOMEM until there is enough, leaves nothing behind and a state that can go on.
+ *
+ * The allocator is the one contract that a program cannot hand in, hence the linker's --wrap.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "adapters/dialects/ibm/conversation.h"
+#include "bridge/base/str.h"
+#include "tests/fakes/ibm_world.h"
+
+#define UNLIMITED (-1)
+#define ATTEMPTS  2000
+
+static int left = UNLIMITED; /* allocations that will still succeed */
+
+static bool grant(void)
+{
+    if (left > 0)
+        left--;
+    else if (left == 0)
+        return false;
+    return true;
+}
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t count, size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t count, size_t n);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t count, size_t n);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    return grant() ? __real_malloc(n) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t n)
+{
+    return grant() ? __real_calloc(count, n) : NULL;
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return grant() ? __real_realloc(p, n) : NULL;
+}
+
+void *__wrap_reallocarray(void *p, size_t count, size_t n)
+{
+    return grant() ? __real_reallocarray(p, count, n) : NULL;
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return grant() ? __real_strdup(text) : NULL;
+}
+
+char *__wrap_strndup(const char *text, size_t n)
+{
+    return grant() ? __real_strndup(text, n) : NULL;
+}
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+
+/* ---- what is tried ---- */
+
+static struct sb_words *words;
+
+struct trial {
+    const char *suffix, *payload; /* a message, or */
+    enum sb_news_kind news;       /* news, or */
+    enum sb_input_kind input;     /* another input (not MESSAGE) */
+    enum sb_task_state state;     /* of the task the news are about */
+    bool staged;
+    void (*before)(struct world *w); /* how the world got there */
+};
+
+#define IMAGE                                                                                      \
+    "{\"reqId\":\"u\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\",\"value\":{\"version\":"     \
+    "\"2\",\"name\":\"n\",\"uri\":\"https://h/x\",\"verifier\":"                                   \
+    "\"d41d8cd98f00b204e9800998ecf8427e\"}}]}}"
+#define FIRMWARE "{\"reqId\":\"o\",\"d\":{\"fields\":[\"mgmt.firmware\"]}}"
+#define DOWNLOAD "mgmt/initiate/firmware/download"
+#define CUSTOM   "mgmt/custom/southbridge/"
+
+static void described(struct world *w)
+{
+    world_up(w);
+    world_says(w, "device/update", IMAGE);
+    world_says(w, "observe", FIRMWARE);
+}
+
+static void downloading(struct world *w)
+{
+    described(w);
+    world_says(w, DOWNLOAD, "{\"reqId\":\"d\"}");
+    world_task(w, 0, SB_TASK_DOWNLOADING);
+}
+
+static void waiting(struct world *w)
+{
+    described(w);
+    world_says(w, DOWNLOAD, "{\"reqId\":\"d\"}");
+}
+
+static void installing(struct world *w)
+{
+    downloading(w);
+    world_task(w, 0, SB_TASK_SUCCEEDED);
+    world_says(w, "mgmt/initiate/firmware/update", "{\"reqId\":\"i\"}");
+}
+
+static void rebooting(struct world *w)
+{
+    world_up(w);
+    world_says(w, "mgmt/initiate/device/reboot", "{\"reqId\":\"r\"}");
+}
+
+static void reading(struct world *w)
+{
+    world_says(w, CUSTOM "read",
+               "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":\"a\"}]}}");
+    w->tasks[0].result = json_pack("{s:i,s:s}", "a", 1, "b", "text");
+}
+
+static const struct trial trials[] = {
+    { "device/update", IMAGE },
+    { "device/update", "{\"d\":{\"fields\":[{\"field\":\"location\",\"value\":{\"latitude\":1,"
+                       "\"longitude\":2}}]}}" },
+    { "device/update", "{\"reqId\":\"u\",\"d\":{\"fields\":[{\"field\":\"x\",\"value\":1}]}}" },
+    { "device/update",
+      "{\"reqId\":\"u2\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\","
+      "\"value\":{\"uri\":\"https://h/y\"}}]}}",
+      .before = waiting },
+    { "observe", FIRMWARE },
+    { "cancel", "{\"reqId\":\"c\",\"d\":{\"data\":[{\"field\":\"mgmt.firmware\"}]}}" },
+    { "mgmt/initiate/device/reboot", "{\"reqId\":\"r\"}" },
+    { "mgmt/initiate/device/reboot", "{\"reqId\":\"r\",," },
+    { DOWNLOAD, "{\"reqId\":\"d\"}" },
+    { DOWNLOAD, "{\"reqId\":\"d\"}", .before = described },
+    { DOWNLOAD, "{\"reqId\":\"d\"}", .before = downloading },
+    { CUSTOM "read", "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":"
+                     "\"a,b\"}]}}" },
+    { CUSTOM "write", "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"speed\",\"value\":"
+                      "\"4\"}]}}" },
+    { CUSTOM "rinse", "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"a\",\"value\":1}]}}" },
+    { "mgmt/what", "{\"reqId\":\"w\"}" },
+    { "response", "{\"rc\":500,\"reqId\":\"w\"}" },
+    { "response", "{\"rc\":\"500\",\"reqId\":w}" },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_DOWNLOADING, .before = waiting },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_SUCCEEDED, .before = waiting },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_SUCCEEDED, .before = downloading },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_FAILED, .before = downloading },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_FAILED, .before = waiting },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_SUCCEEDED, .before = installing },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_SUCCEEDED, .before = rebooting },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_FAILED, .before = rebooting },
+    { .news = SB_NEWS_TASK, .state = SB_TASK_SUCCEEDED, .before = reading },
+    { .news = SB_NEWS_STAGED, .staged = true, .before = described },
+    { .news = SB_NEWS_DEVICE_REMOVED, .before = waiting },
+    { .news = SB_NEWS_IDENTITY, .before = described },
+    { .input = SB_IN_UP },
+    { .input = SB_IN_DOWN, .before = described },
+    { .input = SB_IN_LOADED, .before = waiting },
+    { .input = SB_IN_TIMER, .before = waiting },
+    { .input = SB_IN_VERDICT, .before = waiting },
+};
+
+static struct sb_verdict refusal = { .cause = SB_CAUSE_REFUSED };
+
+static void fill(struct world *w, struct sb_input *input)
+{
+    input->link = "cloud";
+    input->name = "pump/p7";
+    input->device = &w->device;
+    input->staged = w->staged ? &w->package : NULL;
+    input->words = words;
+    input->config = &w->config;
+    input->now = w->now;
+    input->wall = w->wall;
+    input->ready = true;
+}
+
+/* One go with n allocations; what the step returned. */
+static int go(const struct trial *trial, struct world *w, int n)
+{
+    struct sb_message message = { 0 };
+    struct sb_effects effects = { 0 };
+    struct sb_news news = { .kind = trial->news, .device = &w->device };
+    struct sb_input input = { .kind = trial->input, .tag = "ask:d", .verdict = &refusal };
+    int r = 0;
+    if (trial->news == SB_NEWS_TASK && w->task_count > 0) {
+        news.task = &w->tasks[w->task_count - 1];
+        w->tasks[w->task_count - 1].state = trial->state;
+        w->tasks[w->task_count - 1].cause =
+            trial->state == SB_TASK_FAILED ? SB_CAUSE_TIMEOUT : SB_CAUSE_NONE;
+    }
+    if (trial->suffix) {
+        sb_cleanup(sb_freep) char *topic = sb_format("iotdm-1/type/pump/id/p7/%s", trial->suffix);
+        left = n;
+        r = sb_ibm_decode(words, &w->config, topic, trial->payload, strlen(trial->payload),
+                          &message);
+        input.message = &message;
+    } else if (!trial->input) {
+        input.kind = SB_IN_NEWS;
+        input.news = &news;
+    }
+    if (input.kind == SB_IN_VERDICT)
+        input.tag = "d";
+    fill(w, &input);
+    left = trial->suffix ? left : n;
+    r = r ? r : sb_ibm_step(w->state, &input, &effects);
+    left = UNLIMITED;
+    sb_effects_done(&effects);
+    sb_message_done(&message);
+    return r;
+}
+
+static void every_input_short_of_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(trials); i++) {
+        int failures = 0, r = -ENOMEM;
+        for (int n = 0; r != 0 && n < ATTEMPTS; n++) {
+            struct world *w = world_new(words);
+            w->package = (struct sb_package){ .version = "2", .name = "n", .artifact = "ff" };
+            if (trials[i].before)
+                trials[i].before(w);
+            w->staged = w->staged || trials[i].staged;
+            r = go(&trials[i], w, n);
+            if (r != 0 && r != -ENOMEM)
+                fail_msg("trial %zu: %d", i, r);
+            failures += r != 0;
+            world_forget(w);
+            world_says(w, "mgmt/what", "{\"reqId\":\"after\"}"); /* it goes on */
+            assert_non_null(world_next(w, "response"));
+            world_free(w);
+        }
+        if (r != 0 || failures == 0)
+            fail_msg("trial %zu: %d after %d failures", i, r, failures);
+    }
+}
+
+static void keeping_short_of_memory(void **state)
+{
+    (void)state;
+    struct world *w = world_new(words);
+    installing(w);
+    sb_cleanup(json_decrefp) json_t *saved = NULL;
+    for (int n = 0; !saved && n < ATTEMPTS; n++) {
+        left = n;
+        saved = sb_ibm_save(w->state);
+        left = UNLIMITED;
+    }
+    void *loaded = NULL;
+    int failures = 0;
+    for (int n = 0; !loaded && n < ATTEMPTS; n++) {
+        left = n;
+        loaded = sb_ibm_load(saved);
+        left = UNLIMITED;
+        failures += !loaded;
+    }
+    assert_true(failures > 0);
+    sb_cleanup(json_decrefp) json_t *again = sb_ibm_save(loaded);
+    assert_true(json_equal(saved, again));
+    sb_ibm_drop(loaded);
+    world_free(w);
+}
+
+static int load(void **state)
+{
+    (void)state;
+    json_set_alloc_funcs(__wrap_malloc, free);
+    words = world_words(NULL);
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_input_short_of_memory),
+        cmocka_unit_test(keeping_short_of_memory),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
