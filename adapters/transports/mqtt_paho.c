@@ -16,6 +16,7 @@
 #include <netdb.h>
 #include <pthread.h>
 
+#include "adapters/transports/nodelay.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 
@@ -209,6 +210,7 @@ static void on_connected(void *context, MQTTAsync_successData *data)
 {
     struct sb_mqtt_attempt *attempt = context;
 
+    sb_nodelay_all();
     attempt->session_present = data->alt.connect.sessionPresent != 0;
     if (attempt->login.topic_count > 0)
         subscribe(attempt);
