@@ -2,6 +2,7 @@
 #include "bridge/host.h"
 
 #include "bridge/base/str.h"
+#include "bridge/package/uri.h"
 
 const struct sb_door_ops *sb_adapters_door(const struct sb_adapters *adapters, const char *dialect,
                                            const char *role)
@@ -83,6 +84,8 @@ int sb_link_load(const struct sb_config *config, const struct sb_link_config *li
     int r = sb_schema_read_also(link->yaml, file, parts.ops->fields, sb_link_fields, parts.config,
                                 diags);
     int r2 = sb_schema_read(link->uri_rules, file, sb_uri_rules_fields, &parts.rules, diags);
+    if (r2 >= 0 && link->uri_rules)
+        r2 = sb_uri_rules_check(&parts.rules, file, link->uri_rules->line, diags);
     int r3 = load_words(config, link, &parts, diags);
     if (parts.ops->check && r >= 0)
         parts.ops->check(parts.config, link->yaml, diags);

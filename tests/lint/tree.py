@@ -42,7 +42,7 @@ LAYERS = {
                     "bridge/outbox"],
     "bridge/adapters": ["bridge/door", "bridge/driver", "bridge/port"],
     "bridge/host": ["bridge/adapters", "bridge/base/", "bridge/config/"],
-    "bridge/link": ["bridge/host", "bridge/base/"],
+    "bridge/link": ["bridge/host", "bridge/base/", "bridge/package/uri.h"],
     "bridge/core": ["bridge/adapters", "bridge/base/", "bridge/config/", "bridge/host",
                     "bridge/mapping/"],
     "bridge/control/": ["bridge/base/", "bridge/core"],
