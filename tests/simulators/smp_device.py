@@ -471,7 +471,7 @@ class Device:
         if self.faults["die_after"] and up["off"] >= self.faults["die_after"]:
             say("power-cut", off=up["off"])
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.faults["back"]:
+        if self.faults["back"] and up["off"] > len(data):
             self.faults["back"] -= 1
             up["off"] -= len(data)
         return self.at_offset()
