@@ -15,6 +15,13 @@
 #define LINE_MAX_   (1u << 20)
 #define PILE_MAX    (4u << 20)
 
+/* Something to say, once what it says is durable. */
+struct promise {
+    struct promise *next;
+    json_t *line;
+    enum { EVENT, READ, CHANGE } kind;
+};
+
 struct connection {
     struct connection *next;
     struct sb_control *control;
@@ -23,9 +30,9 @@ struct connection {
     char *actor;
     struct sb_str in, out;
     size_t out_sent;
-    int64_t job;     /* watched, 0 none */
-    json_t *pending; /* an answer that waits until it is true */
-    bool closing;    /* gone, freed at the end of the turn's work on it */
+    int64_t job; /* watched, 0 none */
+    struct promise *promises;
+    bool closing; /* gone, freed at the end of the turn's work on it */
 };
 
 struct sb_control {
@@ -45,6 +52,18 @@ static void on_news(void *arg, const struct sb_news *news);
 static void on_durable(void *arg, int error);
 static void take_lines(struct connection *connection);
 
+/* The oldest one's line, to be released; there is one. */
+static json_t *take_promise(struct connection *connection, int *ret_kind)
+{
+    struct promise *promise = connection->promises;
+    json_t *line = promise->line;
+    if (ret_kind)
+        *ret_kind = promise->kind;
+    connection->promises = promise->next;
+    free(promise);
+    return line;
+}
+
 static void drop(struct connection *connection)
 {
     struct sb_control *control = connection->control;
@@ -58,14 +77,15 @@ static void drop(struct connection *connection)
     sb_store_forget(control->core->store, on_durable, connection);
     sb_watch_free(connection->watch);
     close(connection->fd);
-    json_decref(connection->pending);
+    while (connection->promises)
+        json_decref(take_promise(connection, NULL));
     sb_str_done(&connection->in);
     sb_str_done(&connection->out);
     free(connection->actor);
     free(connection);
 }
 
-/* False: the peer is gone or does not read; the caller drops it. */
+/* False: the peer is gone; the caller drops it. */
 static bool flush(struct connection *connection)
 {
     while (connection->out_sent < connection->out.length) {
@@ -84,12 +104,14 @@ static bool flush(struct connection *connection)
         return true;
     }
     sb_watch_want(connection->watch, SB_READABLE | SB_WRITABLE);
-    return connection->out.length - connection->out_sent < PILE_MAX;
+    return true;
 }
 
+/* One answer may be longer than what may pile up; a second one behind it then not. */
 static void write_line(struct connection *connection, const json_t *value)
 {
     sb_cleanup(sb_freep) char *text = sb_json_text(value);
+    connection->closing |= connection->out.length - connection->out_sent >= PILE_MAX;
     if (text) {
         sb_str_add(&connection->out, text);
         sb_str_add_char(&connection->out, '\n');
@@ -108,53 +130,77 @@ static json_t *answer_of(struct sb_call *call)
                      text ? text : "");
 }
 
+static json_t *lost_answer(int kind)
+{
+    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", "unavailable", "text",
+                     kind == CHANGE ? "the store could not keep this change: nothing was done"
+                                    : "the store failed while this was answered: ask again");
+}
+
+/* What an event told did not come to pass; the watcher hears how things are in on_rebuild(). */
 static void on_durable(void *arg, int error)
 {
     struct connection *connection = arg;
-    sb_cleanup(json_decrefp) json_t *answer = SB_STEAL(connection->pending);
-    if (error < 0) {
-        json_decref(answer);
-        answer = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", "unavailable", "text",
-                           "the store could not keep this change: nothing was done");
+    int kind;
+    sb_cleanup(json_decrefp) json_t *line = take_promise(connection, &kind);
+    if (error < 0 && kind != EVENT) {
+        json_decref(line);
+        line = lost_answer(kind);
     }
-    write_line(connection, answer);
+    if (error == 0 || kind != EVENT)
+        write_line(connection, line);
     take_lines(connection); /* what came meanwhile */
     if (connection->closing)
         drop(connection);
 }
 
-static void answer(struct connection *connection, struct sb_call *call, const struct sb_verb *verb)
+/* Takes the line; it leaves when the batch of now is durable. */
+static void promise(struct connection *connection, int kind, json_t *line)
 {
-    sb_cleanup(json_decrefp) json_t *line = answer_of(call);
-    if (verb && verb->changes && call->refusal == SB_REFUSAL_NONE) {
-        connection->pending = SB_STEAL(line);
-        if (sb_store_then(connection->control->core->store, on_durable, connection) < 0)
-            connection->closing = true;
+    struct promise **end = &connection->promises;
+    struct promise *made = calloc(1, sizeof(*made));
+    if (!made || !line ||
+        sb_store_then(connection->control->core->store, on_durable, connection) < 0) {
+        json_decref(line);
+        free(made);
+        connection->closing = true;
         return;
     }
-    write_line(connection, line);
+    while (*end)
+        end = &(*end)->next;
+    made->line = line;
+    made->kind = kind;
+    *end = made;
+}
+
+/* The status is told at once: it says how the store is, also of one that hangs. */
+static void answer(struct connection *connection, struct sb_call *call, const struct sb_verb *verb)
+{
+    json_t *line = answer_of(call);
+    if (!verb || verb->run == sb_verb_status) {
+        write_line(connection, line);
+        json_decref(line);
+        return;
+    }
+    promise(connection, verb->changes && call->refusal == SB_REFUSAL_NONE ? CHANGE : READ, line);
 }
 
 static void end_watch(struct connection *connection, int64_t id)
 {
     sb_cleanup(json_decrefp) json_t *job = sb_view_job(connection->control->core, id, true);
-    sb_cleanup(json_decrefp) json_t *line =
-        json_pack("{s:b,s:O}", "ok", 1, "data", job ? job : json_null());
     connection->job = 0;
-    write_line(connection, line);
+    promise(connection, READ, json_pack("{s:b,s:O}", "ok", 1, "data", job ? job : json_null()));
 }
 
 static void start_watch(struct connection *connection, int64_t id)
 {
-    const struct sb_job *job = sb_book_job(connection->control->core->book, id);
     connection->job = id;
-    if (!job) { /* ended already */
+    if (!sb_book_job(connection->control->core->book, id)) { /* ended already */
         end_watch(connection, id);
         return;
     }
     sb_cleanup(json_decrefp) json_t *view = sb_view_job(connection->control->core, id, true);
-    sb_cleanup(json_decrefp) json_t *line = json_pack("{s:O}", "event", view ? view : json_null());
-    write_line(connection, line);
+    promise(connection, EVENT, json_pack("{s:O}", "event", view ? view : json_null()));
 }
 
 static void handle(struct connection *connection, const char *text, size_t n)
@@ -196,9 +242,7 @@ static void on_news(void *arg, const struct sb_news *news)
         if (c->job != news->task->job->id)
             continue;
         sb_cleanup(json_decrefp) json_t *task = sb_task_json(news->task);
-        sb_cleanup(json_decrefp) json_t *line =
-            json_pack("{s:{s:O}}", "event", "task", task ? task : json_null());
-        write_line(c, line);
+        promise(c, EVENT, json_pack("{s:{s:O}}", "event", "task", task ? task : json_null()));
         if (!c->closing && news->task->job->state == SB_JOB_DONE)
             end_watch(c, c->job);
         if (c->closing)
@@ -209,8 +253,16 @@ static void on_news(void *arg, const struct sb_news *news)
 static void on_rebuild(void *arg, bool there)
 {
     struct sb_control *control = arg;
+    struct connection *next;
     if (there && sb_host_watch(control->core->host, on_news, control) < 0)
         sb_error(NULL, "jobs cannot be watched: out of memory");
+    for (struct connection *c = control->connections; there && c; c = next) {
+        next = c->next;
+        if (c->job) /* what was told may have been undone */
+            start_watch(c, c->job);
+        if (c->closing)
+            drop(c);
+    }
 }
 
 /* ---- connections ---- */
@@ -219,7 +271,7 @@ static void take_lines(struct connection *connection)
 {
     char *start = connection->in.text;
     char *end;
-    while (start && !connection->closing && !connection->pending && !connection->job &&
+    while (start && !connection->closing && !connection->promises && !connection->job &&
            (end = strchr(start, '\n'))) {
         handle(connection, start, (size_t)(end - start));
         start = end + 1;

@@ -13,7 +13,7 @@ const struct sb_verb sb_verbs[] = {
     { "reload", sb_verb_reload, "", true },
     { "audit", sb_verb_audit, "after limit subject actor newest", false },
     { "mapping explain", sb_verb_explain, "device!", false },
-    { "device list", sb_verb_device_list, "", false },
+    { "device list", sb_verb_device_list, "after limit type bus presence", false },
     { "device show", sb_verb_device_show, "id!", false },
     { "device add", sb_verb_device_add, "id! type! bus address names parent commanders", true },
     { "device remove", sb_verb_device_remove, "id!", true },

@@ -2,6 +2,9 @@
 #include "bridge/control/verb.h"
 
 #include "bridge/base/str.h"
+#include "bridge/mapping/type.h"
+
+#define LIST_MAX 1000
 
 json_t *sb_view_device(const struct sb_device *device)
 {
@@ -25,13 +28,42 @@ static struct sb_device *find(struct sb_call *call)
     return device;
 }
 
+static bool is_wanted(const struct sb_call *call, const struct sb_device *device)
+{
+    const char *type = sb_json_str(call->args, "type");
+    const char *bus = sb_json_str(call->args, "bus");
+    const char *presence = sb_json_str(call->args, "presence");
+    return (!type || sb_streq(type, device->type_name)) && (!bus || sb_streq(bus, device->bus)) &&
+           (!presence || sb_streq(presence, sb_presence_name((int)device->presence)));
+}
+
+/* In order of registration; `after` is the `order` of the last one of the page before. */
 int sb_verb_device_list(struct sb_call *call)
 {
     const struct sb_device *device;
+    const char *presence = sb_json_str(call->args, "presence");
+    int64_t after = sb_json_int(call->args, "after", 0);
+    int64_t limit = sb_json_int(call->args, "limit", LIST_MAX);
+    if (limit < 1 || limit > LIST_MAX)
+        return sb_call_refuse(call, SB_REFUSAL_USAGE, "limit is 1 to %d", LIST_MAX);
+    if (presence && sb_presence_from_name(presence) < 0)
+        return sb_call_refuse(call, SB_REFUSAL_USAGE, "presence is ready, offline or unknown");
     call->data = json_array();
     for (size_t i = 0; (device = sb_registry_at(call->core->registry, i)); i++)
-        (void)json_array_append_new(call->data, sb_view_device(device));
+        if (device->order > after && is_wanted(call, device) &&
+            json_array_size(call->data) < (size_t)limit)
+            (void)json_array_append_new(call->data, sb_view_device(device));
     return 0;
+}
+
+/* What its type lets one ask of it. */
+static json_t *view_operations(const struct sb_device *device)
+{
+    json_t *list = json_array();
+    for (int op = 0; device->type && op < SB_OP_MAX_; op++)
+        if (sb_type_allows(device->type, (enum sb_op)op))
+            (void)json_array_append_new(list, json_string(sb_op_name(op)));
+    return list;
 }
 
 int sb_verb_device_show(struct sb_call *call)
@@ -40,6 +72,7 @@ int sb_verb_device_show(struct sb_call *call)
     if (!device)
         return -1;
     call->data = sb_view_device(device);
+    (void)json_object_set_new(call->data, "operations", view_operations(device));
     json_t *open = json_array();
     const struct sb_task *task = NULL;
     while ((task = sb_book_of_device(call->core->book, device->id, task)))

@@ -60,13 +60,14 @@ int sb_verb_status(struct sb_call *call)
     const struct sb_core *core = call->core;
     struct sb_runner_stats stats;
     sb_runner_stats(core->runner, &stats);
-    call->data = json_pack(
-        "{s:s,s:b,s:b,s:o,s:o,s:o,s:{s:I,s:I,s:i,s:i,s:i,s:i}}", "version", SB_VERSION, "running",
-        (int)core->running, "paused", (int)sb_runner_paused(core->runner), "store",
-        view_store(core), "links", view_links(core), "devices", view_presence(core), "jobs", "open",
-        (json_int_t)sb_book_jobs(core->book), "tasks", (json_int_t)sb_book_open_tasks(core->book),
-        "under_way", (int)stats.under_way, "fetching", (int)stats.fetching, "waiting_for_bus",
-        (int)stats.waiting_for_bus, "driving", (int)stats.driving);
+    call->data = json_pack("{s:s,s:i,s:b,s:b,s:o,s:o,s:o,s:{s:I,s:I,s:i,s:i,s:i,s:i}}", "version",
+                           SB_VERSION, "pid", (int)getpid(), "running", (int)core->running,
+                           "paused", (int)sb_runner_paused(core->runner), "store", view_store(core),
+                           "links", view_links(core), "devices", view_presence(core), "jobs",
+                           "open", (json_int_t)sb_book_jobs(core->book), "tasks",
+                           (json_int_t)sb_book_open_tasks(core->book), "under_way",
+                           (int)stats.under_way, "fetching", (int)stats.fetching, "waiting_for_bus",
+                           (int)stats.waiting_for_bus, "driving", (int)stats.driving);
     return call->data ? 0 : -1;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/control/verb.h"
 
+#include "bridge/base/map.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
@@ -20,6 +21,54 @@ static json_t *view_counts(const struct sb_job *job)
     return object;
 }
 
+/* Of each device and module the latest round counts. */
+static bool is_latest(const struct sb_job *job, const struct sb_map *rounds, size_t i)
+{
+    const struct sb_task *task = job->tasks[i];
+    sb_cleanup(sb_freep) char *key = sb_format("%s\n%s", task->device, task->module);
+    return !key || sb_map_get(rounds, key) == task;
+}
+
+/* device and module -> the task of the latest round; empty when there is one round only. */
+static void find_latest(const struct sb_job *job, struct sb_map *ret)
+{
+    bool again = false;
+    for (size_t i = 0; i < job->task_count; i++)
+        again |= job->tasks[i]->round > 1;
+    for (size_t i = 0; again && i < job->task_count; i++) {
+        struct sb_task *task = job->tasks[i];
+        sb_cleanup(sb_freep) char *key = sb_format("%s\n%s", task->device, task->module);
+        const struct sb_task *there = key ? sb_map_get(ret, key) : NULL;
+        if (key && (!there || there->round < task->round) && sb_map_set(ret, key, task) < 0)
+            return;
+    }
+}
+
+/* How far it is, and how it ended. */
+static void add_sum(const struct sb_job *job, json_t *object)
+{
+    struct sb_map latest = { 0 };
+    int64_t percents = 0, devices = 0;
+    int worst = SB_TASK_SUCCEEDED;
+    find_latest(job, &latest);
+    for (size_t i = 0; i < job->task_count; i++) {
+        const struct sb_task *task = job->tasks[i];
+        if (latest.count && !is_latest(job, &latest, i))
+            continue;
+        devices++;
+        percents += sb_task_state_is_final(task->state) ? 100 : task->percent;
+        if (task->state == SB_TASK_FAILED || worst == SB_TASK_SUCCEEDED)
+            worst = (int)task->state;
+    }
+    sb_map_done(&latest);
+    (void)json_object_set_new(object, "devices", json_integer(devices));
+    (void)json_object_set_new(object, "percent", json_integer(devices ? percents / devices : 0));
+    if (job->state == SB_JOB_DONE)
+        (void)json_object_set_new(object, "outcome", json_string(sb_task_state_name(worst)));
+    if (devices == 1)
+        (void)json_object_set_new(object, "device", json_string(job->tasks[0]->device));
+}
+
 static json_t *view(const struct sb_job *job, bool with_tasks)
 {
     json_t *object = sb_job_json(job);
@@ -31,9 +80,7 @@ static json_t *view(const struct sb_job *job, bool with_tasks)
     if (tasks)
         (void)json_object_set_new(object, "tasks", tasks);
     (void)json_object_set_new(object, "counts", view_counts(job));
-    (void)json_object_set_new(object, "devices", json_integer((json_int_t)job->task_count));
-    if (job->task_count == 1)
-        (void)json_object_set_new(object, "device", json_string(job->tasks[0]->device));
+    add_sum(job, object);
     return object;
 }
 
@@ -267,8 +314,12 @@ static int each_task(struct sb_call *call, const char *what,
         done += r >= 0;
         first = r < 0 && !first ? r : first;
     }
+    if (!done && !first)
+        return sb_call_refuse(call, SB_REFUSAL_NOT_FOUND,
+                              "%s: job %lld has nothing open on device '%s'", what,
+                              (long long)job->id, device ? device : "");
     if (!done)
-        return sb_call_failed(call, first ? first : -ENOENT, what);
+        return sb_call_failed(call, first, what);
     call->data = json_pack("{s:i}", "tasks", done);
     return 0;
 }

@@ -37,14 +37,25 @@ static void add_item(struct sb_str *out, const char *name, const char *value, co
     add_wrapped(out, SUMMARY_AT, text);
 }
 
-static void add_options(struct sb_str *out, const char *title, const struct sb_option *options)
+static bool lists(const struct sb_option *options, const char *name)
+{
+    for (const struct sb_option *o = options; o && o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Without those that `instead` has. */
+static void add_options(struct sb_str *out, const char *title, const struct sb_option *options,
+                        const struct sb_option *instead)
 {
     if (!options || !options->name)
         return;
     sb_str_format(out, "\n%s:\n", title);
     for (const struct sb_option *o = options; o->name; o++) {
         sb_cleanup(sb_freep) char *name = sb_format("--%s", o->name);
-        add_item(out, name ? name : "", o->value, o->help);
+        if (!lists(instead, o->name))
+            add_item(out, name ? name : "", o->value, o->help);
     }
 }
 
@@ -73,7 +84,7 @@ void sb_help_all(struct sb_str *out, const char *group)
     for (const struct sb_command *c = sb_commands; c->name; c++)
         if (in_group(c, group))
             add_item(out, c->name, NULL, c->summary);
-    add_options(out, "options of every command", sb_global_options);
+    add_options(out, "options of every command", sb_global_options, NULL);
     add_exits(out);
     sb_str_add(out, "\n`southbridgectl COMMAND --help` explains one command.\n");
 }
@@ -88,7 +99,7 @@ void sb_help_command(struct sb_str *out, const struct sb_command *command)
         sb_str_add_char(out, '\n');
         add_wrapped(out, 0, command->details);
     }
-    add_options(out, "options", command->options);
-    add_options(out, "options of every command", sb_global_options);
+    add_options(out, "options", command->options, NULL);
+    add_options(out, "options of every command", sb_global_options, command->options);
     add_exits(out);
 }

@@ -227,20 +227,29 @@ static int put_option(struct parser *parser, const struct sb_option *option, con
 
 /* ---- getopt ---- */
 
+/* A command's own option takes the place of a global one with its name (--version VERSION). */
+static size_t place_of(const struct parser *parser, const char *name)
+{
+    size_t i = 0;
+    while (i < parser->count && strcmp(parser->options[i]->name, name) != 0)
+        i++;
+    return i;
+}
+
 static void offer(struct parser *parser, const struct sb_option *options)
 {
     for (const struct sb_option *o = options; o && o->name && parser->count < OPTIONS_MAX; o++) {
-        parser->options[parser->count] = o;
-        parser->longs[parser->count] =
-            (struct option){ o->name, o->value ? required_argument : no_argument, NULL,
-                             FIRST_VALUE + (int)parser->count };
-        parser->count++;
+        size_t i = place_of(parser, o->name);
+        parser->options[i] = o;
+        parser->longs[i] = (struct option){ o->name, o->value ? required_argument : no_argument,
+                                            NULL, FIRST_VALUE + (int)i };
+        parser->count += i == parser->count;
     }
     parser->longs[parser->count] = (struct option){ 0 };
 }
 
 /* Global options are set in the order itself. */
-static bool take_global(struct sb_order *order, const char *name, const char *value)
+static void take_global(struct sb_order *order, const char *name, const char *value)
 {
     if (strcmp(name, "socket") == 0)
         order->socket = value;
@@ -250,11 +259,16 @@ static bool take_global(struct sb_order *order, const char *name, const char *va
         order->color = name[0] == 'c';
     else if (strcmp(name, "help") == 0)
         order->help = true;
-    else if (strcmp(name, "version") == 0)
-        order->version = true;
     else
-        return false;
-    return true;
+        order->version = true;
+}
+
+static bool is_global(const struct sb_option *option)
+{
+    for (const struct sb_option *o = sb_global_options; o->name; o++)
+        if (o == option)
+            return true;
+    return false;
 }
 
 static int unknown(struct parser *parser, const char *word)
@@ -290,7 +304,7 @@ static int read_options(struct parser *parser, int argc, char **argv, const char
     for (int c; (c = getopt_long(argc, argv, shorts, parser->longs, NULL)) != -1;) {
         for (size_t i = 0; i < SB_COUNT(letters); i++)
             if (c == letters[i].letter)
-                (void)take_global(parser->order, letters[i].name, NULL);
+                take_global(parser->order, letters[i].name, NULL);
         if (c == '?')
             return unknown(parser, argv[optind - 1]);
         if (c == ':')
@@ -298,8 +312,9 @@ static int read_options(struct parser *parser, int argc, char **argv, const char
         if (c < FIRST_VALUE)
             continue;
         const struct sb_option *option = parser->options[c - FIRST_VALUE];
-        if (!take_global(parser->order, option->name, optarg) &&
-            put_option(parser, option, optarg) < 0)
+        if (is_global(option))
+            take_global(parser->order, option->name, optarg);
+        else if (put_option(parser, option, optarg) < 0)
             return -1;
     }
     return 0;
@@ -489,6 +504,10 @@ int sb_order_parse(int argc, char **argv, int64_t now, struct sb_order *ret, cha
     if (r == 0 && order.group && !order.help)
         r = complain(&parser, "'%s' wants a further word", order.group);
     if (r < 0) {
+        sb_cleanup(sb_freep) char *text = SB_STEAL(*ret_error);
+        const char *name = order.command ? order.command->name : order.group;
+        *ret_error = sb_format("%s\ntry `southbridgectl %s%s--help`", text ? text : "out of memory",
+                               name ? name : "", name ? " " : "");
         sb_order_done(&order);
         return -1;
     }

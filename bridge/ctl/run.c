@@ -139,9 +139,8 @@ int sb_ctl_main(struct sb_ctl *ctl, int argc, char **argv)
     sb_cleanup(sb_freep) char *error = NULL;
     enum sb_exit code = SB_EXIT_DONE;
     if (sb_order_parse(argc, argv, ctl->style.now, &order, &error) < 0) {
-        code = sb_ctl_fail(ctl, SB_EXIT_USAGE, "usage", "%s", error ? error : "out of memory");
-        (void)fputs("Try `southbridgectl --help`.\n", ctl->err);
-        return code;
+        ctl->json = false; /* whether it is wanted could not be read */
+        return sb_ctl_fail(ctl, SB_EXIT_USAGE, "usage", "%s", error ? error : "out of memory");
     }
     ctl->socket = choose_socket(&order);
     ctl->json = order.json;
