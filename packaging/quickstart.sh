@@ -42,7 +42,7 @@ trap 'exit 130' INT TERM
 start() { # start NAME COMMAND...: in the background, its output in NAME.log
     local name=$1
     shift
-    "$@" >"$work/$name.log" 2>&1 &
+    "$@" >"$work/$name.log" 2>&1 <&0 &
     pids+=($!)
 }
 
@@ -81,6 +81,7 @@ cat >"$work/mosquitto.conf" <<CONF
 listener $broker 127.0.0.1
 password_file $work/passwords
 set_tcp_nodelay true
+log_type all
 user root
 CONF
 start broker mosquitto -c "$work/mosquitto.conf"
@@ -92,9 +93,11 @@ mkdir "$work/www" "$work/flash" "$work/devices.d"
 /usr/bin/python3 "$smp" make-image --version 1.1.0 --size 60000 "$work/www/pump-1.1.0.bin" >/dev/null
 digest=$(sha256sum "$work/www/pump-1.1.0.bin" | cut -d' ' -f1)
 start files /usr/bin/python3 -m http.server --bind 127.0.0.1 --directory "$work/www" "$files"
+mkfifo "$work/commands" # the device ends with its standard input: it stays open here
+exec 9<>"$work/commands"
 start device /usr/bin/python3 "$smp" run --state "$work/flash" --image "$work/factory.bin" \
-      --link "$work/ttyPump" --boot-time 1
-wait_for "the device" 10 test -e "$work/ttyPump"
+      --link "$work/ttyPump" --boot-time 1 <"$work/commands"
+wait_for "the device" 10 grep -q '"boot"' "$work/device.log"
 wait_for "the file server" 10 listens "$files"
 echo "broker on port $broker, device on $(readlink "$work/ttyPump"), image of 60000 bytes, version 1.1.0"
 
@@ -122,43 +125,31 @@ devices:
   - { id: pump-1, type: zephyr-smp, bus: uart1, names: { ibm: pump/pump-1 } }
 CONF
 "$programs/southbridge" --config "$work/southbridge.yaml" --check
-start southbridge "$programs/southbridge" --config "$work/southbridge.yaml"
 ctl() { "$programs/southbridgectl" --socket "$work/control" "$@"; }
-wait_for "southbridge" 10 ctl status
-ready() { ctl device show pump-1 --json | grep -q '"presence": *"ready"'; }
-wait_for "the device behind southbridge" 20 ready
-ctl status
+show() { sed -u "s/^/${dim}progress${plain}      /"; }
+open_job() { ctl job list --json 2>/dev/null | grep -o '"id": *[0-9]*' | tail -n 1 | grep -o '[0-9]*'; }
 
-platform() {
-    /usr/bin/python3 "$source_dir/tests/simulators/ibm_platform.py" --port "$broker" --org abc123 \
-        --device pump/pump-1 --username platform --password-file "$work/token" --strict --watch "$@"
-}
-show() { sed -u "s/^/${dim}progress${plain}  /"; }
-jobs_open() { ctl job list --json | grep -o '"id": *[0-9]*' | grep -o '[0-9]*' | tail -n 1; }
-# play TITLE COMMAND...: the cloud asks; its messages and the job's progress as they happen.
-play() {
-    step "$1"
-    shift
-    platform "$@" &
-    local cloud=$! job='' last=${last_job:-0}
-    while kill -0 "$cloud" 2>/dev/null; do
-        job=$(jobs_open || true)
-        if [ -n "$job" ] && [ "$job" -gt "$last" ]; then
-            ctl job watch "$job" | show || true
-            last_job=$job
-            break
-        fi
-        sleep 0.05
-    done
-    wait "$cloud" || die "the cloud saw this fail"
-}
-
+step "The cloud downloads firmware 1.1.0, installs it, reboots and resets the device"
 begun=$SECONDS
-play "The cloud: download firmware 1.1.0" download --uri "http://127.0.0.1:$files/pump-1.1.0.bin" \
-     --version 1.1.0 --name pump --verifier "$digest"
-play "The cloud: install what was downloaded" update
-play "The cloud: reboot" reboot
-play "The cloud: factory reset" factory-reset
+/usr/bin/python3 "$source_dir/tests/simulators/ibm_platform.py" --port "$broker" --org abc123 \
+    --device pump/pump-1 --username platform --password-file "$work/token" --strict --watch \
+    download --uri "http://127.0.0.1:$files/pump-1.1.0.bin" --version 1.1.0 --name pump \
+             --verifier "$digest" \
+    update reboot factory-reset 2>&1 &
+cloud=$!
+cloud_listens() { grep -q 'Received SUBSCRIBE' "$work/broker.log"; }
+wait_for "the cloud" 10 cloud_listens
+start southbridge "$programs/southbridge" --config "$work/southbridge.yaml"
+last=0
+while kill -0 "$cloud" 2>/dev/null; do
+    job=$(open_job || true)
+    if [ -n "$job" ] && [ "$job" -gt "$last" ]; then
+        last=$job
+        ctl job watch "$job" 2>/dev/null </dev/null | show || true
+    fi
+    sleep 0.02
+done
+wait "$cloud" || die "the cloud saw a failure"
 
 step "What is known now"
 ctl device show pump-1
@@ -174,7 +165,7 @@ Everything stays up. In another terminal:
   $programs/southbridgectl device list
   $programs/southbridgectl job create reboot pump-1 --watch
   /usr/bin/python3 tests/simulators/ibm_platform.py --port $broker --org abc123 --device pump/pump-1 \\
-      --username platform --password-file $work/token --watch reboot
+      --username platform --password-file $work/token --assume-managed --watch reboot
 Ctrl-C ends it.
 TXT
     wait "${pids[@]}" || true
