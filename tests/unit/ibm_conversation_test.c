@@ -146,7 +146,7 @@ static void a_connect_manages(void **state)
     world_up(w);
     managed(w);
     assert_true(world_silent(w));
-    assert_int_equal(world_timer(w, "manage"), 30 * SB_SECOND); /* for the reply */
+    assert_int_equal(world_timer(w, "manage"), 10 * SB_SECOND); /* for the reply */
     world_replies(w, world_last(w, SB_OUT_SEND), 200);
     assert_int_equal(world_timer(w, "manage"), 12 * SB_HOUR); /* half of the lifetime */
     world_passes(w, 12 * SB_HOUR - 1);
@@ -160,13 +160,13 @@ static void no_reply_is_tried_again_ever_later(void **state)
     struct world *w = *state;
     world_up(w);
     managed(w);
-    world_passes(w, 30 * SB_SECOND);
+    world_passes(w, 10 * SB_SECOND);
     managed(w);
     assert_true(world_noted(w, "does not answer manage"));
-    assert_int_equal(world_timer(w, "manage"), SB_MINUTE);
-    world_passes(w, SB_MINUTE);
+    assert_int_equal(world_timer(w, "manage"), 20 * SB_SECOND);
+    world_passes(w, 20 * SB_SECOND);
     managed(w);
-    assert_int_equal(world_timer(w, "manage"), 2 * SB_MINUTE);
+    assert_int_equal(world_timer(w, "manage"), 40 * SB_SECOND);
     for (int i = 0; i < 40; i++)
         world_passes(w, world_timer(w, "manage"));
     assert_in_range(world_timer(w, "manage"), SB_HOUR, 12 * SB_HOUR);
@@ -178,8 +178,8 @@ static void refusals_of_manage(void **state)
     world_up(w);
     managed(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 409);
-    assert_int_equal(world_timer(w, "manage"), 10 * SB_SECOND);
-    world_passes(w, 10 * SB_SECOND);
+    assert_int_equal(world_timer(w, "manage"), 5 * SB_SECOND);
+    world_passes(w, 5 * SB_SECOND);
     managed(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 404);
     assert_int_equal(world_timer(w, "manage"), 30 * SB_MINUTE);
@@ -187,7 +187,7 @@ static void refusals_of_manage(void **state)
     managed(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 500);
     assert_true(world_noted(w, "manage with 500"));
-    assert_int_equal(world_timer(w, "manage"), 20 * SB_SECOND); /* doubled */
+    assert_int_equal(world_timer(w, "manage"), 10 * SB_SECOND); /* doubled */
 }
 
 static void an_unknown_bundle_is_left_out(void **state)

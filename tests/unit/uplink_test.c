@@ -791,12 +791,12 @@ static void a_reply_that_does_not_come(void **state)
     assert_int_equal(send(2, "b"), 0);
     assert_int_equal(send(3, "c"), 0);
     event(SB_MQTT_PUBACK, 1);
-    sb_sim_advance(host.loop, 15 * SB_SECOND);
+    sb_sim_advance(host.loop, 5 * SB_SECOND);
     event(SB_MQTT_PUBACK, 2);
     sb_str_done(&happened);
-    sb_sim_advance(host.loop, 15 * SB_SECOND);
+    sb_sim_advance(host.loop, 5 * SB_SECOND);
     check("settle 1\n");
-    sb_sim_advance(host.loop, 15 * SB_SECOND);
+    sb_sim_advance(host.loop, 5 * SB_SECOND);
     check("settle 2\n");
     event(SB_MQTT_DOWN, 1000); /* the third has no PUBACK: the outbox sends it again */
     sb_str_done(&happened);
