@@ -56,7 +56,7 @@ static void add_sum(const struct sb_job *job, json_t *object)
         if (latest.count && !is_latest(job, &latest, i))
             continue;
         devices++;
-        percents += sb_task_state_is_final(task->state) ? 100 : task->percent;
+        percents += task->state == SB_TASK_SUCCEEDED ? 100 : task->percent;
         if (task->state == SB_TASK_FAILED || worst == SB_TASK_SUCCEEDED)
             worst = (int)task->state;
     }

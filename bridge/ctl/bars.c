@@ -152,12 +152,17 @@ static unsigned shown_percent(const struct sb_task *task)
     return task->state == SB_TASK_SUCCEEDED ? 100 : task->percent;
 }
 
+/* With the time it takes when it is alone, and has no line above that says it. */
 static void add_task(struct sb_str *out, const struct sb_style *style, const struct layout *l,
-                     const struct sb_task *task)
+                     const struct sb_task *task, bool alone)
 {
     struct sb_str rest = { 0 };
     sb_cleanup(sb_freep) char *name =
         *task->module ? sb_format("%s/%s", task->device, task->module) : strdup(task->device);
+    if (alone && task->created && !sb_task_state_is_final(task->state)) {
+        sb_cleanup(sb_freep) char *clock = sb_text_clock(style->now - task->created);
+        sb_str_format(&rest, "%s  ", clock ? clock : "");
+    }
     add_rest(&rest, task);
     add_row(out, style, l, name ? name : task->device, sb_task_state_name((int)task->state),
             shown_percent(task), sb_str_get(&rest));
@@ -229,7 +234,7 @@ static unsigned add_tasks(struct sb_str *out, const struct sb_progress *progress
         const struct sb_watched *watched = &progress->list[i];
         if (watched->superseded || (!all && !sb_task_state_is_under_way(watched->task->state)))
             continue;
-        add_task(out, style, l, watched->task);
+        add_task(out, style, l, watched->task, counting(progress) == 1);
         drawn++;
     }
     return drawn;
@@ -293,9 +298,10 @@ void sb_progress_end(const struct sb_progress *progress, const struct sb_style *
     const struct sb_job *job = progress->job;
     struct sb_progress_sum sum;
     sb_progress_sum(progress, &sum);
-    sb_cleanup(sb_freep) char *took = job->ended > job->created && job->created
-                                          ? sb_duration_text(job->ended - job->created)
-                                          : NULL;
+    int64_t spent = job->created && job->ended > job->created ? job->ended - job->created : 0;
+    if (spent > SB_SECOND)
+        spent -= spent % SB_SECOND;
+    sb_cleanup(sb_freep) char *took = spent ? sb_duration_text(spent) : NULL;
     const struct sb_watched *one = NULL;
     for (size_t i = 0; i < progress->count && sum.tasks == 1; i++)
         if (!progress->list[i].superseded)

@@ -99,6 +99,12 @@ int sb_order_parse(int argc, char **argv, int64_t now, struct sb_order *ret, cha
 void sb_order_done(struct sb_order *order);
 bool sb_order_has(const struct sb_order *order, const char *flag); /* a local option was given */
 
+/* values.c: a text becomes a member of the request. 0, or -1 with *ret_error. */
+int sb_value_put(struct sb_order *order, const struct sb_option *option, const char *text,
+                 char **ret_error);
+int sb_value_number(const char *text, int64_t *ret); /* 0.. */
+json_t *sb_value_container(json_t *object, const char *key, bool array); /* made when missing */
+
 /* help.c: all, a group ("job"), or one command. */
 void sb_help_all(struct sb_str *out, const char *group);
 void sb_help_command(struct sb_str *out, const struct sb_command *command);

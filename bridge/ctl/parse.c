@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
-#include <time.h>
 
 #include "bridge/base/diag.h"
-#include "bridge/base/time.h"
 #include "bridge/ctl/ctl.h"
 
 #define OPTIONS_MAX 64
@@ -32,197 +30,6 @@ static int complain(struct parser *parser, const char *fmt, ...)
     free(*parser->ret_error);
     *parser->ret_error = sb_str_take(&text);
     return -1;
-}
-
-/* ---- values ---- */
-
-/* The object and last key of "policy.retries" below `root`, made on the way. NULL: no memory. */
-static json_t *reach(json_t *root, const char *path, const char **ret_key)
-{
-    const char *dot;
-    while (root && (dot = strchr(path, '.'))) {
-        json_t *next = json_object_getn(root, path, (size_t)(dot - path));
-        if (!next) {
-            next = json_object();
-            if (json_object_setn_new(root, path, (size_t)(dot - path), next) < 0)
-                next = NULL;
-        }
-        root = next;
-        path = dot + 1;
-    }
-    *ret_key = path;
-    return root;
-}
-
-/* "5" and "true" as JSON has them, everything else as text; quotes force a text. */
-static json_t *scalar(const char *text)
-{
-    json_t *value = NULL;
-    char *error = NULL;
-    if (sb_json_parse(text, strlen(text), NULL, &value, &error) < 0)
-        free(error);
-    if (value && (json_is_object(value) || json_is_array(value))) {
-        json_decref(value);
-        value = NULL;
-    }
-    return value ? value : json_string(text);
-}
-
-static json_t *words(const char *text)
-{
-    json_t *list = json_array();
-    for (size_t n; *text; text += n + (text[n] == ',')) {
-        n = strcspn(text, ",");
-        if (n > 0)
-            (void)json_array_append_new(list, json_stringn(text, n));
-    }
-    return list;
-}
-
-static int put_pair(struct parser *parser, const struct sb_option *option, json_t *into,
-                    const char *text)
-{
-    const char *equals = strchr(text, '=');
-    size_t n = equals ? (size_t)(equals - text) : 0;
-    if (n == 0)
-        return complain(parser, "--%s %s: give it as name=value", option->name, text);
-    json_t *value = option->kind == SB_OPTION_PAIR    ? scalar(equals + 1)
-                    : option->kind == SB_OPTION_TEXTS ? json_string(equals + 1)
-                                                      : words(equals + 1);
-    if (!value)
-        return complain(parser, "--%s: the value is not UTF-8", option->name);
-    return json_object_setn_new(into, text, n, value);
-}
-
-/* "+2h", "2026-01-31T04:00:00Z", or local time "2026-01-31 04:00[:00]", "04:00" (the next one). */
-static int read_time(const char *text, int64_t now, int64_t *ret)
-{
-    struct tm tm = { 0 };
-    time_t seconds = (time_t)(now / SB_SECOND);
-    int64_t later;
-    if (text[0] == '+') {
-        if (sb_duration_parse(text + 1, &later) < 0)
-            return -EINVAL;
-        *ret = now + later;
-        return 0;
-    }
-    if (sb_time_from_iso8601(text, ret) == 0)
-        return 0;
-    if (!localtime_r(&seconds, &tm))
-        return -EINVAL;
-    static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
-                                         "%Y-%m-%dT%H:%M", "%H:%M" };
-    for (size_t i = 0; i < SB_COUNT(forms); i++) {
-        struct tm read = tm;
-        read.tm_sec = 0;
-        const char *end = strptime(text, forms[i], &read);
-        if (!end || *end)
-            continue;
-        read.tm_isdst = -1;
-        int64_t wall = (int64_t)mktime(&read) * SB_SECOND;
-        if (i == SB_COUNT(forms) - 1 && wall <= now) {
-            read.tm_mday++; /* today's is over */
-            read.tm_isdst = -1;
-            wall = (int64_t)mktime(&read) * SB_SECOND;
-        }
-        *ret = wall;
-        return 0;
-    }
-    return -EINVAL;
-}
-
-static int read_number(const char *text, int64_t *ret)
-{
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno || end == text || *end || number < 0)
-        return -EINVAL;
-    *ret = number;
-    return 0;
-}
-
-static int put_number(struct parser *parser, const struct sb_option *option, json_t *object,
-                      const char *key, const char *text)
-{
-    int64_t number;
-    int r = 0;
-    switch (option->kind) {
-    case SB_OPTION_DURATION:
-        r = sb_duration_parse(text, &number);
-        if (r < 0)
-            return complain(parser, "--%s: '%s' is not a duration (like 90s, 5m, 2h)", option->name,
-                            text);
-        break;
-    case SB_OPTION_TIME:
-        r = read_time(text, parser->order->now, &number);
-        if (r < 0)
-            return complain(parser,
-                            "--%s: '%s' is not a time (like 2026-01-31T04:00:00Z, "
-                            "'2026-01-31 04:00', 04:00 or +2h)",
-                            option->name, text);
-        break;
-    default:
-        r = read_number(text, &number);
-        if (r < 0)
-            return complain(parser, "--%s: '%s' is not a number", option->name, text);
-    }
-    return sb_json_put_int(object, key, number);
-}
-
-static int put_json(struct parser *parser, const struct sb_option *option, json_t *object,
-                    const char *key, const char *text)
-{
-    sb_cleanup(json_decrefp) json_t *value = NULL;
-    sb_cleanup(sb_freep) char *error = NULL;
-    if (sb_json_parse(text, strlen(text), NULL, &value, &error) < 0)
-        return complain(parser, "--%s: not JSON: %s", option->name, error ? error : "?");
-    if (!json_is_object(value))
-        return complain(parser, "--%s: a JSON object is wanted, like {\"name\": 5}", option->name);
-    json_t *there = json_object_get(object, key);
-    return there ? json_object_update(there, value) : json_object_set(object, key, value);
-}
-
-/* The container at object[key], made when it is not there. */
-static json_t *container(json_t *object, const char *key, bool array)
-{
-    json_t *there = json_object_get(object, key);
-    if (there || json_object_set_new(object, key, array ? json_array() : json_object()) < 0)
-        return there;
-    return json_object_get(object, key);
-}
-
-static int put_option(struct parser *parser, const struct sb_option *option, const char *text)
-{
-    const char *key = option->key ? option->key : option->name;
-    json_t *object = reach(option->key ? parser->order->args : parser->order->local, key, &key);
-    int r = -1;
-    if (!object)
-        return complain(parser, "out of memory");
-    switch (option->kind) {
-    case SB_OPTION_FLAG:
-        r = json_object_set_new(object, key, json_true());
-        break;
-    case SB_OPTION_TEXT:
-        r = json_object_set_new(object, key, json_string(text));
-        break;
-    case SB_OPTION_LIST:
-        r = json_array_append_new(container(object, key, true), json_string(text));
-        break;
-    case SB_OPTION_PAIR:
-    case SB_OPTION_TEXTS:
-    case SB_OPTION_LISTS:
-        r = put_pair(parser, option, container(object, key, false), text);
-        break;
-    case SB_OPTION_JSON:
-        r = put_json(parser, option, object, key, text);
-        break;
-    default:
-        r = put_number(parser, option, object, key, text);
-    }
-    if (r < 0 && !*parser->ret_error)
-        return complain(parser, "--%s: the value is not UTF-8", option->name);
-    return r < 0 ? -1 : 0;
 }
 
 /* ---- getopt ---- */
@@ -297,6 +104,7 @@ static int read_options(struct parser *parser, int argc, char **argv, const char
         const char *name;
     } letters[] = { { 'h', "help" }, { 'V', "version" } };
     sb_cleanup(sb_freep) char *shorts = sb_format("%s:hV", mode);
+    sb_cleanup(sb_freep) char *error = NULL;
     if (!shorts)
         return complain(parser, "out of memory");
     opterr = 0;
@@ -314,8 +122,8 @@ static int read_options(struct parser *parser, int argc, char **argv, const char
         const struct sb_option *option = parser->options[c - FIRST_VALUE];
         if (is_global(option))
             take_global(parser->order, option->name, optarg);
-        else if (put_option(parser, option, optarg) < 0)
-            return -1;
+        else if (sb_value_put(parser->order, option, optarg, &error) < 0)
+            return complain(parser, "%s", error ? error : "out of memory");
     }
     return 0;
 }
@@ -402,11 +210,11 @@ static int put_operand(struct parser *parser, const char *key, char kind, const 
     int64_t number;
     int r;
     if (kind == '#') {
-        if (read_number(word, &number) < 0 || number < 1)
+        if (sb_value_number(word, &number) < 0 || number < 1)
             return complain(parser, "'%s' is not a number", word);
         r = sb_json_put_int(args, key, number);
     } else if (kind == '*') {
-        r = json_array_append_new(container(args, key, true), json_string(word));
+        r = json_array_append_new(sb_value_container(args, key, true), json_string(word));
     } else {
         r = json_object_set_new(args, key, json_string(word));
     }

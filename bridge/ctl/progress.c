@@ -158,7 +158,7 @@ void sb_progress_sum(const struct sb_progress *progress, struct sb_progress_sum 
         sum.cancelled += task->state == SB_TASK_CANCELLED;
         sum.under_way += sb_task_state_is_under_way(task->state);
         sum.waiting += task->state == SB_TASK_QUEUED || task->state == SB_TASK_HELD;
-        percents += sb_task_state_is_final(task->state) ? 100 : task->percent;
+        percents += task->state == SB_TASK_SUCCEEDED ? 100 : task->percent;
     }
     sum.percent = sum.tasks ? (unsigned)(percents / sum.tasks) : 0;
     *ret = sum;
@@ -191,7 +191,7 @@ static bool is_new(struct sb_watched *watched)
     watched->told_reason = task->reason;
     watched->told_phase = task->phase;
     watched->told_attempt = task->attempt;
-    return changed;
+    return changed && !watched->superseded;
 }
 
 void sb_progress_lines(struct sb_progress *progress, const struct sb_style *style,
@@ -210,7 +210,8 @@ void sb_progress_losses(struct sb_progress *progress, const struct sb_style *sty
         struct sb_watched *watched = &progress->list[progress->changed[i]];
         bool lost =
             watched->task->state == SB_TASK_FAILED || watched->task->state == SB_TASK_CANCELLED;
-        if (lost && !watched->told_loss && !sb_progress_fits(progress, style))
+        if (lost && !watched->told_loss && !watched->superseded &&
+            !sb_progress_fits(progress, style))
             sb_watched_line(watched, style, out);
         watched->told_loss = lost;
     }
