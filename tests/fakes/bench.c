@@ -8,7 +8,7 @@
 struct bench bench;
 
 struct bench_session {
-    struct bench_session *next;
+    struct bench_session *next, *previous;
     struct sb_runner *runner;
     const struct sb_command *command;
     struct bench_device *device;
@@ -19,33 +19,44 @@ struct bench_session {
 
 struct bench_device *bench_device(const char *id)
 {
-    for (size_t i = 0; i < bench.count; i++)
-        if (strcmp(bench.devices[i].id, id) == 0)
-            return &bench.devices[i];
-    struct bench_device *device = &bench.devices[bench.count++];
+    struct bench_device *device = sb_map_get(&bench.by_id, id);
+    if (device)
+        return device;
+    device = calloc(1, sizeof(*device));
+    bench.devices = reallocarray(bench.devices, bench.count + 1, sizeof(device));
+    bench.devices[bench.count++] = device;
     *device = (struct bench_device){ .version = "1.0.0", .fault = BENCH_NEVER };
     (void)snprintf(device->id, sizeof(device->id), "%s", id);
+    if (sb_map_set(&bench.by_id, id, device) < 0)
+        abort();
     return device;
 }
 
 unsigned bench_sessions(void)
 {
-    unsigned n = 0;
-    for (const struct bench_session *s = bench.sessions; s; s = s->next)
-        n++;
-    return n;
+    return bench.open;
 }
 
 static void end(struct bench_session *session)
 {
-    for (struct bench_session **at = &bench.sessions; *at; at = &(*at)->next) {
-        if (*at != session)
-            continue;
-        *at = session->next;
-        break;
-    }
+    *(session->previous ? &session->previous->next : &bench.sessions) = session->next;
+    if (session->next)
+        session->next->previous = session->previous;
+    bench.open--;
     sb_timer_free(session->timer);
     free(session);
+}
+
+static json_t *reading(const struct bench_device *device)
+{
+    json_t *result = json_pack("{s:i}", "speed", 42);
+    char *noise = device->chatter ? calloc(1, device->chatter + 1) : NULL;
+    if (noise) {
+        memset(noise, 'x', device->chatter);
+        (void)json_object_set_new(result, "noise", json_string(noise));
+    }
+    free(noise);
+    return result;
 }
 
 static void say_done(struct bench_session *session, enum sb_cause cause, bool stopped)
@@ -56,12 +67,14 @@ static void say_done(struct bench_session *session, enum sb_cause cause, bool st
                                      .outcome = &outcome };
     struct sb_runner *runner = session->runner;
     if (cause == SB_CAUSE_NONE && !stopped) {
-        outcome.after.versions = json_pack("{s:s}", "", session->device->version);
+        if (!session->device->modest || session->command->op <= SB_OP_FIRMWARE_UPDATE ||
+            session->command->op == SB_COMMAND_IDENTIFY)
+            outcome.after.versions = json_pack("{s:s}", "", session->device->version);
         outcome.after.identity = json_pack("{s:s}", "model", "bench");
         outcome.after.idle = true;
         if (session->command->op == SB_OP_READ)
-            outcome.result = json_pack("{s:i}", "speed", 42);
-    } else if (!stopped) {
+            outcome.result = reading(session->device);
+    } else if (!stopped && !session->device->mute) {
         outcome.text = strdup("bench fault");
     }
     end(session);
@@ -212,14 +225,18 @@ static int start(void *user, struct sb_runner *runner, const struct sb_command *
         return -ENOMEM;
     session->runner = runner;
     session->command = command;
-    session->device = bench_device(command->device);
+    const char *unit = sb_json_str(command->address, "unit");
+    session->device = bench_device(unit ? unit : command->device);
     if (sb_timer_new(bench.loop, on_step, session, &session->timer) < 0) {
         free(session);
         return -ENOMEM;
     }
     session->next = bench.sessions;
+    if (session->next)
+        session->next->previous = session;
     bench.sessions = session;
-    bench.peak = SB_MAX(bench.peak, bench_sessions());
+    bench.open++;
+    bench.peak = SB_MAX(bench.peak, bench.open);
     sb_timer_in(session->timer, bench.step_ms);
     return 0;
 }
@@ -312,6 +329,10 @@ const struct sb_driver_ops bench_driver = {
 void bench_reset(void)
 {
     bench_power_off();
+    for (size_t i = 0; i < bench.count; i++)
+        free(bench.devices[i]);
+    free(bench.devices);
+    sb_map_done(&bench.by_id);
     bench = (struct bench){ .step_ms = 100 };
 }
 

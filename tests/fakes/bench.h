@@ -9,10 +9,9 @@
  */
 #pragma once
 
+#include "bridge/base/map.h"
 #include "bridge/driver.h"
 #include "bridge/loop.h"
-
-#define BENCH_DEVICES 64
 
 enum bench_step { /* where a fault strikes */
                   BENCH_LOOK,
@@ -25,7 +24,7 @@ enum bench_step { /* where a fault strikes */
 };
 
 struct bench_device {
-    char id[32];
+    char id[32]; /* its address's "unit", else the device's id */
     char version[32];
     char staged[32];
     unsigned installs, boots, resets, actions;
@@ -36,16 +35,19 @@ struct bench_device {
     unsigned faults;       /* how many commands in a row */
     bool deaf;             /* does not stop when asked */
     bool lies;             /* says it is done and still runs the old version */
-    bool two_step;
+    bool mute;             /* gives no text with what goes wrong */
+    bool modest;           /* does not say its version after what is no firmware command */
+    size_t chatter;        /* bytes of result with which a read ends */
 };
 
 struct bench {
     struct sb_loop *loop;
     int64_t step_ms;
-    struct bench_device devices[BENCH_DEVICES];
+    struct bench_device **devices;
     size_t count;
+    struct sb_map by_id;
     struct bench_session *sessions;
-    unsigned peak; /* most sessions at once */
+    unsigned open, peak; /* sessions: now, and most at once */
 };
 
 extern struct bench bench;

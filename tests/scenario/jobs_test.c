@@ -243,7 +243,7 @@ static void test_start_at_and_end(void **state)
     world_run(&world, 3 * SB_MINUTE);
     assert_state(job, SB_TASK_SUCCEEDED);
     world_run(&world, SB_DAY);
-    assert_state(expired, SB_TASK_FAILED);
+    assert_state(expired, SB_TASK_CANCELLED);
     assert_int_equal(world_cause(&world, expired), SB_CAUSE_EXPIRED);
 }
 

@@ -61,14 +61,21 @@ static void write_files(const char *directory)
                "devices:\n"
                "  - { id: a, type: one-step }\n"
                "  - { id: b, type: one-step }\n"
-               "  - { id: c, type: two-step }\n");
+               "  - { id: c, type: two-step }\n"
+               "  - { id: d, type: one-step, commanders: [ north ] }\n");
     sb_cleanup(sb_freep) char *config = sb_format("state: %s\n"
                                                   "mappings: [ %s ]\n"
                                                   "devices: %s/devices.d\n"
                                                   "links:\n"
-                                                  "  north: { dialect: cloud, role: uplink }\n",
+                                                  "  north: { dialect: cloud, role: uplink }\n"
+                                                  "  south: { dialect: cloud, role: uplink }\n",
                                                   directory, directory, directory);
     write_file(directory, "southbridge.yaml", config);
+}
+
+void world_write(const struct world *world, const char *name, const char *text)
+{
+    write_file(world->directory, name, text);
 }
 
 static void on_commit(void *arg, uint64_t number, bool durable)
@@ -159,8 +166,8 @@ void world_done(struct world *world)
     free(world->directory);
 }
 
-struct sb_verdict world_ask_with(struct world *world, enum sb_op op, const char *device,
-                                 const char *version, const struct sb_policy *policy)
+struct sb_verdict world_ask_by(struct cloud *which, enum sb_op op, const char *device,
+                               const char *version, const struct sb_policy *policy)
 {
     struct sb_verdict verdict = { 0 };
     const char *devices[] = { device };
@@ -175,9 +182,15 @@ struct sb_verdict world_ask_with(struct world *world, enum sb_op op, const char 
     };
     if (policy)
         request.policy = *policy;
-    (void)world;
-    must(sb_host_submit(cloud.host, cloud.door, &request, &verdict) == 0, "submit");
+    must(sb_host_submit(which->host, which->door, &request, &verdict) == 0, "submit");
     return verdict;
+}
+
+struct sb_verdict world_ask_with(struct world *world, enum sb_op op, const char *device,
+                                 const char *version, const struct sb_policy *policy)
+{
+    (void)world;
+    return world_ask_by(&cloud, op, device, version, policy);
 }
 
 struct sb_verdict world_ask(struct world *world, enum sb_op op, const char *device,

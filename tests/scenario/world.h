@@ -25,8 +25,11 @@ struct world {
     bool cut;             /* it happened */
 };
 
-/* Two device types "one-step" and "two-step" (driver bench), devices a, b, c; link "north". */
+/* Two device types "one-step" and "two-step" (driver bench), devices a, b, c and d, which only
+ * north may command; links "north" and "south". */
 void world_new(struct world *world);
+/* One of its files: "devices/one-step.yaml", "devices.d/all.yaml". */
+void world_write(const struct world *world, const char *name, const char *text);
 void world_done(struct world *world);
 void world_boot(struct world *world);
 void world_off(struct world *world, bool cut); /* cut: as when the power goes; else in order */
@@ -38,6 +41,8 @@ struct sb_verdict world_ask(struct world *world, enum sb_op op, const char *devi
                             const char *version);
 struct sb_verdict world_ask_with(struct world *world, enum sb_op op, const char *device,
                                  const char *version, const struct sb_policy *policy);
+struct sb_verdict world_ask_by(struct cloud *which, enum sb_op op, const char *device,
+                               const char *version, const struct sb_policy *policy);
 /* The task, open or stored; the caller frees its job. NULL: there is none. */
 struct sb_job *world_job(struct world *world, int64_t job);
 enum sb_task_state world_state(struct world *world, int64_t job);
