@@ -4,8 +4,10 @@
 #include "adapters/dialects/uplink_parts.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/base/time.h"
 
-#define DEPTH_MAX 8 /* steps within steps: verdicts, looks */
+#define DEPTH_MAX 8   /* steps within steps: verdicts, looks */
+#define NOTES_MAX 100 /* per minute and link */
 
 static bool is_self(const struct sb_convo *convo)
 {
@@ -168,9 +170,25 @@ static void do_settle(struct sb_convo *convo, struct sb_output *output,
                                output->token);
 }
 
+/* What a cloud makes us say is bounded, so that it cannot fill the log. */
+static bool may_note(struct sb_uplink *uplink)
+{
+    int64_t now = sb_loop_now(sb_host_loop(uplink->door.host));
+    if (uplink->notes_since == 0 || now - uplink->notes_since >= SB_MINUTE) {
+        uplink->notes_since = now;
+        uplink->notes = 0;
+    }
+    if (++uplink->notes == NOTES_MAX + 1)
+        sb_notice(SB_AT(.link = uplink->door.link),
+                  "more than %d notes within a minute: the others are left out", NOTES_MAX);
+    return uplink->notes <= NOTES_MAX;
+}
+
 static void do_note(struct sb_convo *convo, struct sb_output *output,
                     const struct sb_input *input SB_UNUSED)
 {
+    if (!may_note(convo->uplink))
+        return;
     sb_notice(SB_AT(.link = convo->uplink->door.link,
                     .device = convo->id && *convo->id ? convo->id : NULL),
               "%s", output->text);

@@ -50,6 +50,8 @@ struct sb_uplink {
     int64_t seen;    /* wall, as read back: the last sign of life of an earlier run; 0 none */
     struct sb_timer *beat, *patience;
     struct sb_flying *flying;
+    int64_t notes_since; /* monotonic: the minute in which notes are counted */
+    unsigned notes;
 };
 
 /* The conversation of a device, read back if need be; NULL: the device has no name here. */

@@ -820,7 +820,7 @@ static void a_verifier_that_cannot_be_checked(void **state)
     asks(w, DOWNLOAD, "d2");
     sb_cleanup(sb_freep) char *text = sb_json_text(world_last(w, SB_OUT_SUBMIT)->package);
     assert_string_equal(text, "{\"uri\":\"https://h/x\",\"version\":\"2\",\"name\":\"n\"}");
-    describes(w, "u2", "2", "https://h/x", "md5:d41d8cd98f00b204e9800998ecf8427e");
+    describes(w, "u2", "2", "https://h/x", "MD5:D41D8cd98f00b204e9800998ecf8427e");
     asks(w, DOWNLOAD, "d3");
     sb_cleanup(sb_freep) char *md5 = sb_json_text(world_last(w, SB_OUT_SUBMIT)->package);
     assert_string_equal(md5, "{\"uri\":\"https://h/x\",\"version\":\"2\",\"name\":\"n\","

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -834,6 +835,45 @@ static void signs_of_life(void **state)
     check("");
 }
 
+static size_t lines_logged(FILE *log, const char *part)
+{
+    char *line = NULL;
+    size_t room = 0, count = 0;
+    rewind(log);
+    while (getline(&line, &room, log) >= 0)
+        count += strstr(line, part) != NULL;
+    free(line);
+    return count;
+}
+
+static void plan_note(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    sb_effects_add(effects, SB_OUT_NOTE)->text = strdup("chatter");
+}
+
+static void notes_do_not_fill_the_log(void **state)
+{
+    (void)state;
+    is_up();
+    FILE *log = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    assert_non_null(log);
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    plan = plan_note;
+    plan_stays = true;
+    for (int i = 0; i < 300; i++)
+        arrives("in/nobody", "x");
+    sb_sim_advance(host.loop, SB_MINUTE);
+    arrives("in/nobody", "x");
+    plan_stays = false;
+    (void)dup2(kept, STDERR_FILENO);
+    (void)close(kept);
+    assert_int_equal(lines_logged(log, "chatter"), 101);
+    assert_int_equal(lines_logged(log, "are left out"), 1);
+    (void)fclose(log);
+}
+
 static void without_a_clock_the_outage_is_unknown(void **state)
 {
     (void)state;
@@ -885,6 +925,7 @@ int main(void)
         TEST(a_reply_that_does_not_come),
         TEST(what_cannot_be_published_awaits_nothing),
         TEST(signs_of_life),
+        TEST(notes_do_not_fill_the_log),
         TEST(without_a_clock_the_outage_is_unknown),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -4,6 +4,8 @@
  * requests (2018): download wants state 0 and a valid uri, update wants state 2, else 400; all of
  * a change in one notify; success of an update is state 0 with updateStatus 0.
  */
+#include <ctype.h>
+
 #include "adapters/dialects/ibm/parts.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
@@ -185,6 +187,14 @@ void sb_ibm_firmware_write(struct sb_ibm_turn *turn, const json_t *value)
 
 /* ---- the actions ---- */
 
+static char *lower_case(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *at = copy; at && *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return copy;
+}
+
 static json_t *package_of(struct sb_ibm_turn *turn)
 {
     const struct sb_ibm_firmware *firmware = &turn->state->firmware;
@@ -193,7 +203,8 @@ static json_t *package_of(struct sb_ibm_turn *turn)
     const char *hex = NULL;
     const char *kind =
         given(firmware->verifier) ? sb_ibm_verifier_kind(firmware->verifier, &hex) : NULL;
-    if (!package || (kind && sb_json_put_str(package, kind, hex) < 0))
+    sb_cleanup(sb_freep) char *digest = kind ? lower_case(hex) : NULL;
+    if (!package || (kind && !digest) || sb_json_put_str(package, kind ? kind : "", digest) < 0)
         turn->effects->broken = true;
     return package;
 }
