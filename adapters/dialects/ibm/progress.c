@@ -38,7 +38,7 @@ static int rc_of(const struct sb_task *task, const json_t *cell)
                 sb_streq(native->vocabulary, "rc") && native->code;
     if (ours && strlen(native->code) == 3 && (native->code[0] == '4' || native->code[0] == '5') &&
         strspn(native->code, "0123456789") == 3)
-        return atoi(native->code); /* NOLINT(cert-err34-c): three digits */
+        return (int)strtol(native->code, NULL, 10);
     return (int)sb_json_int(cell, "rc", SB_IBM_RC_FAILED);
 }
 
