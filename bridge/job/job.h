@@ -263,7 +263,11 @@ int sb_native_set(struct sb_native *native, const char *dialect, const char *voc
 json_t *sb_job_json(const struct sb_job *job); /* without its tasks */
 json_t *sb_task_json(const struct sb_task *task);
 json_t *sb_policy_json(const struct sb_policy *policy); /* only what differs from zero */
-/* -EBADMSG when a required member is missing or a name unknown; ret_error gets a text. */
+bool sb_policy_has(const char *name); /* is there such a member in a policy's JSON form? */
+/*
+ * -EBADMSG when a required member is missing, of the wrong type or out of range, or a name is
+ * unknown; ret_error (may be NULL) gets a text. Other members are ignored.
+ */
 int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error) SB_MUST_CHECK;
 int sb_task_from_json(const json_t *json, struct sb_job *job, struct sb_task **ret,
                       char **ret_error) SB_MUST_CHECK; /* not added to job->tasks */

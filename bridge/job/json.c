@@ -3,7 +3,7 @@
 #include "bridge/job/job.h"
 
 /* One table per record serves both directions; what is zero is not written. */
-enum kind { I64, U32, I16, U8, BOOL, TEXT, NAME, VALUE, BITS };
+enum kind { I64, U32, MINUTE, DAYS, PERCENT, BOOL, TEXT, NAME, OBJECT, BITS };
 
 struct member {
     const char *key;
@@ -23,9 +23,9 @@ static const struct member policy_members[] = {
     { "start", NAME, AT(sb_policy, start), &sb_start_names, false },
     { "start_at", I64, AT(sb_policy, start_at), NULL, false },
     { "end_at", I64, AT(sb_policy, end_at), NULL, false },
-    { "window_from", I16, AT(sb_policy, window.from_minute), NULL, false },
-    { "window_to", I16, AT(sb_policy, window.to_minute), NULL, false },
-    { "window_days", U8, AT(sb_policy, window.days), NULL, false },
+    { "window_from", MINUTE, AT(sb_policy, window.from_minute), NULL, false },
+    { "window_to", MINUTE, AT(sb_policy, window.to_minute), NULL, false },
+    { "window_days", DAYS, AT(sb_policy, window.days), NULL, false },
     { "window_zone", TEXT, AT(sb_policy, window.zone), NULL, false },
     { "pull", BOOL, AT(sb_policy, pull), NULL, false },
     { "hold", BOOL, AT(sb_policy, hold), NULL, false },
@@ -53,7 +53,7 @@ static const struct member job_members[] = {
     { "key", TEXT, AT(sb_job, key), NULL, false },
     { "package", TEXT, AT(sb_job, package), NULL, false },
     { "operation", NAME, AT(sb_job, op), &sb_op_names, true },
-    { "params", VALUE, AT(sb_job, params), NULL, false },
+    { "params", OBJECT, AT(sb_job, params), NULL, false },
     { "state", NAME, AT(sb_job, state), &sb_job_state_names, true },
     { "rule", BOOL, AT(sb_job, rule), NULL, false },
     { "created", I64, AT(sb_job, created), NULL, false },
@@ -73,8 +73,8 @@ static const struct member task_members[] = {
     { "cause", NAME, AT(sb_task, cause), &sb_cause_names, false },
     { "cancel_cause", NAME, AT(sb_task, cancel_cause), &sb_cause_names, false },
     { "attempt", U32, AT(sb_task, attempt), NULL, false },
-    { "percent", U8, AT(sb_task, percent), NULL, false },
-    { "furthest_percent", U8, AT(sb_task, furthest_percent), NULL, false },
+    { "percent", PERCENT, AT(sb_task, percent), NULL, false },
+    { "furthest_percent", PERCENT, AT(sb_task, furthest_percent), NULL, false },
     { "furthest", NAME, AT(sb_task, furthest), &sb_task_state_names, false },
     { "committed", BOOL, AT(sb_task, committed), NULL, false },
     { "started", BOOL, AT(sb_task, started), NULL, false },
@@ -85,8 +85,8 @@ static const struct member task_members[] = {
     { "native_vocabulary", TEXT, AT(sb_task, native.vocabulary), NULL, false },
     { "native_code", TEXT, AT(sb_task, native.code), NULL, false },
     { "native_text", TEXT, AT(sb_task, native.text), NULL, false },
-    { "result", VALUE, AT(sb_task, result), NULL, false },
-    { "checkpoint", VALUE, AT(sb_task, checkpoint), NULL, false },
+    { "result", OBJECT, AT(sb_task, result), NULL, false },
+    { "checkpoint", OBJECT, AT(sb_task, checkpoint), NULL, false },
     { "created", I64, AT(sb_task, created), NULL, false },
     { "sent", I64, AT(sb_task, sent), NULL, false },
     { "ended", I64, AT(sb_task, ended), NULL, false },
@@ -106,9 +106,10 @@ static int64_t get_number(const struct member *member, const void *at)
         return *(const int64_t *)at;
     case U32:
         return *(const uint32_t *)at;
-    case I16:
+    case MINUTE:
         return *(const int16_t *)at;
-    case U8:
+    case DAYS:
+    case PERCENT:
         return *(const uint8_t *)at;
     case BOOL:
         return *(const bool *)at;
@@ -117,65 +118,82 @@ static int64_t get_number(const struct member *member, const void *at)
     }
 }
 
-static json_t *bits_json(const struct sb_names *names, uint64_t bits)
+/* A device may say anything: what is not UTF-8 is not worth losing the record for. */
+static json_t *text_json(const char *text)
 {
-    json_t *list = json_array();
-    for (int i = 0; list && i < names->count; i++)
-        if ((bits >> i) & 1)
-            (void)json_array_append_new(list, json_string(names->names[i]));
-    return list;
+    json_t *value = json_string(text);
+    sb_cleanup(sb_freep) char *legible = value ? NULL : strdup(text);
+    for (char *c = legible; c && *c; c++)
+        *c = (unsigned char)*c < 0x80 ? *c : '?';
+    return legible ? json_string(legible) : value;
 }
 
-/* NULL: nothing to write. */
-static json_t *member_json(const struct member *member, const void *record)
+static json_t *bits_json(const struct sb_names *names, uint64_t bits)
 {
-    const void *at = (const char *)record + member->offset;
-    int64_t number;
+    sb_cleanup(json_decrefp) json_t *list = json_array();
+    for (int i = 0; list && i < names->count; i++)
+        if (((bits >> i) & 1) && json_array_append_new(list, json_string(names->names[i])) < 0)
+            return NULL;
+    return SB_STEAL(list);
+}
+
+static bool is_zero(const struct member *member, const void *at)
+{
     switch (member->kind) {
     case TEXT:
-        return *(char *const *)at ? json_string(*(char *const *)at) : NULL;
-    case VALUE:
+    case OBJECT:
+        return *(void *const *)at == NULL;
+    case BITS:
+        return *(const uint64_t *)at == 0;
+    default:
+        return get_number(member, at) == 0;
+    }
+}
+
+static json_t *member_json(const struct member *member, const void *at)
+{
+    switch (member->kind) {
+    case TEXT:
+        return text_json(*(char *const *)at);
+    case OBJECT:
         return json_incref(*(json_t *const *)at);
     case BITS:
-        return *(const uint64_t *)at ? bits_json(member->names, *(const uint64_t *)at) : NULL;
+        return bits_json(member->names, *(const uint64_t *)at);
+    case NAME:
+        return json_string(sb_names_get(member->names, (int)get_number(member, at)));
+    case BOOL:
+        return json_true();
     default:
-        number = get_number(member, at);
+        return json_integer(get_number(member, at));
     }
-    if (number == 0 && !member->required)
-        return NULL;
-    if (member->kind == NAME)
-        return json_string(sb_names_get(member->names, (int)number));
-    return member->kind == BOOL ? json_true() : json_integer(number);
 }
 
 static json_t *record_json(const struct member *members, const void *record)
 {
-    json_t *object = json_object();
+    sb_cleanup(json_decrefp) json_t *object = json_object();
     for (const struct member *m = members; object && m->key; m++) {
-        json_t *value = member_json(m, record);
-        if (value && json_object_set_new(object, m->key, value) < 0) {
-            json_decref(object);
+        const void *at = (const char *)record + m->offset;
+        bool absent = is_zero(m, at) && (!m->required || m->kind == TEXT);
+        if (!absent && json_object_set_new(object, m->key, member_json(m, at)) < 0)
             return NULL;
-        }
     }
-    return object;
+    return SB_STEAL(object);
 }
+
+#define I64_MAX (INT64_C(1) << 53) /* beyond it, readers of JSON lose digits, and sums overflow */
 
 static int set_number(const struct member *member, void *at, int64_t number)
 {
-    static const struct {
-        int64_t min, max;
-    } range[] = { [I64] = { INT64_MIN, INT64_MAX },
-                  [U32] = { 0, UINT32_MAX },
-                  [I16] = { 0, 1439 },
-                  [U8] = { 0, 255 } };
-    if (number < range[member->kind].min || number > range[member->kind].max)
-        return -ERANGE;
+    static const int64_t most[] = {
+        [I64] = I64_MAX, [U32] = UINT32_MAX, [MINUTE] = 1439, [DAYS] = 127, [PERCENT] = 100
+    };
+    if (number < 0 || number > most[member->kind])
+        return -EBADMSG;
     if (member->kind == I64)
         *(int64_t *)at = number;
     else if (member->kind == U32)
         *(uint32_t *)at = (uint32_t)number;
-    else if (member->kind == I16)
+    else if (member->kind == MINUTE)
         *(int16_t *)at = (int16_t)number;
     else
         *(uint8_t *)at = (uint8_t)number;
@@ -204,9 +222,10 @@ static int set_member(const struct member *member, void *record, json_t *value)
     switch (member->kind) {
     case TEXT:
         return json_is_string(value) ? sb_set_string(at, json_string_value(value)) : -EBADMSG;
-    case VALUE:
-        *(json_t **)at = json_incref(value);
-        return 0;
+    case OBJECT:
+        if (json_is_object(value))
+            *(json_t **)at = json_incref(value);
+        return json_is_object(value) ? 0 : -EBADMSG;
     case BITS:
         return set_bits(member->names, at, value);
     case BOOL:
@@ -246,9 +265,22 @@ json_t *sb_policy_json(const struct sb_policy *policy)
     return record_json(policy_members, policy);
 }
 
+bool sb_policy_has(const char *name)
+{
+    for (const struct member *m = policy_members; m->key; m++)
+        if (sb_streq(m->key, name))
+            return true;
+    return false;
+}
+
 int sb_policy_from_json(const json_t *json, struct sb_policy *ret, char **ret_error)
 {
     struct sb_policy policy = { 0 };
+    if (json && !json_is_object(json)) {
+        if (ret_error)
+            *ret_error = sb_format("'policy' is not an object");
+        return -EBADMSG;
+    }
     int r = record_read(policy_members, json, &policy, ret_error);
     if (r < 0) {
         sb_policy_done(&policy);

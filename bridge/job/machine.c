@@ -15,6 +15,7 @@ enum {
     TO_BEFORE = -4,      /* the state before the cancel */
     TO_NONE = -5,        /* not allowed: -EPROTO */
     TO_UNCOMMITTED = -6, /* cancelling, unless it has passed the commit point: then -EPROTO */
+    TO_GIVEN_UP = -7,    /* cancelled for the causes of a cancel (expired, ...), else failed */
 };
 
 struct edge {
@@ -22,63 +23,45 @@ struct edge {
     unsigned actions;
 };
 
-#define NO                                                                                         \
-    {                                                                                              \
-        TO_NONE, 0                                                                                 \
-    }
-#define GO(s)                                                                                      \
-    {                                                                                              \
-        SB_TASK_##s, SB_DO_TELL                                                                    \
-    }
-#define END(s)                                                                                     \
-    {                                                                                              \
-        SB_TASK_##s, SB_DO_TELL | SB_DO_RELEASE                                                    \
-    }
-#define ABORT(s)                                                                                   \
-    {                                                                                              \
-        SB_TASK_##s, SB_DO_TELL | SB_DO_RELEASE | SB_DO_STOP_DRIVER | SB_DO_OCCUPY                 \
-    }
-#define KEEP                                                                                       \
-    {                                                                                              \
-        TO_SAME, 0                                                                                 \
-    }
-#define PHASE                                                                                      \
-    {                                                                                              \
-        TO_PHASE, SB_DO_TELL                                                                       \
-    }
-#define FAILURE                                                                                    \
-    {                                                                                              \
-        TO_FAILURE, SB_DO_TELL                                                                     \
-    }
-#define BEFORE                                                                                     \
-    {                                                                                              \
-        TO_BEFORE, SB_DO_TELL                                                                      \
-    }
-#define STOP                                                                                       \
-    {                                                                                              \
-        TO_UNCOMMITTED, SB_DO_TELL | SB_DO_STOP_DRIVER                                             \
-    }
-
 /*
- * The whole machine. Columns in the order of enum sb_event_kind; final states have no row: they
- * are not left.
+ * The whole machine: a row per event, a column per state. Final states have no column: they are
+ * not left. Columns in the order of enum sb_task_state.
  */
-static const struct edge edges[SB_TASK_SUCCEEDED][SB_EV_MAX_] = {
-    /*                     confirm     wait  hand over progress staged          commit success fail
-       requeue     cancel          stopped         not stop expire        */
-    // clang-format off
-    [SB_TASK_HELD]        = { GO(QUEUED), NO,   NO,       NO,      NO,             NO,    NO,             END(FAILED), NO,     END(CANCELLED), NO,             NO,     END(CANCELLED) },
-    [SB_TASK_QUEUED]      = { NO,         { SB_TASK_QUEUED, SB_DO_TELL },
-                                                GO(SENT), NO,      NO,             NO,    END(SUCCEEDED), END(FAILED), NO,     END(CANCELLED), NO,             NO,     END(FAILED) },
-    [SB_TASK_SENT]        = { NO,         NO,   NO,       PHASE,   GO(DOWNLOADED), KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
-    [SB_TASK_DOWNLOADING] = { NO,         NO,   NO,       PHASE,   GO(DOWNLOADED), KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
-    [SB_TASK_DOWNLOADED]  = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
-    [SB_TASK_INSTALLING]  = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
-    [SB_TASK_RESTARTING]  = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
-    [SB_TASK_RUNNING]     = { NO,         NO,   NO,       PHASE,   NO,             KEEP,  END(SUCCEEDED), FAILURE, GO(QUEUED), STOP,           END(CANCELLED), KEEP,   ABORT(FAILED) },
-    [SB_TASK_CANCELLING]  = { NO,         NO,   NO,       KEEP,    KEEP,           KEEP,  END(SUCCEEDED), END(CANCELLED), END(CANCELLED), KEEP, END(CANCELLED), BEFORE, ABORT(CANCELLED) },
-    // clang-format on
+// clang-format off
+#define NO    { TO_NONE, 0 }
+#define KEEP  { TO_SAME, 0 }
+#define PHASE { TO_PHASE, SB_DO_TELL }
+#define QUEUE { SB_TASK_QUEUED, SB_DO_TELL }
+#define SEND  { SB_TASK_SENT, SB_DO_TELL }
+#define STAGE { SB_TASK_DOWNLOADED, SB_DO_TELL }
+#define RETRY { TO_FAILURE, SB_DO_TELL }
+#define STOP  { TO_UNCOMMITTED, SB_DO_TELL | SB_DO_STOP_DRIVER }
+#define BACK  { TO_BEFORE, SB_DO_TELL }
+#define DONE  { SB_TASK_SUCCEEDED, SB_DO_TELL | SB_DO_RELEASE }
+#define FAIL  { SB_TASK_FAILED, SB_DO_TELL | SB_DO_RELEASE }
+#define GONE  { SB_TASK_CANCELLED, SB_DO_TELL | SB_DO_RELEASE }
+#define LATE  { TO_GIVEN_UP, SB_DO_TELL | SB_DO_RELEASE }
+#define ABORT { TO_GIVEN_UP, SB_DO_TELL | SB_DO_RELEASE | SB_DO_STOP_DRIVER | SB_DO_OCCUPY }
+#define LEAVE { SB_TASK_CANCELLED, SB_DO_TELL | SB_DO_RELEASE | SB_DO_STOP_DRIVER | SB_DO_OCCUPY }
+
+static const struct edge edges[SB_EV_MAX_][SB_TASK_SUCCEEDED] = {
+    /*                      held          sent          downloaded    restarting    cancelling
+                                   queued        downloading   installing    running           */
+    [SB_EV_CONFIRM]     = { QUEUE, NO,    NO,    NO,    NO,    NO,    NO,    NO,    NO    },
+    [SB_EV_WAIT]        = { NO,    QUEUE, NO,    NO,    NO,    NO,    NO,    NO,    NO    },
+    [SB_EV_HAND_OVER]   = { NO,    SEND,  NO,    NO,    NO,    NO,    NO,    NO,    NO    },
+    [SB_EV_PROGRESS]    = { NO,    NO,    PHASE, PHASE, PHASE, PHASE, PHASE, PHASE, KEEP  },
+    [SB_EV_STAGED]      = { NO,    NO,    STAGE, STAGE, NO,    NO,    NO,    NO,    KEEP  },
+    [SB_EV_COMMIT]      = { NO,    NO,    KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  KEEP  },
+    [SB_EV_SUCCESS]     = { NO,    DONE,  DONE,  DONE,  DONE,  DONE,  DONE,  DONE,  DONE  },
+    [SB_EV_FAIL]        = { FAIL,  FAIL,  RETRY, RETRY, RETRY, RETRY, RETRY, RETRY, GONE  },
+    [SB_EV_REQUEUE]     = { NO,    NO,    QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, GONE  },
+    [SB_EV_CANCEL]      = { GONE,  GONE,  STOP,  STOP,  STOP,  STOP,  STOP,  STOP,  KEEP  },
+    [SB_EV_STOPPED]     = { NO,    NO,    GONE,  GONE,  GONE,  GONE,  GONE,  GONE,  GONE  },
+    [SB_EV_NOT_STOPPED] = { NO,    NO,    KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  BACK  },
+    [SB_EV_EXPIRE]      = { LATE,  LATE,  ABORT, ABORT, ABORT, ABORT, ABORT, ABORT, LEAVE },
 };
+// clang-format on
 
 /* The state that work in a phase belongs to. */
 static enum sb_task_state phase_state(enum sb_op op, enum sb_phase phase)
@@ -100,30 +83,52 @@ static enum sb_task_state phase_state(enum sb_op op, enum sb_phase phase)
     return firmware[phase];
 }
 
+/* The way of an attempt; 0: not a step of it. */
+static const int rank[SB_TASK_STATE_MAX_] = {
+    [SB_TASK_SENT] = 1,       [SB_TASK_DOWNLOADING] = 2, [SB_TASK_DOWNLOADED] = 3,
+    [SB_TASK_INSTALLING] = 4, [SB_TASK_RUNNING] = 4,     [SB_TASK_RESTARTING] = 5,
+};
+
 /* Progress never leads back: a repeated transfer after `installing` stays `installing`. */
 static enum sb_task_state forward(enum sb_task_state now, enum sb_task_state wanted)
 {
-    static const int rank[SB_TASK_STATE_MAX_] = {
-        [SB_TASK_SENT] = 1,       [SB_TASK_DOWNLOADING] = 2, [SB_TASK_DOWNLOADED] = 3,
-        [SB_TASK_INSTALLING] = 4, [SB_TASK_RUNNING] = 4,     [SB_TASK_RESTARTING] = 5,
-    };
     return rank[wanted] > rank[now] ? wanted : now;
 }
 
-static bool retries(const struct sb_task *task, enum sb_cause cause)
+/* A failure that names no cause is our own fault. */
+static enum sb_cause cause_of(const struct sb_event *event)
+{
+    return event->cause == SB_CAUSE_NONE ? SB_CAUSE_INTERNAL : event->cause;
+}
+
+static bool retries(const struct sb_task *task, const struct sb_event *event)
 {
     const struct sb_policy *policy = &task->job->policy;
+    enum sb_cause cause = cause_of(event);
     if (task->attempt > policy->retries)
         return false;
     return policy->retry_causes ? (policy->retry_causes >> cause) & 1
                                 : sb_cause_is_transient(cause);
 }
 
+/* These end a task by somebody's will, and not because it could not be done. */
+static bool is_cause_of_cancel(enum sb_cause cause)
+{
+    return cause == SB_CAUSE_OPERATOR || cause == SB_CAUSE_OVERRIDDEN ||
+           cause == SB_CAUSE_EXPIRED || cause == SB_CAUSE_DEVICE_GONE;
+}
+
+static bool is_known(const struct sb_event *event)
+{
+    return (unsigned)event->kind < SB_EV_MAX_ && (unsigned)event->reason < SB_REASON_MAX_ &&
+           (unsigned)event->phase < SB_PHASE_MAX_ && (unsigned)event->cause < SB_CAUSE_MAX_;
+}
+
 int sb_task_step(const struct sb_task *task, const struct sb_event *event, struct sb_step *ret)
 {
-    if (sb_task_state_is_final(task->state) || event->kind < 0 || event->kind >= SB_EV_MAX_)
+    if (sb_task_state_is_final(task->state) || !is_known(event))
         return -EPROTO;
-    const struct edge edge = edges[task->state][event->kind];
+    const struct edge edge = edges[event->kind][task->state];
     struct sb_step step = { .actions = edge.actions };
 
     switch (edge.to) {
@@ -136,7 +141,7 @@ int sb_task_step(const struct sb_task *task, const struct sb_event *event, struc
         step.state = forward(task->state, phase_state(task->job->op, event->phase));
         break;
     case TO_FAILURE:
-        step.retry = retries(task, event->cause);
+        step.retry = retries(task, event);
         step.state = step.retry ? SB_TASK_QUEUED : SB_TASK_FAILED;
         step.actions |= step.retry ? SB_DO_RETRY : SB_DO_RELEASE;
         break;
@@ -147,6 +152,9 @@ int sb_task_step(const struct sb_task *task, const struct sb_event *event, struc
         if (task->committed)
             return -EPROTO;
         step.state = SB_TASK_CANCELLING;
+        break;
+    case TO_GIVEN_UP:
+        step.state = is_cause_of_cancel(event->cause) ? SB_TASK_CANCELLED : SB_TASK_FAILED;
         break;
     default:
         step.state = (enum sb_task_state)edge.to;
@@ -191,27 +199,27 @@ uint8_t sb_overall_percent(const uint8_t *weights, enum sb_phase phase, uint8_t 
     return (uint8_t)SB_MIN(overall, most);
 }
 
-static int rank_of_furthest(enum sb_task_state state)
-{
-    return sb_task_state_is_under_way(state) && state != SB_TASK_CANCELLING ? (int)state : 0;
-}
-
-static void note_progress(struct sb_task *task, const struct sb_event *event, unsigned *actions)
+static void note_progress(struct sb_task *task, const struct sb_event *event, struct sb_step *step)
 {
     const uint8_t *weights = event->weights ? event->weights : sb_phase_weights(task->job->op);
-    uint8_t percent = sb_overall_percent(weights, event->phase, event->percent);
-    bool visible = percent > task->percent || event->phase != task->phase || !task->started;
+    uint8_t most = step->state == SB_TASK_RESTARTING ? 100 : 99;
+    uint8_t percent = SB_MIN(sb_overall_percent(weights, event->phase, event->percent), most);
+    bool visible = percent > task->percent || event->phase != task->phase;
 
     task->phase = event->phase;
     task->percent = SB_MAX(task->percent, percent);
     task->furthest_percent = SB_MAX(task->furthest_percent, task->percent);
     task->started |= event->phase > SB_PHASE_STARTING;
     if (!visible)
-        *actions &= ~(unsigned)SB_DO_TELL;
+        step->actions &= ~(unsigned)SB_DO_TELL;
 }
 
+/* What the attempt before has left behind is not said of this one. */
 static void begin_attempt(struct sb_task *task)
 {
+    free(SB_STEAL(task->text));
+    sb_native_done(&task->native);
+    json_decref(SB_STEAL(task->result));
     task->attempt++;
     task->percent = 0;
     task->phase = SB_PHASE_STARTING;
@@ -231,7 +239,7 @@ static void note_outcome(struct sb_task *task, const struct sb_event *event,
         enum sb_cause asked = task->state == SB_TASK_CANCELLING ? task->cancel_cause : event->cause;
         task->cause = asked == SB_CAUSE_NONE ? SB_CAUSE_OPERATOR : asked;
     } else if (event->kind == SB_EV_FAIL || event->kind == SB_EV_EXPIRE) {
-        task->cause = event->cause == SB_CAUSE_NONE ? SB_CAUSE_INTERNAL : event->cause;
+        task->cause = cause_of(event);
     }
 }
 
@@ -266,7 +274,7 @@ static void unpack(struct sb_task *task, const struct sb_event *event, struct ba
         sb_native_done(&task->native);
         task->native = bag->native;
     }
-    if (event->result) {
+    if (json_is_object(event->result)) {
         json_decref(task->result);
         task->result = json_incref(event->result);
     }
@@ -287,7 +295,7 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
     if (event->kind == SB_EV_HAND_OVER)
         begin_attempt(task);
     if (event->kind == SB_EV_PROGRESS && before != SB_TASK_CANCELLING)
-        note_progress(task, event, &step.actions);
+        note_progress(task, event, &step);
     if (event->kind == SB_EV_COMMIT)
         task->committed = true;
     if (event->kind == SB_EV_WAIT && task->reason == event->reason)
@@ -307,8 +315,9 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
                                                   : SB_REASON_NONE;
     if (before != task->state)
         step.actions |= SB_DO_TELL;
-    if (rank_of_furthest(task->state) > rank_of_furthest(task->furthest))
-        task->furthest = task->state;
+    if (task->state == SB_TASK_QUEUED)
+        task->committed = false; /* that attempt is over */
+    task->furthest = forward(task->furthest, task->state);
     if (ret)
         *ret = step;
     return 0;
@@ -325,16 +334,17 @@ static bool is_planned(const struct sb_task *task)
 
 enum sb_job_state sb_job_derive(const struct sb_job *job)
 {
-    bool open = job->rule, planned = true;
+    size_t open = 0, cancelling = 0, planned = 0;
     for (size_t i = 0; i < job->task_count; i++) {
-        open |= !sb_task_state_is_final(job->tasks[i]->state);
-        planned &= is_planned(job->tasks[i]);
+        open += !sb_task_state_is_final(job->tasks[i]->state);
+        cancelling += job->tasks[i]->state == SB_TASK_CANCELLING;
+        planned += is_planned(job->tasks[i]);
     }
     if (!open)
-        return SB_JOB_DONE;
-    if (job->state == SB_JOB_CANCELLING)
+        return job->rule ? SB_JOB_ACTIVE : SB_JOB_DONE;
+    if (cancelling == open && !job->rule)
         return SB_JOB_CANCELLING;
-    return planned ? SB_JOB_PLANNED : SB_JOB_ACTIVE;
+    return planned == job->task_count ? SB_JOB_PLANNED : SB_JOB_ACTIVE;
 }
 
 void sb_job_count(const struct sb_job *job, struct sb_job_counts *ret)

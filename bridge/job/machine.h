@@ -40,7 +40,7 @@ struct sb_event {
     enum sb_cause cause;
     const struct sb_native *native; /* borrowed, may be NULL */
     const char *text;               /* borrowed, may be NULL */
-    json_t *result;                 /* borrowed, may be NULL */
+    json_t *result;                 /* borrowed, an object; may be NULL */
     const uint8_t *weights;         /* SB_PHASE_MAX_ shares of 100; NULL: sb_phase_weights() */
 };
 

@@ -33,15 +33,18 @@ static bool parse(const char *text, struct version *ret)
     if (*text == 'v' || *text == 'V')
         text++;
     for (int i = 0; i < PARTS; i++) {
+        if (i > 0 && *text++ != '.')
+            return false;
         if (!read_number(&text, &v.part[i]))
             return false;
         if (*text != '.')
             break;
-        text++;
     }
     if (*text == '-') {
         v.pre = ++text;
         v.pre_length = strcspn(text, "+");
+        if (v.pre_length == 0)
+            return false;
         text += v.pre_length;
     }
     if (*text == '+') {
@@ -59,12 +62,40 @@ static int order(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-static int compare_pre(const struct version *a, const struct version *b)
+/* The length of the digits that begin here, without the zeros that lead them. */
+static size_t digits(const char **text, const char *end)
 {
-    if (!a->pre || !b->pre)
-        return (a->pre == NULL) - (b->pre == NULL);
-    int r = strncmp(a->pre, b->pre, SB_MIN(a->pre_length, b->pre_length));
-    return r ? r : order(a->pre_length, b->pre_length);
+    size_t n = 0;
+    while (*text < end && **text == '0')
+        (*text)++;
+    while (*text + n < end && isdigit((unsigned char)(*text)[n]))
+        n++;
+    return n;
+}
+
+/* "rc2" is before "rc10": digits count as the number they are, of any length. */
+static int compare_pre(const struct version *va, const struct version *vb)
+{
+    if (!va->pre || !vb->pre)
+        return (va->pre == NULL) - (vb->pre == NULL);
+    const char *a = va->pre, *a_end = a + va->pre_length;
+    const char *b = vb->pre, *b_end = b + vb->pre_length;
+    while (a < a_end && b < b_end) {
+        if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+            size_t n = digits(&a, a_end), m = digits(&b, b_end);
+            int r = n != m ? order(n, m) : memcmp(a, b, n);
+            if (r)
+                return r;
+            a += n;
+            b += m;
+        } else if (*a != *b) {
+            return order((unsigned char)*a, (unsigned char)*b);
+        } else {
+            a++;
+            b++;
+        }
+    }
+    return (a < a_end) - (b < b_end);
 }
 
 int sb_version_compare(const char *a, const char *b, int *ret)
@@ -98,14 +129,14 @@ bool sb_version_listed(const char *list, const char *version)
     if (!list || !*list)
         return true;
     while (version && *list) {
-        size_t n = strcspn(list, ",");
+        list += strspn(list, " ,");
+        size_t n = strcspn(list, " ,");
         char *item = strndup(list, n);
-        bool same = item && sb_version_equal(item, version);
+        bool same = n > 0 && item && sb_version_equal(item, version);
         free(item);
         if (same)
             return true;
-        list += n + (list[n] == ',');
-        list += strspn(list, " ");
+        list += n;
     }
     return false;
 }

@@ -46,6 +46,10 @@ static void on_checkpoint(struct run *run, struct sb_task *task, json_t *checkpo
         answer(run, task ? -ECANCELED : 0); /* a mere look has nothing to keep */
         return;
     }
+    if (!json_is_object(checkpoint)) { /* a record holds objects only */
+        answer(run, -EINVAL);
+        return;
+    }
     json_decref(task->checkpoint);
     task->checkpoint = json_deep_copy(checkpoint);
     int r = sb_book_save(run->runner->parts.book, task);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/runner/schedule.h"
 
+#include <fcntl.h>
 #include <time.h>
 
 #include "bridge/base/str.h"
@@ -17,7 +18,7 @@ static bool local_time(const char *zone, int64_t wall, struct tm *ret)
     const char *set = getenv("TZ");
     sb_cleanup(sb_freep) char *before = set ? strdup(set) : NULL;
     time_t seconds = (time_t)(wall / SB_SECOND);
-    if (setenv("TZ", zone ? zone : "UTC", 1) < 0)
+    if ((set && !before) || setenv("TZ", zone ? zone : "UTC", 1) < 0)
         return false;
     tzset();
     bool ok = localtime_r(&seconds, ret) != NULL;
@@ -29,14 +30,18 @@ static bool local_time(const char *zone, int64_t wall, struct tm *ret)
     return ok;
 }
 
+/* Its directory holds other files as well, and the C library takes those for UTC. */
 bool sb_zone_known(const char *zone)
 {
+    char magic[4];
     if (!zone || strcmp(zone, "UTC") == 0)
         return true;
     if (strstr(zone, "..") || zone[0] == '/' || strlen(zone) > 64)
         return false;
     sb_cleanup(sb_freep) char *path = sb_format("/usr/share/zoneinfo/%s", zone);
-    return path && access(path, R_OK) == 0;
+    sb_cleanup(sb_closep) int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    return fd >= 0 && read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) &&
+           memcmp(magic, "TZif", sizeof(magic)) == 0;
 }
 
 static bool day_allowed(const struct sb_window *window, int weekday)
@@ -58,6 +63,7 @@ static bool inside(const struct sb_window *window, int weekday, int minute)
 bool sb_window_open(const struct sb_window *window, int64_t wall, int64_t *ret_next)
 {
     struct tm tm;
+    *ret_next = SB_DAY;
     if (window->from_minute == window->to_minute && window->days == 0)
         return true;
     *ret_next = SB_MINUTE;
@@ -73,12 +79,18 @@ bool sb_window_open(const struct sb_window *window, int64_t wall, int64_t *ret_n
     return now;
 }
 
+/* Until the wall clock says `when`; a jump of it is noticed within a minute. */
+static int64_t until(int64_t when, int64_t wall)
+{
+    return wall && when > wall ? SB_MIN(when - wall, SB_MINUTE) : SB_MINUTE;
+}
+
 static enum sb_reason by_clock(const struct sb_task *task, int64_t wall, int64_t *again)
 {
     const struct sb_policy *policy = &task->job->policy;
     bool has_window = policy->window.from_minute != policy->window.to_minute || policy->window.days;
     if (policy->start == SB_START_AT && (!wall || wall < policy->start_at)) {
-        *again = wall ? SB_MIN(policy->start_at - wall, SB_MINUTE) : SB_MINUTE;
+        *again = until(policy->start_at, wall);
         return SB_REASON_SCHEDULED;
     }
     if (!has_window)
@@ -90,7 +102,7 @@ static enum sb_reason by_clock(const struct sb_task *task, int64_t wall, int64_t
     int64_t next = 0;
     if (sb_window_open(&policy->window, wall, &next))
         return SB_REASON_NONE;
-    *again = SB_MIN(next, SB_MINUTE); /* a jump of the clock is noticed within a minute */
+    *again = SB_MIN(next, SB_MINUTE);
     return SB_REASON_WINDOW;
 }
 
@@ -133,6 +145,18 @@ struct clock {
     bool runs;
 };
 
+/* Of a task that nothing else may bring up: the next look is planned here. */
+static void look_at_end(const struct sb_policy *policy, int64_t wall, struct sb_deadline *deadline)
+{
+    if (wall && wall >= policy->end_at) {
+        deadline->cause = SB_CAUSE_EXPIRED;
+        deadline->text = "it was not started before its end time";
+        return;
+    }
+    int64_t next = until(policy->end_at, wall);
+    deadline->next = deadline->next ? SB_MIN(deadline->next, next) : next;
+}
+
 struct sb_deadline sb_task_clocks(struct sb_task *task, int64_t elapsed, int64_t wall)
 {
     const struct sb_policy *policy = &task->job->policy;
@@ -167,10 +191,8 @@ struct sb_deadline sb_task_clocks(struct sb_task *task, int64_t elapsed, int64_t
     }
     if (queued)
         task->retry_left = SB_MAX(task->retry_left - elapsed, 0);
-    if (deadline.cause == SB_CAUSE_NONE && policy->end_at && wall && wall >= policy->end_at &&
-        (queued || task->state == SB_TASK_HELD)) {
-        deadline.cause = SB_CAUSE_EXPIRED;
-        deadline.text = "it was not started before its end time";
-    }
+    if (deadline.cause == SB_CAUSE_NONE && policy->end_at &&
+        (queued || task->state == SB_TASK_HELD))
+        look_at_end(policy, wall, &deadline);
     return deadline;
 }

@@ -27,7 +27,10 @@ struct sb_schedule_facts {
 enum sb_reason sb_schedule(const struct sb_task *task, const struct sb_schedule_facts *facts,
                            int64_t *ret_again);
 
-/* Is `wall` inside the window? ret_next: ms until its state changes, at most a day. */
+/*
+ * Is `wall` inside the window? ret_next: ms until that changes, at most a day, by the zone's
+ * present offset: on the day of a clock change up to an hour off, so ask again in between.
+ */
 bool sb_window_open(const struct sb_window *window, int64_t wall, int64_t *ret_next);
 /* Does the system know this zone name? */
 bool sb_zone_known(const char *zone);
