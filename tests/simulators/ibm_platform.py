@@ -233,6 +233,8 @@ class IbmPlatform(Actions):
                 record.requests[req_id] = request
             if suffix == "observe":
                 record.observed = True  # before it leaves: a notify may follow at once
+                if record.run and not record.run.open:
+                    record.run = None  # what is told from now on is not of that run
         self.publish(self.topic(device, suffix), json.dumps(body))
         return request
 

@@ -109,7 +109,7 @@ def decode(payload):
         return Finding("too-large", f"{len(payload)} bytes, the limit is {MAX_PAYLOAD}")
     try:
         body = json.loads(payload.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Finding("bad-json", f"not JSON: {error}")
     if not isinstance(body, dict):
         return Finding("bad-json", "not a JSON object")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fixtures and hooks of every test that runs real processes; conftest.py imports them all."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -119,8 +120,18 @@ def smp_device(workspace):
     device.stop()
 
 
+def _print_records(southbridge):
+    """What the daemon itself says of the course, while it still can."""
+    for words in (("status",), ("job", "list", "--all"), ("audit",)):
+        with contextlib.suppress(Exception):
+            print(f"---- southbridgectl {' '.join(words)} ----")
+            told = southbridge.ctl(*words, check=False, timeout=5).json
+            for record in told if isinstance(told, list) else [told]:
+                print(json.dumps(record))
+
+
 @pytest.fixture
-def make_southbridge(workspace, broker):
+def make_southbridge(request, workspace, broker):
     """make(ports={"uart1": path}, devices=[...], **as write_config): not started yet."""
     made = []
 
@@ -137,6 +148,8 @@ def make_southbridge(workspace, broker):
     yield make
     errors = []
     for southbridge in made:
+        if _failed(request):
+            _print_records(southbridge)
         try:
             southbridge.stop()
         except (RuntimeError, TimeoutError) as error:

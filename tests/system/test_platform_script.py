@@ -204,6 +204,7 @@ def test_notify_while_unobserved(peer, platform):
     ("iotdevice-1/type/pump/pump-1/mgmt/manage", "{}", "bad-topic"),
     ("iotdevice-1/type/pump/id/pump-1/mgmt/manage", "{", "bad-json"),
     ("iotdevice-1/type/pump/id/pump-1/mgmt/manage", "[]", "bad-json"),
+    ("iotdevice-1/type/pump/id/pump-1/mgmt/manage", "[" * 99999, "bad-json"),
     ("iotdevice-1/type/pump/id/pump-1/mgmt/manage", "{}", "bad-reqid"),
     ("iotdevice-1/type/pump/id/pump-1/mgmt/manage", '{"reqId":7}', "bad-reqid"),
     ("iotdevice-1/type/pump/id/pump-1/notify", '{"d":{"field":"mgmt.firmware","value":'
@@ -225,6 +226,7 @@ def test_a_retained_message_is_noted(broker, platform):
     platform.close()
     peer = Peer(broker.port)
     peer.raw(f"{peer.prefix}/mgmt/manage", json.dumps({"reqId": "r"}), retain=True)
+    broker.wait_log("Received PUBLISH from peer")
     with IbmPlatform(broker.port, client_id="another") as later:
         later.wait(lambda: later.violations, 10, "a breach")
         assert codes(later) == ["retained"]
@@ -370,6 +372,14 @@ def test_reboot_needs_a_manage_after_the_202(peer, platform):
     assert platform.reboot(DEVICE, run_timeout=0.5).status == "timeout"
     peer.answers["mgmt/initiate/device/reboot"] = GOOD["mgmt/initiate/device/reboot"]
     assert platform.reboot(DEVICE).ok
+
+
+def test_bare_requests_after_a_run_belong_to_no_run(peer, platform):
+    assert platform.download(DEVICE, "http://h/a", "2").ok
+    assert platform.observe(DEVICE).ok
+    platform.ask(DEVICE, "mgmt/initiate/firmware/update")
+    platform.wait(lambda: platform.device(DEVICE).notifies[-1] == both(0, 0), 10, "notifies")
+    assert platform.violations == []
 
 
 def test_what_the_platform_refuses_to_start(broker, platform):
