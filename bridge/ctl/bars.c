@@ -4,6 +4,7 @@
 #include "bridge/ctl/progress_parts.h"
 #include "bridge/ctl/show.h"
 
+#define DEVICE_MIN 3
 #define DEVICE_MAX 24
 #define STATE_MAX  12
 #define BAR_MIN    6
@@ -97,22 +98,19 @@ struct layout {
     unsigned device, state, bar, rest; /* columns; device and rest 0: none */
 };
 
-/* Shares a line out: two gaps of two, the percent's five, then bar and rest. */
+/* Shares a line out: two gaps of two, the percent's five, then bar and words. */
 static struct layout lay_out(const struct sb_style *style, unsigned device, unsigned state)
 {
     unsigned width = style->width ? style->width - 1 : 79; /* the last column may wrap */
-    struct layout l = { .device = SB_MIN(device, (unsigned)DEVICE_MAX), .state = state };
-    unsigned fixed = l.device + 2 + l.state + 2 + 2 + 5; /* device state bar percent */
-    if (fixed + BAR_MIN > width) {
-        unsigned over = fixed + BAR_MIN - width;
-        l.device = l.device > over + 4 ? l.device - over : SB_MIN(l.device, 4u);
-        fixed = l.device + 2 + l.state + 2 + 2 + 5;
-    }
-    unsigned left = width > fixed ? width - fixed : 0;
-    l.bar = SB_MAX((unsigned)BAR_MIN, SB_MIN((unsigned)BAR_MAX, left / 2));
-    if (left < l.bar + REST_MIN)
-        l.bar = SB_MAX((unsigned)BAR_MIN, left);
-    l.bar = SB_MIN(l.bar, (unsigned)BAR_MAX);
+    unsigned others = state + 2 + 2 + 5;
+    unsigned most = width > others + BAR_MIN ? width - others - BAR_MIN : 0;
+    struct layout l = { .device = SB_MAX(SB_MIN(device, most), (unsigned)DEVICE_MIN),
+                        .state = state };
+    unsigned left = width > others + l.device ? width - others - l.device : 0;
+    l.bar = SB_MIN((unsigned)BAR_MAX, left / 3);
+    if (left < l.bar + 2 + REST_MIN) /* too little for words */
+        l.bar = SB_MIN((unsigned)BAR_MAX, left);
+    l.bar = SB_MAX(l.bar, (unsigned)BAR_MIN);
     l.rest = left > l.bar + 2 ? left - l.bar - 2 : 0;
     return l;
 }

@@ -102,7 +102,7 @@ bool sb_order_has(const struct sb_order *order, const char *flag); /* a local op
 /* values.c: a text becomes a member of the request. 0, or -1 with *ret_error. */
 int sb_value_put(struct sb_order *order, const struct sb_option *option, const char *text,
                  char **ret_error);
-int sb_value_number(const char *text, int64_t *ret); /* 0.. */
+int sb_value_number(const char *text, int64_t *ret);                     /* 0.. */
 json_t *sb_value_container(json_t *object, const char *key, bool array); /* made when missing */
 
 /* help.c: all, a group ("job"), or one command. */
@@ -140,6 +140,7 @@ enum sb_exit sb_run_identify(struct sb_ctl *ctl, struct sb_order *order);
 enum sb_exit sb_run_job_create(struct sb_ctl *ctl, struct sb_order *order);
 enum sb_exit sb_run_job_watch(struct sb_ctl *ctl, struct sb_order *order);
 enum sb_exit sb_run_audit(struct sb_ctl *ctl, struct sb_order *order);
+enum sb_exit sb_run_explain(struct sb_ctl *ctl, struct sb_order *order);
 enum sb_exit sb_run_mapping_check(struct sb_ctl *ctl, struct sb_order *order);
 
 /* ---- show functions ---- */

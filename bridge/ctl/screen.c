@@ -10,7 +10,7 @@
 
 #define WIDTH_DEFAULT 80
 #define ROWS_DEFAULT  24
-#define WIDTH_MIN     20
+#define WIDTH_MIN     30
 #define WIDTH_MAX     1000
 
 static unsigned number_of(const char *name)

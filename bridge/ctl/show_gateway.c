@@ -168,25 +168,39 @@ static void show_causes(struct sb_ctl *ctl, const json_t *causes)
 
 SB_SHOW(explain)
 {
-    const char *only = sb_json_str(order->local, "link");
-    size_t i, shown = 0;
+    const json_t *links = sb_json_array(data, "links");
+    size_t i;
     json_t *link;
+    (void)order;
     sb_show_field(ctl, "Device", SB_INK_BOLD, sb_json_str(data, "device"));
     sb_show_field(ctl, "Type", SB_INK_PLAIN, sb_json_str(data, "type"));
-    json_array_foreach (json_object_get(data, "links"), i, link) {
-        const char *name = sb_json_str(link, "link");
-        if (only && !sb_streq(only, name))
-            continue;
+    json_array_foreach ((json_t *)links, i, link) {
         (void)fputc('\n', ctl->out);
-        sb_show_field(ctl, "Link", SB_INK_BOLD, name);
+        sb_show_field(ctl, "Link", SB_INK_BOLD, sb_json_str(link, "link"));
         sb_show_field(ctl, "Dialect", SB_INK_PLAIN, sb_json_str(link, "dialect"));
         sb_show_field(ctl, "Known there as", SB_INK_PLAIN, sb_json_str(link, "name"));
         sb_show_field(ctl, "May command", SB_INK_PLAIN,
                       sb_json_bool(link, "may_command", false) ? "yes" : "no");
         show_states(ctl, sb_json_array(link, "states"));
         show_causes(ctl, sb_json_array(link, "causes"));
-        shown++;
     }
-    if (shown == 0)
-        sb_show_line(ctl, "there is no link%s%s", only ? " " : "", only ? only : "");
+    if (json_array_size(links) == 0)
+        sb_show_line(ctl, "no links are configured");
+}
+
+enum sb_exit sb_run_explain(struct sb_ctl *ctl, struct sb_order *order)
+{
+    sb_cleanup(json_decrefp) json_t *data = NULL;
+    const char *only = sb_json_str(order->local, "link");
+    enum sb_exit code = sb_ctl_ask(ctl, order->command->verb, order->args, &data);
+    json_t *links = json_object_get(data, "links");
+    if (code != SB_EXIT_DONE)
+        return code;
+    for (size_t i = json_array_size(links); only && i-- > 0;)
+        if (!sb_streq(sb_json_str(json_array_get(links, i), "link"), only))
+            (void)json_array_remove(links, i);
+    if (only && json_array_size(links) == 0)
+        return sb_ctl_fail(ctl, SB_EXIT_NOT_FOUND, "not_found", "there is no link '%s'", only);
+    sb_ctl_show(ctl, order, data);
+    return code;
 }
