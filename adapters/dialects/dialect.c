@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "bridge/base/crypto.h"
+
 void sb_message_done(struct sb_message *message)
 {
     free(message->name);
@@ -49,19 +51,12 @@ struct sb_output *sb_effects_add(struct sb_effects *effects, enum sb_output_kind
     return output;
 }
 
-static void wipe(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
 void sb_connect_done(struct sb_connect *connect)
 {
     free(connect->uri);
     free(connect->client_id);
     free(connect->user);
-    wipe(connect->password);
+    sb_secret_free(connect->password);
     for (size_t i = 0; i < connect->topic_count; i++)
         free(connect->topics[i]);
     free(connect->topics);

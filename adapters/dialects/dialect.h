@@ -102,7 +102,7 @@ struct sb_output *sb_effects_add(struct sb_effects *effects,
 struct sb_connect { /* what a link needs to log in; strings owned */
     char *uri;      /* mqtt://, mqtts://, ws://, wss:// host:port[/path] */
     char *client_id, *user;
-    char *password; /* secret */
+    char *password; /* secret: registered with the log by who makes it, until done */
     bool clean;
     int keepalive; /* s */
     char **topics; /* subscriptions */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -348,6 +350,89 @@ static void verifiers(void **state)
     assert_null(sb_ibm_verifier_kind("", &hex));
 }
 
+/* ---- a link's settings, and its login ---- */
+
+static int settings(const char *text, struct sb_ibm_config *ret, char **ret_findings)
+{
+    struct sb_diags diags = { 0 };
+    sb_cleanup(sb_yaml_freep) struct sb_yaml *yaml = NULL;
+    assert_int_equal(sb_yaml_parse("link.yaml", text, strlen(text), &yaml, &diags), 0);
+    int r = sb_schema_read(yaml, NULL, sb_ibm_fields, ret, &diags);
+    sb_ibm_check(ret, yaml, &diags);
+    *ret_findings = sb_diags_text(&diags);
+    size_t total = diags.total;
+    sb_diags_done(&diags);
+    return r < 0 ? r : (int)total;
+}
+
+static void settings_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *finding;
+    } table[] = {
+        { "uri: http://h\norg: o\ntype: t\nid: i\ntoken: file:/x\n", "link.yaml:1" },
+        { "uri: mqtt://h:1\norg: o\ntype: a/b\nid: i\ntoken: file:/x\n", "type may have" },
+        { "uri: mqtt://h:1\norg: o\ntype: t\nid: 'i+'\ntoken: file:/x\n", "link.yaml:4" },
+        { "uri: wss://h:1\norg: o\ntype: t\nid: i\ntoken: file:/x\ncert_file: c\n", "go together" },
+        { "uri: mqtts://h:1\norg: o\ntype: t\nid: i\n", "token" },
+        { "uri: mqtts://h:1\norg: o\ntype: t\nid: i\ntoken: file:/x\nverifier: maybe\n", "ignore" },
+    };
+    for (size_t i = 0; i < SB_COUNT(table); i++) {
+        struct sb_ibm_config read = { 0 };
+        sb_cleanup(sb_freep) char *findings = NULL;
+        assert_int_not_equal(settings(table[i].text, &read, &findings), 0);
+        if (!strstr(findings, table[i].finding))
+            fail_msg("%s\n gave: %s", table[i].text, findings);
+        sb_schema_done(sb_ibm_fields, &read);
+    }
+    struct sb_ibm_config read = { 0 };
+    sb_cleanup(sb_freep) char *findings = NULL;
+    assert_int_equal(settings("uri: mqtts://h:8883\norg: o\ntype: t\nid: i\n"
+                              "token: file:/x\nclean_session: true\n",
+                              &read, &findings),
+                     0);
+    assert_true(read.clean && read.verify && read.bundle);
+    assert_int_equal(read.keepalive, 60000);
+    sb_schema_done(sb_ibm_fields, &read);
+}
+
+static void the_login_is_a_gateways(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/sb-ibm-codec-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    sb_cleanup(sb_freep) char *path = sb_format("%s/token", folder);
+    sb_cleanup(sb_freep) char *setting = sb_format("file:%s", path);
+    struct sb_ibm_config link = config;
+    link.uri = "mqtts://h:8883";
+    link.token = setting;
+    link.keepalive = 30000;
+    link.ca_file = "/etc/ca.pem";
+    struct sb_connect login = { 0 };
+    char *error = NULL;
+    assert_int_not_equal(sb_ibm_dialect.connect(words, &link, 0, &login, &error), 0);
+    assert_non_null(error); /* there is no such file yet */
+    free(error);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0 && write(fd, "s3cret\n", 7) == 7 && close(fd) == 0);
+    assert_int_equal(sb_ibm_dialect.connect(words, &link, 0, &login, &error), 0);
+    assert_string_equal(login.client_id, "g:org123:gwtype:gw1");
+    assert_string_equal(login.user, "use-token-auth");
+    assert_string_equal(login.password, "s3cret");
+    assert_string_equal(login.uri, "mqtts://h:8883");
+    assert_string_equal(login.ca_file, "/etc/ca.pem");
+    assert_int_equal(login.keepalive, 30);
+    assert_int_equal(login.qos, 1);
+    assert_false(login.clean);
+    assert_int_equal(login.topic_count, 2);
+    assert_string_equal(login.topics[0], "iotdm-1/type/+/id/+/#");
+    assert_string_equal(login.topics[1], "iot-2/type/gwtype/id/gw1/notify");
+    sb_connect_done(&login);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static int load(void **state)
 {
     (void)state;
@@ -379,6 +464,8 @@ int main(void)
         cmocka_unit_test(payloads_letter_for_letter),
         cmocka_unit_test(uris),
         cmocka_unit_test(verifiers),
+        cmocka_unit_test(settings_are_checked),
+        cmocka_unit_test(the_login_is_a_gateways),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
