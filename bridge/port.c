@@ -30,7 +30,6 @@ static int line_error(struct sb_port *port, int error)
     case ENODEV:
     case EPIPE:
     case EBADF:
-        return lost(port, -ENODEV);
     case EIO: /* a hung-up tty */
         return lost(port, -ENODEV);
     default:

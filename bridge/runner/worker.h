@@ -25,16 +25,17 @@ typedef void (*sb_worker_fn)(void *arg, const struct sb_driver_event *event);
 /* transport NULL: a bus without a port (drivers that open nothing). port_config is borrowed for
  * the worker's life. */
 int sb_worker_new(struct sb_loop *loop, const char *bus, const struct sb_port_ops *transport,
-                  const void *port_config, sb_worker_fn fn, void *arg, struct sb_worker **ret)
-    SB_MUST_CHECK;
+                  const void *port_config, sb_worker_fn fn, void *arg,
+                  struct sb_worker **ret) SB_MUST_CHECK;
 /* Takes no ownership: command, type, image and json must live until its DONE event. -EBUSY when
  * a command runs that does not share. */
 int sb_worker_start(struct sb_worker *worker, const struct sb_driver_ops *driver,
                     const struct sb_command *command) SB_MUST_CHECK;
-/* Asks the session to stop; refused past its commit point (then -EBUSY). DONE still follows. */
-int sb_worker_stop(struct sb_worker *worker, uint64_t session);
-/* Answers the CHECKPOINT or COMMIT event of a session: 0 durable, or -errno. */
-void sb_worker_granted(struct sb_worker *worker, uint64_t session, int error);
+/* Asks session `id` to stop; refused past its commit point (then -EBUSY); -ENOENT: it has ended.
+ * DONE still follows, or is on its way. */
+int sb_worker_stop(struct sb_worker *worker, uint64_t id);
+/* Answers the CHECKPOINT or COMMIT event of session `id`: 0 durable, or -errno. */
+void sb_worker_granted(struct sb_worker *worker, uint64_t id, int error);
 bool sb_worker_busy(const struct sb_worker *worker);
 bool sb_worker_shareable(const struct sb_worker *worker);
 /* Interrupts what runs, waits for the thread (a driver obeys within one I/O), closes the port. */

@@ -11,11 +11,11 @@
 
 #include "bridge/runner/worker.h"
 
+/* Notes and progress are dropped beyond the lower limit: the rest must not be lost. */
 #define SB_WORKER_EVENTS    64
-#define SB_WORKER_DROPPABLE 56 /* notes and progress; the rest is kept for what must not be lost   \
-                                */
-#define SB_WORKER_TOLD_MS 200  /* within one phase: at most 5 progress events a second */
-#define SB_NOTE_TEXT_MAX  1000
+#define SB_WORKER_DROPPABLE 56
+#define SB_WORKER_TOLD_MS   200 /* within one phase: at most 5 progress events a second */
+#define SB_NOTE_TEXT_MAX    1000
 
 enum sb_grant { SB_GRANT_NONE, SB_GRANT_AWAITED, SB_GRANT_GIVEN };
 

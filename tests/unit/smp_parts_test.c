@@ -419,7 +419,7 @@ static void test_types_that_are_wrong(void **state SB_UNUSED)
         { HEAD "smp: { factory_reset: { method: request } }\n", "factory_reset.request" },
         { HEAD "smp: { stage: device, method: direct }\n", "stage: device needs method: test" },
         { HEAD "smp: { tries: 0 }\n", "tries" },
-        { HEAD "smp: { trys: 1 }\n", "did you mean 'tries'" },
+        { HEAD "smp: { triess: 1 }\n", "did you mean 'tries'" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_type *type = NULL;

@@ -454,6 +454,19 @@ static void test_a_bootloader_has_no_settings(void **state)
     assert_string_equal(bench->outcome.native.code, "8");
 }
 
+static void test_settings_of_an_old_server(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench, NULL, properties);
+    const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
+    bench_device(bench, "--image", old, "--protocol", "0", "--setting", "app/interval=01000000",
+                 NULL);
+    assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"interval\",\"ghost\"]}", NULL),
+                 SB_CAUSE_INVALID_REQUEST);
+    assert_result(bench, "{\"interval\":1}");
+    assert_string_equal(bench->outcome.text, "ghost: no such entry (rc 5)");
+}
+
 static void test_actions(void **state)
 {
     struct bench *bench = *state;
@@ -594,6 +607,7 @@ int main(void)
         ON_BENCH(test_configure_is_kept_over_a_restart),
         ON_BENCH(test_configure_by_a_package),
         ON_BENCH(test_a_bootloader_has_no_settings),
+        ON_BENCH(test_settings_of_an_old_server),
         ON_BENCH(test_actions),
         ON_BENCH(test_an_interrupted_action),
         ON_BENCH(test_factory_reset_by_erasing),

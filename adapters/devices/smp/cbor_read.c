@@ -10,8 +10,10 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
+enum kind { IN_MAP, IN_ARRAY, IN_TEXT, IN_BYTES };
+
 struct level {
-    enum { IN_MAP, IN_ARRAY, IN_TEXT, IN_BYTES } kind;
+    enum kind kind;
     json_t *container; /* owned by its parent, or by the reader (the root) */
     size_t left;       /* items still to come, when definite */
     bool indefinite;
@@ -39,7 +41,7 @@ static json_t *clean_text(const uint8_t *bytes, size_t n)
         return text;
     struct sb_str s = { 0 };
     for (size_t i = 0; i < n; i++)
-        sb_str_add_char(&s, bytes[i] >= 0x20 && bytes[i] < 0x7f ? (char)bytes[i] : '?');
+        sb_str_add_char(&s, (char)(bytes[i] >= 0x20 && bytes[i] < 0x7f ? bytes[i] : '?'));
     text = json_string(sb_str_get(&s));
     sb_str_done(&s);
     return text;
@@ -123,7 +125,8 @@ static bool attach(struct reader *r, json_t *container)
     return ok;
 }
 
-static void open_level(struct reader *r, int kind, json_t *container, size_t left, bool indefinite)
+static void open_level(struct reader *r, enum kind kind, json_t *container, size_t left,
+                       bool indefinite)
 {
     if (r->error)
         return;
@@ -184,11 +187,11 @@ static void on_n64(void *r, uint64_t value)
     on_negative(r, value);
 }
 
-static void on_string(void *arg, cbor_data bytes, size_t n, int pieces)
+static void on_string(void *arg, cbor_data bytes, size_t n, enum kind pieces)
 {
     struct reader *r = arg;
     struct level *level = r->depth ? &r->levels[r->depth - 1] : NULL;
-    if (level && (int)level->kind == pieces)
+    if (level && level->kind == pieces)
         sb_str_add_bytes(&level->text, bytes, n);
     else
         emit(r, pieces == IN_TEXT ? clean_text(bytes, n) : hex_text(bytes, n));

@@ -4,22 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "bridge/base/time.h"
-
-#define GRACE_MS        3000 /* a reset that was taken has begun by then */
-#define RESETS_MAX      3
-#define SETTLE_MS       400 /* MCUboot goes some 250 ms after it has answered a reset */
-#define HEALTH_STEP_MS  1000
-#define HEALTH_SILENCES 3
-
-struct firmware {
-    struct sb_smp *smp;
-    struct sb_smp_goal goal;
-    struct sb_smp_file file;
-    char *version;           /* of the image; NULL: not known */
-    struct sb_smp_list list; /* the newest */
-};
-
 int sb_smp_file_read(void *arg, int64_t at, void *ret, size_t n)
 {
     const struct sb_smp_file *file = arg;
@@ -57,7 +41,7 @@ enum sb_smp_stage sb_smp_decide(const struct sb_smp_list *list, const struct sb_
 
 /* ---- what is wanted ---- */
 
-static enum sb_cause open_image(struct firmware *fw)
+static enum sb_cause open_image(struct sb_smp_update *fw)
 {
     struct sb_smp *smp = fw->smp;
     const struct sb_image *image = smp->command->image;
@@ -87,7 +71,7 @@ static bool usable_hash(const char *hash)
 }
 
 /* Install of what is staged on the device: what the second slot holds, or held when we began. */
-static enum sb_cause staged_image(struct firmware *fw)
+static enum sb_cause staged_image(struct sb_smp_update *fw)
 {
     const char *hash = NULL;
     const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
@@ -107,7 +91,7 @@ static enum sb_cause staged_image(struct firmware *fw)
 }
 
 /* What the checkpoint of the interrupted run says, if it was about the same image. */
-static void recall(struct firmware *fw)
+static void recall(struct sb_smp_update *fw)
 {
     const struct sb_command *command = fw->smp->command;
     if (!command->resumed || !sb_streq(sb_json_str(command->checkpoint, "hash"), fw->goal.hash))
@@ -116,14 +100,8 @@ static void recall(struct firmware *fw)
     fw->goal.begun = !fw->goal.reset_sent;
 }
 
-static enum sb_cause keep(struct firmware *fw, const char *stage)
-{
-    return sb_smp_checkpoint(fw->smp, json_pack("{s:s, s:s, s:b}", "stage", stage, "hash",
-                                                fw->goal.hash, "reset_sent", fw->goal.reset_sent));
-}
-
 /* The first look. A device that was told to restart before we were interrupted gets its time. */
-static enum sb_cause first_look(struct firmware *fw)
+static enum sb_cause first_look(struct sb_smp_update *fw)
 {
     struct sb_smp *smp = fw->smp;
     const struct sb_command *command = smp->command;
@@ -142,7 +120,7 @@ static enum sb_cause first_look(struct firmware *fw)
     return sb_smp_list_get(smp, &fw->list);
 }
 
-static enum sb_cause check_downgrade(struct firmware *fw)
+static enum sb_cause check_downgrade(struct sb_smp_update *fw)
 {
     struct sb_smp *smp = fw->smp;
     const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
@@ -162,7 +140,7 @@ static enum sb_cause check_downgrade(struct firmware *fw)
 
 /* ---- the way ---- */
 
-static enum sb_cause upload_and_verify(struct firmware *fw, bool probe)
+static enum sb_cause upload_and_verify(struct sb_smp_update *fw, bool probe)
 {
     struct sb_smp *smp = fw->smp;
     enum sb_cause cause = sb_smp_upload(smp, &fw->file, &fw->goal, probe);
@@ -180,14 +158,14 @@ static enum sb_cause upload_and_verify(struct firmware *fw, bool probe)
                        "is not accepted");
 }
 
-static enum sb_cause do_upload(struct firmware *fw)
+static enum sb_cause do_upload(struct sb_smp_update *fw)
 {
     struct sb_smp *smp = fw->smp;
     if (!smp->command->image)
         return sb_smp_fail(smp, SB_CAUSE_NOT_READY, "the staged image is not on the device");
     bool probe = fw->goal.begun;
     fw->goal.begun = true;
-    enum sb_cause cause = keep(fw, "upload");
+    enum sb_cause cause = sb_smp_keep(fw, "upload");
     if (cause == SB_CAUSE_NONE)
         cause = upload_and_verify(fw, probe);
     if (cause == SB_CAUSE_VERIFY_FAILED && probe) {
@@ -201,34 +179,12 @@ static enum sb_cause do_upload(struct firmware *fw)
     return cause;
 }
 
-static enum sb_cause write_state(struct firmware *fw, bool confirm, const char *what)
-{
-    struct sb_smp *smp = fw->smp;
-    uint8_t hash[SB_SHA256_HEX / 2];
-    struct sb_cbor body = { 0 };
-    if (sb_hex_decode(fw->goal.hash, hash, sizeof(hash)) < 0)
-        return sb_smp_trouble(smp, -EINVAL);
-    sb_cbor_map(&body, confirm ? 1 : 2);
-    if (!confirm) {
-        sb_cbor_text(&body, "hash");
-        sb_cbor_bytes(&body, hash, sizeof(hash));
-    }
-    sb_cbor_text(&body, "confirm");
-    sb_cbor_bool(&body, confirm); /* without a hash: the running image */
-    const struct sb_smp_call call = {
-        .group = SB_SMP_IMAGE, .command = SB_SMP_IMAGE_STATE, .write = true, .body = &body
-    };
-    enum sb_cause cause = sb_smp_talk(smp, &call, what, NULL);
-    sb_cbor_done(&body);
-    return cause == SB_CAUSE_NONE ? sb_smp_list_get(smp, &fw->list) : cause;
-}
-
-static enum sb_cause do_test(struct firmware *fw)
+static enum sb_cause do_test(struct sb_smp_update *fw)
 {
     sb_session_progress(fw->smp->session, SB_PHASE_ACTIVATING, 0, 0);
-    enum sb_cause cause = keep(fw, "test");
+    enum sb_cause cause = sb_smp_keep(fw, "test");
     if (cause == SB_CAUSE_NONE)
-        cause = write_state(fw, false, "mark for test");
+        cause = sb_smp_write_state(fw, false, "mark for test");
     if (cause == SB_CAUSE_NOT_READY)
         return SB_CAUSE_VERIFY_FAILED; /* no such image any more */
     if (cause != SB_CAUSE_NONE)
@@ -240,163 +196,12 @@ static enum sb_cause do_test(struct firmware *fw)
                              "the device did not mark the image for its next start");
 }
 
-/*
- * Waits for a restart that leads somewhere. *ret is RESET when the device still waits for one
- * (the request was lost). Never resets blindly: a second restart would undo a test boot.
- */
-static enum sb_cause await_boot(struct firmware *fw, enum sb_smp_stage *ret)
-{
-    struct sb_smp *smp = fw->smp;
-    int64_t begin = sb_session_now(smp->session), total = sb_smp_restart_time(smp);
-    for (int64_t now = begin; now < begin + total; now = sb_session_now(smp->session)) {
-        sb_session_progress(smp->session, SB_PHASE_RESTARTING, (uint64_t)(now - begin),
-                            (uint64_t)total);
-        int r = sb_session_sleep(smp->session, SETTLE_MS);
-        r = r == 0 ? sb_smp_poll(smp, &fw->list) : r;
-        if (r < 0 && r != -ETIMEDOUT)
-            return sb_smp_trouble(smp, r);
-        *ret = r == 0 ? sb_smp_decide(&fw->list, &fw->goal) : SB_SMP_AT_RESET;
-        if (r == 0 && (*ret != SB_SMP_AT_RESET || now - begin > GRACE_MS))
-            return SB_CAUSE_NONE;
-    }
-    return sb_smp_fail(smp, SB_CAUSE_LINK_LOST,
-                       "the device did not come back within %lld s after its restart",
-                       (long long)(total / SB_SECOND));
-}
-
-static enum sb_cause boot(struct firmware *fw, enum sb_smp_stage *ret)
-{
-    for (int i = 0; i < RESETS_MAX; i++) {
-        enum sb_cause cause = SB_CAUSE_NONE;
-        int r = sb_smp_send_reset(fw->smp, &cause);
-        if (r < 0 && r != -ETIMEDOUT)
-            return cause;
-        cause = await_boot(fw, ret);
-        if (cause != SB_CAUSE_NONE || *ret != SB_SMP_AT_RESET)
-            return cause;
-    }
-    return sb_smp_fail(fw->smp, SB_CAUSE_INSTALL_FAILED, "the device does not restart");
-}
-
-/* Into the first slot: nothing is left but to start it. */
-static enum sb_cause boot_direct(struct firmware *fw)
-{
-    struct sb_smp *smp = fw->smp;
-    enum sb_cause cause = SB_CAUSE_NONE;
-    if (smp->config->returns) {
-        cause = sb_smp_restart(smp);
-        return cause == SB_CAUSE_NONE ? sb_smp_list_get(smp, &fw->list) : cause;
-    }
-    int r = sb_smp_send_reset(smp, &cause);
-    if (r == -ETIMEDOUT) /* lost on the way there or back; a bootloader takes it twice */
-        r = sb_smp_send_reset(smp, &cause);
-    return r == 0 || r == -ETIMEDOUT ? SB_CAUSE_NONE : cause;
-}
-
-static enum sb_cause rolled_back(struct firmware *fw)
-{
-    const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
-    return sb_smp_fail(fw->smp, SB_CAUSE_ROLLED_BACK,
-                       "the device started the image and went back to %s",
-                       active && *active->version ? active->version : "the old one");
-}
-
-static enum sb_cause do_reset(struct firmware *fw, enum sb_smp_stage *ret)
-{
-    enum sb_cause cause = sb_smp_commit(fw->smp);
-    if (cause != SB_CAUSE_NONE)
-        return cause;
-    if (fw->goal.reset_sent && !fw->goal.direct) {
-        /* The interrupted run's reset may still be under way: a second one would undo it. */
-        cause = await_boot(fw, ret);
-        if (cause != SB_CAUSE_NONE || *ret != SB_SMP_AT_RESET)
-            return cause;
-    }
-    fw->goal.begun = false;
-    fw->goal.reset_sent = true;
-    cause = keep(fw, "reset");
-    if (cause != SB_CAUSE_NONE)
-        return cause;
-    if (fw->goal.direct) {
-        cause = boot_direct(fw);
-        *ret = sb_smp_decide(&fw->list, &fw->goal);
-        if (cause == SB_CAUSE_NONE && *ret != SB_SMP_AT_END)
-            return sb_smp_fail(fw->smp, SB_CAUSE_VERIFY_FAILED,
-                               "after its restart the device does not hold the image");
-        return cause;
-    }
-    return boot(fw, ret);
-}
-
-/* The new image must go on answering for a while. False: it does not. */
-static enum sb_cause probe_health(struct firmware *fw, bool *ret_well)
-{
-    struct sb_smp *smp = fw->smp;
-    int64_t begin = sb_session_now(smp->session), total = smp->config->health;
-    unsigned silent = 0;
-    for (int64_t now = begin; now < begin + total && silent < HEALTH_SILENCES;
-         now = sb_session_now(smp->session)) {
-        sb_session_progress(smp->session, SB_PHASE_CONFIRMING, (uint64_t)(now - begin),
-                            (uint64_t)total);
-        int r = sb_smp_poll(smp, &fw->list);
-        if (r < 0 && r != -ETIMEDOUT)
-            return sb_smp_trouble(smp, r);
-        silent = r == 0 ? 0 : silent + 1;
-        if (r == 0 && sb_smp_decide(&fw->list, &fw->goal) != SB_SMP_AT_CONFIRM)
-            break; /* it has restarted by itself */
-        r = sb_session_sleep(smp->session, SB_MIN(HEALTH_STEP_MS, SB_MAX(begin + total - now, 0)));
-        if (r < 0)
-            return sb_smp_trouble(smp, r);
-    }
-    *ret_well = silent == 0 && sb_smp_decide(&fw->list, &fw->goal) == SB_SMP_AT_CONFIRM;
-    return SB_CAUSE_NONE;
-}
-
-/* Not confirmed, the old image comes back with the next restart. */
-static enum sb_cause give_up(struct firmware *fw)
-{
-    enum sb_smp_stage stage;
-    sb_session_note(fw->smp->session, "the new image is not well: back to the old one");
-    enum sb_cause cause = boot(fw, &stage);
-    if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_ROLLED_BACK)
-        return rolled_back(fw);
-    return sb_smp_fail(fw->smp, SB_CAUSE_INSTALL_FAILED,
-                       "the new image did not pass its health check and was left unconfirmed");
-}
-
-static enum sb_cause do_confirm(struct firmware *fw)
-{
-    struct sb_smp *smp = fw->smp;
-    bool well = true;
-    sb_session_progress(smp->session, SB_PHASE_CONFIRMING, 0, 0);
-    enum sb_cause cause = sb_smp_commit(smp);
-    if (cause == SB_CAUSE_NONE && smp->config->health > 0)
-        cause = probe_health(fw, &well);
-    if (cause == SB_CAUSE_NONE && !well)
-        return give_up(fw);
-    if (cause == SB_CAUSE_NONE)
-        cause = keep(fw, "confirm");
-    if (cause == SB_CAUSE_NONE)
-        cause = write_state(fw, true, "confirm");
-    if (cause != SB_CAUSE_NONE)
-        return cause;
-    switch (sb_smp_decide(&fw->list, &fw->goal)) {
-    case SB_SMP_AT_END:
-        return SB_CAUSE_NONE;
-    case SB_SMP_AT_CONFIRM:
-        return sb_smp_fail(smp, SB_CAUSE_INSTALL_FAILED,
-                           "the device did not make the image permanent");
-    default:
-        return rolled_back(fw); /* it restarted before it was confirmed */
-    }
-}
-
-static enum sb_cause go(struct firmware *fw, enum sb_smp_stage stage)
+static enum sb_cause go(struct sb_smp_update *fw, enum sb_smp_stage stage)
 {
     enum sb_cause cause = SB_CAUSE_NONE;
     bool only_download = fw->smp->command->op == SB_OP_FIRMWARE_DOWNLOAD;
     if (stage == SB_SMP_AT_ROLLED_BACK)
-        return rolled_back(fw);
+        return sb_smp_rolled_back(fw);
     if (stage < SB_SMP_AT_CONFIRM && !fw->goal.reset_sent)
         cause = check_downgrade(fw);
     if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_UPLOAD) {
@@ -410,16 +215,16 @@ static enum sb_cause go(struct firmware *fw, enum sb_smp_stage stage)
         stage = SB_SMP_AT_RESET;
     }
     if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_RESET)
-        cause = do_reset(fw, &stage);
+        cause = sb_smp_do_reset(fw, &stage);
     if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_ROLLED_BACK)
-        return rolled_back(fw);
+        return sb_smp_rolled_back(fw);
     if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_CONFIRM)
-        cause = do_confirm(fw);
+        cause = sb_smp_do_confirm(fw);
     return cause;
 }
 
 /* Result, what it was read from, and the versions; also after a failure, as far as known. */
-static enum sb_cause tell(struct firmware *fw, enum sb_cause cause)
+static enum sb_cause tell(struct sb_smp_update *fw, enum sb_cause cause)
 {
     struct sb_smp *smp = fw->smp;
     if (fw->list.body && sb_smp_tell_versions(smp, &fw->list) != SB_CAUSE_NONE)
@@ -431,14 +236,14 @@ static enum sb_cause tell(struct firmware *fw, enum sb_cause cause)
     return smp->outcome->result ? SB_CAUSE_NONE : sb_smp_trouble(smp, -ENOMEM);
 }
 
-static enum sb_cause prepare(struct firmware *fw)
+static enum sb_cause prepare(struct sb_smp_update *fw)
 {
     struct sb_smp *smp = fw->smp;
-    int image =
-        sb_smp_image_of_module(smp->type, smp->command->image ? smp->command->image->module : NULL);
+    const char *module = smp->command->image ? smp->command->image->module : NULL;
+    int image = sb_smp_image_of_module(smp->type, module);
     if (image < 0)
         return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "this device type has no module '%s'",
-                           smp->command->image->module);
+                           module ? module : "");
     fw->goal.image = (uint32_t)image;
     fw->goal.direct = smp->config->method == SB_SMP_DIRECT;
     fw->goal.confirm = smp->command->confirm == SB_CONFIRM_AUTO;
@@ -446,7 +251,7 @@ static enum sb_cause prepare(struct firmware *fw)
 }
 
 /* What is said of it if all goes well from here. */
-static const char *sentence(const struct firmware *fw, enum sb_smp_stage stage)
+static const char *sentence(const struct sb_smp_update *fw, enum sb_smp_stage stage)
 {
     if (stage == SB_SMP_AT_END)
         return "the device had the image already";
@@ -459,7 +264,7 @@ static const char *sentence(const struct firmware *fw, enum sb_smp_stage stage)
 
 enum sb_cause sb_smp_firmware(struct sb_smp *smp)
 {
-    struct firmware fw = { .smp = smp, .file = { .fd = -1 } };
+    struct sb_smp_update fw = { .smp = smp, .file = { .fd = -1 } };
     enum sb_cause cause = prepare(&fw);
     if (cause == SB_CAUSE_NONE)
         cause = first_look(&fw);

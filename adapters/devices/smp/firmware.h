@@ -34,7 +34,24 @@ struct sb_smp_file { /* the image, opened */
     int64_t size;
     const char *sha256; /* of the whole file, hex; may be NULL */
 };
-int sb_smp_file_read(void *file, int64_t at, void *ret, size_t n); /* a sb_smp_read_fn */
+int sb_smp_file_read(void *arg, int64_t at, void *ret, size_t n); /* a sb_smp_read_fn */
+
+struct sb_smp_update { /* one under way */
+    struct sb_smp *smp;
+    struct sb_smp_goal goal;
+    struct sb_smp_file file;
+    char *version;           /* of the image; NULL: not known */
+    struct sb_smp_list list; /* the newest */
+};
+
+/* Keeps what a resume needs to know. */
+enum sb_cause sb_smp_keep(struct sb_smp_update *fw, const char *stage);
+/* Marks the image for test, or confirms the running one; then reads the list anew. */
+enum sb_cause sb_smp_write_state(struct sb_smp_update *fw, bool confirm, const char *what);
+/* Passes the commit point, resets, and waits: CONFIRM, END or ROLLED_BACK in *ret. */
+enum sb_cause sb_smp_do_reset(struct sb_smp_update *fw, enum sb_smp_stage *ret);
+enum sb_cause sb_smp_do_confirm(struct sb_smp_update *fw);  /* after its health was watched */
+enum sb_cause sb_smp_rolled_back(struct sb_smp_update *fw); /* the failure's words */
 
 /* Sends the file; probe: the device may still hold the first part of it. */
 enum sb_cause sb_smp_upload(struct sb_smp *smp, const struct sb_smp_file *file,

@@ -53,9 +53,26 @@ enum sb_cause sb_smp_ask(struct sb_smp *smp, const struct sb_smp_call *call,
     return r < 0 ? sb_smp_trouble(smp, r) : SB_CAUSE_NONE;
 }
 
+/* A few codes of version 1 mean another thing when no image is at stake. */
+static enum sb_cause without_image(enum sb_cause cause)
+{
+    switch (cause) {
+    case SB_CAUSE_INSTALL_FAILED:
+        return SB_CAUSE_REFUSED;
+    case SB_CAUSE_NO_SPACE:
+        return SB_CAUSE_NO_MEMORY;
+    case SB_CAUSE_NOT_READY: /* no such entry */
+        return SB_CAUSE_INVALID_REQUEST;
+    default:
+        return cause;
+    }
+}
+
 enum sb_cause sb_smp_judge(struct sb_smp *smp, const struct sb_smp_reply *reply, const char *what)
 {
     enum sb_cause cause = sb_smp_cause(&reply->code);
+    if (smp->command->op > SB_OP_FIRMWARE_UPDATE)
+        cause = without_image(cause);
     if (cause == SB_CAUSE_NONE)
         return cause;
     if (sb_smp_native(&reply->code, &smp->outcome->native) < 0)

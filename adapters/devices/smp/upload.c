@@ -211,6 +211,8 @@ static bool shrink(struct upload *up)
         return false;
     up->buffer = SB_MAX(up->buffer / 2, (size_t)BUFFER_LEAST);
     sb_session_note(up->smp->session, "no answer to the first block: trying %zu bytes", up->buffer);
+    sb_session_progress(up->smp->session, SB_PHASE_TRANSFERRING, (uint64_t)up->offset,
+                        (uint64_t)up->file->size);
     return true;
 }
 

@@ -29,7 +29,7 @@ static const struct kind {
 
 static int wrong(char **ret_error, enum sb_smp_value type, const char *what)
 {
-    *ret_error = sb_format("%s %s", what, sb_smp_value_name(type));
+    *ret_error = sb_format("%s %s", what, sb_smp_value_name((int)type));
     return *ret_error ? -EINVAL : -ENOMEM;
 }
 
