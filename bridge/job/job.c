@@ -43,6 +43,43 @@ SB_NAMES(
     [SB_CAUSE_DEVICE_GONE] = "device_gone", [SB_CAUSE_OUTCOME_UNKNOWN] = "outcome_unknown",
     [SB_CAUSE_INTERNAL] = "internal");
 
+const char *sb_cause_text(enum sb_cause cause)
+{
+    static const char *const texts[SB_CAUSE_MAX_] = {
+        [SB_CAUSE_NONE] = "nothing went wrong",
+        [SB_CAUSE_UNSUPPORTED] = "the device cannot do this",
+        [SB_CAUSE_INVALID_REQUEST] = "the request is not usable",
+        [SB_CAUSE_INVALID_URI] = "the URI of the image is not usable",
+        [SB_CAUSE_BUSY] = "the device or its line is busy",
+        [SB_CAUSE_CONFLICT] = "other work on the device is in the way",
+        [SB_CAUSE_NOT_READY] = "nothing is staged that could be installed",
+        [SB_CAUSE_ALREADY_CURRENT] = "the device has this already",
+        [SB_CAUSE_OFFLINE] = "the device does not answer",
+        [SB_CAUSE_LINK_LOST] = "the connection to the device was lost",
+        [SB_CAUSE_DOWNLOAD_FAILED] = "the image could not be downloaded",
+        [SB_CAUSE_NO_SPACE] = "there is no room for the image",
+        [SB_CAUSE_NO_MEMORY] = "out of memory",
+        [SB_CAUSE_VERIFY_FAILED] = "the image is not what it should be",
+        [SB_CAUSE_UNSUPPORTED_IMAGE] = "the image is not made for this device",
+        [SB_CAUSE_WRITE_FAILED] = "the device could not write the image",
+        [SB_CAUSE_INSTALL_FAILED] = "the device could not install the image",
+        [SB_CAUSE_VERSION_MISMATCH] = "the device runs another version",
+        [SB_CAUSE_ROLLED_BACK] = "the device went back to what it ran before",
+        [SB_CAUSE_DOWNGRADE_REFUSED] = "the device runs something newer",
+        [SB_CAUSE_LOW_BATTERY] = "the battery of the device is low",
+        [SB_CAUSE_WEAK_SIGNAL] = "the signal of the device is weak",
+        [SB_CAUSE_REFUSED] = "it was refused",
+        [SB_CAUSE_TIMEOUT] = "the time for it has passed",
+        [SB_CAUSE_EXPIRED] = "it was not begun before its end time",
+        [SB_CAUSE_OVERRIDDEN] = "another request took its place",
+        [SB_CAUSE_OPERATOR] = "it was cancelled by request",
+        [SB_CAUSE_DEVICE_GONE] = "the device was removed",
+        [SB_CAUSE_OUTCOME_UNKNOWN] = "it is not known how it ended",
+        [SB_CAUSE_INTERNAL] = "the gateway itself failed",
+    };
+    return (unsigned)cause < SB_CAUSE_MAX_ ? texts[cause] : NULL;
+}
+
 SB_NAMES(sb_job_state, SB_JOB_STATE_MAX_, [SB_JOB_PLANNED] = "planned", [SB_JOB_ACTIVE] = "active",
          [SB_JOB_CANCELLING] = "cancelling", [SB_JOB_DONE] = "done");
 

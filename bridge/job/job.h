@@ -125,6 +125,7 @@ enum sb_cause {
 SB_NAMES_DECLARE(sb_cause)
 /* A transient cause may go away by itself, so a retry makes sense. */
 bool sb_cause_is_transient(enum sb_cause cause);
+const char *sb_cause_text(enum sb_cause cause); /* for people; when nobody knows better words */
 
 enum sb_job_state {
     SB_JOB_PLANNED,

@@ -229,18 +229,28 @@ static void begin_attempt(struct sb_task *task)
     task->retry_left = 0;
 }
 
-static void note_outcome(struct sb_task *task, const struct sb_event *event,
-                         const struct sb_step *step)
+/* What the attempt ends with, NONE: with success, or it goes on. */
+static enum sb_cause outcome_of(const struct sb_task *task, const struct sb_event *event,
+                                const struct sb_step *step)
 {
-    if (step->state == SB_TASK_SUCCEEDED) {
-        task->cause = SB_CAUSE_NONE;
-        task->percent = task->furthest_percent = 100;
-    } else if (step->state == SB_TASK_CANCELLED) {
+    if (step->state == SB_TASK_CANCELLED) {
         enum sb_cause asked = task->state == SB_TASK_CANCELLING ? task->cancel_cause : event->cause;
-        task->cause = asked == SB_CAUSE_NONE ? SB_CAUSE_OPERATOR : asked;
-    } else if (event->kind == SB_EV_FAIL || event->kind == SB_EV_EXPIRE) {
-        task->cause = cause_of(event);
+        return asked == SB_CAUSE_NONE ? SB_CAUSE_OPERATOR : asked;
     }
+    bool failed = event->kind == SB_EV_FAIL || event->kind == SB_EV_EXPIRE;
+    return failed ? cause_of(event) : SB_CAUSE_NONE;
+}
+
+/* A native code belongs to the outcome it came with. */
+static void note_outcome(struct sb_task *task, enum sb_cause outcome, const struct sb_step *step)
+{
+    bool succeeded = step->state == SB_TASK_SUCCEEDED;
+    if (succeeded)
+        task->percent = task->furthest_percent = 100;
+    if (!succeeded && outcome == SB_CAUSE_NONE)
+        return;
+    task->cause = outcome;
+    sb_native_done(&task->native);
 }
 
 /* What an event carries is copied first, so that lack of memory changes nothing. */
@@ -249,10 +259,12 @@ struct baggage {
     struct sb_native native;
 };
 
-static int pack(const struct sb_event *event, struct baggage *ret)
+/* No outcome is without words. */
+static int pack(const struct sb_event *event, enum sb_cause outcome, struct baggage *ret)
 {
     struct baggage bag = { 0 };
-    int r = sb_set_string(&bag.text, event->text);
+    const char *otherwise = outcome == SB_CAUSE_NONE ? NULL : sb_cause_text(outcome);
+    int r = sb_set_string(&bag.text, event->text && *event->text ? event->text : otherwise);
     if (r >= 0 && event->native)
         r = sb_native_set(&bag.native, event->native->dialect, event->native->vocabulary,
                           event->native->code, event->native->text);
@@ -287,7 +299,8 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
     int r = sb_task_step(task, event, &step);
     if (r < 0)
         return r;
-    r = pack(event, &bag);
+    enum sb_cause outcome = outcome_of(task, event, &step);
+    r = pack(event, outcome, &bag);
     if (r < 0)
         return r;
 
@@ -305,7 +318,7 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
         task->cancel_from = before;
         task->cancel_cause = event->cause;
     }
-    note_outcome(task, event, &step);
+    note_outcome(task, outcome, &step);
     unpack(task, event, &bag);
 
     task->state = step.state;

@@ -61,15 +61,6 @@ struct bed {
     struct sb_task *list[1];
 };
 
-static void lay(struct bed *bed, enum sb_op op, enum sb_task_state state)
-{
-    *bed = (struct bed){ .job = { .op = op, .state = SB_JOB_ACTIVE, .task_count = 1 },
-                         .task = { .state = state, .attempt = 1 } };
-    bed->list[0] = &bed->task;
-    bed->job.tasks = bed->list;
-    bed->task.job = &bed->job;
-}
-
 static void tidy(struct bed *bed)
 {
     free(bed->task.text);
@@ -77,6 +68,16 @@ static void tidy(struct bed *bed)
     json_decref(bed->task.result);
     bed->task.text = NULL;
     bed->task.result = NULL;
+}
+
+static void lay(struct bed *bed, enum sb_op op, enum sb_task_state state)
+{
+    tidy(bed);
+    *bed = (struct bed){ .job = { .op = op, .state = SB_JOB_ACTIVE, .task_count = 1 },
+                         .task = { .state = state, .attempt = 1 } };
+    bed->list[0] = &bed->task;
+    bed->job.tasks = bed->list;
+    bed->task.job = &bed->job;
 }
 
 static struct sb_event event_of(enum sb_event_kind kind)
@@ -225,7 +226,7 @@ static void test_every_event_in_every_state(void **state)
     (void)state;
     for (int s = 0; s < SB_TASK_STATE_MAX_; s++) {
         for (int kind = 0; kind < SB_EV_MAX_; kind++) {
-            struct bed bed;
+            sb_cleanup(tidy) struct bed bed = { 0 };
             put_in(&bed, (enum sb_task_state)s);
             if (expected[s][kind])
                 check_allowed(&bed, (enum sb_event_kind)kind, expected[s][kind]);
@@ -244,7 +245,7 @@ static void test_final_states_are_never_left(void **state)
     for (size_t f = 0; f < SB_COUNT(finals); f++)
         for (int kind = 0; kind < SB_EV_MAX_; kind++)
             for (int cause = 0; cause < SB_CAUSE_MAX_; cause++) {
-                struct bed bed;
+                sb_cleanup(tidy) struct bed bed = { 0 };
                 put_in(&bed, finals[f]);
                 bed.job.policy.retries = 9;
                 bed.task.committed = cause & 1;
@@ -259,7 +260,7 @@ static void test_final_states_are_never_left(void **state)
 static void test_what_is_not_in_the_lists_is_refused(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_SENT);
     struct sb_event event = sample(SB_EV_PROGRESS);
     event.kind = SB_EV_MAX_;
@@ -283,7 +284,7 @@ static void test_cancel_before_and_after_the_commit_point(void **state)
 {
     (void)state;
     for (int s = SB_TASK_SENT; s <= SB_TASK_RUNNING; s++) {
-        struct bed bed;
+        sb_cleanup(tidy) struct bed bed = { 0 };
         put_in(&bed, (enum sb_task_state)s);
         bed.task.cancel_from = SB_TASK_HELD;
         must(&bed, (struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_EXPIRED });
@@ -312,7 +313,7 @@ static void test_the_first_cancel_counts(void **state)
     static const enum sb_event_kind ends[] = { SB_EV_STOPPED, SB_EV_FAIL, SB_EV_REQUEUE,
                                                SB_EV_EXPIRE };
     for (size_t i = 0; i < SB_COUNT(ends); i++) {
-        struct bed bed;
+        sb_cleanup(tidy) struct bed bed = { 0 };
         put_in(&bed, SB_TASK_INSTALLING);
         bed.job.policy.retries = 5; /* no retry of what was called off */
         must(&bed, (struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_DEVICE_GONE });
@@ -321,7 +322,7 @@ static void test_the_first_cancel_counts(void **state)
         assert_state(&bed, SB_TASK_CANCELLED);
         assert_int_equal(bed.task.cause, SB_CAUSE_DEVICE_GONE);
     }
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_INSTALLING);
     must(&bed, (struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_OPERATOR });
     must(&bed, event_of(SB_EV_SUCCESS)); /* it was done already */
@@ -347,7 +348,7 @@ static void test_expiry_by_cause(void **state)
     };
     for (int s = SB_TASK_HELD; s <= SB_TASK_RUNNING; s++)
         for (size_t i = 0; i < SB_COUNT(cases); i++) {
-            struct bed bed;
+            sb_cleanup(tidy) struct bed bed = { 0 };
             put_in(&bed, (enum sb_task_state)s);
             bed.job.policy.retries = 5;
             bed.task.committed = s == SB_TASK_INSTALLING; /* a deadline asks nobody */
@@ -383,7 +384,7 @@ static void test_attempts_are_counted(void **state)
 {
     (void)state;
     for (uint32_t retries = 0; retries < 4; retries++) {
-        struct bed bed;
+        sb_cleanup(tidy) struct bed bed = { 0 };
         lay_fresh(&bed, SB_OP_REBOOT);
         bed.job.policy.retries = retries;
         for (uint32_t n = 1; n <= retries; n++) {
@@ -409,7 +410,7 @@ static void test_which_causes_are_retried(void **state)
         bool wanted = false;
         for (size_t i = 0; i < SB_COUNT(transient); i++)
             wanted |= (int)transient[i] == cause;
-        struct bed bed;
+        sb_cleanup(tidy) struct bed bed = { 0 };
         lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
         bed.job.policy.retries = 1;
         assert_int_equal(attempt(&bed, (enum sb_cause)cause),
@@ -426,7 +427,7 @@ static void test_which_causes_are_retried(void **state)
 static void test_what_never_began_is_not_retried(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
     bed.job.policy.retries = 5;
     must(&bed, (struct sb_event){ .kind = SB_EV_FAIL, .cause = SB_CAUSE_OFFLINE });
@@ -437,7 +438,7 @@ static void test_what_never_began_is_not_retried(void **state)
 static void test_a_new_attempt_starts_clean(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
     bed.job.policy.retries = 3;
     sb_cleanup(json_decrefp) json_t *result = json_pack("{s:s}", "speed", "out of range");
@@ -481,7 +482,7 @@ static void test_a_new_attempt_starts_clean(void **state)
 static void test_requeue_frees_the_way(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
     must(&bed, event_of(SB_EV_HAND_OVER));
     must(&bed, event_of(SB_EV_COMMIT));
@@ -519,7 +520,7 @@ static void test_the_state_of_each_phase(void **state)
     (void)state;
     for (int op = 0; op < SB_OP_MAX_; op++)
         for (int phase = 0; phase < SB_PHASE_MAX_; phase++) {
-            struct bed bed;
+            sb_cleanup(tidy) struct bed bed = { 0 };
             lay(&bed, (enum sb_op)op, SB_TASK_SENT);
             must(&bed, (struct sb_event){ .kind = SB_EV_PROGRESS, .phase = (enum sb_phase)phase });
             assert_string_equal(sb_task_state_name((int)bed.task.state),
@@ -532,7 +533,7 @@ static void test_the_state_of_each_phase(void **state)
 static void test_progress_never_leads_back(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay(&bed, SB_OP_FIRMWARE_UPDATE, SB_TASK_SENT);
     static const struct {
         enum sb_phase phase;
@@ -558,7 +559,7 @@ static void test_progress_never_leads_back(void **state)
 static void test_furthest_over_attempts(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_CONFIGURE);
     bed.job.policy.retries = 9;
     must(&bed, event_of(SB_EV_HAND_OVER));
@@ -606,7 +607,7 @@ static void test_weights_of_the_mapping_count(void **state)
 {
     (void)state;
     static const uint8_t mine[SB_PHASE_MAX_] = { [SB_PHASE_TRANSFERRING] = 40 };
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay(&bed, SB_OP_FIRMWARE_UPDATE, SB_TASK_SENT);
     must(&bed, (struct sb_event){ .kind = SB_EV_PROGRESS,
                                   .phase = SB_PHASE_TRANSFERRING,
@@ -638,8 +639,10 @@ static void check_laws(const struct sb_task *before, const struct sb_task *after
         assert_true(after->state == SB_TASK_RESTARTING || after->state == SB_TASK_SUCCEEDED);
     assert_true(after->furthest == before->furthest || after->furthest == after->state);
     assert_int_equal(after->state == SB_TASK_QUEUED ? 0 : after->reason, 0);
-    if (after->state == SB_TASK_FAILED || after->state == SB_TASK_CANCELLED)
+    if (after->state == SB_TASK_FAILED || after->state == SB_TASK_CANCELLED) {
         assert_int_not_equal(after->cause, SB_CAUSE_NONE);
+        assert_non_null(after->text);
+    }
     if (after->state == SB_TASK_SUCCEEDED)
         assert_int_equal(after->percent, 100);
     if (after->state == SB_TASK_QUEUED)
@@ -653,7 +656,7 @@ static void test_laws_hold_over_any_course(void **state)
     sb_random_seed(7);
     unsigned ended = 0, full = 0;
     for (int course = 0; course < 20000; course++) {
-        struct bed bed;
+        sb_cleanup(tidy) struct bed bed = { 0 };
         lay_fresh(&bed, (enum sb_op)sb_random(SB_OP_MAX_));
         bed.task.state = sb_random(4) ? SB_TASK_QUEUED : SB_TASK_HELD;
         bed.job.policy.retries = sb_random(3);
@@ -674,7 +677,7 @@ static void test_laws_hold_over_any_course(void **state)
 static void test_news_only_of_what_changed(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     struct sb_step step;
     lay(&bed, SB_OP_FIRMWARE_UPDATE, SB_TASK_SENT);
     bed.task.phase = SB_PHASE_STARTING;
@@ -706,7 +709,7 @@ static void test_news_only_of_what_changed(void **state)
 static void test_baggage_is_copied(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_RUNNING);
     char text[] = "the pump says no", code[] = "17";
     const struct sb_native native = { .dialect = (char *)"modbus", .code = code };
@@ -734,7 +737,7 @@ static void test_without_memory_nothing_changes(void **state)
 {
     (void)state;
     const struct sb_native native = { (char *)"smp", (char *)"rc", (char *)"8", (char *)"busy" };
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_INSTALLING);
     bed.job.policy.retries = 1;
     assert_int_equal(sb_set_string(&bed.task.text, "before"), 0);
@@ -829,7 +832,7 @@ static void test_the_state_of_a_job(void **state)
 static void test_planned_until_something_else_keeps_it(void **state)
 {
     (void)state;
-    struct bed bed;
+    sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_REBOOT);
     bed.job.policy.start = SB_START_AT;
     for (int reason = 0; reason < SB_REASON_MAX_; reason++) {
