@@ -21,22 +21,16 @@ static int load_types(struct sb_core *core, struct sb_types **ret, struct sb_dia
     return sb_types_load(&core->parts.config->mappings, core->parts.adapters->drivers, ret, diags);
 }
 
-static void on_removed(struct sb_core *core, const json_t *removed, const char *actor)
-{
-    size_t i;
-    json_t *id;
-    json_array_foreach ((json_t *)removed, i, id) {
-        int r = sb_core_remove_device(core, json_string_value(id), actor);
-        if (r < 0 && r != -ENOENT)
-            sb_error(SB_AT(.device = json_string_value(id)), "cannot be removed: %s", strerror(-r));
-    }
-}
-
-static int declare(struct sb_core *core, json_t **ret_removed, struct sb_diags *diags)
+static int declare(struct sb_core *core, const char *actor, struct sb_diags *diags)
 {
     sb_cleanup(json_decrefp) json_t *specs = NULL;
     int r = sb_devices_load(core->parts.config->devices, &specs, diags);
-    return r < 0 ? r : sb_registry_declare(core->registry, specs, ret_removed, diags);
+    if (r < 0)
+        return r;
+    core->remover = actor;
+    r = sb_registry_declare(core->registry, specs, NULL, diags);
+    core->remover = NULL;
+    return r;
 }
 
 static void free_buses(struct sb_core *core)
@@ -87,6 +81,28 @@ static int load_buses(struct sb_core *core)
 }
 
 /* ---- building and tearing down what lives in memory ---- */
+
+static void audit(struct sb_core *core, const char *actor, const char *verb, const char *device)
+{
+    sb_cleanup(sb_freep) char *subject = device ? sb_format("device %s", device) : NULL;
+    int r = sb_audit_add(core->audit, actor, verb, subject ? subject : "gateway",
+                         sb_loop_wall(core->parts.loop), NULL);
+    if (r < 0 && r != -EAGAIN)
+        sb_error(SB_AT(.device = device), "cannot keep the audit: %s", strerror(-r));
+}
+
+/* A device is about to go, by an order or because it stands in no file any more. */
+static void on_leave(void *arg, struct sb_device *device)
+{
+    struct sb_core *core = arg;
+    const char *actor = core->remover ? core->remover : "core";
+    sb_runner_device_gone(core->runner, device->id, actor);
+    (void)sb_host_turn(core->host); /* its tasks' ends are told while it is still known */
+    if (device->staged.package)
+        sb_runner_unstage(core->runner, device);
+    sb_host_tell(core->host, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = device });
+    audit(core, actor, "device remove", device->id);
+}
 
 static void on_tell(void *arg, const struct sb_news *news)
 {
@@ -178,6 +194,7 @@ static int build(struct sb_core *core)
     if (r < 0)
         return r;
     sb_registry_attach_types(core->registry, core->types);
+    sb_registry_on_leave(core->registry, on_leave, core);
     r = build_runner(core);
     return r < 0 ? r : build_host(core);
 }
@@ -199,17 +216,14 @@ static void tear_down(struct sb_core *core)
 static int run(struct sb_core *core)
 {
     struct sb_diags diags = { 0 };
-    sb_cleanup(json_decrefp) json_t *removed = NULL;
-    int r = declare(core, &removed, &diags);
+    int r = declare(core, "core", &diags);
     log_findings("devices", &diags);
     sb_diags_done(&diags);
     if (r < 0 && r != -EINVAL)
         return r;
     sb_registry_attach_types(core->registry, core->types);
     core->running = true;
-    r = sb_runner_start(core->runner);
-    on_removed(core, removed, "core");
-    return r;
+    return sb_runner_start(core->runner);
 }
 
 static void rebuild(struct sb_core *core)
@@ -324,27 +338,12 @@ struct sb_core *sb_core_free(struct sb_core *core)
 
 /* ---- orders ---- */
 
-static void audit(struct sb_core *core, const char *actor, const char *verb, const char *device)
-{
-    sb_cleanup(sb_freep) char *subject = sb_format("device %s", device);
-    int r = subject ? sb_audit_add(core->audit, actor, verb, subject,
-                                   sb_loop_wall(core->parts.loop), NULL)
-                    : -ENOMEM;
-    if (r < 0 && r != -EAGAIN)
-        sb_error(SB_AT(.device = device), "cannot keep the audit: %s", strerror(-r));
-}
-
 int sb_core_remove_device(struct sb_core *core, const char *id, const char *actor)
 {
-    struct sb_device *device = sb_registry_get(core->registry, id);
-    if (!device)
-        return -ENOENT;
-    sb_runner_device_gone(core->runner, id, actor);
-    (void)sb_host_turn(core->host); /* its tasks' ends are told while it is still known */
-    sb_runner_unstage(core->runner, device);
-    sb_host_tell(core->host, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = device });
-    audit(core, actor, "device remove", id);
-    return sb_registry_remove(core->registry, id);
+    core->remover = actor;
+    int r = sb_registry_remove(core->registry, id);
+    core->remover = NULL;
+    return r;
 }
 
 int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *actor,
@@ -364,22 +363,23 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
 int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *diags)
 {
     sb_cleanup(sb_types_freep) struct sb_types *types = NULL;
-    sb_cleanup(json_decrefp) json_t *removed = NULL;
     int r = load_types(core, &types, diags);
     if (r < 0)
         return r;
-    r = declare(core, &removed, diags);
+    r = declare(core, actor, diags);
     if (r < 0)
         return r;
     struct sb_types *old = core->types;
     core->types = SB_STEAL(types);
     sb_registry_attach_types(core->registry, core->types);
     sb_types_free(old);
-    on_removed(core, removed, actor);
+    audit(core, actor, "reload", NULL);
     const struct sb_device *device;
-    for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++)
+    for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++) {
         sb_host_tell(core->host,
                      &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
+        (void)!sb_runner_identify(core->runner, device->id); /* -ENODEV: it has no driver */
+    }
     sb_runner_wake(core->runner);
     sb_notice(NULL, "mappings and devices were read again");
     return 0;

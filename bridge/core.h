@@ -43,6 +43,7 @@ struct sb_core {
     size_t bus_count;
     bool started, running; /* running: the runner has been started */
     bool rebuild;
+    const char *remover; /* for the audit, while devices are taken away */
     /* Told before the modules go and after they are there again (control drops its watches). */
     void (*on_rebuild)(void *arg, bool there);
     void *on_rebuild_arg;

@@ -130,6 +130,7 @@ int sb_registry_reload(struct sb_registry *registry)
     }
     sb_registry_attach_types(fresh, registry->types);
     fresh->next_order = SB_MAX(fresh->next_order, registry->next_order);
+    sb_registry_on_leave(fresh, registry->on_leave, registry->leave_arg);
     struct sb_registry swapped = *registry;
     *registry = *fresh;
     *fresh = swapped;
@@ -245,6 +246,18 @@ int sb_registry_add(struct sb_registry *registry, const json_t *spec, struct sb_
     return 0;
 }
 
+void sb_registry_on_leave(struct sb_registry *registry, sb_leave_fn fn, void *arg)
+{
+    registry->on_leave = fn;
+    registry->leave_arg = arg;
+}
+
+void sb_registry_leave(struct sb_registry *registry, struct sb_device *device)
+{
+    if (registry->on_leave)
+        registry->on_leave(registry->leave_arg, device);
+}
+
 /* Children of devices that are no longer there stand alone. */
 int sb_registry_free_orphans(struct sb_registry *registry)
 {
@@ -265,6 +278,9 @@ int sb_registry_remove(struct sb_registry *registry, const char *id)
     struct sb_device *device = sb_registry_get(registry, id);
     if (!device)
         return -ENOENT;
+    if (!sb_store_ready(registry->store, NULL))
+        return -EAGAIN;
+    sb_registry_leave(registry, device);
     int r = sb_store_remove(registry->store, SB_TABLE_DEVICE, 0, device->id);
     if (r < 0)
         return r;

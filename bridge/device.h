@@ -67,6 +67,10 @@ struct sb_device {
 struct sb_registry;
 int sb_registry_new(struct sb_store *store, struct sb_registry **ret) SB_MUST_CHECK; /* loads */
 struct sb_registry *sb_registry_free(struct sb_registry *registry);
+/* Told of each record that is about to go, while it and all others are still there: by
+ * sb_registry_remove(), and by sb_registry_declare() for those that stand in no file any more. */
+typedef void (*sb_leave_fn)(void *arg, struct sb_device *device);
+void sb_registry_on_leave(struct sb_registry *registry, sb_leave_fn fn, void *arg);
 SB_DEFINE_CLEANUP(struct sb_registry *, sb_registry_free)
 int sb_registry_reload(struct sb_registry *registry) SB_MUST_CHECK;
 /*
@@ -97,7 +101,7 @@ int sb_registry_save(struct sb_registry *registry, const struct sb_device *devic
  */
 int sb_registry_add(struct sb_registry *registry, const json_t *spec, struct sb_device **ret,
                     struct sb_diags *diags) SB_MUST_CHECK;
-/* Its children stay, without a parent. -ENOENT. */
+/* Its children stay, without a parent. -ENOENT; -EAGAIN: store not ready, nothing changed. */
 int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHECK;
 /*
  * Brings the registry in line with devices.d: `declared` is an array of specs. Adds, changes and

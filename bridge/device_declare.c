@@ -100,6 +100,18 @@ static int plan_check(const struct plan *plan, struct sb_diags *diags)
 }
 
 /* Devices that stood in the files and do no longer. */
+static bool is_undeclared(const struct sb_device *device, const struct plan *plan)
+{
+    return device->declared && !sb_device_index_get(&plan->next.index, device->id);
+}
+
+static void tell_undeclared(struct sb_registry *registry, const struct plan *plan)
+{
+    for (size_t i = 0; i < registry->count; i++)
+        if (is_undeclared(registry->list[i], plan))
+            sb_registry_leave(registry, registry->list[i]);
+}
+
 static int drop_undeclared(struct sb_registry *registry, const struct plan *plan, json_t *removed)
 {
     size_t kept = 0;
@@ -107,7 +119,7 @@ static int drop_undeclared(struct sb_registry *registry, const struct plan *plan
     for (size_t i = 0; i < registry->count; i++) {
         struct sb_device *old = registry->list[i];
         int r = 0;
-        bool drop = old->declared && !sb_device_index_get(&plan->next.index, old->id);
+        bool drop = is_undeclared(old, plan);
         if (drop && json_array_append_new(removed, json_string(old->id)) < 0)
             r = -ENOMEM;
         if (drop && r == 0)
@@ -164,6 +176,7 @@ static int reindex(struct sb_registry *registry)
 
 static int carry_out(struct sb_registry *registry, struct plan *plan, json_t *removed)
 {
+    tell_undeclared(registry, plan);
     int r = apply(registry, plan); /* finds by the old index: ids do not change */
     int dropped = drop_undeclared(registry, plan, removed);
     int indexed = reindex(registry);

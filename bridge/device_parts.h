@@ -61,6 +61,8 @@ struct sb_registry {
     size_t count, room;
     int64_t next_order;
     struct sb_device_index index;
+    sb_leave_fn on_leave; /* NULL: nobody minds */
+    void *leave_arg;
 };
 
 int sb_registry_make_room(struct sb_registry *registry, size_t more) SB_MUST_CHECK;
@@ -70,6 +72,7 @@ int sb_registry_insert(struct sb_registry *registry, struct sb_device *device) S
 int sb_registry_settle(struct sb_registry *registry, struct sb_device *device) SB_MUST_CHECK;
 void sb_registry_attach(const struct sb_registry *registry, struct sb_device *device);
 struct sb_device *sb_registry_release(struct sb_device *device); /* its type as well */
+void sb_registry_leave(struct sb_registry *registry, struct sb_device *device);
 int sb_registry_free_orphans(struct sb_registry *registry) SB_MUST_CHECK;
 const struct sb_device *sb_registry_gateway(const struct sb_registry *registry);
 
