@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/control/control.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/control/socket.h"
 #include "bridge/control/verb.h"
 
 #define CONNECTIONS 32
 #define LINE_MAX_   (1u << 20)
 #define PILE_MAX    (4u << 20)
+#define EVENTS_MAX  1000 /* that wait for the disk; the last line of a watch says it all */
 
 /* Something to say, once what it says is durable. */
 struct promise {
@@ -32,6 +30,7 @@ struct connection {
     size_t out_sent;
     int64_t job; /* watched, 0 none */
     struct promise *promises;
+    size_t promised;
     bool closing; /* gone, freed at the end of the turn's work on it */
 };
 
@@ -60,6 +59,7 @@ static json_t *take_promise(struct connection *connection, int *ret_kind)
     if (ret_kind)
         *ret_kind = promise->kind;
     connection->promises = promise->next;
+    connection->promised--;
     free(promise);
     return line;
 }
@@ -91,7 +91,9 @@ static bool flush(struct connection *connection)
     while (connection->out_sent < connection->out.length) {
         ssize_t n = send(connection->fd, connection->out.text + connection->out_sent,
                          connection->out.length - connection->out_sent, MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0)
             return false;
@@ -121,20 +123,25 @@ static void write_line(struct connection *connection, const json_t *value)
 
 /* ---- answering ---- */
 
-static json_t *answer_of(struct sb_call *call)
+static json_t *refusal(enum sb_refusal refusal, const char *text)
 {
-    if (call->refusal == SB_REFUSAL_NONE)
-        return json_pack("{s:b,s:O}", "ok", 1, "data", call->data ? call->data : json_null());
-    sb_cleanup(sb_freep) char *text = sb_redact(call->text ? call->text : "");
-    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", sb_refusal_name((int)call->refusal), "text",
-                     text ? text : "");
+    sb_cleanup(sb_freep) char *shown = sb_redact(text ? text : "");
+    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", sb_refusal_name((int)refusal), "text",
+                     shown ? shown : "");
+}
+
+static json_t *answer_of(const struct sb_call *call)
+{
+    if (call->refusal != SB_REFUSAL_NONE)
+        return refusal(call->refusal, call->text);
+    return json_pack("{s:b,s:O}", "ok", 1, "data", call->data ? call->data : json_null());
 }
 
 static json_t *lost_answer(int kind)
 {
-    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", "unavailable", "text",
-                     kind == CHANGE ? "the store could not keep this change: nothing was done"
-                                    : "the store failed while this was answered: ask again");
+    return refusal(SB_REFUSAL_UNAVAILABLE,
+                   kind == CHANGE ? "the store could not keep this change: nothing was done"
+                                  : "the store failed while this was answered: ask again");
 }
 
 /* What an event told did not come to pass; the watcher hears how things are in on_rebuild(). */
@@ -171,6 +178,7 @@ static void promise(struct connection *connection, int kind, json_t *line)
     made->line = line;
     made->kind = kind;
     *end = made;
+    connection->promised++;
 }
 
 /* The status is told at once: it says how the store is, also of one that hangs. */
@@ -188,8 +196,12 @@ static void answer(struct connection *connection, struct sb_call *call, const st
 static void end_watch(struct connection *connection, int64_t id)
 {
     sb_cleanup(json_decrefp) json_t *job = sb_view_job(connection->control->core, id, true);
+    sb_cleanup(sb_freep) char *text =
+        job ? NULL : sb_format("there is no job %lld: the store could not keep it", (long long)id);
     connection->job = 0;
-    promise(connection, READ, json_pack("{s:b,s:O}", "ok", 1, "data", job ? job : json_null()));
+    promise(connection, READ,
+            job ? json_pack("{s:b,s:O}", "ok", 1, "data", job)
+                : refusal(SB_REFUSAL_NOT_FOUND, text));
 }
 
 static void start_watch(struct connection *connection, int64_t id)
@@ -203,22 +215,35 @@ static void start_watch(struct connection *connection, int64_t id)
     promise(connection, EVENT, json_pack("{s:O}", "event", view ? view : json_null()));
 }
 
+/* NULL: refused. */
+static const struct sb_verb *read_request(struct sb_call *call, const json_t *request)
+{
+    const json_t *args = json_object_get(request, "args");
+    if (!json_is_object(request) || (args && !json_is_object(args))) {
+        sb_call_refuse(call, SB_REFUSAL_USAGE,
+                       "not a request: it is an object {\"verb\": text, \"args\": object}");
+        return NULL;
+    }
+    if (args)
+        call->args = args;
+    return sb_verb_find(call, sb_json_str(request, "verb"));
+}
+
 static void handle(struct connection *connection, const char *text, size_t n)
 {
     const struct sb_json_limits limits = { .bytes = LINE_MAX_ };
     sb_cleanup(json_decrefp) json_t *request = NULL;
     sb_cleanup(json_decrefp) json_t *none = json_object();
     sb_cleanup(sb_freep) char *error = NULL;
-    struct sb_call call = { .core = connection->control->core, .actor = connection->actor };
+    struct sb_call call = { .core = connection->control->core,
+                            .args = none,
+                            .actor = connection->actor };
     const struct sb_verb *verb = NULL;
 
-    if (sb_json_parse(text, n, &limits, &request, &error) < 0) {
+    if (sb_json_parse(text, n, &limits, &request, &error) < 0)
         sb_call_refuse(&call, SB_REFUSAL_USAGE, "not a request: %s", error ? error : "?");
-    } else {
-        const json_t *args = sb_json_object(request, "args");
-        call.args = args ? args : none;
-        verb = sb_verb_find(&call, sb_json_str(request, "verb"));
-    }
+    else
+        verb = read_request(&call, request);
     if (verb && verb->run(&call) < 0 && call.refusal == SB_REFUSAL_NONE)
         sb_call_refuse(&call, SB_REFUSAL_UNAVAILABLE, "out of memory");
     if (call.watch && call.refusal == SB_REFUSAL_NONE)
@@ -241,8 +266,8 @@ static void on_news(void *arg, const struct sb_news *news)
         next = c->next;
         if (c->job != news->task->job->id)
             continue;
-        sb_cleanup(json_decrefp) json_t *task = sb_task_json(news->task);
-        promise(c, EVENT, json_pack("{s:{s:O}}", "event", "task", task ? task : json_null()));
+        if (c->promised < EVENTS_MAX)
+            promise(c, EVENT, json_pack("{s:{s:o}}", "event", "task", sb_task_json(news->task)));
         if (!c->closing && news->task->job->state == SB_JOB_DONE)
             end_watch(c, c->job);
         if (c->closing)
@@ -267,20 +292,25 @@ static void on_rebuild(void *arg, bool there)
 
 /* ---- connections ---- */
 
+/* One request at a time: the next waits until the answer has left. */
 static void take_lines(struct connection *connection)
 {
-    char *start = connection->in.text;
-    char *end;
-    while (start && !connection->closing && !connection->promises && !connection->job &&
-           (end = strchr(start, '\n'))) {
+    struct sb_str *in = &connection->in;
+    size_t taken = 0;
+    while (!connection->closing && !connection->promises && !connection->job) {
+        const char *start = sb_str_get(in) + taken;
+        const char *end = strchr(start, '\n');
+        if (!end)
+            break;
+        taken += (size_t)(end - start) + 1;
         handle(connection, start, (size_t)(end - start));
-        start = end + 1;
     }
+    if (taken == 0)
+        return;
     struct sb_str rest = { 0 };
-    if (start && *start)
-        sb_str_add(&rest, start);
-    sb_str_done(&connection->in);
-    connection->in = rest;
+    sb_str_add(&rest, in->text + taken);
+    sb_str_done(in);
+    *in = rest;
 }
 
 static void on_ready(void *arg, unsigned ready)
@@ -301,99 +331,52 @@ static void on_ready(void *arg, unsigned ready)
         return;
     }
     sb_str_add_bytes(&connection->in, buffer, (size_t)n);
+    connection->closing |= connection->in.broken;
     take_lines(connection);
     if (connection->closing)
         drop(connection);
 }
 
-static char *name_peer(int fd)
+/* NULL: no memory, or it cannot be said who it is. */
+static struct connection *connection_new(struct sb_control *control, int fd)
 {
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+    struct connection *connection = calloc(1, sizeof(*connection));
+    char *actor = sb_control_peer(fd);
+    if (!connection || !actor ||
+        sb_watch_new(control->loop, fd, SB_READABLE, on_ready, connection, &connection->watch) <
+            0) {
+        free(connection);
+        free(actor);
         return NULL;
-    const struct passwd *user = getpwuid(peer.uid);
-    return sb_format("uid %u (%s)", peer.uid, user ? user->pw_name : "?");
+    }
+    connection->control = control;
+    connection->fd = fd;
+    connection->actor = actor;
+    return connection;
 }
 
 static void on_connect(void *arg, unsigned ready)
 {
+    static const char full[] = "{\"ok\":false,\"error\":\"unavailable\",\"text\":\"too many "
+                               "connections to the control socket; try again later\"}\n";
     struct sb_control *control = arg;
     (void)ready;
     int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    struct connection *connection = calloc(1, sizeof(*connection));
-    char *actor = name_peer(fd);
-    if (!connection || !actor || control->count >= CONNECTIONS ||
-        sb_watch_new(control->loop, fd, SB_READABLE, on_ready, connection, &connection->watch) <
-            0) {
-        free(connection);
-        free(actor);
+    struct connection *connection =
+        control->count < CONNECTIONS ? connection_new(control, fd) : NULL;
+    if (!connection) {
+        (void)!send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL);
         close(fd);
         return;
     }
-    connection->control = control;
-    connection->fd = fd;
-    connection->actor = actor;
     connection->next = control->connections;
     control->connections = connection;
     control->count++;
 }
 
-/* ---- the socket ---- */
-
-/* A socket file that nobody listens on is left over from a crash. */
-static bool is_alive(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
-    if (fd >= 0)
-        close(fd);
-    return alive;
-}
-
-static int set_group(const char *path, const char *group)
-{
-    const struct group *entry = group && *group ? getgrnam(group) : NULL;
-    if (!entry) {
-        if (group && *group)
-            sb_notice(NULL, "there is no group '%s': only root and this user may control", group);
-        return 0;
-    }
-    return chown(path, (uid_t)-1, entry->gr_gid) < 0 ? -errno : 0;
-}
-
-static int open_socket(struct sb_control *control, const char *path, const char *group,
-                       char **ret_error)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        *ret_error = sb_format("%s: longer than the %zu characters that a socket may have", path,
-                               sizeof(address.sun_path) - 1);
-        return -ENAMETOOLONG;
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    if (is_alive(&address)) {
-        *ret_error = sb_format("%s: another southbridge is listening there", path);
-        return -EADDRINUSE;
-    }
-    (void)unlink(path);
-    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t mask = umask(0117);
-    int r = control->fd < 0                                                             ? -errno
-            : bind(control->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno
-                                                                                        : 0;
-    (void)umask(mask);
-    if (r >= 0)
-        r = set_group(path, group);
-    if (r >= 0 && listen(control->fd, 16) < 0)
-        r = -errno;
-    if (r < 0)
-        *ret_error = sb_format("%s: %s (does its directory exist, and may this user write there?)",
-                               path, strerror(-r));
-    return r;
-}
+/* ---- life ---- */
 
 int sb_control_new(struct sb_core *core, const char *path, const char *group,
                    struct sb_control **ret, char **ret_error)
@@ -404,11 +387,13 @@ int sb_control_new(struct sb_core *core, const char *path, const char *group,
     control->core = core;
     control->loop = core->parts.loop;
     control->fd = -1;
-    int r = open_socket(control, path, group, ret_error);
+    int r = sb_control_listen(path, group, &control->fd, ret_error);
     if (r < 0)
         return r;
     control->path = strdup(path);
-    r = sb_watch_new(control->loop, control->fd, SB_READABLE, on_connect, control, &control->watch);
+    r = control->path ? sb_watch_new(control->loop, control->fd, SB_READABLE, on_connect, control,
+                                     &control->watch)
+                      : -ENOMEM;
     if (r >= 0)
         r = sb_host_watch(core->host, on_news, control);
     if (r < 0)
@@ -432,7 +417,8 @@ struct sb_control *sb_control_free(struct sb_control *control)
         (void)unlink(control->path);
     if (control->core->host)
         sb_host_unwatch(control->core->host, on_news, control);
-    control->core->on_rebuild = NULL;
+    if (control->core->on_rebuild_arg == control)
+        control->core->on_rebuild = NULL;
     free(control->path);
     free(control);
     return NULL;

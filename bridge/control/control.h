@@ -6,12 +6,13 @@
  *     < {"ok": true, "data": {...}}
  *     < {"ok": false, "error": "not_found", "text": "there is no job 7"}
  * A watching verb sends {"event": {...}} lines before its last one. One request at a time per
- * connection; the connection may be used again afterwards.
+ * connection; the connection may be used again afterwards, and what was sent meanwhile waits.
  *
  * Who may connect decides the socket's group (mode 0660); the peer's user is named in the audit.
- * Policy: at most 32 connections; a request line of at most 1 MiB; a reader that lets more than
- * 4 MiB pile up is cut off. An answer to a verb that changes something leaves when the change is
- * durable. Thread: the loop.
+ * Policy: at most 32 connections (the next one is told so); a request line of at most 1 MiB; a
+ * reader that lets more than 4 MiB pile up is cut off. Whatever is said leaves when what it rests
+ * on is durable; only `status` answers at once, for it must work while the disk does not. Thread:
+ * the loop.
  */
 #pragma once
 

@@ -39,8 +39,10 @@ int sb_call_failed(struct sb_call *call, int error, const char *what);
 struct sb_verb {
     const char *name;
     int (*run)(struct sb_call *call); /* 0, or -1 with a refusal */
-    const char *args;                 /* allowed keys, space-separated; "!" marks required ones */
-    bool changes;                     /* answered when durable */
+    /* Allowed keys, space-separated; "!" marks required ones. Then its type: none for text, "#"
+     * whole number, "?" boolean, "[" list, "{" object, "*" what the verb itself looks at. */
+    const char *args;
+    bool changes; /* answered when durable */
 };
 extern const struct sb_verb sb_verbs[]; /* ends with a NULL name */
 /* Finds the verb and checks the arguments. NULL: refused. */

@@ -11,25 +11,26 @@ const struct sb_verb sb_verbs[] = {
     { "status", sb_verb_status, "", false },
     { "link list", sb_verb_link_list, "", false },
     { "reload", sb_verb_reload, "", true },
-    { "audit", sb_verb_audit, "after limit subject actor newest", false },
+    { "audit", sb_verb_audit, "after# limit# subject actor newest?", false },
     { "mapping explain", sb_verb_explain, "device!", false },
-    { "device list", sb_verb_device_list, "after limit type bus presence", false },
+    { "device list", sb_verb_device_list, "after# limit# type bus presence", false },
     { "device show", sb_verb_device_show, "id!", false },
-    { "device add", sb_verb_device_add, "id! type! bus address names parent commanders", true },
+    { "device add", sb_verb_device_add, "id! type! bus* address* names* parent* commanders*",
+      true },
     { "device remove", sb_verb_device_remove, "id!", true },
     { "device identify", sb_verb_device_identify, "id!", false },
     { "package list", sb_verb_package_list, "", false },
-    { "package add", sb_verb_package_add, "file uri name version module sha256 md5 fits", true },
+    { "package add", sb_verb_package_add, "file uri name version module sha256 md5 fits{", true },
     { "package show", sb_verb_package_show, "id!", false },
     { "package remove", sb_verb_package_remove, "id!", true },
     { "job create", sb_verb_job_create,
-      "operation! devices! package uri version name module sha256 md5 params policy id", true },
-    { "job list", sb_verb_job_list, "all device limit before", false },
-    { "job show", sb_verb_job_show, "id!", false },
-    { "job watch", sb_verb_job_watch, "id!", false },
-    { "job cancel", sb_verb_job_cancel, "id! device", true },
-    { "job confirm", sb_verb_job_confirm, "id! device", true },
-    { "job retry", sb_verb_job_retry, "id!", true },
+      "operation! devices![ package uri version name module sha256 md5 params{ policy{ id", true },
+    { "job list", sb_verb_job_list, "all? device limit# before#", false },
+    { "job show", sb_verb_job_show, "id!#", false },
+    { "job watch", sb_verb_job_watch, "id!#", false },
+    { "job cancel", sb_verb_job_cancel, "id!# device", true },
+    { "job confirm", sb_verb_job_confirm, "id!# device", true },
+    { "job retry", sb_verb_job_retry, "id!#", true },
     { "job pause", sb_verb_pause, "", true },
     { "job resume", sb_verb_resume, "", true },
     { 0 },
@@ -68,51 +69,97 @@ int sb_call_failed(struct sb_call *call, int error, const char *what)
     return sb_call_refuse(call, SB_REFUSAL_REFUSED, "%s: %s", what, strerror(-error));
 }
 
-/* Is `key` in the verb's list? */
-static bool allowed(const char *list, const char *key)
+/* One word of a verb's list: `name`, then `!` when required, then its type. */
+struct arg {
+    const char *name;
+    size_t length;
+    bool required;
+    char type; /* one of the marks below, 0: text */
+};
+
+static const struct {
+    char mark;
+    const char *text;
+} types[] = { { 0, "a text" },   { '#', "a whole number" }, { '?', "true or false" },
+              { '[', "a list" }, { '{', "an object" },      { '*', "anything" } };
+
+/* False at the end of the list. */
+static bool next_arg(const char **list, struct arg *ret)
 {
-    size_t n = strlen(key);
-    for (const char *at = list; (at = strstr(at, key)); at += n) {
-        bool begins = at == list || at[-1] == ' ';
-        bool ends = at[n] == '\0' || at[n] == ' ' || at[n] == '!';
-        if (begins && ends)
-            return n > 0;
-    }
-    return false;
+    *list += strspn(*list, " ");
+    struct arg arg = { .name = *list, .length = strcspn(*list, " !#?[{*") };
+    *list += arg.length;
+    arg.required = **list == '!';
+    *list += arg.required;
+    if (**list && **list != ' ')
+        arg.type = *(*list)++;
+    *ret = arg;
+    return arg.length > 0;
 }
 
-static bool check_args(struct sb_call *call, const struct sb_verb *verb)
+static bool has_type(const json_t *value, char type)
+{
+    switch (type) {
+    case '#':
+        return json_is_integer(value);
+    case '?':
+        return json_is_boolean(value);
+    case '[':
+        return json_is_array(value);
+    case '{':
+        return json_is_object(value);
+    case '*':
+        return true;
+    default:
+        return json_is_string(value);
+    }
+}
+
+static int check_given(struct sb_call *call, const struct sb_verb *verb, const char *key,
+                       const json_t *value)
+{
+    struct sb_str known = { 0 };
+    struct arg arg;
+    for (const char *list = verb->args; next_arg(&list, &arg);) {
+        sb_str_format(&known, "%s%.*s", known.length ? ", " : "", (int)arg.length, arg.name);
+        if (strlen(key) != arg.length || strncmp(key, arg.name, arg.length) != 0)
+            continue;
+        sb_str_done(&known);
+        size_t t = 0;
+        while (types[t].mark != arg.type)
+            t++;
+        return has_type(value, arg.type)
+                   ? 0
+                   : sb_call_refuse(call, SB_REFUSAL_USAGE, "%s: argument '%s' is not %s",
+                                    verb->name, key, types[t].text);
+    }
+    sb_call_refuse(call, SB_REFUSAL_USAGE, "%s: unknown argument '%s' (%s%s)", verb->name, key,
+                   known.length ? "there is: " : "it takes none", sb_str_get(&known));
+    sb_str_done(&known);
+    return -1;
+}
+
+static int check_args(struct sb_call *call, const struct sb_verb *verb)
 {
     const char *key;
     json_t *value;
+    struct arg arg;
     json_object_foreach ((json_t *)call->args, key, value) {
-        if (!allowed(verb->args, key)) {
-            sb_call_refuse(call, SB_REFUSAL_USAGE, "%s: unknown argument '%s' (there is: %s)",
-                           verb->name, key, verb->args);
-            return false;
-        }
+        if (check_given(call, verb, key, value) < 0)
+            return -1;
     }
-    sb_cleanup(sb_freep) char *list = strdup(verb->args);
-    char *rest = list;
-    for (char *word; (word = strsep(&rest, " "));) {
-        size_t n = strlen(word);
-        if (!n || word[n - 1] != '!')
-            continue;
-        word[n - 1] = '\0';
-        if (!json_object_get(call->args, word)) {
-            sb_call_refuse(call, SB_REFUSAL_USAGE, "%s: argument '%s' is missing", verb->name,
-                           word);
-            return false;
-        }
-    }
-    return true;
+    for (const char *list = verb->args; next_arg(&list, &arg);)
+        if (arg.required && !json_object_getn(call->args, arg.name, arg.length))
+            return sb_call_refuse(call, SB_REFUSAL_USAGE, "%s: argument '%.*s' is missing",
+                                  verb->name, (int)arg.length, arg.name);
+    return 0;
 }
 
 const struct sb_verb *sb_verb_find(struct sb_call *call, const char *name)
 {
     for (const struct sb_verb *verb = sb_verbs; verb->name; verb++)
         if (name && strcmp(verb->name, name) == 0)
-            return check_args(call, verb) ? verb : NULL;
+            return check_args(call, verb) < 0 ? NULL : verb;
     sb_call_refuse(call, SB_REFUSAL_USAGE, "unknown verb '%s'", name ? name : "");
     return NULL;
 }

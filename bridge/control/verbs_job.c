@@ -150,12 +150,6 @@ int sb_verb_job_watch(struct sb_call *call)
     return 0;
 }
 
-struct listing {
-    struct sb_call *call;
-    const char *device;
-    size_t limit;
-};
-
 static bool concerns(const struct sb_job *job, const char *device)
 {
     if (!device)
@@ -166,38 +160,63 @@ static bool concerns(const struct sb_job *job, const char *device)
     return false;
 }
 
-static int list_stored(void *arg, const struct sb_row *row)
+/* The jobs of a page: numbers first, the jobs when the query has ended. */
+struct page {
+    int64_t *ids;
+    size_t count, limit;
+    int64_t before; /* 0: from the newest */
+};
+
+static int note_job(struct page *page, int64_t id)
 {
-    const struct listing *listing = arg;
-    sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
-    if (json_array_size(listing->call->data) >= listing->limit)
-        return 1;
-    if (sb_job_from_json(row->body, &job, NULL) < 0 || read_tasks(listing->call->core, job) < 0 ||
-        !concerns(job, listing->device))
-        return 0;
-    (void)json_array_append_new(listing->call->data, view(job, false));
+    for (size_t i = 0; i < page->count; i++)
+        if (page->ids[i] == id)
+            return 0; /* by another task of it */
+    if (!page->before || id < page->before)
+        page->ids[page->count++] = id;
+    return page->count == page->limit;
+}
+
+static int take_job(void *arg, const struct sb_row *row)
+{
+    return note_job(arg, row->id);
+}
+
+static int take_task(void *arg, const struct sb_row *row)
+{
+    return note_job(arg, row->b ? strtoll(row->b, NULL, 10) : 0);
+}
+
+static int list_stored(struct sb_call *call, const char *device, size_t limit)
+{
+    struct page page = { .limit = limit, .before = sb_json_int(call->args, "before", 0) };
+    struct sb_query query = { .table = device ? SB_TABLE_TASK : SB_TABLE_JOB,
+                              .a = device,
+                              .state = -1,
+                              .after_id = device ? 0 : page.before,
+                              .newest_first = true };
+    sb_cleanup(sb_freep) int64_t *ids = page.ids = calloc(limit, sizeof(*ids));
+    int r = ids ? sb_store_query(call->core->store, &query, device ? take_task : take_job, &page)
+                : -ENOMEM;
+    if (r < 0)
+        return sb_call_failed(call, r, "job list");
+    for (size_t i = 0; i < page.count; i++)
+        (void)json_array_append_new(call->data, sb_view_job(call->core, ids[i], false));
     return 0;
 }
 
 int sb_verb_job_list(struct sb_call *call)
 {
-    struct listing listing = { .call = call, .device = sb_json_str(call->args, "device") };
+    const char *device = sb_json_str(call->args, "device");
     int64_t limit = sb_json_int(call->args, "limit", LIST_DEFAULT);
     if (limit < 1 || limit > LIST_MAX)
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "limit is 1 to %d", LIST_MAX);
-    listing.limit = (size_t)limit;
     call->data = json_array();
-    if (sb_json_bool(call->args, "all", false)) {
-        struct sb_query query = { .table = SB_TABLE_JOB,
-                                  .state = -1,
-                                  .after_id = sb_json_int(call->args, "before", 0),
-                                  .newest_first = true };
-        int r = sb_store_query(call->core->store, &query, list_stored, &listing);
-        return r < 0 ? sb_call_failed(call, r, "job list") : 0;
-    }
+    if (sb_json_bool(call->args, "all", false))
+        return list_stored(call, device, (size_t)limit);
     const struct sb_job *job;
     for (size_t i = 0; (job = sb_book_job_at(call->core->book, i)); i++)
-        if (concerns(job, listing.device) && json_array_size(call->data) < listing.limit)
+        if (concerns(job, device) && json_array_size(call->data) < (size_t)limit)
             (void)json_array_append_new(call->data, view(job, false));
     return 0;
 }
@@ -212,7 +231,13 @@ static int read_policy(struct sb_call *call, struct sb_policy *ret)
     static const char *const stamps[] = { "start_at", "end_at" };
     sb_cleanup(json_decrefp) json_t *given = json_deep_copy(sb_json_object(call->args, "policy"));
     sb_cleanup(sb_freep) char *error = NULL;
+    const char *key;
+    json_t *value;
     int64_t number;
+    json_object_foreach (given, key, value) {
+        if (!sb_policy_has(key))
+            return sb_call_refuse(call, SB_REFUSAL_USAGE, "policy: there is no '%s'", key);
+    }
     for (size_t i = 0; given && i < SB_COUNT(durations); i++) {
         const char *text = sb_json_str(given, durations[i]);
         if (text && sb_duration_parse(text, &number) < 0)
