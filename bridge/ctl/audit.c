@@ -47,9 +47,12 @@ static enum sb_exit ask_last(struct trail *trail, int64_t limit, json_t **ret)
         code = ask(trail, before, SB_MIN(limit, PAGE), true, &page);
         got = json_array_size(page);
         limit -= (int64_t)got;
-        before = sb_json_int(json_array_get(page, got ? got - 1 : 0), "id", 0);
+        int64_t oldest = sb_json_int(json_array_get(page, got ? got - 1 : 0), "id", 0);
         if (code == SB_EXIT_DONE && json_array_extend(all, page) < 0)
             return sb_ctl_lost(trail->ctl, -ENOMEM);
+        if (got == PAGE && before > 0 && oldest >= before)
+            return sb_ctl_lost(trail->ctl, -EBADMSG); /* it would never end */
+        before = oldest;
     }
     json_t *turned = json_array();
     for (size_t i = json_array_size(all); i-- > 0;)
@@ -116,8 +119,10 @@ static enum sb_exit show_news(struct trail *trail, size_t *ret_count)
         else
             show_more(trail, record);
     }
-    trail->after = last_id(page, trail->after);
     *ret_count = json_array_size(page);
+    if (*ret_count > 0 && last_id(page, 0) <= trail->after)
+        return sb_ctl_lost(trail->ctl, -EBADMSG);
+    trail->after = last_id(page, trail->after);
     return code;
 }
 
@@ -126,11 +131,13 @@ static enum sb_exit follow(struct trail *trail)
     enum sb_exit code = SB_EXIT_DONE;
     struct sb_signals signals;
     sb_signals_catch(&signals);
+    trail->ctl->waiting = &signals.waiting;
     while (code == SB_EXIT_DONE && !sb_signals_wait(&signals, FOLLOW_EVERY)) {
         size_t count = PAGE;
-        while (code == SB_EXIT_DONE && count == PAGE)
+        while (code == SB_EXIT_DONE && count == PAGE && !sb_signals_came())
             code = show_news(trail, &count);
     }
+    trail->ctl->waiting = NULL;
     sb_signals_release(&signals);
     return code == SB_EXIT_DONE ? SB_EXIT_INTERRUPTED : code;
 }
@@ -139,7 +146,8 @@ static enum sb_exit follow(struct trail *trail)
 
 struct finding {
     struct sb_audit_check check;
-    int64_t records, first, broken;
+    int64_t records, first, broken; /* broken: the id that record claims */
+    bool breaks;
 };
 
 /* 0, -EBADMSG at the break, -ENOMEM. */
@@ -154,6 +162,7 @@ static int check_page(struct finding *finding, const json_t *page)
         int r = sb_audit_verify(&finding->check, record);
         if (r < 0) {
             finding->broken = id;
+            finding->breaks = true;
             return r;
         }
         finding->records++;
@@ -164,7 +173,7 @@ static int check_page(struct finding *finding, const json_t *page)
 static enum sb_exit tell(struct trail *trail, const struct finding *found)
 {
     struct sb_ctl *ctl = trail->ctl;
-    bool whole = found->broken == 0;
+    bool whole = !found->breaks;
     long long last = (long long)found->check.expected_id - 1;
     if (ctl->json) {
         sb_cleanup(json_decrefp) json_t *value =
@@ -221,7 +230,9 @@ static enum sb_exit ask_since(struct trail *trail, int64_t limit, json_t **ret)
         code = ask(trail, after, SB_MIN(limit, PAGE), false, &page);
         got = json_array_size(page);
         limit -= (int64_t)got;
-        if (code == SB_EXIT_DONE && (last_id(page, after) < after || json_array_extend(all, page)))
+        if (code == SB_EXIT_DONE && json_array_extend(all, page) < 0)
+            return sb_ctl_lost(trail->ctl, -ENOMEM);
+        if (got == PAGE && last_id(page, after) <= after)
             return sb_ctl_lost(trail->ctl, -EBADMSG);
         after = last_id(page, after);
     }

@@ -185,7 +185,7 @@ int sb_client_line(struct sb_client *client, int64_t wait, const sigset_t *mask,
             return r;
         int64_t left = end - monotonic();
         r = wait_more(client, SB_MAX(left, 0), mask);
-        if (r < 0)
+        if (r < 0 && !(r == -EINTR && !mask)) /* nobody waits for a signal */
             return r;
     }
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "bridge/base/json.h"
@@ -39,6 +40,7 @@ struct sb_ctl { /* one run of the program */
     const char *socket;
     bool json;
     struct sb_style style;
+    const sigset_t *waiting; /* signals.h: blocked while waiting for an answer; NULL: as it is */
 };
 
 /* ---- commands ---- */

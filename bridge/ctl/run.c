@@ -3,6 +3,7 @@
 
 #include "bridge/ctl/client.h"
 #include "bridge/ctl/ctl.h"
+#include "bridge/ctl/signals.h"
 
 void sb_ctl_print_json(struct sb_ctl *ctl, const json_t *value)
 {
@@ -67,7 +68,11 @@ enum sb_exit sb_ctl_ask_on(struct sb_ctl *ctl, struct sb_client *client, const c
     sb_cleanup(json_decrefp) json_t *line = NULL;
     int r = sb_client_send(client, verb, args);
     if (r == 0)
-        r = sb_client_line(client, SB_CTL_WAIT, NULL, &line);
+        r = sb_client_line(client, SB_CTL_WAIT, ctl->waiting, &line);
+    while (r == -EINTR && !sb_signals_came()) /* stopped and continued */
+        r = sb_client_line(client, SB_CTL_WAIT, ctl->waiting, &line);
+    if (r == -EINTR)
+        return SB_EXIT_INTERRUPTED;
     return r < 0 ? sb_ctl_lost(ctl, r) : take_answer(ctl, line, ret_data);
 }
 
