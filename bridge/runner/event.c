@@ -82,7 +82,8 @@ static enum sb_cause verify(const struct run *run, const struct sb_task *task,
 {
     const char *wanted = task->target_version;
     const char *found = sb_json_str(outcome->after.versions, task->module);
-    if (task->job->op == SB_OP_FIRMWARE_DOWNLOAD || run->type->verify != SB_VERIFY_VERSION)
+    if (!sb_op_is_firmware(task->job->op) || task->job->op == SB_OP_FIRMWARE_DOWNLOAD ||
+        run->type->verify != SB_VERIFY_VERSION)
         return SB_CAUSE_NONE;
     if (!found) {
         *ret_text = sb_format("the device does not say which version it runs now");
