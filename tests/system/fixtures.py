@@ -92,7 +92,7 @@ def broker(workspace):
 
 @pytest.fixture
 def tls_broker(workspace, authority):
-    """Plain, TLS and websocket listeners; two users."""
+    """Plain and TLS listeners, each for TCP and websockets; two users."""
     users = {"use-token-auth": "secret-token", "platform": "platform-secret"}
     broker = Broker(workspace / "broker", authority=authority, websockets=True, users=users)
     yield broker.start()

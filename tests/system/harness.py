@@ -211,7 +211,7 @@ class Broker:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self._authority, self._users, self._websockets = authority, users, websockets
-        self.port = self.tls_port = self.websocket_port = None
+        self.port = self.tls_port = self.websocket_port = self.secure_websocket_port = None
         self.process = None
         self.log_path = self.directory / "mosquitto.log"
 
@@ -219,6 +219,8 @@ class Broker:
         self.port = free_port()
         self.tls_port = free_port() if self._authority else None
         self.websocket_port = free_port() if self._websockets else None
+        self.secure_websocket_port = (free_port() if self._websockets and self._authority
+                                      else None)
 
     @property
     def uri(self):
@@ -237,11 +239,16 @@ class Broker:
         else:
             lines.append("allow_anonymous true")
         lines.append(f"listener {self.port} 127.0.0.1")
-        if self.tls_port:
+        if self._authority:
             cert, key = self._authority.issue("broker")
-            lines += [f"listener {self.tls_port} 127.0.0.1", f"certfile {cert}", f"keyfile {key}"]
+            tls = [f"certfile {cert}", f"keyfile {key}"]
+        if self.tls_port:
+            lines += [f"listener {self.tls_port} 127.0.0.1", *tls]
         if self.websocket_port:
             lines += [f"listener {self.websocket_port} 127.0.0.1", "protocol websockets"]
+        if self.secure_websocket_port:
+            lines += [f"listener {self.secure_websocket_port} 127.0.0.1", "protocol websockets",
+                      *tls]
         return "\n".join(lines) + "\n"
 
     def _password_file(self):
