@@ -149,9 +149,28 @@ void sb_host_unwatch(struct sb_host *host, sb_watcher_fn fn, void *arg)
 
 /* ---- what a door may ask ---- */
 
+/* What the door may not have fetched is refused at once, not after a queue. */
+static bool uri_refused(struct sb_host *host, const struct sb_door *door,
+                        const struct sb_request *request, struct sb_verdict *ret)
+{
+    const char *uri = sb_json_str(request->package, "uri");
+    struct sb_fetch_settings settings;
+    char *text = NULL;
+    if (!uri)
+        return false;
+    sb_host_fetch_settings(host, door->link, &settings);
+    enum sb_cause cause = sb_uri_check(settings.rules, uri, &text);
+    if (cause == SB_CAUSE_NONE)
+        return false;
+    *ret = (struct sb_verdict){ .cause = cause, .text = text };
+    return true;
+}
+
 int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_request *request,
                    struct sb_verdict *ret)
 {
+    if (uri_refused(host, door, request, ret))
+        return 0;
     if (!sb_outbox_full(host->parts.outbox, door->link))
         return sb_intake_submit(host->parts.intake, door->link, true, request, ret);
     *ret = (struct sb_verdict){ .cause = SB_CAUSE_BUSY,

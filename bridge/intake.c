@@ -96,8 +96,12 @@ static bool package(struct asking *asking)
         return request->op == SB_OP_FIRMWARE_INSTALL ||
                refuse(asking, SB_CAUSE_INVALID_REQUEST, "%s needs a package",
                       sb_op_name(request->op));
-    int r = sb_packages_resolve(asking->intake->packages, request->package,
-                                sb_loop_wall(asking->intake->loop), &asking->package);
+    /* The door's URI rules go with the package: what a cloud names is fetched under its rules. */
+    sb_cleanup(json_decrefp) json_t *spec = json_copy((json_t *)request->package);
+    int r = asking->bound ? sb_json_put_str(spec, "door", asking->origin) : 0;
+    if (r >= 0)
+        r = sb_packages_resolve(asking->intake->packages, spec, sb_loop_wall(asking->intake->loop),
+                                &asking->package);
     return r >= 0 || refuse(asking, r == -EINVAL ? SB_CAUSE_INVALID_URI : SB_CAUSE_INTERNAL,
                             "the package is not usable: %s",
                             r == -EINVAL ? "its URI or digest is malformed" : strerror(-r));

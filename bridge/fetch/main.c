@@ -7,11 +7,38 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "bridge/fetch/http.h"
 #include "bridge/fetch/limits.h"
 #include "bridge/fetch/local.h"
 #include "bridge/fetch/part.h"
+
+#define ROUNDS_MAX 100 /* a server that gives a byte at a time is given up */
+
+/* Waits before the next try: 1 s, 2 s, 4 s... */
+static void wait_before(int64_t vain)
+{
+    const struct timespec pause = { .tv_sec = (time_t)1 << SB_MIN(vain, 5) };
+    (void)nanosleep(&pause, NULL);
+}
+
+/* A connection that breaks is taken up again where it broke, as long as bytes keep coming. */
+static int get_http(const struct sb_want *want, struct sb_uri *uri, struct sb_part *part)
+{
+    int64_t vain = 0;
+    for (int round = 0;; round++) {
+        int64_t before = part->size;
+        int r = sb_http_get(want, uri, part);
+        bool broken = r < 0 && part->result->cause == SB_CAUSE_LINK_LOST;
+        bool same_file = want->sha256 || want->md5 || part->validator;
+        vain = part->size > before ? 0 : vain + 1;
+        if (!broken || !same_file || vain > want->tries || !want->tries || round >= ROUNDS_MAX)
+            return r;
+        sb_result_clear(part->result);
+        wait_before(vain);
+    }
+}
 
 static int get(const struct sb_want *want, struct sb_part *part)
 {
@@ -26,7 +53,7 @@ static int get(const struct sb_want *want, struct sb_part *part)
         return -1;
     }
     int r = strcmp(uri.scheme, "file") == 0 ? sb_local_get(want, &uri, part)
-                                            : sb_http_get(want, &uri, part);
+                                            : get_http(want, &uri, part);
     sb_uri_done(&uri);
     return r;
 }

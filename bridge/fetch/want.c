@@ -60,6 +60,7 @@ static int take(struct sb_want *want)
     want->size = sb_json_int(want->json, "size", -1);
     want->max_bytes = sb_json_int(want->json, "max_bytes", 0);
     want->stall_ms = sb_json_int(want->json, "stall_ms", 0);
+    want->tries = sb_json_int(want->json, "tries", 0);
     want->rate = sb_json_int(want->json, "rate", 0);
     want->headers = sb_json_object(want->json, "headers");
     if (!want->uri || !want->part || want->max_bytes <= 0 || want->stall_ms <= 0 || want->rate < 0)

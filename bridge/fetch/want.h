@@ -14,6 +14,7 @@ struct sb_want {
     json_t *json; /* owns the texts below */
     const char *uri, *part, *sha256, *md5, *ca_file, *proxy;
     int64_t size, max_bytes, stall_ms, rate;
+    int64_t tries; /* further ones after a connection broke without a byte gained */
     const json_t *headers;
     struct sb_uri_rules rules; /* lists owned, their texts by json */
 };

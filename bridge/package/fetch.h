@@ -42,6 +42,7 @@ struct sb_fetch_spec {
     int64_t max_bytes;
     int64_t stall_ms;      /* no byte for so long: link_lost; 0: 60 s */
     int64_t rate;          /* bytes per second, 0 unlimited */
+    int64_t tries;         /* a broken connection is taken up again: so often in a row in vain */
     const char *ca_file;   /* or NULL: the system's */
     const char *proxy;     /* http:// or https:// URI, or NULL */
     const json_t *headers; /* object name -> value, or NULL; secret; not sent to another origin */

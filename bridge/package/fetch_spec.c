@@ -77,7 +77,8 @@ char *sb_fetch_spec_line(const struct sb_fetch_spec *spec)
     } numbers[] = { { "size", spec->size },
                     { "max_bytes", spec->max_bytes },
                     { "stall_ms", sb_fetch_spec_stall(spec) },
-                    { "rate", spec->rate } };
+                    { "rate", spec->rate },
+                    { "tries", spec->tries } };
     int r = json ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && i < SB_COUNT(texts); i++)
         r = sb_json_put_str(json, texts[i].key, texts[i].value);

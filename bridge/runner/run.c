@@ -10,7 +10,8 @@
 #include "bridge/job/version.h"
 #include "bridge/mapping/type.h"
 
-#define MAGIC_MAX 32
+#define MAGIC_MAX   32
+#define FETCH_TRIES 3
 
 struct run *sb_run_of_task(struct sb_runner *runner, int64_t task)
 {
@@ -25,6 +26,8 @@ static struct run *run_free(struct run *run)
     if (!run)
         return NULL;
     free(run->device);
+    free(run->uuid);
+    free(run->package);
     free(run->image_path);
     free(run->image_sha256);
     free(run->image_version);
@@ -51,7 +54,7 @@ void sb_run_end(struct run *run)
     }
     if (run->fetch)
         runner->parts.fetcher_ops->stop(runner->parts.fetcher, run->fetch);
-    if (run->granting)
+    if (run->granting != GRANT_NONE)
         sb_store_forget(runner->parts.store, sb_run_granted, run);
     runner->dirty = true;
     run_free(run);
@@ -65,14 +68,14 @@ static int run_new(struct sb_runner *runner, struct sb_device *device, int64_t t
         return -ENOMEM;
     run->runner = runner;
     run->task = task;
-    run->device = strdup(device->id);
-    if (!run->device)
+    if (sb_set_string(&run->device, device->id) < 0 || sb_set_string(&run->uuid, device->uuid) < 0)
         return -ENOMEM;
     if (device->type) {
         run->type = sb_type_ref(device->type);
         run->driver = device->type->driver;
     }
-    run->bus = sb_runner_bus(runner, device->bus);
+    if (run->driver && run->driver->run)
+        run->bus = sb_runner_bus(runner, device->bus);
     run->address = json_deep_copy(device->address);
     run->command.session = ++runner->next_session;
     run->command.device = run->device;
@@ -86,6 +89,12 @@ static int run_new(struct sb_runner *runner, struct sb_device *device, int64_t t
     *last = run;
     *ret = SB_STEAL(run);
     return 0;
+}
+
+struct sb_device *sb_run_device(const struct run *run)
+{
+    struct sb_device *device = sb_registry_get(run->runner->parts.registry, run->device);
+    return device && sb_streq(device->uuid, run->uuid) ? device : NULL;
 }
 
 static struct sb_task *task_of(const struct run *run)
@@ -357,6 +366,7 @@ static int fetch(struct run *run, struct sb_task *task, const struct sb_package 
                                  .size = package->size > 0 ? package->size : -1,
                                  .max_bytes = parts->max_file,
                                  .rate = settings.rate,
+                                 .tries = FETCH_TRIES,
                                  .ca_file = settings.ca_file,
                                  .proxy = settings.proxy,
                                  .headers = sb_json_object(package->extra, "headers"),
@@ -403,7 +413,7 @@ static void fill(struct run *run, const struct sb_task *task, bool resumed)
     run->command.params = run->params;
     run->command.checkpoint = run->checkpoint;
     run->command.resumed = resumed;
-    run->command.committed = resumed && task->committed;
+    run->command.committed = run->committed = resumed && task->committed;
     run->command.confirm = run->type ? (enum sb_confirm)run->type->confirm : SB_CONFIRM_AUTO;
     run->command.allow_downgrade =
         task->job->policy.allow_downgrade || (run->type && run->type->allow_downgrade);
@@ -503,11 +513,38 @@ int sb_run_look(struct sb_runner *runner, struct sb_device *device)
     return 0;
 }
 
+/* What has begun past its commit point is never cut off. */
 int sb_run_stop(struct run *run)
 {
+    if (run->committed)
+        return -EBUSY;
+    if (run->bus && sb_worker_stop(run->bus->worker, run->command.session) == -EBUSY)
+        return -EBUSY;
     run->stopping = true;
-    if (run->bus)
-        return sb_worker_stop(run->bus->worker, run->command.session);
-    run->driver->stop(run->driver->user, run->command.session);
+    if (!run->bus)
+        run->driver->stop(run->driver->user, run->command.session);
     return 0;
+}
+
+/* A blocking driver cannot be taken off its line: it keeps that until it answers. */
+void sb_run_give_up(struct run *run)
+{
+    struct sb_runner *runner = run->runner;
+    struct sb_task *task = run->abandoned ? NULL : task_of(run);
+    struct sb_event event = { .kind = SB_EV_EXPIRE,
+                              .cause = SB_CAUSE_LINK_LOST,
+                              .text = "the device showed no sign of life for too long" };
+    if (run->committed) {
+        event.cause = SB_CAUSE_OUTCOME_UNKNOWN;
+        event.text = "the device fell silent while it installed";
+    }
+    if (task)
+        sb_runner_apply(runner, task, &event, "core");
+    if (run->bus)
+        return;
+    struct sb_device *device = sb_run_device(run);
+    run->driver->drop(run->driver->user, run->command.session);
+    sb_run_end(run);
+    if (device)
+        sb_unit_silent(runner, device->id);
 }
