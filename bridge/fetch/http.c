@@ -44,7 +44,7 @@ static int check_total(struct request *request, int64_t total)
                               "the server's file has %lld bytes, %lld were announced",
                               (long long)total, (long long)want->size);
     if (total > want->max_bytes)
-        return sb_result_fail(request->result, SB_CAUSE_REFUSED,
+        return sb_result_fail(request->result, SB_CAUSE_NO_SPACE,
                               "the file has %lld bytes, at most %lld are allowed", (long long)total,
                               (long long)want->max_bytes);
     return 0;
@@ -163,7 +163,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
         return request->ignored <= IGNORED_MAX ? n : 0;
     }
     if ((int64_t)n > request->want->max_bytes - request->part->size) {
-        (void)sb_result_fail(request->result, SB_CAUSE_REFUSED,
+        (void)sb_result_fail(request->result, SB_CAUSE_NO_SPACE,
                              "the file is larger than the %lld bytes that are allowed",
                              (long long)request->want->max_bytes);
         return 0;

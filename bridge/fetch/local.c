@@ -55,7 +55,7 @@ int sb_local_get(const struct sb_want *want, const struct sb_uri *uri, struct sb
     if (open_source(uri, part->result, &from, &size) < 0)
         return -1;
     if (size > want->max_bytes)
-        return sb_result_fail(part->result, SB_CAUSE_REFUSED,
+        return sb_result_fail(part->result, SB_CAUSE_NO_SPACE,
                               "the file has %lld bytes, at most %lld are allowed", (long long)size,
                               (long long)want->max_bytes);
     return sb_part_restart(part, NULL) < 0 ? -1 : copy(from, size, want, part);

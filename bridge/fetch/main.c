@@ -82,7 +82,7 @@ static void fetch(const struct sb_want *want, struct sb_result *result)
     int r = sb_part_open(&part, want, result);
     if (r == 0)
         r = get_verified(want, &part, &sha256);
-    if (r < 0 && (result->cause == SB_CAUSE_VERIFY_FAILED || result->cause == SB_CAUSE_REFUSED))
+    if (r < 0 && (result->cause == SB_CAUSE_VERIFY_FAILED || result->cause == SB_CAUSE_NO_SPACE))
         sb_part_discard(&part);
     sb_tell_end(result, sha256, part.size, r == 0 ? part.size : part.total);
     free(sha256);

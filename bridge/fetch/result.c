@@ -34,7 +34,7 @@ int sb_result_fail_errno(struct sb_result *result, int error, const char *what)
     case EDQUOT:
         return sb_result_fail(result, SB_CAUSE_NO_SPACE, "%s: no space left", what);
     case EFBIG:
-        return sb_result_fail(result, SB_CAUSE_REFUSED, "%s: larger than allowed", what);
+        return sb_result_fail(result, SB_CAUSE_NO_SPACE, "%s: larger than allowed", what);
     case ENOMEM:
         return sb_result_fail(result, SB_CAUSE_NO_MEMORY, "%s: out of memory", what);
     default:

@@ -9,9 +9,9 @@
  * a second request for the same one joins it. Thread: the loop; never blocks.
  *
  * Causes: invalid_uri (malformed, scheme, host or address not allowed, 4xx but 408/425/429),
- * download_failed (5xx, TLS, DNS, nobody listens), link_lost (connection broke, stalled), no_space,
- * refused (larger than max_bytes), verify_failed (digest or size differ; the part file is then
- * gone), no_memory, internal (helper missing, crashed or hung).
+ * download_failed (5xx, TLS, DNS, nobody listens), link_lost (connection broke, stalled), no_space
+ * (disk full, or larger than max_bytes), verify_failed (digest or size differ), no_memory, internal
+ * (helper missing, crashed or hung). After no_space and verify_failed the part file is gone.
  */
 #pragma once
 

@@ -576,8 +576,8 @@ static void another_digest_or_size_fails_verification(void **state)
 static void what_is_too_large_is_refused(void **state)
 {
     struct bench *b = *state;
-    expect(b, "size=1000001", SB_CAUSE_REFUSED, "at most 1000000");
-    expect(b, "endless=1", SB_CAUSE_REFUSED, "larger than the 1000000");
+    expect(b, "size=1000001", SB_CAUSE_NO_SPACE, "at most 1000000");
+    expect(b, "endless=1", SB_CAUSE_NO_SPACE, "larger than the 1000000");
     assert_int_equal(-1, size_of(b->part));
     expect(b, "size=1000000", SB_CAUSE_NONE, NULL);
 }
@@ -808,7 +808,7 @@ static void local_files_are_regular_and_listed(void **state)
     assert_file(b->part, SIZE, 5);
     spec.max_bytes = SIZE - 1;
     fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_REFUSED, "at most");
+    assert_ended(b, SB_CAUSE_NO_SPACE, "at most");
     spec.uri = pipe_uri;
     fetch(b, &spec);
     assert_ended(b, SB_CAUSE_INVALID_URI, "no regular file");
