@@ -13,10 +13,10 @@ anew at offset 0, a block with a wrong offset is answered with the expected one)
 application: settings, os info, upload resumed by the sha of the file, errors of version 2 for
 requests of version 2).
 
-The flash is in --state: `state.json`, `slot0.bin`, `slot1.bin`. So `kill -9` is a power cut, and
-starting it again powers the device up. What it does is told as JSON lines on stdout; faults are
-switched by lines on stdin: `set NAME VALUE` (VALUE is JSON; see FAULTS), `unplug`, `plug`,
-`reset`, `quit`.
+The flash is in --state: `bank0.bin`, `bank1.bin` and `state.json`, which also says which bank is
+slot 0. So `kill -9` is a power cut, at any instant, and starting it again powers the device up.
+What it does is told as JSON lines on stdout, each with the wall clock; faults are switched by lines
+on stdin: `set NAME VALUE` (VALUE is JSON; see FAULTS), `unplug`, `plug`, `reset`, `quit`.
 """
 import argparse
 import base64
@@ -64,7 +64,9 @@ FAULTS = {
 
 
 def say(event, **more):
-    print(json.dumps({"event": event, **more}), flush=True)
+    """What has happened; one write, so that a power cut leaves no half line."""
+    line = json.dumps({"event": event, **more, "at": time.time()}) + "\n"
+    os.write(1, line.encode())
 
 
 # ---- images ------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ class Flash:
         os.makedirs(folder, exist_ok=True)
         self.file = os.path.join(folder, "state.json")
         self.state = {"pending": None, "confirmed": True, "testing": False, "boots": 0,
-                      "settings": {}, "count": 0}
+                      "swaps": 0, "reverts": 0, "first_bank": 0, "settings": {}, "count": 0}
         if os.path.exists(self.file):
             with open(self.file, encoding="utf-8") as f:
                 self.state.update(json.load(f))
@@ -127,7 +129,7 @@ class Flash:
             self.save()
 
     def slot(self, n):
-        return os.path.join(self.folder, f"slot{n}.bin")
+        return os.path.join(self.folder, f"bank{n ^ self.state['first_bank']}.bin")
 
     def put(self, n, data):
         with open(self.slot(n), "wb") as f:
@@ -142,11 +144,10 @@ class Flash:
         os.pwrite(fd, data, offset)
         os.close(fd)
 
-    def swap(self):
-        spare = self.slot(1) + ".spare"
-        os.rename(self.slot(0), spare)
-        os.rename(self.slot(1), self.slot(0))
-        os.rename(spare, self.slot(1))
+    def swap(self, count):
+        """In force, with its count, once it is saved: a power cut leaves the old or the new."""
+        self.state["first_bank"] ^= 1
+        self.state[count] += 1
 
     def save(self):
         with open(self.file + ".new", "w", encoding="utf-8") as f:
@@ -319,32 +320,40 @@ class Device:
         """The bootloader's part: swap, or swap back; then whatever runs starts afresh."""
         state = self.flash.state
         before = state["pending"], state["testing"]
-        if state["testing"] and not state["confirmed"]:
-            self.flash.swap()  # nobody confirmed it
-            state.update(testing=False, confirmed=True)
-            say("revert")
-        elif state["pending"]:
-            if parse_image(self.flash.get(1)):
-                self.flash.swap()
-                permanent = state["pending"] == "permanent"
-                state.update(testing=not permanent, confirmed=permanent)
-                say("swap", permanent=permanent)
-                if self.faults["revert_on_boot"]:
-                    self.flash.swap()
-                    state.update(testing=False, confirmed=True)
-                    say("revert")
-            state["pending"] = None
+        done = self.choose_image(state)
         state["boots"] += 1
         self.flash.save()
+        for event, more in done:
+            say(event, **more)
         self.upload = None
         self.receiver.clear()
         self.settings = dict(self.factory)
         self.settings.update(state["settings"])
         image = parse_image(self.flash.get(0))
         say("boot", count=state["boots"], version=image[0] if image else None,
-            hash=image[1].hex() if image else None, confirmed=state["confirmed"], was=before)
+            hash=image[1].hex() if image else None, confirmed=state["confirmed"], was=before,
+            swaps=state["swaps"], reverts=state["reverts"])
         self.line.write(b"*** Booting MCUboot ***\r\nI: Image index: 0, Swap type: none\r\n")
         self.later(self.args.boot_time, self.start)
+
+    def choose_image(self, state):
+        """Not in force before it is saved; the events that tell of it."""
+        done = []
+        if state["testing"] and not state["confirmed"]:
+            self.flash.swap("reverts")  # nobody confirmed it
+            state.update(testing=False, confirmed=True)
+            return [("revert", {})]
+        if state["pending"] and parse_image(self.flash.get(1)):
+            permanent = state["pending"] == "permanent"
+            self.flash.swap("swaps")
+            state.update(testing=not permanent, confirmed=permanent)
+            done.append(("swap", {"permanent": permanent}))
+            if self.faults["revert_on_boot"]:
+                self.flash.swap("reverts")
+                state.update(testing=False, confirmed=True)
+                done.append(("revert", {}))
+        state["pending"] = None
+        return done
 
     def start(self):
         self.up = True
