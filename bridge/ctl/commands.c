@@ -166,7 +166,7 @@ static const struct sb_option audit_options[] = {
 
 /* ---- commands ---- */
 
-const struct sb_command sb_commands[] = {
+const struct sb_ctl_command sb_ctl_commands[] = {
     { .name = "status",
       .operands = "",
       .keys = "",

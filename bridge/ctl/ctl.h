@@ -68,7 +68,7 @@ struct sb_option {
 
 struct sb_order; /* a parsed command line */
 
-struct sb_command {
+struct sb_ctl_command {
     const char *name;     /* "job create" */
     const char *operands; /* usage: "OPERATION DEVICE..." */
     const char *keys;     /* their keys: "operation devices*"; # number, ? optional, * all others */
@@ -81,14 +81,14 @@ struct sb_command {
     enum sb_exit (*run)(struct sb_ctl *ctl, struct sb_order *order); /* NULL: ask, then show */
     void (*show)(struct sb_ctl *ctl, const struct sb_order *order, const json_t *data);
 };
-extern const struct sb_command sb_commands[]; /* ends with a NULL name */
+extern const struct sb_ctl_command sb_ctl_commands[]; /* ends with a NULL name */
 extern const struct sb_option sb_global_options[];
 
 struct sb_order {
-    const struct sb_command *command; /* NULL: only help or version is wanted */
-    json_t *args;                     /* of the verb */
-    json_t *local;                    /* options without a key */
-    char **files;                     /* operands of commands without keys; into argv */
+    const struct sb_ctl_command *command; /* NULL: only help or version is wanted */
+    json_t *args;                         /* of the verb */
+    json_t *local;                        /* options without a key */
+    char **files;                         /* operands of commands without keys; into argv */
     size_t file_count;
     int64_t now; /* for times like "+2h" */
     bool help, version, json;
@@ -109,7 +109,7 @@ json_t *sb_value_container(json_t *object, const char *key, bool array); /* made
 
 /* help.c: all, a group ("job"), or one command. */
 void sb_help_all(struct sb_str *out, const char *group);
-void sb_help_command(struct sb_str *out, const struct sb_command *command);
+void sb_help_command(struct sb_str *out, const struct sb_ctl_command *command);
 
 /* order.c: the finish functions. */
 int sb_finish_job_create(struct sb_order *order, char **ret_error);
@@ -120,7 +120,7 @@ int sb_finish_audit(struct sb_order *order, char **ret_error);
 /* ---- the run ---- */
 
 /* The whole program; argv[0] is skipped. Exit code. */
-int sb_ctl_main(struct sb_ctl *ctl, int argc, char **argv);
+enum sb_exit sb_ctl_main(struct sb_ctl *ctl, int argc, char **argv);
 /* Says what went wrong: to stderr, with --json on stdout as well. Returns code. */
 enum sb_exit sb_ctl_fail(struct sb_ctl *ctl, enum sb_exit code, const char *error, const char *fmt,
                          ...) SB_PRINTF(4, 5);

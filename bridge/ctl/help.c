@@ -68,7 +68,7 @@ static void add_exits(struct sb_str *out)
     }
 }
 
-static bool in_group(const struct sb_command *command, const char *group)
+static bool in_group(const struct sb_ctl_command *command, const char *group)
 {
     size_t n = group ? strlen(group) : 0;
     return !group || (strncmp(command->name, group, n) == 0 && command->name[n] == ' ');
@@ -81,7 +81,7 @@ void sb_help_all(struct sb_str *out, const char *group)
     if (!group)
         sb_str_add(out, "Steers the southbridge daemon of this gateway.\n\n");
     sb_str_add(out, "commands:\n");
-    for (const struct sb_command *c = sb_commands; c->name; c++)
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++)
         if (in_group(c, group))
             add_item(out, c->name, NULL, c->summary);
     add_options(out, "options of every command", sb_global_options, NULL);
@@ -89,7 +89,7 @@ void sb_help_all(struct sb_str *out, const char *group)
     sb_str_add(out, "\n`southbridgectl COMMAND --help` explains one command.\n");
 }
 
-void sb_help_command(struct sb_str *out, const struct sb_command *command)
+void sb_help_command(struct sb_str *out, const struct sb_ctl_command *command)
 {
     sb_str_format(out, "usage: southbridgectl %s%s%s%s\n\n", command->name,
                   command->options ? " [OPTIONS]" : "", *command->operands ? " " : "",

@@ -10,10 +10,10 @@ int main(int argc, char **argv)
     (void)setlocale(LC_CTYPE, "");
     (void)setlocale(LC_TIME, "");
     sb_screen_look(&ctl.style, STDOUT_FILENO);
-    int code = sb_ctl_main(&ctl, argc, argv);
+    enum sb_exit code = sb_ctl_main(&ctl, argc, argv);
     if (fclose(stdout) != 0 && code == SB_EXIT_DONE) {
         perror("southbridgectl: output");
         code = SB_EXIT_FAILED;
     }
-    return code;
+    return (int)code;
 }

@@ -40,7 +40,8 @@ static int read_name(const struct sb_names *names, const char *text, int *ret,
     if (!name)
         return -ENOMEM;
     for (char *p = name; *p; p++)
-        *p = *p == '-' ? '_' : *p;
+        if (*p == '-')
+            *p = '_';
     *ret = sb_names_find(names, name);
     *ret_near = sb_nearest(name, names->names, (size_t)names->count);
     return *ret;
@@ -48,7 +49,7 @@ static int read_name(const struct sb_names *names, const char *text, int *ret,
 
 static int read_operation(struct sb_order *order, int *ret, char **ret_error)
 {
-    const char *near;
+    const char *near = NULL;
     const char *text = sb_json_str(order->args, "operation");
     if (read_name(&sb_op_names, text, ret, &near) < 0)
         return complain(order, ret_error, "unknown operation '%s'%s%s%s", text,

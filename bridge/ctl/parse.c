@@ -20,7 +20,7 @@ static int complain(struct parser *parser, const char *fmt, ...) SB_PRINTF(2, 3)
 static int complain(struct parser *parser, const char *fmt, ...)
 {
     struct sb_str text = { 0 };
-    const struct sb_command *command = parser->order->command;
+    const struct sb_ctl_command *command = parser->order->command;
     va_list ap;
     if (command)
         sb_str_format(&text, "%s: ", command->name);
@@ -138,7 +138,7 @@ static size_t group_length(const char *name)
 
 static bool is_group(const char *word)
 {
-    for (const struct sb_command *c = sb_commands; c->name; c++) {
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         size_t n = group_length(c->name);
         if (n > 0 && strncmp(c->name, word, n) == 0 && word[n] == '\0')
             return true;
@@ -152,7 +152,7 @@ static int no_such(struct parser *parser, const char *group, const char *word)
     const char *choices[WORDS_MAX];
     struct sb_str list = { 0 };
     size_t count = 0;
-    for (const struct sb_command *c = sb_commands; c->name && count < WORDS_MAX - 1; c++) {
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name && count < WORDS_MAX - 1; c++) {
         size_t n = group_length(c->name);
         if (!group && n == 0) {
             choices[count++] = c->name;
@@ -182,7 +182,7 @@ static int find_command(struct parser *parser, int argc, char **argv)
     if (argc < 1)
         return 0;
     const char *second = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
-    for (const struct sb_command *c = sb_commands; c->name; c++) {
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         size_t n = group_length(c->name);
         if (n == 0 && strcmp(c->name, argv[0]) == 0) {
             parser->order->command = c;
@@ -223,7 +223,7 @@ static int put_operand(struct parser *parser, const char *key, char kind, const 
 
 static int missing(struct parser *parser)
 {
-    const struct sb_command *command = parser->order->command;
+    const struct sb_ctl_command *command = parser->order->command;
     return complain(parser, "it wants: southbridgectl %s %s", command->name, command->operands);
 }
 

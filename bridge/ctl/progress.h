@@ -16,9 +16,9 @@ struct sb_progress *sb_progress_free(struct sb_progress *progress);
 SB_DEFINE_CLEANUP(struct sb_progress *, sb_progress_free)
 
 /* The whole job, as the daemon's first event (or a later one) has it. -EBADMSG, -ENOMEM. */
-int sb_progress_job(struct sb_progress *progress, const json_t *job) SB_MUST_CHECK;
+int sb_progress_job(struct sb_progress *progress, const json_t *json) SB_MUST_CHECK;
 /* One task changed. -EBADMSG: malformed, or of another job; -E2BIG. */
-int sb_progress_task(struct sb_progress *progress, const json_t *task) SB_MUST_CHECK;
+int sb_progress_task(struct sb_progress *progress, const json_t *json) SB_MUST_CHECK;
 
 /* Appends a line for each task that changed since it was last asked: state, reason, phase,
  * attempt, or the percent by a step of five. */

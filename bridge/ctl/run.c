@@ -138,7 +138,7 @@ static const char *choose_socket(const struct sb_order *order)
     return order->socket ? order->socket : named && *named ? named : SB_CTL_SOCKET;
 }
 
-int sb_ctl_main(struct sb_ctl *ctl, int argc, char **argv)
+enum sb_exit sb_ctl_main(struct sb_ctl *ctl, int argc, char **argv)
 {
     struct sb_order order;
     sb_cleanup(sb_freep) char *error = NULL;

@@ -172,7 +172,7 @@ static SB_UNUSED struct said run_line(const char *socket, const char *text)
     struct sb_ctl ctl = { .out = open_memstream(&said.out, &out_size),
                           .err = open_memstream(&said.err, &err_size),
                           .style = { .utf8 = true, .now = NOW } };
-    said.code = sb_ctl_main(&ctl, argc, argv);
+    said.code = (int)sb_ctl_main(&ctl, argc, argv);
     assert_int_equal(fclose(ctl.out), 0);
     assert_int_equal(fclose(ctl.err), 0);
     return said;

@@ -159,7 +159,7 @@ static void test_help_and_version(void **state)
         struct line line = parse(cases[i].text);
         if (line.result < 0)
             fail_msg("%s: %s", cases[i].text, line.error);
-        const struct sb_command *command = line.order.command;
+        const struct sb_ctl_command *command = line.order.command;
         assert_int_equal(line.order.help, cases[i].help);
         assert_int_equal(line.order.version, cases[i].version);
         assert_true(sb_streq(command ? command->name : NULL, cases[i].command));
@@ -393,7 +393,7 @@ static void test_help_has_everything(void **state)
     struct sb_str all = { 0 };
     (void)state;
     sb_help_all(&all, NULL);
-    for (const struct sb_command *c = sb_commands; c->name; c++) {
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         struct sb_str one = { 0 };
         assert_non_null(strstr(sb_str_get(&all), c->name));
         sb_help_command(&one, c);
@@ -417,7 +417,7 @@ static void test_own_version_option(void **state)
 {
     struct sb_str text = { 0 };
     (void)state;
-    for (const struct sb_command *c = sb_commands; c->name; c++)
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++)
         if (strcmp(c->name, "job create") == 0)
             sb_help_command(&text, c);
     assert_non_null(strstr(sb_str_get(&text), "--version VERSION"));
@@ -474,7 +474,7 @@ static void test_manual_has_everything(void **state)
 {
     sb_cleanup(sb_freep) char *manual = read_manual();
     (void)state;
-    for (const struct sb_command *c = sb_commands; c->name; c++) {
+    for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         sb_cleanup(sb_freep) char *section = section_of(manual, c->name);
         for (const struct sb_option *o = c->options; o && o->name; o++)
             expect_option(section, c->name, o);
@@ -505,7 +505,7 @@ static void test_manual_has_nothing_else(void **state)
         at += 2;
         size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-");
         bool known = n == 0 || knows(sb_global_options, at, n);
-        for (const struct sb_command *c = sb_commands; c->name; c++)
+        for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++)
             known |= knows(c->options, at, n);
         if (!known)
             fail_msg("the man page has an option that is not there: --%.*s", (int)n, at);
