@@ -6,7 +6,8 @@
  * the device's bus, written as plain linear code on a session handle. Every wait on the handle
  * has a deadline and ends early when the session is stopped. It owns no descriptor, thread or
  * timer. An *asynchronous* driver (a dialect over the broker, the tests' fake) has start(),
- * stop() and granted() instead, called on the loop thread, and answers by sb_driver_event().
+ * stop() and granted() instead, called on the loop thread, and answers by sb_driver_event() -
+ * later, never from inside these. stop() may come more than once, but not past the commit point.
  *
  * Rules for every driver (design laws 7, 9): the first action is to find out where the device
  * stands, then decide; never report success from memory; what the device already has is not sent
@@ -40,43 +41,43 @@ enum sb_driver_cap {
 
 struct sb_image { /* verified by the core before the driver sees it */
     const char *path;
-    const char *sha256; /* hex, of the file */
+    const char *sha256;                  /* hex, of the file */
     const char *version, *name, *module; /* may be NULL */
     int64_t size;
 };
 
-struct sb_command { /* immutable while it runs; the runner owns it */
-    uint64_t session;        /* id for events */
-    int op;                  /* enum sb_op or SB_COMMAND_IDENTIFY */
-    const char *device;      /* id, for logs */
+struct sb_command {     /* immutable while it runs; the runner owns it */
+    uint64_t session;   /* id for events */
+    int op;             /* enum sb_op or SB_COMMAND_IDENTIFY */
+    const char *device; /* id, for logs */
     const struct sb_type *type;
-    const json_t *address;   /* or NULL */
-    const json_t *params;    /* or NULL */
+    const json_t *address;        /* or NULL */
+    const json_t *params;         /* or NULL */
     const struct sb_image *image; /* firmware; NULL: install what is staged on the device */
     const json_t *checkpoint;     /* of the interrupted run, or NULL */
-    bool resumed;            /* it was handed over before (crash, lost bus) */
-    bool committed;          /* its commit point had been passed then */
+    bool resumed;                 /* it was handed over before (crash, lost bus) */
+    bool committed;               /* its commit point had been passed then */
     enum sb_confirm confirm;
     bool allow_downgrade;
-    int64_t stall_ms;        /* no event for so long: the runner stops it */
-    int64_t deadline_ms;     /* for the whole command; 0 none */
+    int64_t stall_ms;    /* no event for so long: the runner stops it */
+    int64_t deadline_ms; /* for the whole command; 0 none */
 };
 
-struct sb_identity { /* what the device says of itself; strings owned */
+struct sb_identity {    /* what the device says of itself; strings owned */
     json_t *identity;   /* {manufacturer, model, serial, hardware}; NULL: unknown */
     json_t *versions;   /* {module: version}; NULL: cannot say */
     json_t *properties; /* {name: value} read along the way, or NULL */
     bool idle;          /* it is certain that nothing is under way on it */
 };
 
-struct sb_outcome {     /* filled by run(); zeroed before */
+struct sb_outcome {      /* filled by run(); zeroed before */
     enum sb_cause cause; /* NONE: done and read back */
-    bool stopped;       /* ended because it was asked to stop */
+    bool stopped;        /* ended because it was asked to stop */
     struct sb_native native;
-    char *text;         /* one sentence for people; owned */
-    json_t *result;     /* object or NULL; owned */
+    char *text;               /* one sentence for people; owned */
+    json_t *result;           /* object or NULL; owned */
     struct sb_identity after; /* as read at the end, if it was */
-    char *verified;     /* "hash", "version", "status", "none": what success was read from; static */
+    char *verified; /* "hash", "version", "status", "none": what success was read from; static */
 };
 void sb_outcome_done(struct sb_outcome *outcome);
 void sb_identity_done(struct sb_identity *identity);
@@ -85,7 +86,7 @@ struct sb_driver_ops {
     const char *name;
     const struct sb_field *address_fields; /* of a device's `address`; NULL: none */
     size_t address_size;
-    const struct sb_field *type_fields;    /* of a device type's `<driver>:` section */
+    const struct sb_field *type_fields; /* of a device type's `<driver>:` section */
     size_t type_size;
     /* Beyond the tables: findings about a type; may be NULL. Pure. */
     void (*check_type)(const struct sb_type *type, struct sb_diags *diags);
@@ -139,10 +140,10 @@ struct sb_driver_event {
     uint64_t session;
     enum sb_phase phase;
     uint8_t percent;
-    json_t *checkpoint;         /* borrowed */
-    struct sb_outcome *outcome; /* DONE; borrowed, may be taken apart by stealing */
-    const char *device;         /* FACTS */
+    json_t *checkpoint;                 /* borrowed */
+    struct sb_outcome *outcome;         /* DONE; borrowed, may be taken apart by stealing */
+    const char *device;                 /* FACTS */
     const struct sb_identity *identity; /* FACTS */
-    const char *text;           /* NOTE */
+    const char *text;                   /* NOTE */
 };
 void sb_driver_event(struct sb_runner *runner, const struct sb_driver_event *event);

@@ -6,6 +6,10 @@
 #include "bridge/job/version.h"
 #include "bridge/mapping/type.h"
 
+#define CHECKPOINT_MAX 4096  /* bytes of JSON */
+#define RESULT_MAX     65536 /* of what a task keeps of it */
+#define TEXT_MAX       1000
+
 static struct run *run_of_session(struct sb_runner *runner, uint64_t session)
 {
     for (struct run *run = runner->runs; run; run = run->next)
@@ -27,51 +31,62 @@ static void answer(struct run *run, int error)
 void sb_run_granted(void *arg, int error)
 {
     struct run *run = arg;
-    run->granting = false;
+    bool commit = run->granting == GRANT_COMMIT;
+    run->granting = GRANT_NONE;
     run->last_event = sb_loop_now(run->runner->parts.loop);
+    if (!error && run->stopping)
+        error = -ECANCELED; /* its task ended while the disk was writing */
+    run->committed |= commit && !error;
     answer(run, error);
 }
 
-static void grant_when_durable(struct run *run)
+/* r: of what must become durable first. */
+static void grant_when_durable(struct run *run, enum grant grant, int r)
 {
-    int r = sb_store_then(run->runner->parts.store, sb_run_granted, run);
-    run->granting = r >= 0;
-    if (r < 0)
-        answer(run, r);
-}
-
-static void on_checkpoint(struct run *run, struct sb_task *task, json_t *checkpoint)
-{
-    if (!task || run->abandoned) {
-        answer(run, task ? -ECANCELED : 0); /* a mere look has nothing to keep */
-        return;
-    }
-    if (!json_is_object(checkpoint)) { /* a record holds objects only */
-        answer(run, -EINVAL);
-        return;
-    }
-    json_decref(task->checkpoint);
-    task->checkpoint = json_deep_copy(checkpoint);
-    int r = sb_book_save(run->runner->parts.book, task);
+    if (r >= 0)
+        r = sb_store_then(run->runner->parts.store, sb_run_granted, run);
     if (r < 0)
         answer(run, r);
     else
-        grant_when_durable(run);
+        run->granting = grant;
+}
+
+static int keep_checkpoint(const struct run *run, struct sb_task *task, const json_t *checkpoint)
+{
+    if (!json_is_object(checkpoint)) /* a record holds objects only */
+        return -EINVAL;
+    if (json_dumpb(checkpoint, NULL, 0, JSON_COMPACT) > CHECKPOINT_MAX)
+        return -E2BIG;
+    json_t *copy = json_deep_copy(checkpoint);
+    if (!copy)
+        return -ENOMEM;
+    json_decref(task->checkpoint);
+    task->checkpoint = copy;
+    return sb_book_save(run->runner->parts.book, task);
+}
+
+/* What nobody waits for any more, and a mere look, which has nothing to keep. */
+static bool answered_at_once(struct run *run, const struct sb_task *task)
+{
+    bool over = !task || run->abandoned || run->stopping || task->state == SB_TASK_CANCELLING;
+    if (over)
+        answer(run, run->task ? -ECANCELED : 0);
+    return over;
+}
+
+static void on_checkpoint(struct run *run, struct sb_task *task, const json_t *checkpoint)
+{
+    if (!answered_at_once(run, task))
+        grant_when_durable(run, GRANT_CHECKPOINT, keep_checkpoint(run, task, checkpoint));
 }
 
 /* A cancel that came first wins: the driver is told to go no further. */
 static void on_commit(struct run *run, struct sb_task *task)
 {
-    if (!task) {
-        answer(run, 0);
-        return;
-    }
-    if (run->abandoned || run->stopping || task->state == SB_TASK_CANCELLING) {
-        answer(run, -ECANCELED);
-        return;
-    }
-    sb_runner_apply(run->runner, task, &(struct sb_event){ .kind = SB_EV_COMMIT }, "driver");
-    grant_when_durable(run);
+    const struct sb_event event = { .kind = SB_EV_COMMIT };
+    if (!answered_at_once(run, task))
+        grant_when_durable(run, GRANT_COMMIT,
+                           sb_book_apply(run->runner->parts.book, task, &event, "driver", NULL));
 }
 
 /* ---- the end ---- */
@@ -110,6 +125,22 @@ static void copy_read_values(struct sb_runner *runner, struct sb_device *device,
         sb_runner_save_device(runner, device);
 }
 
+/* What a device says has no bounds of its own; a record that the store refuses would be worse. */
+static json_t *fit_result(json_t *result)
+{
+    size_t size = result ? json_dumpb(result, NULL, 0, JSON_COMPACT) : 0;
+    return size <= RESULT_MAX ? json_incref(result)
+                              : json_pack("{s:I}", "omitted_bytes", (json_int_t)size);
+}
+
+static char *fit_text(const char *text)
+{
+    size_t n = strnlen(text, TEXT_MAX);
+    while (text[n] && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--; /* not inside a character */
+    return strndup(text, n);
+}
+
 static void succeeded(struct sb_runner *runner, struct sb_task *task, struct sb_device *device,
                       struct sb_outcome *outcome)
 {
@@ -125,12 +156,12 @@ static void succeeded(struct sb_runner *runner, struct sb_task *task, struct sb_
     if (device && op == SB_OP_FIRMWARE_INSTALL && device->staged.package)
         sb_runner_stage(runner, device, NULL, false, NULL);
     sb_cleanup(sb_freep) char *text =
-        outcome->text ? strdup(outcome->text)
+        outcome->text ? fit_text(outcome->text)
                       : sb_format("read back: %s", outcome->verified ? outcome->verified : "none");
-    sb_runner_apply(
-        runner, task,
-        &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = text, .result = outcome->result },
-        "driver");
+    sb_cleanup(json_decrefp) json_t *result = fit_result(outcome->result);
+    sb_runner_apply(runner, task,
+                    &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = text, .result = result },
+                    "driver");
 }
 
 static void ended(struct run *run, struct sb_task *task, struct sb_device *device,
@@ -138,11 +169,13 @@ static void ended(struct run *run, struct sb_task *task, struct sb_device *devic
 {
     struct sb_runner *runner = run->runner;
     sb_cleanup(sb_freep) char *text = NULL;
+    sb_cleanup(sb_freep) char *said = outcome->text ? fit_text(outcome->text) : NULL;
+    sb_cleanup(json_decrefp) json_t *result = fit_result(outcome->result);
     struct sb_event event = { .kind = SB_EV_FAIL,
                               .cause = outcome->cause,
-                              .text = outcome->text,
+                              .text = said,
                               .native = outcome->native.code ? &outcome->native : NULL,
-                              .result = outcome->result };
+                              .result = result };
     if (outcome->cause == SB_CAUSE_NONE && !outcome->stopped) {
         event.cause = verify(run, task, outcome, &text);
         if (event.cause == SB_CAUSE_NONE) {
@@ -153,7 +186,7 @@ static void ended(struct run *run, struct sb_task *task, struct sb_device *devic
     }
     if (outcome->stopped && task->state == SB_TASK_CANCELLING)
         event.kind = SB_EV_STOPPED;
-    else if (run->stalled) {
+    else if (run->stalled && outcome->stopped) {
         event.cause = SB_CAUSE_LINK_LOST;
         event.text = "the device showed no sign of life for too long";
     } else if (outcome->stopped && event.cause == SB_CAUSE_NONE) {
@@ -185,7 +218,7 @@ static void on_done(struct run *run, struct sb_outcome *outcome)
 {
     struct sb_runner *runner = run->runner;
     struct sb_task *task = sb_book_task(runner->parts.book, run->task);
-    struct sb_device *device = sb_registry_get(runner->parts.registry, run->device);
+    struct sb_device *device = sb_run_device(run);
     if (run->bus && run->bus->sessions)
         run->bus->sessions--;
     if (!run->task && outcome->cause != SB_CAUSE_NONE && outcome->text && device &&
@@ -200,6 +233,8 @@ static void on_done(struct run *run, struct sb_outcome *outcome)
                   outcome->cause == SB_CAUSE_NONE ? "done" : sb_cause_name(outcome->cause));
     if (device)
         release_device(run, device, outcome);
+    if (device && device->occupied)
+        sb_unit_plan(runner, device->id, 1); /* nobody here is at it: it can be asked */
     sb_run_end(run);
 }
 

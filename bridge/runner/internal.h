@@ -22,13 +22,20 @@ enum stage {
     STAGE_DRIVE, /* the driver has it */
 };
 
+enum grant { /* what waits for the store's answer */
+             GRANT_NONE,
+             GRANT_CHECKPOINT,
+             GRANT_COMMIT,
+};
+
 /* One command on its way to a device and back: a task's, or a look at who it is (task 0). */
 struct run {
     struct run *next;
     struct sb_runner *runner;
     int64_t task;
-    char *device;
+    char *device, *uuid; /* another device may have taken over the id meanwhile */
     enum stage stage;
+    char *package; /* id, of firmware */
     uint64_t fetch;
     struct bus *bus; /* NULL: asynchronous driver */
     const struct sb_driver_ops *driver;
@@ -42,7 +49,8 @@ struct run {
     bool stopping;                         /* asked to stop */
     bool stalled;                          /* because it had been silent */
     bool abandoned;                        /* its task is over, the device may still be at it */
-    bool granting; /* waits for the store to answer a checkpoint or commit point */
+    bool committed;                        /* it was told to go on past its commit point */
+    enum grant granting;
 };
 
 struct unit {          /* the runner's view of one device */
@@ -74,6 +82,10 @@ int sb_run_look(struct sb_runner *runner, struct sb_device *device);
 void sb_run_drive(struct run *run); /* its bus is free */
 void sb_run_end(struct run *run);   /* frees it */
 int sb_run_stop(struct run *run);   /* -EBUSY: too late */
+/* The device it was begun for; NULL: that one is no longer there. */
+struct sb_device *sb_run_device(const struct run *run);
+/* Its driver gives no sign of life, and does not obey: the task ends without it. */
+void sb_run_give_up(struct run *run);
 struct run *sb_run_of_task(struct sb_runner *runner, int64_t task);
 struct bus *sb_runner_bus(struct sb_runner *runner, const char *name);
 bool sb_bus_free_for(const struct bus *bus, const struct run *run);

@@ -486,7 +486,7 @@ void sb_run_begin(struct sb_runner *runner, struct sb_task *task, bool resumed)
 {
     drop_waiting_look(runner, task->device); /* the task itself will tell who answers */
     struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
-    struct sb_event failure = { .kind = SB_EV_FAIL, .cause = SB_CAUSE_NO_MEMORY };
+    struct sb_event failure = { .kind = SB_EV_FAIL, .cause = SB_CAUSE_INTERNAL };
     struct run *run = NULL;
     int r = device ? run_new(runner, device, task->id, &run) : -ENODEV;
     if (r >= 0)
@@ -496,8 +496,12 @@ void sb_run_begin(struct sb_runner *runner, struct sb_task *task, bool resumed)
     run = sb_run_of_task(runner, task->id);
     if (run)
         sb_run_end(run);
+    sb_cleanup(sb_freep) char *text = sb_format("cannot begin: %s", strerror(-r));
+    failure.text = text;
+    if (r == -ENOMEM)
+        failure.cause = SB_CAUSE_NO_MEMORY;
     if (r == -ENODEV)
-        failure.cause = SB_CAUSE_DEVICE_GONE;
+        failure = (struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_DEVICE_GONE };
     sb_runner_apply(runner, task, &failure, "core");
 }
 

@@ -12,11 +12,13 @@ SB_NAMES(
     [SB_NEWS_DEVICE_REMOVED] = "device_removed", [SB_NEWS_PRESENCE] = "presence",
     [SB_NEWS_IDENTITY] = "identity", [SB_NEWS_FIRMWARE] = "firmware", [SB_NEWS_STAGED] = "staged");
 
-#define RATE_PERIOD   SB_MINUTE
-#define CLOCK_GRAIN   (INT64_C(50)) /* clocks are kept no finer than this */
-#define CLOCK_SAVE    (5 * SB_MINUTE)
-#define RETRY_DEFAULT (30 * SB_SECOND)
-#define PAUSE_NAME    "paused"
+#define RATE_PERIOD      SB_MINUTE
+#define CLOCK_GRAIN      (INT64_C(50)) /* clocks are kept no finer than this */
+#define CLOCK_SAVE       (5 * SB_MINUTE)
+#define RETRY_DEFAULT    (30 * SB_SECOND)
+#define PAUSE_NAME       "paused"
+
+#define OCCUPIED_DEFAULT (10 * SB_MINUTE)
 
 /* ---- hand-over ---- */
 
@@ -109,8 +111,12 @@ static void hand_over(struct sb_runner *runner, struct sb_task *task)
 static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uint32_t *under_way)
 {
     struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
-    if (!device)
-        return 0; /* its removal ends the task */
+    if (!device) { /* its record was damaged: a removal ends its tasks itself */
+        sb_runner_apply(runner, task,
+                        &(struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_DEVICE_GONE },
+                        "core");
+        return 0;
+    }
     struct sb_schedule_facts facts = {
         .wall = sb_loop_wall(runner->parts.loop),
         .paused = runner->paused,
@@ -187,25 +193,35 @@ static void expire(struct sb_runner *runner, struct sb_task *task,
     sb_runner_apply(runner, task, &event, "core");
 }
 
-/* What is silent for too long is stopped; ms until the nearest such moment. */
+/* Silent for too long: asked to stop, and left alone if it does not do that either. A blocking
+ * driver past its commit point has deadlines of its own. */
+static void on_stall(struct sb_runner *runner, struct run *run)
+{
+    bool asked = run->stopping;
+    run->last_event = sb_loop_now(runner->parts.loop);
+    if (run->committed && run->bus)
+        return;
+    sb_warning(SB_AT(.task = run->task, .device = run->device), "no sign of life for %lld s: %s",
+               (long long)(run->command.stall_ms / 1000), asked ? "given up" : "stopping");
+    if (!asked && sb_run_stop(run) == 0)
+        run->stalled = true;
+    else
+        sb_run_give_up(run);
+}
+
+/* ms until the nearest moment at which something has been silent for too long */
 static int64_t watch_stalls(struct sb_runner *runner)
 {
     int64_t now = sb_loop_now(runner->parts.loop), again = 0;
     struct run *next;
     for (struct run *run = runner->runs; run; run = next) {
         next = run->next;
-        if (run->stage != STAGE_DRIVE || run->stopping || !run->command.stall_ms || run->granting)
+        if (run->stage != STAGE_DRIVE || !run->command.stall_ms || run->granting != GRANT_NONE)
             continue;
         int64_t left = run->last_event + run->command.stall_ms - now;
-        if (left > 0) {
-            again = sooner(again, left);
-            continue;
-        }
-        run->stalled = true;
-        sb_warning(SB_AT(.task = run->task, .device = run->device),
-                   "no sign of life for %lld s: stopping",
-                   (long long)(run->command.stall_ms / 1000));
-        (void)sb_run_stop(run);
+        again = sooner(again, left > 0 ? left : run->command.stall_ms);
+        if (left <= 0)
+            on_stall(runner, run);
     }
     return again;
 }
@@ -324,14 +340,15 @@ void sb_runner_save_task(struct sb_runner *runner, const struct sb_task *task)
 /* Occupied until the driver says that the device is idle, or the type's time has passed. */
 static void occupy(struct sb_runner *runner, struct run *run, const struct sb_task *task)
 {
-    struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
-    if (!device || !run || run->stage != STAGE_DRIVE)
+    struct sb_device *device = run ? sb_run_device(run) : NULL;
+    int64_t time = device && device->type ? device->type->occupied : OCCUPIED_DEFAULT;
+    if (!device || run->stage != STAGE_DRIVE || !time)
         return;
     sb_cleanup(sb_freep) char *why =
         sb_format("task %lld ended, but the device had begun it", (long long)task->id);
     if (sb_set_string(&device->occupied, why) < 0)
         return;
-    device->occupied_left = device->type ? device->type->occupied : 10 * SB_MINUTE;
+    device->occupied_left = time;
     sb_runner_save_device(runner, device);
 }
 
@@ -365,7 +382,7 @@ static void stop_run(struct sb_runner *runner, struct sb_task *task, bool final)
 bool sb_runner_apply(struct sb_runner *runner, struct sb_task *task, const struct sb_event *event,
                      const char *actor)
 {
-    struct sb_step step;
+    struct sb_step step = { 0 };
     enum sb_task_state before = task->state;
     int r = sb_book_apply(runner->parts.book, task, event, actor, &step);
     if (r == -EPROTO)
@@ -445,8 +462,8 @@ bool sb_runner_paused(const struct sb_runner *runner)
 
 void sb_runner_device_gone(struct sb_runner *runner, const char *device, const char *actor)
 {
-    struct sb_task *task;
-    while ((task = sb_book_of_device(runner->parts.book, device, NULL))) {
+    struct sb_task *task = NULL;
+    while ((task = sb_book_of_device(runner->parts.book, device, task))) {
         struct run *run = sb_run_of_task(runner, task->id);
         if (run && run->stage == STAGE_DRIVE)
             run->abandoned = true;

@@ -15,6 +15,7 @@ struct bench_session {
     struct sb_timer *timer;
     int step;
     bool silent, waiting;
+    int refused; /* what it asked the gateway for was not granted: -errno */
 };
 
 struct bench_device *bench_device(const char *id)
@@ -130,6 +131,8 @@ static bool there_already(const struct bench_session *session)
     const struct sb_command *command = session->command;
     if (is_firmware(session) && command->image && command->image->version)
         return strcmp(command->image->version, session->device->version) == 0;
+    if (command->op == SB_OP_FIRMWARE_INSTALL)
+        return strcmp(session->device->staged, session->device->version) == 0;
     if (command->op == SB_OP_REBOOT || command->op == SB_OP_FACTORY_RESET)
         return command->checkpoint &&
                sb_json_int(command->checkpoint, "boots", 0) < (int64_t)session->device->boots;
@@ -155,6 +158,10 @@ static void on_step(void *arg)
     struct bench_session *session = arg;
     if (session->silent)
         return;
+    if (session->refused) {
+        say_done(session, SB_CAUSE_INTERNAL, session->refused == -ECANCELED);
+        return;
+    }
     if (session->device->offline) {
         say_done(session, SB_CAUSE_LINK_LOST, false);
         return;
@@ -282,11 +289,8 @@ static void granted(void *user, uint64_t id, int error)
     if (!session || !session->waiting)
         return;
     session->waiting = false;
-    if (error < 0) {
-        say_done(session, SB_CAUSE_INTERNAL, error == -ECANCELED);
-        return;
-    }
-    if (session->step == 6)
+    session->refused = error;
+    if (!error && session->step == 6)
         act(session);
     sb_timer_in(session->timer, bench.step_ms);
 }
