@@ -5,6 +5,7 @@
 #include "bridge/base/str.h"
 #include "bridge/job/version.h"
 #include "bridge/mapping/type.h"
+#include "bridge/package/uri.h"
 #include "bridge/runner/schedule.h"
 
 #define PARAMS_MAX 65536
@@ -78,6 +79,18 @@ static bool window(struct asking *asking)
     return refuse(asking, SB_CAUSE_INVALID_REQUEST, "unknown time zone '%s'", window->zone);
 }
 
+/* A URI that cannot be fetched is refused now, and not when the device is ready for it. */
+static bool uri(struct asking *asking)
+{
+    const char *given = sb_json_str(asking->request->package, "uri");
+    struct sb_uri parts = { 0 };
+    sb_cleanup(sb_freep) char *wrong = NULL;
+    int r = given ? sb_uri_parse(given, &parts, &wrong) : 0;
+    sb_uri_done(&parts);
+    return r >= 0 || refuse(asking, r == -EINVAL ? SB_CAUSE_INVALID_URI : SB_CAUSE_INTERNAL, "%s",
+                            wrong ? wrong : strerror(-r));
+}
+
 static bool package(struct asking *asking)
 {
     const struct sb_request *request = asking->request;
@@ -96,15 +109,18 @@ static bool package(struct asking *asking)
         return request->op == SB_OP_FIRMWARE_INSTALL ||
                refuse(asking, SB_CAUSE_INVALID_REQUEST, "%s needs a package",
                       sb_op_name(request->op));
+    if (!uri(asking))
+        return false;
     /* The door's URI rules go with the package: what a cloud names is fetched under its rules. */
     sb_cleanup(json_decrefp) json_t *spec = json_copy((json_t *)request->package);
     int r = asking->bound ? sb_json_put_str(spec, "door", asking->origin) : 0;
     if (r >= 0)
         r = sb_packages_resolve(asking->intake->packages, spec, sb_loop_wall(asking->intake->loop),
                                 &asking->package);
-    return r >= 0 || refuse(asking, r == -EINVAL ? SB_CAUSE_INVALID_URI : SB_CAUSE_INTERNAL,
-                            "the package is not usable: %s",
-                            r == -EINVAL ? "its URI or digest is malformed" : strerror(-r));
+    return r >= 0 ||
+           refuse(asking, r == -EINVAL ? SB_CAUSE_INVALID_REQUEST : SB_CAUSE_INTERNAL,
+                  "the package is not usable: %s",
+                  r == -EINVAL ? "a name, version, module or digest is malformed" : strerror(-r));
 }
 
 static bool listed(const json_t *list, const char *value)

@@ -2,6 +2,7 @@
 #include "bridge/control/verb.h"
 
 #include "bridge/base/str.h"
+#include "bridge/package/uri.h"
 
 static struct sb_package *find(struct sb_call *call)
 {
@@ -42,16 +43,21 @@ int sb_verb_package_add(struct sb_call *call)
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "package add: '%s' is not an absolute path",
                               file);
     if (file) {
-        sb_cleanup(sb_freep) char *uri = sb_format("file://%s", file);
+        sb_cleanup(sb_freep) char *uri = sb_uri_of_path(file);
         if (!uri || sb_json_put_str(spec, "uri", uri) < 0)
             return -1;
         (void)json_object_del(spec, "file");
     }
-    int r = sb_packages_resolve(call->core->packages, spec, sb_loop_wall(call->core->parts.loop),
+    struct sb_uri parts = { 0 };
+    sb_cleanup(sb_freep) char *wrong = NULL;
+    int r = sb_uri_parse(sb_json_str(spec, "uri"), &parts, &wrong);
+    sb_uri_done(&parts);
+    if (r == 0)
+        r = sb_packages_resolve(call->core->packages, spec, sb_loop_wall(call->core->parts.loop),
                                 &package);
     if (r == -EINVAL)
-        return sb_call_refuse(call, SB_REFUSAL_REFUSED,
-                              "package add: the URI or a digest is malformed");
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "package add: %s",
+                              wrong ? wrong : "a name, version, module or digest is malformed");
     if (r < 0)
         return sb_call_failed(call, r, "package add");
     sb_cleanup(sb_freep) char *subject = sb_format("package %s", package->id);

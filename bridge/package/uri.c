@@ -291,3 +291,16 @@ char *sb_uri_file_path(const struct sb_uri *uri)
     bool climbs = strstr(path, "/../") || (n >= 3 && strcmp(path + n - 3, "/..") == 0);
     return climbs ? NULL : SB_STEAL(path);
 }
+
+char *sb_uri_of_path(const char *path)
+{
+    struct sb_str uri = { 0 };
+    sb_str_add(&uri, "file://");
+    for (const char *p = path; *p; p++) {
+        if (letter(*p) || digit(*p) || strchr("/-._~", *p))
+            sb_str_add_char(&uri, *p);
+        else
+            sb_str_format(&uri, "%%%02X", (unsigned)(unsigned char)*p);
+    }
+    return sb_str_take(&uri);
+}

@@ -31,6 +31,8 @@ void sb_uri_done(struct sb_uri *uri);
 bool sb_uri_same_origin(const struct sb_uri *a, const struct sb_uri *b);
 /* Path of a file URI, percent-decoded; caller frees. NULL: a NUL or ".." in it, or no memory. */
 char *sb_uri_file_path(const struct sb_uri *uri);
+/* The file URI of an absolute path; caller frees. NULL without memory. */
+char *sb_uri_of_path(const char *path);
 /* Scheme, host and (of literals) address against the rules; a text to be freed when refused. */
 enum sb_cause sb_uri_allowed(const struct sb_uri_rules *rules, const struct sb_uri *uri,
                              char **ret_text);

@@ -360,6 +360,21 @@ static void rules_are_checked_with_findings(void **state)
     sb_diags_done(&diags);
 }
 
+static void paths_become_file_uris_and_come_back(void **state)
+{
+    static const char *const paths[] = { "/a/b.bin", "/an image, 100 %.bin", "/\xc3\xa4?#&\\x\n",
+                                         "/" };
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(paths); i++) {
+        struct sb_uri uri = { 0 };
+        sb_cleanup(sb_freep) char *text = sb_uri_of_path(paths[i]);
+        assert_int_equal(0, sb_uri_parse(text, &uri, NULL));
+        sb_cleanup(sb_freep) char *back = sb_uri_file_path(&uri);
+        assert_string_equal(paths[i], back);
+        sb_uri_done(&uri);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +387,7 @@ int main(void)
         cmocka_unit_test(addresses_are_public_or_listed),
         cmocka_unit_test(listed_networks_are_allowed_in_their_own_family),
         cmocka_unit_test(file_uris_name_whole_paths),
+        cmocka_unit_test(paths_become_file_uris_and_come_back),
         cmocka_unit_test(credentials_follow_within_one_origin_only),
         cmocka_unit_test(rules_are_checked_with_findings),
     };
