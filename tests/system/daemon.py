@@ -67,12 +67,16 @@ class Southbridge:
         self.directory = pathlib.Path(directory)
         self.config = config
         self.process = None
+        self.prefix = []  # words before the daemon's own: another user, a limit
         self._programs = build_dir() / "bridge" / "programs"
         for name in ("southbridge", "southbridgectl"):
             if not (self._programs / name).exists():
                 raise RuntimeError(f"{self._programs / name} is not built")
 
-    def _environment(self):
+    def program(self, name):
+        return self._programs / name
+
+    def environment(self):
         # Reports go to files as well: they must not depend on who reads stderr.
         options = f"log_path={self.directory}/sanitizer:exitcode=99"
         return {"ASAN_OPTIONS": f"{options}:detect_leaks=1", "TSAN_OPTIONS": options,
@@ -83,8 +87,9 @@ class Southbridge:
         return self.directory / "control"
 
     def start(self, ready=True):
-        self.process = Process("southbridge", [self._programs / "southbridge", "--config",
-                                               self.config], self.directory, self._environment())
+        self.process = Process("southbridge", [
+            *self.prefix, self.program("southbridge"), "--config", self.config], self.directory,
+            self.environment())
         if ready:
             self.wait_ready()
         return self
@@ -112,8 +117,8 @@ class Southbridge:
 
     def ctl(self, *words, check=True, timeout=DEADLINE):
         """southbridgectl with --json; the answer's JSON (None when it printed none)."""
-        done = run([self._programs / "southbridgectl", "--socket", self.socket, *words, "--json"],
-                   timeout=timeout, env=self._environment())
+        done = run([self.program("southbridgectl"), "--socket", self.socket, *words, "--json"],
+                   timeout=timeout, env=self.environment())
         try:
             body = json.loads(done.stdout) if done.stdout.strip() else None
         except ValueError:
