@@ -6,7 +6,7 @@
 #include "bridge/base/str.h"
 
 /* How often the percent of a running task is written, at the least: flash wears. */
-#define PROGRESS_STEP 10
+#define PROGRESS_STEP 10u
 
 struct sb_book {
     struct sb_loop *loop;
@@ -367,6 +367,17 @@ struct loading {
     struct sb_job *job;
 };
 
+/* Percents between two written ones were told, or may have been: none of them is told again. */
+static void round_up(struct sb_task *task)
+{
+    unsigned most = task->state == SB_TASK_RESTARTING ? 100 : 99;
+    unsigned percent = task->percent / PROGRESS_STEP * PROGRESS_STEP + PROGRESS_STEP - 1u;
+    if (!sb_task_state_is_under_way(task->state))
+        return;
+    task->percent = (uint8_t)SB_MAX(SB_MIN(percent, most), task->percent);
+    task->furthest_percent = SB_MAX(task->furthest_percent, task->percent);
+}
+
 static int load_task(void *arg, const struct sb_row *row)
 {
     const struct loading *loading = arg;
@@ -383,6 +394,7 @@ static int load_task(void *arg, const struct sb_row *row)
     if (r < 0)
         return r;
     struct sb_task *added = SB_STEAL(task);
+    round_up(added);
     return index_task(loading->book, added);
 }
 

@@ -278,7 +278,7 @@ int sb_registry_remove(struct sb_registry *registry, const char *id)
     struct sb_device *device = sb_registry_get(registry, id);
     if (!device)
         return -ENOENT;
-    if (!sb_store_ready(registry->store, NULL))
+    if (sb_store_failing(registry->store))
         return -EAGAIN;
     sb_registry_leave(registry, device);
     int r = sb_store_remove(registry->store, SB_TABLE_DEVICE, 0, device->id);

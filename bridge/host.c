@@ -307,7 +307,7 @@ int sb_host_put(struct sb_host *host, struct sb_door *door, struct sb_parcel *pa
     parcel->link = door->link;
     parcel->created = sb_loop_wall(host->parts.loop);
     /* While nothing can be kept, a refusal must still get out. */
-    if (parcel->class == SB_PARCEL_ANSWER && !sb_store_ready(host->parts.store, NULL))
+    if (parcel->class == SB_PARCEL_ANSWER && sb_store_failing(host->parts.store))
         parcel->class = SB_PARCEL_PASSING;
     int64_t id;
     return sb_outbox_put(host->parts.outbox, parcel, &id);

@@ -417,7 +417,7 @@ int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cau
 {
     if (sb_task_state_is_final(task->state))
         return -EALREADY;
-    if (!sb_store_ready(runner->parts.store, NULL))
+    if (sb_store_failing(runner->parts.store))
         return -EAGAIN;
     if (task->committed && sb_task_state_is_under_way(task->state))
         return -EBUSY;
@@ -434,7 +434,7 @@ int sb_runner_confirm(struct sb_runner *runner, struct sb_task *task, const char
 {
     if (task->state != SB_TASK_HELD)
         return -EPROTO;
-    if (!sb_store_ready(runner->parts.store, NULL))
+    if (sb_store_failing(runner->parts.store))
         return -EAGAIN;
     sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_CONFIRM }, actor);
     runner->dirty = true;

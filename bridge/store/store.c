@@ -31,6 +31,7 @@ struct sb_store {
 
     struct sb_batch *gathering; /* number handed + 1; NULL: nothing put yet */
     int spoiled;                /* the gathering batch is incomplete and will fail with this */
+    bool overfull;              /* too much of earlier turns waits: the next change spoils it */
     uint64_t handed;            /* the last number that went to the backend */
     uint64_t settled;           /* the last number that is durable or lost */
     size_t flying;              /* changes at the backend */
@@ -146,6 +147,7 @@ static void fail(struct sb_store *store, int error)
         store->settled = ++store->handed; /* the gathered batch is lost under a number of its own */
     store->error = error;
     store->spoiled = 0;
+    store->overfull = false;
     store->failures++;
     explain(store, error);
     sb_batch_free(SB_STEAL(store->gathering));
@@ -240,6 +242,12 @@ void sb_store_committed(struct sb_store *store, uint64_t number, int error)
 
 /* ---- turns ---- */
 
+static bool gathered_over(const struct sb_store *store, size_t factor)
+{
+    return store->gathering && (store->gathering->count >= factor * SB_STORE_GATHER_CHANGES ||
+                                store->gathering->bytes >= factor * SB_STORE_GATHER_BYTES);
+}
+
 static void hand_over_turn(struct sb_store *store)
 {
     if (store->error || at_backend(store))
@@ -257,7 +265,10 @@ static void end_turn(void *arg)
     sb_timer_stop(store->turn_timer);
     hand_over_turn(store);
     run_thens(store, store->settled, 0);
-    hand_over_turn(store); /* what the functions put */
+    /* What the functions put is the next turn's: others have to add what they owe because of it. */
+    if (!at_backend(store) && (store->gathering || store->spoiled))
+        want_turn_end(store);
+    store->overfull = gathered_over(store, HARD_FACTOR);
 }
 
 static void need_turn(void *arg)
@@ -266,12 +277,6 @@ static void need_turn(void *arg)
 }
 
 /* ---- changes ---- */
-
-static bool gathered_over(const struct sb_store *store, size_t factor)
-{
-    return store->gathering && (store->gathering->count >= factor * SB_STORE_GATHER_CHANGES ||
-                                store->gathering->bytes >= factor * SB_STORE_GATHER_BYTES);
-}
 
 static int begin_change(struct sb_store *store)
 {
@@ -285,7 +290,7 @@ static int begin_change(struct sb_store *store)
     }
     if (!store->gathering)
         return store->spoiled = -ENOMEM;
-    return gathered_over(store, HARD_FACTOR) ? store->spoiled = -ENOBUFS : 0;
+    return store->overfull ? store->spoiled = -ENOBUFS : 0;
 }
 
 /* Half a turn must not become durable. A row that can never be stored is its maker's matter. */
@@ -347,6 +352,11 @@ bool sb_store_ready(const struct sb_store *store, const char **ret_why)
     if (ret_why)
         *ret_why = why;
     return !why;
+}
+
+bool sb_store_failing(const struct sb_store *store)
+{
+    return store->error || store->spoiled;
 }
 
 void sb_store_stats(const struct sb_store *store, struct sb_store_stats *ret)

@@ -15,8 +15,9 @@
  * whole turn in the same way.
  *
  * Policy: when SB_STORE_GATHER changes or bytes gather behind a slow sync, sb_store_ready() is
- * false and new work is refused; running work goes on, up to eight times that, where the gathered
- * turns fail. What it does not do: know what a record means.
+ * false and new work is refused; running work goes on, until eight times that are left when a turn
+ * ends: then the gathered turns fail. One turn may bring any number: an order to a large job is
+ * one. What it does not do: know what a record means.
  * Thread: the loop. Reads (load, query) see committed data only and are bounded.
  */
 #pragma once
@@ -131,6 +132,8 @@ void sb_store_forget(struct sb_store *store, sb_commit_fn fn, void *arg);
 
 /* False while commits fail, or while too many wait. `why` (may be NULL): a text, not owned. */
 bool sb_store_ready(const struct sb_store *store, const char **ret_why);
+/* Commits fail: nothing that changes can be kept now. */
+bool sb_store_failing(const struct sb_store *store);
 /* Called once per failure, after the pending functions; and once when a commit works again. */
 void sb_store_on_failure(struct sb_store *store, void (*fn)(void *arg, int error), void *arg);
 void sb_store_on_recovery(struct sb_store *store, void (*fn)(void *arg), void *arg);

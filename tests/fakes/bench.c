@@ -15,6 +15,7 @@ struct bench_session {
     struct sb_timer *timer;
     int step;
     bool silent, waiting;
+    unsigned piece;
     int refused; /* what it asked the gateway for was not granted: -errno */
 };
 
@@ -183,6 +184,12 @@ static void on_step(void *arg)
             tell(session, SB_DRIVER_PROGRESS, SB_PHASE_TRANSFERRING, 0, NULL);
         return;
     case 2:
+        if (session->device->pieces && ++session->piece < session->device->pieces) {
+            session->step--;
+            tell(session, SB_DRIVER_PROGRESS, SB_PHASE_TRANSFERRING,
+                 (uint8_t)(100 * session->piece / session->device->pieces), NULL);
+            return;
+        }
         tell(session, SB_DRIVER_PROGRESS, SB_PHASE_TRANSFERRING, 50, NULL);
         return;
     case 3:

@@ -37,6 +37,7 @@ struct bench_device {
     bool lies;             /* says it is done and still runs the old version */
     bool mute;             /* gives no text with what goes wrong */
     bool modest;           /* does not say its version after what is no firmware command */
+    unsigned pieces;       /* of a transfer, each with its progress; 0: two */
     size_t chatter;        /* bytes of result with which a read ends */
 };
 

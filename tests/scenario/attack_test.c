@@ -366,12 +366,38 @@ static void test_cut_between_saved_percents(void **state)
     for (int64_t wait = 400; wait < 1300; wait += 30) {
         tear_down(NULL);
         set_up(NULL);
+        bench_device("a")->pieces = 50;
+        bench.step_ms = 20;
         accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
         world_run(&world, wait);
         cut();
+        bench_device("a")->pieces = 5; /* from the start again, in other steps */
         world_run(&world, 10000);
         judge();
     }
+}
+
+/* Orders that come when a batch has become durable belong to the next one, with all they owe. */
+static void cancel_now(void *arg, int error)
+{
+    const struct sb_verdict *verdict = arg;
+    assert_int_equal(error, 0);
+    assert_int_equal(sb_host_cancel(cloud.host, cloud.door, verdict->task, SB_CAUSE_OPERATOR), 0);
+}
+
+static void test_orders_between_batches(void **state)
+{
+    (void)state;
+    struct sb_policy hold = { .hold = true };
+    struct sb_verdict verdict = accepted(world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &hold));
+    world_run(&world, 100);
+    assert_int_equal(sb_store_then(world.core->store, cancel_now, &verdict), 0);
+    world.cut_at = sb_store_mem_commits(world.disk) + 1;
+    world.cut_after = true;
+    world_run(&world, 2000);
+    assert_true(world.cut);
+    assert_state(verdict.job, SB_TASK_CANCELLED);
+    assert_int_equal(cloud_finals(verdict.task, NULL), 1);
 }
 
 /* ---- odd answers ---- */
@@ -486,6 +512,7 @@ int main(void)
         ATTACK(cut_while_occupied),
         ATTACK(cut_around_a_rebuild),
         ATTACK(cut_between_saved_percents),
+        ATTACK(orders_between_batches),
         ATTACK(modest_device),
         ATTACK(talkative_device),
         ATTACK(mute_device),
