@@ -252,7 +252,7 @@ static int read_policy(struct sb_order *order, char **ret_error)
                                                : json_object();
     const char *conflict = sb_json_str(policy, "conflict");
     const char *near = NULL;
-    int value;
+    int value = 0;
     if (conflict && read_name(&sb_conflict_names, conflict, &value, &near) < 0)
         return complain(order, ret_error,
                         "--conflict: '%s' is none of refuse, queue, replace-unstarted, "
@@ -271,7 +271,7 @@ static int read_policy(struct sb_order *order, char **ret_error)
 
 int sb_finish_job_create(struct sb_order *order, char **ret_error)
 {
-    int op;
+    int op = 0;
     if (read_operation(order, &op, ret_error) < 0 || check_fit(order, op, ret_error) < 0 ||
         check_package(order, ret_error) < 0 || place_names(order, op, ret_error) < 0 ||
         check_needs(order, op, ret_error) < 0)

@@ -240,9 +240,9 @@ static int read_operands(struct parser *parser, int count, char **given)
     char *rest = list;
     for (char *key; (key = strsep(&rest, " "));) {
         size_t n = strlen(key);
-        char kind = n > 0 ? key[n - 1] : '\0';
         if (n == 0)
             continue;
+        char kind = key[n - 1];
         if (strchr("#?*", kind))
             key[n - 1] = '\0';
         if (count == 0 && kind != '?')

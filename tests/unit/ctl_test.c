@@ -15,8 +15,8 @@
 #include "bridge/ctl/ctl.h"
 
 #define WORDS_MAX 48
-/* 2026-06-10 12:00:00 UTC */
-#define NOW INT64_C(1781092800000)
+#define NOON INT64_C(1781092800000) /* 2026-06-10 12:00:00 UTC */
+#define NOW  (NOON + 30000)
 
 struct line { /* a parsed command line with what it borrows */
     char *text;
@@ -274,15 +274,15 @@ static void test_times(void **state)
         const char *text;
         int64_t wall;
     } cases[] = {
-        { "2026-06-11T04:00:00Z", NOW + INT64_C(57600000) },
-        { "2026-06-11T04:00:00+02:00", NOW + INT64_C(50400000) },
+        { "2026-06-11T04:00:00Z", NOON + INT64_C(57600000) },
+        { "2026-06-11T04:00:00+02:00", NOON + INT64_C(50400000) },
         { "+2h", NOW + INT64_C(7200000) },
-        { "2026-06-11~04:00", NOW + INT64_C(50400000) }, /* of Berlin */
-        { "2026-06-11T04:00:30", NOW + INT64_C(50430000) },
-        { "2026-01-11~04:00", NOW - INT64_C(12992400000) }, /* winter there */
-        { "15:00", NOW + INT64_C(3600000) },
-        { "13:00", NOW - INT64_C(3600000) + INT64_C(86400000) }, /* today's is over */
-        { "14:00", NOW + INT64_C(86400000) },                    /* now itself is over */
+        { "2026-06-11~04:00", NOON + INT64_C(50400000) }, /* of Berlin */
+        { "2026-06-11T04:00:30", NOON + INT64_C(50430000) },
+        { "2026-01-11~04:00", NOON - INT64_C(12992400000) }, /* winter there */
+        { "15:00", NOON + INT64_C(3600000) },
+        { "13:00", NOON - INT64_C(3600000) + INT64_C(86400000) }, /* today's is over */
+        { "14:00", NOON + INT64_C(86400000) },                    /* now itself is over */
     };
     (void)state;
     assert_int_equal(setenv("TZ", "Europe/Berlin", 1), 0);

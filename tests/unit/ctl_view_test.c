@@ -542,6 +542,8 @@ static void test_rounds(void **state)
     expect_lines(progress, STAMP "a  failed  no_space: slot is full\n" STAMP "b  succeeded\n");
     change(progress, 3, "a", "\"round\": 2, \"state\": \"queued\"");
     expect_lines(progress, STAMP "a  queued\n");
+    change(progress, 1, "a", "\"round\": 1, \"state\": \"cancelled\"");
+    expect_lines(progress, ""); /* of a round that is over nobody wants to hear */
     struct sb_progress_sum sum;
     sb_progress_sum(progress, &sum);
     assert_int_equal(sum.tasks, 2);
