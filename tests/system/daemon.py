@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon under test and the serial device behind it, as processes."""
 import collections
+import contextlib
 import grp
 import json
 import os
@@ -160,6 +161,7 @@ class SmpDevice:
         self.name, self.kind = name, kind
         self.link = self.directory / f"{name}.tty"
         self.process = None
+        self._held = []
         self._image = self.directory / f"{name}-first.bin"
         self._image.write_bytes(make_image(directory, version))
 
@@ -171,12 +173,21 @@ class SmpDevice:
             self.link, "--kind", self.kind, "--image", self._image, *options], self.directory,
             talk=True)
         self.wait_event("up", count=ups + 1)
+        self._hold()
         return self
+
+    def _hold(self):
+        """Keeps the terminal's number: after a power cut the link must not lead to somebody
+        else's new terminal."""
+        with contextlib.suppress(OSError):
+            self._held.append(os.open(self.link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
 
     def stop(self):
         if self.process and self.process.running:
             self.process.say("quit")
             self.process.wait()
+        while self._held:
+            os.close(self._held.pop())
 
     def kill9(self):
         self.process.kill9()
@@ -190,6 +201,7 @@ class SmpDevice:
 
     def plug(self):
         self._order("plug")
+        self._hold()
 
     def _order(self, text):
         before = len(self.events("done"))
