@@ -4,11 +4,13 @@
 #include "bridge/base/log.h"
 #include "bridge/base/map.h"
 #include "bridge/base/str.h"
+#include "bridge/book_leaving.h"
 
 /* How often the percent of a running task is written, at the least: flash wears. */
 #define PROGRESS_STEP 10u
 
 struct sb_book {
+    struct sb_leaving leaving;
     struct sb_loop *loop;
     struct sb_store *store;
     struct sb_audit *audit;
@@ -97,6 +99,11 @@ struct sb_job *sb_book_job(struct sb_book *book, int64_t id)
             high = middle;
     }
     return low < book->job_count && book->jobs[low]->id == id ? book->jobs[low] : NULL;
+}
+
+struct sb_job *sb_book_recent(struct sb_book *book, int64_t id)
+{
+    return sb_leaving_find(&book->leaving, id);
 }
 
 struct sb_task *sb_book_task(struct sb_book *book, int64_t id)
@@ -334,7 +341,7 @@ void sb_book_retire(struct sb_book *book)
     kept = 0;
     for (size_t i = 0; i < book->job_count; i++) {
         if (book->jobs[i]->state == SB_JOB_DONE)
-            sb_job_free(book->jobs[i]);
+            sb_leaving_add(&book->leaving, book->jobs[i]);
         else
             book->jobs[kept++] = book->jobs[i];
     }
@@ -432,7 +439,7 @@ int sb_book_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit *a
     if (!book)
         return -ENOMEM;
     book->loop = loop;
-    book->store = store;
+    book->store = book->leaving.store = store;
     book->audit = audit;
     int r = load(book);
     if (r < 0)
@@ -454,6 +461,7 @@ struct sb_book *sb_book_free(struct sb_book *book)
     sb_map_done(&book->devices);
     for (size_t i = 0; i < book->job_count; i++)
         sb_job_free(book->jobs[i]);
+    sb_leaving_done(&book->leaving);
     free(book->jobs);
     free(book->open);
     free(book);

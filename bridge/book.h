@@ -22,7 +22,9 @@ int sb_book_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit *a
 struct sb_book *sb_book_free(struct sb_book *book);
 SB_DEFINE_CLEANUP(struct sb_book *, sb_book_free)
 
-struct sb_job *sb_book_job(struct sb_book *book, int64_t id);   /* open ones; NULL: none */
+struct sb_job *sb_book_job(struct sb_book *book, int64_t id); /* open ones; NULL: none */
+/* A job that is done, until that is durable: the store still has it as it was. NULL: none. */
+struct sb_job *sb_book_recent(struct sb_book *book, int64_t id);
 struct sb_task *sb_book_task(struct sb_book *book, int64_t id); /* of open jobs; NULL: none */
 size_t sb_book_jobs(const struct sb_book *book);
 struct sb_job *sb_book_job_at(struct sb_book *book, size_t index); /* by id; NULL: end */
@@ -51,4 +53,4 @@ int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_ev
 /* Writes the task as it is (checkpoint, artifact, clocks). */
 int sb_book_save(struct sb_book *book, const struct sb_task *task) SB_MUST_CHECK;
 int sb_book_save_job(struct sb_book *book, const struct sb_job *job) SB_MUST_CHECK;
-void sb_book_retire(struct sb_book *book); /* frees jobs that are done */
+void sb_book_retire(struct sb_book *book); /* lets go of jobs that are done */

@@ -112,10 +112,12 @@ static int read_tasks(struct sb_core *core, struct sb_job *job)
 
 json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks)
 {
-    const struct sb_job *open = sb_book_job(core->book, id);
+    const struct sb_job *known = sb_book_job(core->book, id);
     sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
-    if (open)
-        return view(open, with_tasks);
+    if (!known)
+        known = sb_book_recent(core->book, id);
+    if (known)
+        return view(known, with_tasks);
     int r = id > 0
                 ? sb_store_query(core->store,
                                  &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 },

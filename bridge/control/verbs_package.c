@@ -68,13 +68,29 @@ int sb_verb_package_add(struct sb_call *call)
     return r < 0 ? sb_call_failed(call, r, "package add") : 0;
 }
 
+/* An open job may need it long before its image is fetched and pinned. */
+static bool is_needed(const struct sb_core *core, const char *id)
+{
+    const struct sb_job *job;
+    const struct sb_device *device;
+    for (size_t i = 0; (job = sb_book_job_at(core->book, i)); i++)
+        if (job->state != SB_JOB_DONE && sb_streq(job->package, id))
+            return true;
+    for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++)
+        if (sb_streq(device->staged.package, id))
+            return true;
+    return false;
+}
+
 int sb_verb_package_remove(struct sb_call *call)
 {
     const struct sb_package *package = find(call);
     if (!package)
         return -1;
     sb_cleanup(sb_freep) char *subject = sb_format("package %s", package->id);
-    int r = sb_packages_remove(call->core->packages, package->id);
+    int r = is_needed(call->core, package->id)
+                ? -EBUSY
+                : sb_packages_remove(call->core->packages, package->id);
     if (r == -EBUSY)
         return sb_call_refuse(call, SB_REFUSAL_REFUSED,
                               "package remove: an open job or a staged image needs it");

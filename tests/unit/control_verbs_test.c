@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each verb of the control socket: what it does, and how it refuses. */
+#include "tests/unit/control_world.h"
+
+#include <stdio.h>
+
+#include "bridge/control/verb.h"
+
+static struct world world;
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_new(&world, false);
+    return 0;
+}
+
+static int set_up_sqlite(void **state)
+{
+    (void)state;
+    world_new(&world, true);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_done(&world);
+    return 0;
+}
+
+/* ---- helpers ---- */
+
+static int64_t create(const char *args)
+{
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "job create", args);
+    int64_t id = sb_json_int(data, "id", 0);
+    assert_true(id > 0);
+    return id;
+}
+
+static const char *by_id(int64_t id) /* args; good until the next call */
+{
+    static char text[64];
+    (void)snprintf(text, sizeof(text), "{'id': %lld}", (long long)id);
+    return text;
+}
+
+static void done(const char *verb, const char *args)
+{
+    json_decref(ask_ok(&world, verb, args));
+}
+
+/* How many there are in the answer to a list. */
+static size_t count(const char *verb, const char *args)
+{
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, verb, args);
+    assert_true(json_is_array(data));
+    return json_array_size(data);
+}
+
+/* Who may do what is told in the audit: a record of this verb by this user about this. */
+static void assert_audited(const char *verb, const char *subject)
+{
+    sb_cleanup(sb_freep) char *args =
+        sb_format("{'subject': '%s', 'newest': true, 'limit': 1000}", subject);
+    sb_cleanup(json_decrefp) json_t *records = ask_ok(&world, "audit", args);
+    size_t i;
+    json_t *record;
+    json_array_foreach (records, i, record) {
+        if (sb_streq(sb_json_str(record, "verb"), verb) &&
+            strncmp(sb_json_str(record, "actor"), "uid ", 4) == 0)
+            return;
+    }
+    fail_msg("'%s' of '%s' is not in the audit", verb, subject);
+}
+
+static bool is_present(void *arg)
+{
+    const struct sb_device *device = sb_registry_get(world.core->registry, arg);
+    return device && device->presence == SB_PRESENCE_READY;
+}
+
+/* ---- arguments ---- */
+
+/* A value of the type that an argument's mark says. */
+static json_t *sample(char mark)
+{
+    switch (mark) {
+    case '#':
+        return json_integer(1);
+    case '?':
+        return json_true();
+    case '[':
+        return json_array();
+    case '{':
+        return json_object();
+    default:
+        return json_string("x");
+    }
+}
+
+static char *args_text(const json_t *args)
+{
+    char *text = json_dumps(args, JSON_COMPACT);
+    for (char *c = text; *c; c++)
+        *c = *c == '"' ? '\'' : *c;
+    return text;
+}
+
+static void check_argument(const struct sb_verb *verb, const json_t *all, const char *key)
+{
+    static const char *const values[] = { "5", "1.5", "true", "null", "[]", "{}", "'x'" };
+    const json_t *right = json_object_get(all, key);
+    for (size_t i = 0; i < SB_COUNT(values); i++) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "%s", values[i]);
+        if (*text == '\'')
+            text[0] = text[2] = '"';
+        json_t *wrong = json_loads(text, JSON_DECODE_ANY, NULL);
+        sb_cleanup(json_decrefp) json_t *args = json_copy((json_t *)all);
+        bool same = json_typeof(wrong) == json_typeof(right);
+        assert_int_equal(json_object_set_new(args, key, wrong), 0);
+        sb_cleanup(sb_freep) char *given = args_text(args);
+        sb_cleanup(sb_freep) char *part = sb_format("argument '%s' is not", key);
+        if (!same)
+            ask_refused(&world, verb->name, given, "usage", part);
+    }
+}
+
+/* Every verb without each of what it needs, with what it does not know, with the wrong types. */
+static void test_every_argument_of_every_verb(void **state)
+{
+    (void)state;
+    unsigned needed = 0, typed = 0;
+    for (const struct sb_verb *verb = sb_verbs; verb->name; verb++) {
+        sb_cleanup(json_decrefp) json_t *all = json_object(), *required = json_object();
+        sb_cleanup(json_decrefp) json_t *loose = json_object();
+        sb_cleanup(sb_freep) char *list = strdup(verb->args);
+        char *rest = list;
+        for (char *word; (word = strsep(&rest, " "));) {
+            size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789_");
+            bool must = word[n] == '!';
+            char mark = word[n + must];
+            word[n] = '\0';
+            if (n == 0)
+                continue;
+            assert_int_equal(json_object_set_new(all, word, sample(mark)), 0);
+            if (must)
+                assert_int_equal(json_object_set_new(required, word, json_true()), 0);
+            if (mark == '*')
+                assert_int_equal(json_object_set_new(loose, word, json_true()), 0);
+        }
+        const char *key;
+        json_t *value;
+        json_object_foreach (all, key, value) {
+            if (json_object_get(loose, key))
+                continue;
+            check_argument(verb, all, key);
+            typed++;
+        }
+        json_object_foreach (required, key, value) {
+            sb_cleanup(json_decrefp) json_t *args = json_copy(all);
+            assert_int_equal(json_object_del(args, key), 0);
+            sb_cleanup(sb_freep) char *given = args_text(args);
+            sb_cleanup(sb_freep) char *part = sb_format("'%s' is missing", key);
+            ask_refused(&world, verb->name, given, "usage", part);
+            needed++;
+        }
+        ask_refused(&world, verb->name, "{'idd': 1}", "usage", "unknown argument 'idd'");
+        ask_refused(&world, verb->name, "{'': 1}", "usage", "unknown argument ''");
+    }
+    assert_true(needed >= 13 && typed >= 40);
+}
+
+/* ---- the gateway ---- */
+
+static void test_status_and_links(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *status = ask_ok(&world, "status", NULL);
+    assert_string_equal(sb_json_str(status, "version"), SB_VERSION);
+    assert_true(sb_json_bool(status, "running", false));
+    assert_false(sb_json_bool(status, "paused", true));
+    assert_true(sb_json_bool(json_object_get(status, "store"), "ready", false));
+    assert_int_equal(sb_json_int(json_object_get(status, "devices"), "ready", 0), 3);
+    assert_int_equal(sb_json_int(json_object_get(status, "jobs"), "open", -1), 0);
+    assert_int_equal(json_array_size(json_object_get(status, "links")), 1);
+    sb_cleanup(json_decrefp) json_t *links = ask_ok(&world, "link list", NULL);
+    const json_t *north = json_array_get(links, 0);
+    assert_string_equal(sb_json_str(north, "name"), "north");
+    assert_string_equal(sb_json_str(north, "dialect"), "cloud");
+    assert_true(sb_json_bool(north, "up", false));
+    cloud_link(false);
+    sb_cleanup(json_decrefp) json_t *after = ask_ok(&world, "link list", NULL);
+    assert_false(sb_json_bool(json_array_get(after, 0), "up", true));
+    assert_string_equal(sb_json_str(json_array_get(after, 0), "text"), "cut");
+}
+
+static void test_reload(void **state)
+{
+    (void)state;
+    world_write(&world, "devices.d/all.yaml",
+                "devices:\n  - { id: a, type: one-step }\n  - { id: new, type: one-step }\n");
+    done("reload", NULL);
+    ask_refused(&world, "device show", "{'id': 'b'}", "not_found", "no device 'b'");
+    world_until(&world, is_present, (void *)"new");
+    world_write(&world, "devices.d/all.yaml", "devices:\n  - { id: a, tipe: one-step }\n");
+    ask_refused(&world, "reload", NULL, "refused", "did you mean 'type'");
+    ask_refused(&world, "reload", NULL, "refused", "all.yaml:2");
+    done("device show", "{'id': 'new'}"); /* nothing has changed */
+    world_write(&world, "devices/one-step.yaml", "name: one-step\ndriver: bunch\n");
+    ask_refused(&world, "reload", NULL, "refused", "bunch");
+}
+
+static void test_audit(void **state)
+{
+    (void)state;
+    int64_t job = create("{'operation': 'reboot', 'devices': ['a']}");
+    json_decref(wait_job(&world, job));
+    sb_cleanup(json_decrefp) json_t *all = ask_ok(&world, "audit", "{'limit': 1000}");
+    sb_cleanup(json_decrefp) json_t *newest =
+        ask_ok(&world, "audit", "{'limit': 2, 'newest': true}");
+    size_t n = json_array_size(all);
+    assert_true(n > 4);
+    assert_int_equal(json_array_size(newest), 2);
+    assert_true(json_equal(json_array_get(newest, 0), json_array_get(all, n - 1)));
+    for (size_t i = 0; i < n; i++) /* an unbroken chain, as it was written */
+        assert_int_equal(sb_json_int(json_array_get(all, i), "id", 0), i + 1);
+    sb_cleanup(sb_freep) char *after = sb_format("{'after': %zu}", n - 1);
+    assert_int_equal(count("audit", after), 1);
+    sb_cleanup(sb_freep) char *subject = sb_format("{'subject': 'job %lld'}", (long long)job);
+    assert_int_equal(count("audit", subject), 1);
+    assert_int_equal(count("audit", "{'subject': 'job 4711'}"), 0);
+    ask_refused(&world, "audit", "{'limit': 0}", "usage", "1 to 1000");
+    ask_refused(&world, "audit", "{'limit': 1001}", "usage", "1 to 1000");
+}
+
+static void test_mapping_explain(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "mapping explain", "{'device': 'a'}");
+    const json_t *link = json_array_get(json_object_get(data, "links"), 0);
+    assert_string_equal(sb_json_str(data, "type"), "one-step");
+    assert_string_equal(sb_json_str(link, "link"), "north");
+    assert_true(sb_json_bool(link, "may_command", false));
+    /* Four operations, each in every state up to success; each cause but none. */
+    assert_int_equal(json_array_size(json_object_get(link, "states")), 4 * SB_TASK_FAILED);
+    assert_int_equal(json_array_size(json_object_get(link, "causes")), SB_CAUSE_MAX_ - 1);
+    const json_t *cause = json_array_get(json_object_get(link, "causes"), 0);
+    assert_string_equal(sb_json_str(cause, "cause"), "unsupported");
+    assert_int_equal(sb_json_int(json_object_get(cause, "says"), "code", 0), 101);
+    ask_refused(&world, "mapping explain", "{'device': 'z'}", "not_found", "no device 'z'");
+}
+
+/* ---- devices ---- */
+
+static void test_devices_listed(void **state)
+{
+    (void)state;
+    assert_int_equal(count("device list", NULL), 3);
+    assert_int_equal(count("device list", "{'type': 'one-step'}"), 2);
+    assert_int_equal(count("device list", "{'bus': 'rs485'}"), 0);
+    assert_int_equal(count("device list", "{'presence': 'ready'}"), 3);
+    assert_int_equal(count("device list", "{'presence': 'offline'}"), 0);
+    sb_cleanup(json_decrefp) json_t *first = ask_ok(&world, "device list", "{'limit': 2}");
+    assert_int_equal(json_array_size(first), 2);
+    sb_cleanup(sb_freep) char *after =
+        sb_format("{'after': %lld}", (long long)sb_json_int(json_array_get(first, 1), "order", 0));
+    sb_cleanup(json_decrefp) json_t *second = ask_ok(&world, "device list", after);
+    assert_int_equal(json_array_size(second), 1);
+    assert_string_equal(sb_json_str(json_array_get(second, 0), "id"), "c");
+    ask_refused(&world, "device list", "{'limit': 1001}", "usage", "1 to 1000");
+    ask_refused(&world, "device list", "{'presence': 'there'}", "usage", "ready, offline");
+}
+
+static void test_device_shown(void **state)
+{
+    (void)state;
+    int64_t job =
+        create("{'operation': 'reboot', 'devices': ['a', 'b'], 'policy': {'hold': true}}");
+    sb_cleanup(json_decrefp) json_t *device = ask_ok(&world, "device show", "{'id': 'a'}");
+    const json_t *open = json_object_get(device, "open_tasks");
+    assert_string_equal(sb_json_str(device, "presence"), "ready");
+    assert_string_equal(sb_json_str(json_object_get(device, "versions"), ""), "1.0.0");
+    assert_int_equal(json_array_size(open), 1);
+    assert_int_equal(sb_json_int(json_array_get(open, 0), "job", 0), job);
+    ask_refused(&world, "device show", "{'id': 'z'}", "not_found", "no device 'z'");
+}
+
+static void test_device_comes_and_goes(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *added =
+        ask_ok(&world, "device add", "{'id': 'new', 'type': 'one-step', 'address': {'unit': 'n'}}");
+    assert_string_equal(sb_json_str(added, "id"), "new");
+    world_until(&world, is_present, (void *)"new"); /* it is asked at once who it is */
+    assert_audited("device add", "device new");
+    ask_refused(&world, "device add", "{'id': 'new', 'type': 'one-step'}", "refused", "new");
+    ask_refused(&world, "device add", "{'id': '../x', 'type': 'one-step'}", "refused", "'id'");
+    ask_refused(&world, "device add", "{'id': 'x', 'type': 'one-step', 'address': 5}", "refused",
+                "'address' must be a map");
+    ask_refused(&world, "device add", "{'id': 'x', 'type': 'one-step', 'parent': 'gone'}",
+                "refused", "gone");
+    int64_t job = create("{'operation': 'reboot', 'devices': ['new'], 'policy': {'hold': true}}");
+    done("device remove", "{'id': 'new'}");
+    sb_cleanup(json_decrefp) json_t *ended = ask_ok(&world, "job show", by_id(job));
+    assert_string_equal(sb_json_str(ended, "outcome"), "cancelled");
+    assert_audited("device remove", "device new");
+    ask_refused(&world, "device remove", "{'id': 'new'}", "not_found", "no device 'new'");
+    ask_refused(&world, "device remove", "{'id': 'a'}", "refused", "devices.d");
+}
+
+static void test_device_identified(void **state)
+{
+    (void)state;
+    bench_device("a")->offline = true;
+    done("device identify", "{'id': 'a'}");
+    struct sb_device *device = sb_registry_get(world.core->registry, "a");
+    for (int i = 0; i < 200 && device->presence == SB_PRESENCE_READY; i++)
+        world_turns(&world, 1);
+    assert_int_equal(device->presence, SB_PRESENCE_OFFLINE);
+    done("device add", "{'id': 'odd', 'type': 'unheard-of'}");
+    ask_refused(&world, "device identify", "{'id': 'odd'}", "refused", "no driver");
+    ask_refused(&world, "device identify", "{'id': 'z'}", "not_found", "no device 'z'");
+}
+
+/* ---- packages ---- */
+
+static void test_packages(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *added =
+        ask_ok(&world, "package add",
+               "{'uri': 'https://user:secret@fw.example.com/2.bin?token=hush', 'version': '2.0.0',"
+               " 'fits': {'type': ['one-step']}}");
+    const char *id = sb_json_str(added, "id");
+    sb_cleanup(sb_freep) char *text = sb_json_text(added);
+    sb_cleanup(sb_freep) char *args = sb_format("{'id': '%s'}", id);
+    sb_cleanup(sb_freep) char *subject = sb_format("package %s", id);
+    assert_null(strstr(text, "secret"));
+    assert_null(strstr(text, "hush"));
+    assert_audited("package add", subject);
+    sb_cleanup(json_decrefp) json_t *trail = ask_ok(&world, "audit", "{'limit': 1000}");
+    sb_cleanup(sb_freep) char *said = sb_json_text(trail);
+    assert_null(strstr(said, "secret"));
+    assert_null(strstr(said, "hush"));
+    assert_int_equal(count("package list", NULL), 1);
+    done("package show", args);
+
+    sb_cleanup(sb_freep) char *misfit =
+        sb_format("{'operation': 'firmware_update', 'devices': ['c'], 'package': '%s'}", id);
+    ask_refused(&world, "job create", misfit, "refused", "unsupported_image");
+    sb_cleanup(sb_freep) char *fit = sb_format("{'operation': 'firmware_update', 'devices': ['a'], "
+                                               "'package': '%s', 'policy': {'hold': true}}",
+                                               id);
+    int64_t job = create(fit);
+    ask_refused(&world, "package remove", args, "refused", "needs it");
+    done("job cancel", by_id(job));
+    done("package remove", args);
+    assert_audited("package remove", subject);
+    ask_refused(&world, "package remove", args, "not_found", "no package");
+    ask_refused(&world, "package show", args, "not_found", "no package");
+    assert_int_equal(count("package list", NULL), 0);
+}
+
+static void test_packages_refused(void **state)
+{
+    (void)state;
+    ask_refused(&world, "package add", "{'version': '1'}", "usage", "either a file or a URI");
+    ask_refused(&world, "package add", "{'file': '/x', 'uri': 'https://x/'}", "usage", "either");
+    ask_refused(&world, "package add", "{'file': 'images/x.bin'}", "usage", "absolute");
+    ask_refused(&world, "package add", "{'uri': 'https://x/', 'sha256': 'abc'}", "refused",
+                "malformed");
+    ask_refused(&world, "package add", "{'uri': 'not a uri'}", "refused", "URI cannot be used");
+    sb_cleanup(json_decrefp) json_t *file =
+        ask_ok(&world, "package add", "{'file': '/srv/fw/2.bin', 'version': '2.0.0'}");
+    assert_string_equal(sb_json_str(file, "uri"), "file:///srv/fw/2.bin");
+}
+
+/* ---- jobs ---- */
+
+static void test_job_create_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args, *error, *part;
+    } cases[] = {
+        { "{'operation': 'dance', 'devices': ['a']}", "usage", "unknown operation 'dance'" },
+        { "{'operation': 'reboot', 'devices': []}", "refused", "no device" },
+        { "{'operation': 'reboot', 'devices': ['a', 5]}", "usage", "list of ids" },
+        { "{'operation': 'reboot', 'devices': ['a', 'z']}", "refused", "no device 'z'" },
+        { "{'operation': 'configure', 'devices': ['a']}", "refused", "unsupported" },
+        { "{'operation': 'read', 'devices': ['a'], 'params': {}}", "refused", "names are missing" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'package': 'p'}", "refused", "no package" },
+        { "{'operation': 'firmware_update', 'devices': ['a']}", "refused", "needs a package" },
+        { "{'operation': 'firmware_install', 'devices': ['a']}", "refused", "nothing is staged" },
+        { "{'operation': 'firmware_update', 'devices': ['a'], 'package': 'p'}", "refused",
+          "no package 'p'" },
+        { "{'operation': 'firmware_update', 'devices': ['a'], 'uri': 'nonsense'}", "refused",
+          "invalid_uri" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++)
+        ask_refused(&world, "job create", cases[i].args, cases[i].error, cases[i].part);
+    assert_int_equal(sb_book_jobs(world.core->book), 0);
+}
+
+static void test_policies_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy, *part;
+    } cases[] = {
+        { "{'retrys': 1}", "no 'retrys'" },
+        { "{'retries': -1}", "'retries'" },
+        { "{'retries': '3'}", "'retries'" },
+        { "{'retry_interval': '5 minutes'}", "not a duration" },
+        { "{'run_timeout': '1'}", "not a duration" },
+        { "{'whole_timeout': -5}", "'whole_timeout'" },
+        { "{'online_timeout': '99999999999w'}", "online_timeout" },
+        { "{'start_at': 'tomorrow'}", "not a time" },
+        { "{'end_at': '2026-02-30T00:00:00Z'}", "not a time" },
+        { "{'start': 'later'}", "'start'" },
+        { "{'conflict': 'fight'}", "'conflict'" },
+        { "{'window_from': 1440}", "'window_from'" },
+        { "{'hold': 1}", "'hold'" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        sb_cleanup(sb_freep) char *args =
+            sb_format("{'operation': 'reboot', 'devices': ['a'], 'policy': %s}", cases[i].policy);
+        ask_refused(&world, "job create", args, "usage", cases[i].part);
+    }
+    ask_refused(&world, "job create",
+                "{'operation': 'reboot', 'devices': ['a'], 'policy': {'window_to': 60,"
+                " 'window_zone': 'Mars/Base'}}",
+                "refused", "Mars/Base");
+}
+
+static void test_policy_as_people_write_it(void **state)
+{
+    (void)state;
+    int64_t job =
+        create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true, 'retries': 2,"
+               " 'retry_interval': '90s', 'whole_timeout': '2h', 'start': 'at',"
+               " 'start_at': '2026-01-31T04:00:00+01:00', 'end_at': 1769832000000}}");
+    sb_cleanup(json_decrefp) json_t *shown = ask_ok(&world, "job show", by_id(job));
+    const json_t *policy = json_object_get(shown, "policy");
+    assert_int_equal(sb_json_int(policy, "retry_interval", 0), 90 * SB_SECOND);
+    assert_int_equal(sb_json_int(policy, "whole_timeout", 0), 2 * SB_HOUR);
+    assert_true(sb_json_int(policy, "start_at", 0) == INT64_C(1769828400000));
+    assert_true(sb_json_int(policy, "end_at", 0) == INT64_C(1769832000000));
+}
+
+static void test_the_same_id_is_the_same_job(void **state)
+{
+    (void)state;
+    static const char args[] =
+        "{'operation': 'reboot', 'devices': ['a'], 'id': 'mine', 'policy': {'hold': true}}";
+    int64_t job = create(args);
+    sb_cleanup(json_decrefp) json_t *again = ask_ok(&world, "job create", args);
+    assert_int_equal(sb_json_int(again, "id", 0), job);
+    assert_true(sb_json_bool(again, "existing", false));
+    ask_refused(&world, "job create",
+                "{'operation': 'factory_reset', 'devices': ['a'], 'id': 'mine'}", "refused",
+                "conflict");
+}
+
+static void test_jobs_listed(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { "a", "b", "a", "b", "a" };
+    int64_t ids[5];
+    for (size_t i = 0; i < 5; i++) {
+        sb_cleanup(sb_freep) char *args =
+            sb_format("{'operation': 'reboot', 'devices': ['%s', 'c']}", devices[i]);
+        ids[i] = create(args);
+        json_decref(wait_job(&world, ids[i]));
+    }
+    assert_int_equal(count("job list", NULL), 0); /* the open ones */
+    int64_t open = create("{'operation': 'reboot', 'devices': ['b'], 'policy': {'hold': true}}");
+    assert_int_equal(count("job list", NULL), 1);
+    assert_int_equal(count("job list", "{'device': 'b'}"), 1);
+    assert_int_equal(count("job list", "{'device': 'a'}"), 0);
+    sb_cleanup(json_decrefp) json_t *all = ask_ok(&world, "job list", "{'all': true}");
+    assert_int_equal(json_array_size(all), 6);
+    for (size_t i = 0; i < 6; i++) /* newest first */
+        assert_int_equal(sb_json_int(json_array_get(all, i), "id", 0), i ? ids[5 - i] : open);
+    assert_string_equal(sb_json_str(json_array_get(all, 0), "state"), "active");
+    assert_string_equal(sb_json_str(json_array_get(all, 1), "outcome"), "succeeded");
+    assert_int_equal(sb_json_int(json_array_get(all, 1), "devices", 0), 2);
+    assert_null(json_object_get(json_array_get(all, 1), "tasks"));
+    assert_int_equal(count("job list", "{'all': true, 'limit': 4}"), 4);
+    assert_int_equal(count("job list", "{'all': true, 'device': 'a'}"), 3);
+    assert_int_equal(count("job list", "{'all': true, 'device': 'c', 'limit': 2}"), 2);
+    sb_cleanup(sb_freep) char *before =
+        sb_format("{'all': true, 'before': %lld}", (long long)ids[2]);
+    assert_int_equal(count("job list", before), 2);
+    sb_cleanup(sb_freep) char *both =
+        sb_format("{'all': true, 'device': 'a', 'before': %lld}", (long long)ids[2]);
+    sb_cleanup(json_decrefp) json_t *oldest = ask_ok(&world, "job list", both);
+    assert_int_equal(json_array_size(oldest), 1);
+    assert_int_equal(sb_json_int(json_array_get(oldest, 0), "id", 0), ids[0]);
+    ask_refused(&world, "job list", "{'limit': 0}", "usage", "1 to 1000");
+}
+
+static void test_job_shown(void **state)
+{
+    (void)state;
+    int64_t job = create("{'operation': 'read', 'devices': ['a'], 'params': {'names': ['speed']}}");
+    sb_cleanup(json_decrefp) json_t *shown = wait_job(&world, job);
+    const json_t *task = json_array_get(json_object_get(shown, "tasks"), 0);
+    assert_string_equal(sb_json_str(shown, "origin"), "native");
+    assert_string_equal(sb_json_str(shown, "device"), "a");
+    assert_int_equal(sb_json_int(json_object_get(task, "result"), "speed", 0), 42);
+    assert_int_equal(sb_json_int(json_object_get(shown, "counts"), "succeeded", 0), 1);
+    ask_refused(&world, "job show", "{'id': 4711}", "not_found", "no job 4711");
+    ask_refused(&world, "job show", "{'id': -1}", "not_found", "no job -1");
+    ask_refused(&world, "job show", "{'id': 0}", "not_found", "no job 0");
+    json_t *none = sb_view_job(world.core, INT64_MAX, true);
+    assert_null(none);
+}
+
+static void test_job_cancel(void **state)
+{
+    (void)state;
+    int64_t job =
+        create("{'operation': 'reboot', 'devices': ['a', 'b'], 'policy': {'hold': true}}");
+    sb_cleanup(sb_freep) char *one = sb_format("{'id': %lld, 'device': 'b'}", (long long)job);
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "job cancel", one);
+    assert_int_equal(sb_json_int(data, "tasks", 0), 1);
+    ask_refused(&world, "job cancel", one, "not_found", "nothing open on device 'b'");
+    sb_cleanup(json_decrefp) json_t *rest = ask_ok(&world, "job cancel", by_id(job));
+    assert_int_equal(sb_json_int(rest, "tasks", 0), 1);
+    sb_cleanup(json_decrefp) json_t *shown = ask_ok(&world, "job show", by_id(job));
+    assert_int_equal(sb_json_int(json_object_get(shown, "counts"), "cancelled", 0), 2);
+    const json_t *task = json_array_get(json_object_get(shown, "tasks"), 0);
+    assert_string_equal(sb_json_str(task, "cause"), "operator");
+    sb_cleanup(sb_freep) char *subject =
+        sb_format("task %lld", (long long)sb_json_int(task, "id", 0));
+    assert_audited("state", subject);
+    ask_refused(&world, "job cancel", by_id(job), "too_late", "has ended already");
+    ask_refused(&world, "job cancel", "{'id': 4711}", "not_found", "no job 4711");
+}
+
+static bool committed(void *arg)
+{
+    const struct sb_job *job = sb_book_job(world.core->book, *(int64_t *)arg);
+    return !job || job->tasks[0]->committed;
+}
+
+static void test_job_cancel_too_late(void **state)
+{
+    (void)state;
+    bench.step_ms = 50;
+    int64_t job = create("{'operation': 'reboot', 'devices': ['a']}");
+    world_until(&world, committed, &job);
+    ask_refused(&world, "job cancel", by_id(job), "too_late", "cannot be stopped");
+    sb_cleanup(json_decrefp) json_t *ended = wait_job(&world, job);
+    assert_string_equal(sb_json_str(ended, "outcome"), "succeeded");
+}
+
+static void test_job_confirm(void **state)
+{
+    (void)state;
+    int64_t job = create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true}}");
+    world_turns(&world, 20);
+    assert_int_equal(bench_device("a")->boots, 0);
+    done("job confirm", by_id(job));
+    sb_cleanup(json_decrefp) json_t *ended = wait_job(&world, job);
+    assert_string_equal(sb_json_str(ended, "outcome"), "succeeded");
+    assert_int_equal(bench_device("a")->boots, 1);
+    ask_refused(&world, "job confirm", by_id(job), "too_late", "has ended");
+    bench.step_ms = 50;
+    job = create("{'operation': 'reboot', 'devices': ['b']}");
+    ask_refused(&world, "job confirm", by_id(job), "refused", "state does not allow");
+}
+
+static void test_job_retry(void **state)
+{
+    (void)state;
+    bench_device("a")->fault = BENCH_LOOK;
+    bench_device("a")->cause = SB_CAUSE_REFUSED;
+    bench_device("a")->faults = 1;
+    int64_t job = create("{'operation': 'reboot', 'devices': ['a', 'b']}");
+    ask_refused(&world, "job retry", by_id(job), "refused", "still open");
+    sb_cleanup(json_decrefp) json_t *failed = wait_job(&world, job);
+    assert_string_equal(sb_json_str(failed, "outcome"), "failed");
+    done("job retry", by_id(job));
+    sb_cleanup(json_decrefp) json_t *again = wait_job(&world, job);
+    assert_int_equal(json_array_size(json_object_get(again, "tasks")), 3);
+    assert_int_equal(sb_json_int(again, "devices", 0), 2);
+    assert_string_equal(sb_json_str(again, "outcome"), "succeeded"); /* the latest round counts */
+    ask_refused(&world, "job retry", by_id(job), "refused", "nothing of job");
+    ask_refused(&world, "job retry", "{'id': 4711}", "not_found", "no such");
+}
+
+static void test_pause_and_resume(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *paused = ask_ok(&world, "job pause", NULL);
+    assert_true(sb_json_bool(paused, "paused", false));
+    assert_audited("pause", "all jobs");
+    int64_t job = create("{'operation': 'reboot', 'devices': ['a']}");
+    world_turns(&world, 30);
+    sb_cleanup(json_decrefp) json_t *shown = ask_ok(&world, "job show", by_id(job));
+    const json_t *task = json_array_get(json_object_get(shown, "tasks"), 0);
+    assert_string_equal(sb_json_str(task, "reason"), "paused");
+    sb_cleanup(json_decrefp) json_t *status = ask_ok(&world, "status", NULL);
+    assert_true(sb_json_bool(status, "paused", false));
+    done("job resume", NULL);
+    assert_audited("resume", "all jobs");
+    json_decref(wait_job(&world, job));
+    assert_int_equal(bench_device("a")->boots, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+#define SQLITE(test)                                                                               \
+    {                                                                                              \
+        .name = #test " (SQLite)", .test_func = test_##test, .setup_func = set_up_sqlite,          \
+        .teardown_func = tear_down                                                                 \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_argument_of_every_verb),
+        TEST(status_and_links),
+        TEST(reload),
+        TEST(audit),
+        TEST(mapping_explain),
+        TEST(devices_listed),
+        TEST(device_shown),
+        TEST(device_comes_and_goes),
+        TEST(device_identified),
+        TEST(packages),
+        TEST(packages_refused),
+        TEST(job_create_refused),
+        TEST(policies_refused),
+        TEST(policy_as_people_write_it),
+        TEST(the_same_id_is_the_same_job),
+        TEST(jobs_listed),
+        TEST(job_shown),
+        TEST(job_cancel),
+        TEST(job_cancel_too_late),
+        TEST(job_confirm),
+        TEST(job_retry),
+        TEST(pause_and_resume),
+        SQLITE(audit),
+        SQLITE(jobs_listed),
+        SQLITE(job_retry),
+        SQLITE(device_comes_and_goes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
