@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every test that tests/requirements.md names exists, and every behaviour names one.
+"""Every test that tests/requirements.md names exists and is run, and every behaviour names one.
 
 A test is named `ctest-name` or `ctest-name:function`, as in `unit_machine:test_every_edge` or
-`system_ibm_errors:test_unknown_device`.
+`system_ibm_errors:test_unknown_device`. A function in C must stand in its program's list too: one
+that is only written shows nothing.
 """
 import os
 import pathlib
@@ -15,8 +16,8 @@ ROOT = pathlib.Path(os.environ.get("SB_SOURCE", pathlib.Path(__file__).resolve()
 BUILD = os.environ["SB_BUILD"]
 FOLDERS = {"unit": ("unit/{}_test.c",), "scenario": ("scenario/{}_test.c",),
            "system": ("system/test_{}.py",), "interop": ("interop/test_{}.py",),
-           "fuzz": ("fuzz/{}.c",), "lint": ("lint/{}.py",)}
-NAME = re.compile(r"`((?:unit|scenario|system|interop|fuzz|lint)_\w+)(?::(\w+))?`")
+           "fuzz": ("fuzz/{}.c",), "lint": ("lint/{}.py",), "bench": ("bench/{}.c",)}
+NAME = re.compile(r"`((?:unit|scenario|system|interop|fuzz|lint|bench)_\w+)(?::(\w+))?`")
 
 
 def known_tests():
@@ -34,6 +35,17 @@ def source_of(test):
     return None
 
 
+def is_run(text, function):
+    """Is it a test of this source: defined, and in C registered by its name or its macro's?"""
+    if re.search(rf"^ *def {function}\(", text, re.MULTILINE):
+        return True
+    found = re.search(rf"^static void {function}\(void \*\*state\b", text, re.MULTILINE)
+    if not found:
+        return False
+    short = function.removeprefix("test_")
+    return re.search(rf"\b{function}\b|\(({function}|{short})\)", text[found.end():]) is not None
+
+
 def check_row(number, cells, tests):
     named = NAME.findall(cells[-1])
     if not named:
@@ -43,8 +55,8 @@ def check_row(number, cells, tests):
             yield f"{number}: there is no test {test}"
         elif function:
             text = source_of(test)
-            if text is None or not re.search(rf"\b{function}\b", text):
-                yield f"{number}: {test} has no function {function}"
+            if text is None or not is_run(text, function):
+                yield f"{number}: {test} runs no function {function}"
 
 
 def main():
@@ -56,6 +68,9 @@ def main():
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         rows += 1
+        if len(cells) != 2 or not all(cells):
+            findings.append(f"{number}: not a row of two cells")
+            continue
         findings += check_row(number, cells, tests)
     for finding in findings:
         print("tests/requirements.md:" + finding)

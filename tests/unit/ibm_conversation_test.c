@@ -1115,6 +1115,36 @@ static void a_device_that_speaks_the_dialect_keeps_its_numbers(void **state)
     notified(w, 0, 6);
 }
 
+/* A number of another vocabulary, or of another dialect, says nothing here: the cause does. */
+static void another_vocabulary_gets_the_causes_code(void **state)
+{
+    static const struct {
+        const char *dialect, *vocabulary, *code;
+    } natives[] = { { "smp", "rc", "409" },
+                    { "smp", "updateStatus", "6" },
+                    { "ibm", "err", "409" },
+                    { "ibm", "rc", "nonsense" } };
+    for (size_t i = 0; i < SB_COUNT(natives); i++) {
+        struct world *w = world_new(words);
+        const struct sb_native native = { (char *)natives[i].dialect, (char *)natives[i].vocabulary,
+                                          (char *)natives[i].code, NULL };
+        prepare(w);
+        asks(w, DOWNLOAD, "d");
+        w->tasks[0].native = native;
+        world_fails(w, 0, SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING);
+        answered(w, 500, NULL);
+        asks(w, DOWNLOAD, "d2");
+        world_task(w, 1, SB_TASK_DOWNLOADING);
+        w->tasks[1].native = native;
+        world_fails(w, 1, SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING);
+        answered(w, 202, NULL);
+        notified(w, 1, 0);
+        notified(w, 0, 2);
+        world_free(w);
+    }
+    (void)state;
+}
+
 static void every_failure_is_a_failure(void **state)
 {
     for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++) {
@@ -1480,6 +1510,7 @@ int main(void)
         TEST(a_restart_in_the_middle),
         TEST(tasks_that_ended_unheard),
         TEST(a_device_that_speaks_the_dialect_keeps_its_numbers),
+        TEST(another_vocabulary_gets_the_causes_code),
         TEST(every_failure_is_a_failure),
         TEST(other_doors_move_the_attribute_too),
         TEST(a_success_at_once_is_told_once),
