@@ -85,7 +85,7 @@ static void test_open_jobs_and_tasks_are_bounded(void **state)
     assert_says(ask(&cloud, &request), SB_CAUSE_BUSY, "limit 2 jobs");
     assert_int_equal(sb_host_cancel(cloud.host, cloud.door, first.task, SB_CAUSE_OPERATOR), 0);
     world_run(&world, 100); /* there is room for a job again, but not for four tasks */
-    static const char *const four[] = { "a", "c", "d", "a" };
+    static const char *const four[] = { "a", "b", "c", "d" };
     const struct sb_request many = request_for(SB_OP_REBOOT, four, 4);
     assert_says(ask(&cloud, &many), SB_CAUSE_BUSY, "4 tasks");
     (void)accepted(ask(&cloud, &request));
