@@ -260,6 +260,7 @@ static int take_locks(struct serial *serial, const char *path, dev_t device, con
 {
     if (flock(serial->port.fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         pid_t holder = sb_serial_lock_holder(lock_file, device);
+        holder = holder ? holder : sb_serial_flock_holder(serial->port.fd);
         return busy(path, holder ? holder : sb_serial_opener(device), ret_owner, ret_error);
     }
     int r = take_mark(serial, path, device, ret_owner, ret_error);

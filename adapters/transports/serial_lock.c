@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "bridge/base/str.h"
 
@@ -103,6 +104,37 @@ void sb_serial_lock_drop(const char *file)
 {
     if (file && read_pid(file) == getpid())
         (void)unlink(file);
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 4711 00:18:5 0 EOF"; the file as major:minor:inode. */
+static pid_t flock_of(char *line, const char *file)
+{
+    enum { KIND = 1, PID = 4, FILE_ = 5, FIELDS };
+    const char *fields[FIELDS] = { 0 };
+    char *rest = line;
+    size_t n = 0;
+    for (char *word; n < FIELDS && (word = strsep(&rest, " \n"));)
+        if (*word)
+            fields[n++] = word;
+    bool same = n == FIELDS && sb_streq(fields[KIND], "FLOCK") && sb_streq(fields[FILE_], file);
+    return same ? parse_pid(fields[PID]) : 0;
+}
+
+pid_t sb_serial_flock_holder(int fd)
+{
+    struct stat st;
+    char line[256];
+    pid_t found = 0;
+    if (fstat(fd, &st) < 0)
+        return 0;
+    sb_cleanup(sb_freep) char *file =
+        sb_format("%02x:%02x:%lu", major(st.st_dev), minor(st.st_dev), (unsigned long)st.st_ino);
+    FILE *locks = file ? fopen("/proc/locks", "re") : NULL;
+    while (locks && found == 0 && fgets(line, sizeof(line), locks))
+        found = flock_of(line, file);
+    if (locks)
+        (void)fclose(locks);
+    return found == getpid() ? 0 : found;
 }
 
 pid_t sb_serial_opener(dev_t device)
