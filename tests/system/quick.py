@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests without a platform stand on: device types that lose no time, and jobs by the CLI."""
-import contextlib
+import grp
 import os
 import pathlib
 import types
 
 import pytest
 from daemon import SmpDevice, device_spec, make_image
-from harness import DEADLINE, SOURCE, run, wait_until
+from harness import DEADLINE, SOURCE, build_dir, run, wait_until
 
 # Short timeouts, so that silence is noticed soon; everything a type can have.
 _TYPE = """# SPDX-License-Identifier: Apache-2.0
@@ -23,7 +23,7 @@ occupied: 30s
 {extra}
 smp:
   timeout: {timeout}
-  tries: 3
+  tries: 4
   first_timeout: 3s
   stage: gateway
   method: test
@@ -45,7 +45,7 @@ SETTINGS = ("--setting", "app/interval=3c000000", "--setting", "app/name=70756d7
 QUICK_BOOT = ("--boot-time", "0.1", "--reset-delay", "0.1")
 
 
-def quick_mappings(directory, name="board", verify="hash", timeout="1s", extra=""):
+def quick_mappings(directory, name="board", verify="hash", timeout="500ms", extra=""):
     """Directories of mappings: those of the source, and one with the type `name`."""
     folder = pathlib.Path(directory) / "mappings" / "devices"
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,8 +68,11 @@ class Bench:
         self.devices[name] = device
         return device.start(*QUICK_BOOT, *SETTINGS, *options)
 
-    def start(self, specs=None, *, wait=True, buses=None, **settings):
-        """The daemon. buses: {name: {further keys}}; wait: until all devices are ready."""
+    def start(self, specs=None, *, wait=True, buses=None, user=None, **settings):
+        """The daemon. buses: {name: {further keys}}; wait: until all devices are ready.
+
+        user: Nobody(), whose process it then is.
+        """
         ports = {name: device.link for name, device in self.devices.items()}
         top = {"links": {}, "log": {"level": "debug"}, **settings.pop("top", {})}
         if buses is not None:
@@ -78,7 +81,11 @@ class Bench:
         if specs is None:
             specs = [device_spec(name, "board", name, None) for name in self.devices]
         settings.setdefault("mappings", quick_mappings(self.directory))
-        self.southbridge = self._make(ports, specs, top=top, **settings).start()
+        self.southbridge = self._make(ports, specs, top=top, **settings)
+        if user:
+            user.take(self.directory, self.southbridge.directory)
+            self.southbridge.prefix = user.prefix
+        self.southbridge.start()
         if wait:
             for spec in specs:
                 self.wait_presence(spec["id"])
@@ -157,13 +164,25 @@ def plain(southbridge, *words, **env):
                env=dict(southbridge.environment(), **env))
 
 
-@contextlib.contextmanager
-def readable_by_all(directory):
-    """So that a process of another user finds its way."""
-    before = os.stat(directory).st_mode & 0o7777
-    os.chmod(directory, 0o755)
-    yield
-    os.chmod(directory, before)
+class Nobody:
+    """Another user than root, who is not stopped by rights."""
+
+    ID = 65534
+    prefix = ["setpriv", f"--reuid={ID}", f"--regid={ID}", "--clear-groups"]
+    group = grp.getgrgid(ID).gr_name
+
+    def __init__(self):
+        if os.getuid() != 0:
+            pytest.skip("only root can become somebody else")
+        for path in (build_dir() / "bridge" / "programs" / "southbridge", SOURCE / "tests"):
+            if run([*self.prefix, "test", "-r", path]).returncode != 0:
+                pytest.skip(f"{path} is not for everybody")
+
+    def take(self, parent, directory):
+        """Gives a directory and all in it to this user; others on the way may be passed."""
+        os.chmod(parent, 0o755)
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, self.ID, self.ID)
 
 
 @pytest.fixture
