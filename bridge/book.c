@@ -153,13 +153,13 @@ struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
     return NULL;
 }
 
-struct sb_task *sb_book_same(struct sb_book *book, const char *origin, const char *key,
-                             const char *device)
+struct sb_job *sb_book_same(struct sb_book *book, const char *origin, const char *key)
 {
-    for (struct sb_task *task = sb_book_of_device(book, device, NULL); task;
-         task = sb_book_of_device(book, device, task))
-        if (key && sb_streq(task->job->key, key) && sb_streq(task->job->origin, origin))
-            return task;
+    for (size_t i = 0; i < book->job_count; i++) {
+        struct sb_job *job = book->jobs[i];
+        if (job->state != SB_JOB_DONE && sb_streq(job->key, key) && sb_streq(job->origin, origin))
+            return job;
+    }
     return NULL;
 }
 
@@ -426,6 +426,8 @@ static int load(struct sb_book *book)
         r = sb_store_query(book->store,
                            &(struct sb_query){ .table = SB_TABLE_TASK, .state = -1, .b = id },
                            load_task, &loading);
+        if (r >= 0 && follow_job(book, book->jobs[i]) == -ENOMEM) /* all its tasks were damaged */
+            r = -ENOMEM;
     }
     if (r >= 0 && book->open_count)
         qsort(book->open, book->open_count, sizeof(struct sb_task *), by_id);

@@ -34,9 +34,8 @@ struct sb_task *sb_book_open_at(struct sb_book *book, size_t index);
 /* The open tasks of one device: next after `previous` (NULL: first); NULL: end. */
 struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
                                   const struct sb_task *previous);
-/* The open task of this origin, key and device (law 5); NULL: none. */
-struct sb_task *sb_book_same(struct sb_book *book, const char *origin, const char *key,
-                             const char *device);
+/* The open job of this origin and key; NULL: none. */
+struct sb_job *sb_book_same(struct sb_book *book, const char *origin, const char *key);
 
 /* Numbers for a new job and its tasks. */
 int64_t sb_book_next_job(struct sb_book *book);

@@ -68,7 +68,7 @@ const struct sb_device *sb_host_device_at(struct sb_host *host, size_t index); /
 /* Sets device->facts[name] (location, metadata, deviceInfo); -E2BIG. Borrows. */
 int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *device,
                      const char *name, const json_t *value) SB_MUST_CHECK;
-/* Drops the staged image of a device. */
+/* Drops the staged image of a device. -ENOENT, -EPERM. */
 int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *device) SB_MUST_CHECK;
 /* Name and version of the staged package, for a dialect's view; borrowed; NULL: nothing staged. */
 const struct sb_package *sb_host_staged(struct sb_host *host, const struct sb_device *device);

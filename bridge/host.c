@@ -227,12 +227,15 @@ int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *id,
 {
     struct sb_device *device = sb_registry_get(host->parts.registry, id);
     sb_cleanup(sb_freep) char *text = sb_json_text(value);
-    sb_cleanup(sb_freep) char *all = device && device->facts ? sb_json_text(device->facts) : NULL;
+    sb_cleanup(json_decrefp) json_t *others =
+        device && device->facts ? json_copy(device->facts) : json_object();
     if (!device)
         return -ENOENT;
-    if (!text)
+    (void)json_object_del(others, name);
+    sb_cleanup(sb_freep) char *rest = sb_json_text(others);
+    if (!text || !rest)
         return -ENOMEM;
-    if (strlen(text) > FACT_MAX || strlen(text) + (all ? strlen(all) : 0) > FACTS_MAX)
+    if (strlen(text) > FACT_MAX || strlen(text) + strlen(rest) > FACTS_MAX)
         return -E2BIG;
     if (!device->facts)
         device->facts = json_object();
@@ -248,6 +251,8 @@ int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *id)
     struct sb_device *device = sb_registry_get(host->parts.registry, id);
     if (!device)
         return -ENOENT;
+    if (!sb_device_may_command(device, door->link))
+        return -EPERM;
     if (!device->staged.package)
         return 0;
     note(host, door, "unstage", id, NULL);

@@ -3,9 +3,14 @@
  * Intake: every request for work comes through here, from whichever door.
  *
  * It validates (device, type, operation, parameters, package, fit, rights, limits), finds the
- * request that is the same (law 5), settles conflicts by policy, and writes the job - or says in
- * the closed list of causes why not. Nothing is done yet when it returns; the runner schedules at
- * the end of the turn. Thread: the loop.
+ * request that is the same, settles conflicts by policy, and writes the job - or says in the closed
+ * list of causes why not. Nothing is done yet when it returns; the runner schedules at the end of
+ * the turn. Thread: the loop.
+ *
+ * The same request: with an id of the caller's, whatever has that id at this origin, over restarts.
+ * While it is open, and after its success, it is the answer; after a failure it gets a new round
+ * under its id; with another body it is a conflict. Without an id: what asks for the same at the
+ * same devices, while it is open. A refused request changes nothing.
  */
 #pragma once
 
@@ -14,6 +19,7 @@
 struct sb_request {
     const char *caller;      /* for the audit: platform, user */
     const char *external_id; /* the caller's id of this request, or NULL */
+    const char *key; /* what makes it the same request, where the id alone does not; or NULL */
     enum sb_op op;
     const char *const *devices; /* device ids */
     size_t device_count;
@@ -24,10 +30,11 @@ struct sb_request {
 };
 
 struct sb_verdict {
-    enum sb_cause cause; /* NONE: accepted */
-    int64_t job, task;   /* accepted (task: the first device's), or the one it equals */
-    bool existing;       /* the same request is open already: nothing new was made */
-    char *text;          /* one sentence; owned */
+    enum sb_cause cause;  /* NONE: accepted */
+    int64_t job, task;    /* accepted (task: the first device's), or the one it equals */
+    bool existing;        /* the same request was made before: nothing new was made */
+    struct sb_job *ended; /* existing: as it ended, owned; NULL: it is open */
+    char *text;           /* one sentence; owned */
 };
 void sb_verdict_done(struct sb_verdict *verdict);
 
@@ -52,5 +59,5 @@ struct sb_intake {
 int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
                      const struct sb_request *request, struct sb_verdict *ret) SB_MUST_CHECK;
 /* A new round for the failed and cancelled tasks of a job that is done. -ENOENT: no such job;
- * -EBUSY: still open; -ENODATA: nothing of it failed. */
+ * -EBUSY: still open, or its end is not durable; -ENODATA: nothing of it failed; -EAGAIN. */
 int sb_intake_retry(struct sb_intake *intake, int64_t job, const char *actor) SB_MUST_CHECK;

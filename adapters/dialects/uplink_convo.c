@@ -93,14 +93,32 @@ static void do_send(struct sb_convo *convo, struct sb_output *output, const stru
         complain(convo, "a message is lost: it cannot be kept", r);
 }
 
-static void show_task(struct sb_convo *convo, int64_t id)
+static void show(struct sb_convo *convo, int64_t id, const struct sb_task *task)
 {
-    const struct sb_task *task = sb_host_task(convo->uplink->door.host, id);
     bool own = task && sb_streq(task->job->origin, convo->uplink->door.link);
     struct sb_news news = { .kind = own || !task ? SB_NEWS_TASK : SB_NEWS_FIRMWARE,
                             .task = task,
                             .before = task ? task->state : SB_TASK_STATE_INVALID };
     sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news, .value = id });
+}
+
+static void show_task(struct sb_convo *convo, int64_t id)
+{
+    show(convo, id, sb_host_task(convo->uplink->door.host, id));
+}
+
+/* The same request was made before; its job may have ended since. */
+static void show_existing(struct sb_convo *convo, const struct sb_verdict *verdict)
+{
+    const struct sb_job *ended = verdict->ended;
+    const struct sb_task *task = NULL;
+    for (size_t i = 0; ended && i < ended->task_count; i++)
+        if (ended->tasks[i]->id == verdict->task)
+            task = ended->tasks[i];
+    if (task)
+        show(convo, verdict->task, task);
+    else
+        show_task(convo, verdict->task);
 }
 
 static void do_look(struct sb_convo *convo, struct sb_output *output,
@@ -114,7 +132,11 @@ static void do_submit(struct sb_convo *convo, struct sb_output *output,
 {
     struct sb_verdict verdict = { 0 };
     const char *devices[] = { convo->id };
+    /* A conversation is one device's: the same id may stand in that of another. */
+    sb_cleanup(sb_freep) char *key =
+        output->tag ? sb_format("%s/%s", convo->id, output->tag) : NULL;
     struct sb_request request = { .external_id = output->tag,
+                                  .key = key,
                                   .op = output->op,
                                   .devices = devices,
                                   .device_count = 1,
@@ -129,7 +151,7 @@ static void do_submit(struct sb_convo *convo, struct sb_output *output,
     sb_convo_step(convo, &(struct sb_input){
                              .kind = SB_IN_VERDICT, .tag = output->tag, .verdict = &verdict });
     if (verdict.cause == SB_CAUSE_NONE && verdict.existing)
-        show_task(convo, verdict.task);
+        show_existing(convo, &verdict);
     sb_verdict_done(&verdict);
 }
 

@@ -285,6 +285,23 @@ static int drop(struct sb_packages *packages, struct sb_depot_file *file)
     return 0;
 }
 
+bool sb_depot_check(struct sb_packages *packages, const char *sha256)
+{
+    struct stat st;
+    struct sb_depot_file *file = sb_depot_file(packages, sha256);
+    sb_cleanup(sb_freep) char *path =
+        file && file->size >= 0 ? sb_depot_path(packages, sha256) : NULL;
+    if (!path)
+        return false;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == file->size)
+        return true;
+    sb_warning(NULL, "depot: %s is gone or was changed by somebody else", sha256);
+    int r = drop(packages, file);
+    if (r < 0)
+        sb_error(NULL, "depot: %s cannot be forgotten: %s", sha256, strerror(-r));
+    return false;
+}
+
 /* Bytes missing, in the depot's own limit or on the file system; 0: there is room. */
 static int64_t shortage(const struct sb_packages *packages, int64_t bytes, int64_t disk)
 {

@@ -74,6 +74,8 @@ size_t sb_packages_trim(struct sb_packages *packages, size_t keep, sb_package_ne
 /* Pins count holders; a pin on a missing file is legal (the fetch brings it). */
 void sb_depot_pin(struct sb_packages *packages, const char *sha256);
 void sb_depot_unpin(struct sb_packages *packages, const char *sha256);
+/* Is the file there still, as large as it was? Else it is forgotten, and false. */
+bool sb_depot_check(struct sb_packages *packages, const char *sha256);
 bool sb_depot_has(struct sb_packages *packages, const char *sha256);
 /* Caller frees; NULL: not 64 lower-case hex digits. */
 char *sb_depot_path(struct sb_packages *packages, const char *sha256);

@@ -141,20 +141,20 @@ static char *fit_text(const char *text)
     return strndup(text, n);
 }
 
-static void succeeded(struct sb_runner *runner, struct sb_task *task, struct sb_device *device,
+static void succeeded(const struct run *run, struct sb_task *task, struct sb_device *device,
                       struct sb_outcome *outcome)
 {
+    struct sb_runner *runner = run->runner;
     enum sb_op op = task->job->op;
-    const struct sb_package *package =
-        task->job->package ? sb_packages_get(runner->parts.packages, task->job->package) : NULL;
+    const struct sb_package *package = sb_packages_get(runner->parts.packages, run->package);
     if (device && op == SB_OP_READ)
         copy_read_values(runner, device, outcome->result);
     if (op == SB_OP_FIRMWARE_DOWNLOAD)
         sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_STAGED }, "driver");
     if (device && op == SB_OP_FIRMWARE_DOWNLOAD && package)
         sb_runner_stage(runner, device, package, true, task->job->origin);
-    if (device && op == SB_OP_FIRMWARE_INSTALL && device->staged.package)
-        sb_runner_stage(runner, device, NULL, false, NULL);
+    if (device)
+        sb_run_installed(run, device);
     sb_cleanup(sb_freep) char *text =
         outcome->text ? fit_text(outcome->text)
                       : sb_format("read back: %s", outcome->verified ? outcome->verified : "none");
@@ -179,7 +179,7 @@ static void ended(struct run *run, struct sb_task *task, struct sb_device *devic
     if (outcome->cause == SB_CAUSE_NONE && !outcome->stopped) {
         event.cause = verify(run, task, outcome, &text);
         if (event.cause == SB_CAUSE_NONE) {
-            succeeded(runner, task, device, outcome);
+            succeeded(run, task, device, outcome);
             return;
         }
         event.text = text;
@@ -205,13 +205,14 @@ static void release_device(struct run *run, struct sb_device *device,
         free(SB_STEAL(device->occupied));
         sb_runner_save_device(runner, device);
     }
+    bool lost = outcome->no_port || outcome->cause == SB_CAUSE_LINK_LOST ||
+                outcome->cause == SB_CAUSE_OFFLINE; /* whatever it said before */
     bool answered = outcome->after.identity || outcome->after.versions || outcome->after.idle ||
                     outcome->cause == SB_CAUSE_NONE;
-    if (answered && !outcome->stopped)
+    if (answered && !lost && !outcome->stopped)
         sb_unit_answered(runner, device->id, &outcome->after);
-    else if (outcome->cause == SB_CAUSE_LINK_LOST || outcome->cause == SB_CAUSE_OFFLINE ||
-             outcome->cause == SB_CAUSE_BUSY || run->command.op == SB_COMMAND_IDENTIFY)
-        sb_unit_silent(runner, device->id);
+    else if (lost || outcome->cause == SB_CAUSE_BUSY || run->command.op == SB_COMMAND_IDENTIFY)
+        sb_unit_silent(runner, device->id, outcome);
 }
 
 static void on_done(struct run *run, struct sb_outcome *outcome)
@@ -221,10 +222,6 @@ static void on_done(struct run *run, struct sb_outcome *outcome)
     struct sb_device *device = sb_run_device(run);
     if (run->bus && run->bus->sessions)
         run->bus->sessions--;
-    if (!run->task && outcome->cause != SB_CAUSE_NONE && outcome->text && device &&
-        device->presence != SB_PRESENCE_OFFLINE)
-        sb_warning(SB_AT(.device = run->device, .bus = device->bus), "does not answer: %s",
-                   outcome->text);
     if (task && !run->abandoned)
         ended(run, task, device, outcome);
     else if (task)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the runner's own files share. runner.c: schedule and orders; run.c: one task under way;
- * event.c: what drivers say; unit.c: devices' presence.
+ * What the runner's own files share. runner.c: schedule and orders; begin.c: one task from its
+ * hand-over to its driver; run.c: one command under way; event.c: what drivers say; image.c:
+ * images and what is staged; unit.c: devices' presence.
  */
 #pragma once
 
@@ -76,8 +77,14 @@ struct sb_runner {
     size_t recent_count;
 };
 
-/* run.c */
+/* begin.c */
 void sb_run_begin(struct sb_runner *runner, struct sb_task *task, bool resumed);
+
+/* run.c */
+int sb_run_new(struct sb_runner *runner, struct sb_device *device, int64_t task,
+               struct run **ret) SB_MUST_CHECK;
+struct sb_task *sb_run_task(const struct run *run); /* NULL: it is over */
+void sb_run_want_bus(struct run *run);
 int sb_run_look(struct sb_runner *runner, struct sb_device *device);
 void sb_run_drive(struct run *run); /* its bus is free */
 void sb_run_end(struct run *run);   /* frees it */
@@ -91,6 +98,12 @@ struct bus *sb_runner_bus(struct sb_runner *runner, const char *name);
 bool sb_bus_free_for(const struct bus *bus, const struct run *run);
 void sb_run_fail(struct run *run, enum sb_cause cause, const char *text);
 
+/* image.c */
+enum sb_cause sb_image_check(const struct run *run, const char *path, int64_t size,
+                             char **ret_text);
+int sb_run_take_image(struct run *run, const struct sb_package *package) SB_MUST_CHECK;
+void sb_run_pin(struct run *run, struct sb_task *task, const char *sha256);
+void sb_run_installed(const struct run *run, struct sb_device *device);
 /* Replaces what is staged for a device; package NULL: nothing is any more. */
 void sb_runner_stage(struct sb_runner *runner, struct sb_device *device,
                      const struct sb_package *package, bool on_device, const char *door);
@@ -112,4 +125,5 @@ void sb_unit_plan(struct sb_runner *runner, const char *device, int64_t in_ms);
 int64_t sb_units_look(struct sb_runner *runner); /* starts due looks; ms until the next, 0 none */
 void sb_unit_answered(struct sb_runner *runner, const char *device,
                       const struct sb_identity *identity);
-void sb_unit_silent(struct sb_runner *runner, const char *device);
+void sb_unit_silent(struct sb_runner *runner, const char *device,
+                    const struct sb_outcome *outcome);

@@ -66,12 +66,19 @@ static bool is_waiting_look(const struct run *run)
     return !run->task && run->stage == STAGE_BUS;
 }
 
+/* A firmware activity that has begun keeps its place while it waits for its next attempt. */
+static bool was_first(const struct sb_task *other, const struct sb_task *task)
+{
+    return other->attempt && other->id < task->id && sb_op_is_firmware(other->job->op) &&
+           sb_op_is_firmware(task->job->op) && strcmp(other->module, task->module) == 0;
+}
+
 /* One task under way per device; the queue is in order of age. */
 static bool device_busy(struct sb_runner *runner, const struct sb_task *task)
 {
     const struct sb_task *other = NULL;
     while ((other = sb_book_of_device(runner->parts.book, task->device, other)))
-        if (other != task && sb_task_state_is_under_way(other->state))
+        if (other != task && (sb_task_state_is_under_way(other->state) || was_first(other, task)))
             return true;
     for (const struct run *run = runner->runs; run; run = run->next)
         if (!is_waiting_look(run) && sb_streq(run->device, task->device))
@@ -113,7 +120,7 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uin
     struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
     if (!device) { /* its record was damaged: a removal ends its tasks itself */
         sb_runner_apply(runner, task,
-                        &(struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_DEVICE_GONE },
+                        &(struct sb_event){ .kind = SB_EV_EXPIRE, .cause = SB_CAUSE_DEVICE_GONE },
                         "core");
         return 0;
     }
@@ -143,8 +150,12 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uin
     if (reason == SB_REASON_OFFLINE && task->reason != SB_REASON_OFFLINE)
         sb_unit_plan(runner, task->device, 1); /* somebody wants it: look now */
     if (reason != task->reason)
-        sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_WAIT, .reason = reason },
-                        "core");
+        sb_runner_apply(
+            runner, task,
+            &(struct sb_event){ .kind = SB_EV_WAIT,
+                                .reason = reason,
+                                .text = reason == SB_REASON_OFFLINE ? device->trouble : NULL },
+            "core");
     return again;
 }
 
@@ -187,9 +198,14 @@ static void feed_buses(struct sb_runner *runner)
 static void expire(struct sb_runner *runner, struct sb_task *task,
                    const struct sb_deadline *deadline)
 {
+    const struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
+    sb_cleanup(sb_freep) char *text =
+        deadline->cause == SB_CAUSE_OFFLINE && device && device->trouble
+            ? sb_format("%s: %s", deadline->text, device->trouble)
+            : NULL;
     struct sb_event event = { .kind = SB_EV_EXPIRE,
                               .cause = deadline->cause,
-                              .text = deadline->text };
+                              .text = text ? text : deadline->text };
     sb_runner_apply(runner, task, &event, "core");
 }
 
@@ -412,8 +428,7 @@ bool sb_runner_apply(struct sb_runner *runner, struct sb_task *task, const struc
     return !sb_task_state_is_final(task->state);
 }
 
-int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cause cause,
-                     const char *actor)
+int sb_runner_can_cancel(struct sb_runner *runner, const struct sb_task *task)
 {
     if (sb_task_state_is_final(task->state))
         return -EALREADY;
@@ -422,8 +437,17 @@ int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cau
     if (task->committed && sb_task_state_is_under_way(task->state))
         return -EBUSY;
     struct run *run = sb_run_of_task(runner, task->id);
-    if (run && run->stage == STAGE_DRIVE && !(run->driver->caps(run->type) & SB_CAP_CANCEL))
-        return -EBUSY;
+    bool never =
+        run && run->stage == STAGE_DRIVE && !(run->driver->caps(run->type) & SB_CAP_CANCEL);
+    return never ? -EBUSY : 0;
+}
+
+int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cause cause,
+                     const char *actor)
+{
+    int r = sb_runner_can_cancel(runner, task);
+    if (r < 0)
+        return r;
     struct sb_event event = { .kind = SB_EV_CANCEL, .cause = cause };
     sb_runner_apply(runner, task, &event, actor);
     runner->dirty = true;

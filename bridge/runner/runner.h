@@ -64,6 +64,8 @@ int sb_runner_start(struct sb_runner *runner) SB_MUST_CHECK;
 void sb_runner_turn(struct sb_runner *runner);
 void sb_runner_wake(struct sb_runner *runner); /* something changed: schedule this turn */
 
+/* Would sb_runner_cancel() do it? 0 or its error. */
+int sb_runner_can_cancel(struct sb_runner *runner, const struct sb_task *task) SB_MUST_CHECK;
 /* -EALREADY: final already; -EBUSY: past its commit point; -EAGAIN: the store is not ready. */
 int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cause cause,
                      const char *actor) SB_MUST_CHECK;
@@ -80,6 +82,10 @@ void sb_runner_device_gone(struct sb_runner *runner, const char *device, const c
 
 /* Nothing is staged for the device any more. */
 void sb_runner_unstage(struct sb_runner *runner, struct sb_device *device);
+
+/* Is the package made for this device (its type, manufacturer, model)? Pure; else a text. */
+bool sb_image_fits(const struct sb_package *package, const struct sb_device *device,
+                   char **ret_text);
 
 struct sb_runner_stats {
     uint32_t under_way, fetching, waiting_for_bus, driving;

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/intake_parts.h"
+
+#include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
+
+/* ---- keys ---- */
+
+static char *digest_of(const char *text)
+{
+    return text ? sb_sha256_hex(text, strlen(text)) : NULL;
+}
+
+static char *params_digest(const json_t *params)
+{
+    sb_cleanup(sb_freep) char *text =
+        params ? json_dumps(params, JSON_COMPACT | JSON_SORT_KEYS) : strdup("");
+    return digest_of(text);
+}
+
+static char *devices_digest(const struct sb_request *request)
+{
+    struct sb_str text = { 0 };
+    for (size_t i = 0; i < request->device_count; i++)
+        sb_str_format(&text, "%s\n", request->devices[i]);
+    sb_cleanup(sb_freep) char *all = sb_str_take(&text);
+    return digest_of(all);
+}
+
+/* The asker's own key where it has one, else what is asked for, and for whom. */
+char *sb_asking_key(const struct sb_asking *asking)
+{
+    const struct sb_request *request = asking->request;
+    const char *own = request->key ? request->key : request->external_id;
+    if (own)
+        return sb_format("id:%s", own);
+    sb_cleanup(sb_freep) char *params = params_digest(request->params);
+    sb_cleanup(sb_freep) char *devices = devices_digest(request);
+    return params && devices
+               ? sb_format("content:%s:%s:%s:%s", sb_op_name(request->op),
+                           asking->package ? asking->package->key : "", params, devices)
+               : NULL;
+}
+
+/* ---- what has ended ---- */
+
+static int read_job(void *arg, const struct sb_row *row)
+{
+    return sb_job_from_json(row->body, arg, NULL);
+}
+
+static int read_task(void *arg, const struct sb_row *row)
+{
+    struct sb_job *job = arg;
+    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
+    int r = sb_task_from_json(row->body, job, &task, NULL);
+    if (r >= 0)
+        r = sb_job_add_task(job, task);
+    if (r >= 0)
+        SB_STEAL(task);
+    return r;
+}
+
+/* The newest that matches, as it is stored; *ret stays NULL when there is none. */
+static int read_stored(struct sb_intake *intake, const struct sb_query *which, struct sb_job **ret)
+{
+    sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
+    int r = sb_store_query(intake->store, which, read_job, &job);
+    if (r < 0 || !job)
+        return r;
+    sb_cleanup(sb_freep) char *id = sb_format("%lld", (long long)job->id);
+    if (!id)
+        return -ENOMEM;
+    r = sb_store_query(intake->store,
+                       &(struct sb_query){ .table = SB_TABLE_TASK, .b = id, .state = -1 },
+                       read_task, job);
+    if (r >= 0)
+        *ret = SB_STEAL(job);
+    return r;
+}
+
+/* Left the book in this moment: what the store says of its tasks is not their end. */
+static bool is_ending(const struct sb_job *job)
+{
+    return job->state != SB_JOB_DONE;
+}
+
+int sb_intake_ended(struct sb_intake *intake, int64_t id, struct sb_job **ret)
+{
+    sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
+    if (sb_book_job(intake->book, id))
+        return -EBUSY;
+    int r = read_stored(intake, &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 },
+                        &job);
+    if (r < 0 || !job)
+        return r < 0 ? r : -ENOENT;
+    if (is_ending(job))
+        return -EBUSY;
+    *ret = SB_STEAL(job);
+    return 0;
+}
+
+/* ---- the same request again ---- */
+
+static bool same_devices(const struct sb_job *job, const struct sb_request *request)
+{
+    size_t n = 0; /* of the first round: the others repeat */
+    while (n < job->task_count && job->tasks[n]->round == 1)
+        n++;
+    if (n != request->device_count)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(job->tasks[i]->device, request->devices[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool same_body(const struct sb_asking *asking, const struct sb_job *job)
+{
+    const struct sb_request *request = asking->request;
+    const char *package = asking->package ? asking->package->id : NULL;
+    return job->op == request->op && sb_streq(job->package, package) &&
+           json_equal(job->params ? job->params : json_null(),
+                      request->params ? request->params : json_null()) &&
+           same_devices(job, request);
+}
+
+/* The last round of the job's first device. */
+static const struct sb_task *first_of(const struct sb_job *job)
+{
+    const struct sb_task *first = job->task_count ? job->tasks[0] : NULL;
+    for (size_t i = 1; i < job->task_count; i++)
+        if (strcmp(job->tasks[i]->device, first->device) == 0)
+            first = job->tasks[i];
+    return first;
+}
+
+static bool equals(struct sb_asking *asking, const struct sb_job *job)
+{
+    const struct sb_task *first = first_of(job);
+    if (!first || !same_body(asking, job)) {
+        const char *id = asking->request->external_id;
+        (void)sb_refuse(asking, SB_CAUSE_CONFLICT,
+                        "id '%s' stands for another request, of job %lld", id ? id : "",
+                        (long long)job->id);
+        return false;
+    }
+    asking->verdict->existing = true;
+    asking->verdict->job = job->id;
+    asking->verdict->task = first->id;
+    return true;
+}
+
+static bool is_last_round(const struct sb_job *job, size_t index)
+{
+    for (size_t i = index + 1; i < job->task_count; i++)
+        if (strcmp(job->tasks[i]->device, job->tasks[index]->device) == 0)
+            return false;
+    return true;
+}
+
+/* Is this the last round of a device, and did it fail? */
+static bool is_to_do(const struct sb_job *job, size_t index)
+{
+    enum sb_task_state state = job->tasks[index]->state;
+    return (state == SB_TASK_FAILED || state == SB_TASK_CANCELLED) && is_last_round(job, index);
+}
+
+static bool has_to_do(const struct sb_job *job)
+{
+    for (size_t i = 0; i < job->task_count; i++)
+        if (is_to_do(job, i))
+            return true;
+    return false;
+}
+
+/* A job that has ended: it succeeded, and this is the answer; or it is asked for once more. */
+static bool knows_ended(struct sb_asking *asking, struct sb_job *job, struct sb_job **ret_again)
+{
+    if (is_ending(job)) {
+        (void)sb_refuse(asking, SB_CAUSE_BUSY, "job %lld is just ending; ask again",
+                        (long long)job->id);
+    } else if (equals(asking, job) && has_to_do(job)) {
+        *asking->verdict = (struct sb_verdict){ 0 };
+        *ret_again = job;
+        return false;
+    } else if (asking->verdict->existing) {
+        asking->verdict->ended = job;
+        return true;
+    }
+    sb_job_free(job);
+    return true;
+}
+
+bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **ret_again)
+{
+    struct sb_intake *intake = asking->intake;
+    struct sb_job *job = sb_book_same(intake->book, asking->origin, key);
+    *ret_again = NULL;
+    if (job) {
+        (void)equals(asking, job);
+        return true;
+    }
+    if (strncmp(key, "id:", 3) != 0)
+        return false; /* a wish may be wished again */
+    int r = read_stored(intake,
+                        &(struct sb_query){ .table = SB_TABLE_JOB,
+                                            .a = asking->origin,
+                                            .b = key,
+                                            .state = -1,
+                                            .newest_first = true,
+                                            .limit = 1 },
+                        &job);
+    if (r < 0) {
+        (void)sb_refuse(asking, SB_CAUSE_INTERNAL, "cannot look up the id: %s", strerror(-r));
+        return true;
+    }
+    return job && knows_ended(asking, job, ret_again);
+}
+
+/* ---- a new round ---- */
+
+int sb_intake_add(struct sb_intake *intake, struct sb_job *job, const char *actor)
+{
+    int64_t id = job->id;
+    int r = sb_book_add(intake->book, job, actor);
+    const struct sb_job *added = r >= 0 ? sb_book_job(intake->book, id) : NULL;
+    for (size_t i = 0; added && i < added->task_count; i++)
+        if (added->tasks[i]->artifact && !sb_task_state_is_final(added->tasks[i]->state))
+            sb_depot_pin(intake->packages, added->tasks[i]->artifact);
+    sb_runner_wake(intake->runner);
+    return r;
+}
+
+static int add_round(struct sb_intake *intake, struct sb_job *job, const struct sb_task *old)
+{
+    bool staged = sb_op_is_firmware(job->op) && !job->package;
+    sb_cleanup(sb_task_freep) struct sb_task *task = calloc(1, sizeof(*task));
+    if (!task || sb_set_string(&task->device, old->device) < 0 ||
+        sb_set_string(&task->module, old->module) < 0 ||
+        sb_set_string(&task->target_version, old->target_version) < 0 ||
+        sb_set_string(&task->artifact, staged ? old->artifact : NULL) < 0)
+        return -ENOMEM;
+    task->id = sb_book_next_task(intake->book);
+    task->round = old->round + 1;
+    task->state = SB_TASK_QUEUED;
+    task->created = sb_loop_wall(intake->loop);
+    int r = sb_job_add_task(job, task);
+    if (r >= 0)
+        SB_STEAL(task);
+    return r;
+}
+
+int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given, const char *actor)
+{
+    sb_cleanup(sb_job_freep) struct sb_job *job = given;
+    size_t before = job->task_count;
+    int r = 0;
+    for (size_t i = 0; i < before && r >= 0; i++)
+        if (is_to_do(job, i) && sb_registry_get(intake->registry, job->tasks[i]->device))
+            r = add_round(intake, job, job->tasks[i]);
+    if (r >= 0 && job->task_count == before)
+        r = -ENODATA;
+    if (r < 0)
+        return r;
+    job->ended = 0;
+    job->state = SB_JOB_ACTIVE;
+    return sb_intake_add(intake, SB_STEAL(job), actor);
+}
+
+int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor)
+{
+    struct sb_job *job;
+    if (sb_store_failing(intake->store))
+        return -EAGAIN;
+    int r = sb_intake_ended(intake, id, &job);
+    return r < 0 ? r : sb_intake_reopen(intake, job, actor);
+}
