@@ -153,13 +153,13 @@ struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
     return NULL;
 }
 
-struct sb_job *sb_book_same(struct sb_book *book, const char *origin, const char *key)
+struct sb_task *sb_book_same(struct sb_book *book, const char *origin, const char *key,
+                             const char *device)
 {
-    for (size_t i = 0; i < book->job_count; i++) {
-        struct sb_job *job = book->jobs[i];
-        if (job->state != SB_JOB_DONE && sb_streq(job->key, key) && sb_streq(job->origin, origin))
-            return job;
-    }
+    for (struct sb_task *task = sb_book_of_device(book, device, NULL); task;
+         task = sb_book_of_device(book, device, task))
+        if (key && sb_streq(task->job->key, key) && sb_streq(task->job->origin, origin))
+            return task;
     return NULL;
 }
 

@@ -251,8 +251,6 @@ int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *id)
     struct sb_device *device = sb_registry_get(host->parts.registry, id);
     if (!device)
         return -ENOENT;
-    if (!sb_device_may_command(device, door->link))
-        return -EPERM;
     if (!device->staged.package)
         return 0;
     note(host, door, "unstage", id, NULL);
