@@ -19,6 +19,7 @@ struct sb_book {
     struct sb_task **open; /* by id, ascending */
     size_t open_count, open_room;
     struct sb_map devices; /* device -> struct device_tasks */
+    struct sb_map origins; /* origin -> struct origin_tasks */
     bool stale;            /* a job is done or a task final: retire has work */
 };
 
@@ -27,7 +28,32 @@ struct device_tasks {
     size_t count;
 };
 
+struct origin_tasks {
+    size_t open;
+};
+
 /* ---- index ---- */
+
+/* There are as many as links. */
+static int count_origin(struct sb_book *book, const char *origin)
+{
+    struct origin_tasks *tasks = sb_map_get(&book->origins, origin);
+    if (!tasks) {
+        tasks = calloc(1, sizeof(*tasks));
+        if (!tasks || sb_map_set(&book->origins, origin, tasks) < 0) {
+            free(tasks);
+            return -ENOMEM;
+        }
+    }
+    tasks->open++;
+    return 0;
+}
+
+size_t sb_book_open_of(const struct sb_book *book, const char *origin)
+{
+    const struct origin_tasks *tasks = sb_map_get(&book->origins, origin);
+    return tasks ? tasks->open : 0;
+}
 
 static int append(void *list_slot, size_t *count, size_t *room, void *item)
 {
@@ -66,12 +92,18 @@ static int index_task(struct sb_book *book, struct sb_task *task)
 {
     if (sb_task_state_is_final(task->state))
         return 0;
-    int r = append(&book->open, &book->open_count, &book->open_room, task);
+    int r = count_origin(book, task->job->origin);
+    if (r >= 0)
+        r = append(&book->open, &book->open_count, &book->open_room, task);
     return r < 0 ? r : index_device(book, task);
 }
 
-static void unindex_device(struct sb_book *book, const struct sb_task *task)
+static void unindex(struct sb_book *book, const struct sb_task *task)
 {
+    struct origin_tasks *origin = sb_map_get(&book->origins, task->job->origin);
+    if (origin && origin->open)
+        origin->open--;
+
     struct device_tasks *tasks = sb_map_get(&book->devices, task->device);
     for (size_t i = 0; tasks && i < tasks->count; i++) {
         if (tasks->list[i] != task)
@@ -153,13 +185,13 @@ struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
     return NULL;
 }
 
-struct sb_task *sb_book_same(struct sb_book *book, const char *origin, const char *key,
-                             const char *device)
+struct sb_job *sb_book_same(struct sb_book *book, const char *origin, const char *key)
 {
-    for (struct sb_task *task = sb_book_of_device(book, device, NULL); task;
-         task = sb_book_of_device(book, device, task))
-        if (key && sb_streq(task->job->key, key) && sb_streq(task->job->origin, origin))
-            return task;
+    for (size_t i = 0; i < book->job_count; i++) {
+        struct sb_job *job = book->jobs[i];
+        if (job->state != SB_JOB_DONE && sb_streq(job->key, key) && sb_streq(job->origin, origin))
+            return job;
+    }
     return NULL;
 }
 
@@ -333,7 +365,7 @@ void sb_book_retire(struct sb_book *book)
     for (size_t i = 0; i < book->open_count; i++) {
         struct sb_task *task = book->open[i];
         if (sb_task_state_is_final(task->state))
-            unindex_device(book, task);
+            unindex(book, task);
         else
             book->open[kept++] = task;
     }
@@ -461,6 +493,10 @@ struct sb_book *sb_book_free(struct sb_book *book)
         free(tasks);
     }
     sb_map_done(&book->devices);
+    cursor = 0;
+    for (void *origin; (origin = sb_map_next(&book->origins, &cursor, NULL));)
+        free(origin);
+    sb_map_done(&book->origins);
     for (size_t i = 0; i < book->job_count; i++)
         sb_job_free(book->jobs[i]);
     sb_leaving_done(&book->leaving);

@@ -149,6 +149,13 @@ void sb_host_unwatch(struct sb_host *host, sb_watcher_fn fn, void *arg)
 
 /* ---- what a door may ask ---- */
 
+/* Each task ends in a report, which may have to wait for a link that is down. */
+static bool is_full(struct sb_host *host, const struct sb_door *door, size_t more)
+{
+    return sb_outbox_full(host->parts.outbox, door->link,
+                          sb_book_open_of(host->parts.book, door->link) + more);
+}
+
 /* What the door may not have fetched is refused at once, not after a queue. */
 static bool uri_refused(struct sb_host *host, const struct sb_door *door,
                         const struct sb_request *request, struct sb_verdict *ret)
@@ -171,7 +178,7 @@ int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_r
 {
     if (uri_refused(host, door, request, ret))
         return 0;
-    if (!sb_outbox_full(host->parts.outbox, door->link))
+    if (!is_full(host, door, request->device_count))
         return sb_intake_submit(host->parts.intake, door->link, true, request, ret);
     *ret = (struct sb_verdict){ .cause = SB_CAUSE_BUSY,
                                 .text = strdup("too many reports to this link wait") };
@@ -251,6 +258,8 @@ int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *id)
     struct sb_device *device = sb_registry_get(host->parts.registry, id);
     if (!device)
         return -ENOENT;
+    if (!sb_device_may_command(device, door->link))
+        return -EPERM;
     if (!device->staged.package)
         return 0;
     note(host, door, "unstage", id, NULL);
@@ -351,7 +360,7 @@ bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_
 {
     if (!sb_store_ready(host->parts.store, ret_why))
         return false;
-    if (!sb_outbox_full(host->parts.outbox, door->link))
+    if (!is_full(host, door, 1))
         return true;
     if (ret_why)
         *ret_why = "too many reports to this link wait";

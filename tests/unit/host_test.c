@@ -387,6 +387,13 @@ static void put_row(enum sb_table table, int64_t id, const char *a, const char *
     json_decref(body);
 }
 
+static int count_any(void *arg, const struct sb_row *row)
+{
+    (void)row;
+    ++*(int *)arg;
+    return 0;
+}
+
 /* One damaged record costs itself, never the start. */
 static void test_damaged_records_are_left_out(void **state)
 {
@@ -413,6 +420,13 @@ static void test_damaged_records_are_left_out(void **state)
     assert_int_equal(sb_book_jobs(world.core->book), 1);
     assert_ptr_equal(sb_book_job_at(world.core->book, 0), sb_book_job(world.core->book, good.job));
     assert_null(sb_book_job_at(world.core->book, 1));
+    int open = 0;
+    assert_int_equal(sb_store_query(world.core->store,
+                                    &(struct sb_query){
+                                        .table = SB_TABLE_JOB, .id = 903, .state = SB_JOB_ACTIVE },
+                                    count_any, &open),
+                     0);
+    assert_int_equal(open, 0); /* nor at the next start */
 }
 
 static void test_a_job_taken_up_again_keeps_its_place(void **state)
