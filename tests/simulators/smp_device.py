@@ -55,6 +55,7 @@ FAULTS = {
     "die_after": 0,          # power cut after so many bytes of an upload
     "revert_on_boot": False, # a new image does not survive its first start
     "ill": 0.0,              # seconds after the start of a test image when it falls silent
+    "dozes": 0.0,            # seconds after the start of a test image: misses the next request
     "refuse_confirm": False, # a confirm is answered but not done
     "stuck": False,          # a reset is answered but not done
     "dead_after_reset": False,  # never comes back from the next reset
@@ -360,6 +361,8 @@ class Device:
         self.line.read() if self.line.master >= 0 else None  # what came meanwhile is lost
         if self.faults["ill"] and self.flash.state["testing"]:
             self.later(self.faults["ill"], lambda: self.set_fault("hang", True))
+        if self.faults["dozes"] and self.flash.state["testing"]:
+            self.later(self.faults["dozes"], lambda: self.set_fault("lost_requests", 1))
         say("up")
 
     def go_down(self):

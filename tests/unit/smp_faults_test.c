@@ -350,6 +350,16 @@ static void test_health_is_watched(void **state)
     assert_boots(bench, "1.1.0");
 }
 
+/* One that misses the last look is asked once more before it is given up. */
+static void test_health_is_no_matter_of_one_answer(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench, "  tries: 6\n  health: 2s\n", NULL);
+    device(bench, "dozes=0.7");
+    assert_cause(update(bench, 9000), SB_CAUSE_NONE);
+    assert_boots(bench, "1.1.0");
+}
+
 static void test_reboot_of_a_stubborn_device(void **state)
 {
     struct bench *bench = *state;
@@ -406,6 +416,7 @@ int main(void)
         ON_BENCH(test_a_confirm_that_does_not_hold),
         ON_BENCH(test_a_new_image_that_falls_ill),
         ON_BENCH(test_health_is_watched),
+        ON_BENCH(test_health_is_no_matter_of_one_answer),
         ON_BENCH(test_reboot_of_a_stubborn_device),
         ON_BENCH(test_another_process_holds_the_port),
     };

@@ -129,13 +129,13 @@ enum sb_cause sb_smp_do_reset(struct sb_smp_update *fw, enum sb_smp_stage *ret)
     return boot(fw, ret);
 }
 
-/* The new image must go on answering for a while. False: it does not. */
+/* The new image must go on answering for a while, and at its end; a lost answer is not silence. */
 static enum sb_cause probe_health(struct sb_smp_update *fw, bool *ret_well)
 {
     struct sb_smp *smp = fw->smp;
     int64_t begin = sb_session_now(smp->session), total = smp->config->health;
     unsigned silent = 0;
-    for (int64_t now = begin; now < begin + total && silent < HEALTH_SILENCES;
+    for (int64_t now = begin; silent < HEALTH_SILENCES && (now < begin + total || silent > 0);
          now = sb_session_now(smp->session)) {
         sb_session_progress(smp->session, SB_PHASE_CONFIRMING, (uint64_t)(now - begin),
                             (uint64_t)total);
