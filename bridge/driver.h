@@ -73,6 +73,7 @@ struct sb_identity {    /* what the device says of itself; strings owned */
 struct sb_outcome {      /* filled by run(); zeroed before */
     enum sb_cause cause; /* NONE: done and read back */
     bool stopped;        /* ended because it was asked to stop */
+    bool no_port;        /* its bus could not be opened; sb_session_port() says so */
     struct sb_native native;
     char *text;               /* one sentence for people; owned */
     json_t *result;           /* object or NULL; owned */

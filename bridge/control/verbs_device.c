@@ -14,6 +14,8 @@ json_t *sb_view_device(const struct sb_device *device)
     (void)json_object_set_new(object, "presence",
                               json_string(sb_presence_name((int)device->presence)));
     (void)json_object_set_new(object, "known_type", json_boolean(device->type != NULL));
+    if (device->trouble)
+        (void)json_object_set_new(object, "trouble", json_string(device->trouble));
     if (device->seen)
         (void)json_object_set_new(object, "seen", json_integer(device->seen));
     return object;

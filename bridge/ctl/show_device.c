@@ -179,6 +179,7 @@ SB_SHOW(device)
     show_where(ctl, data);
     sb_show_field(ctl, "Presence", sb_ink_of_presence(presence), presence);
     sb_show_time(ctl, "Seen", sb_json_int(data, "seen", 0));
+    sb_show_field(ctl, "Trouble", SB_INK_BAD, sb_json_str(data, "trouble"));
     sb_show_field(ctl, "Occupied", SB_INK_WARN, sb_json_str(data, "occupied"));
     const json_t *identity = sb_json_object(data, "identity");
     const char *name;

@@ -319,6 +319,8 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
         task->cancel_cause = event->cause;
     }
     note_outcome(task, outcome, &step);
+    if (event->kind == SB_EV_WAIT && task->cause == SB_CAUSE_NONE)
+        free(SB_STEAL(task->text)); /* of another wait */
     unpack(task, event, &bag);
 
     task->state = step.state;

@@ -113,8 +113,10 @@ static struct sb_port *open_port(struct sb_worker *worker, struct sb_outcome *re
         char *text = error ? SB_STEAL(error)
                            : sb_format("bus %s cannot be opened: %s", worker->bus, strerror(-r));
         refuse(ret, open_cause(r), text);
+        ret->no_port = true;
         return NULL;
     }
+    ret->no_port = false;
     (void)swap_port(worker, port);
     return port;
 }

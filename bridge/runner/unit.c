@@ -8,6 +8,8 @@
 /* A silent device is looked at ever more rarely. */
 #define LOOK_FIRST (5 * SB_SECOND)
 #define LOOK_LAST  (5 * SB_MINUTE)
+/* A look at a port that is not there costs nobody anything. */
+#define LOOK_PORT (5 * SB_SECOND)
 
 struct unit *sb_unit(struct sb_runner *runner, const char *device)
 {
@@ -117,6 +119,7 @@ void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_
         return;
     int64_t every = device->type ? device->type->identify_every : 0;
     unit->failures = 0;
+    free(SB_STEAL(device->trouble));
     if (every)
         sb_unit_plan(runner, id, every);
     device->seen = sb_loop_wall(runner->parts.loop);
@@ -135,7 +138,20 @@ void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_
     set_presence(runner, device, SB_PRESENCE_READY);
 }
 
-void sb_unit_silent(struct sb_runner *runner, const char *id)
+/* Those who wait for the device hear why. */
+static void note_trouble(struct sb_runner *runner, struct sb_device *device, const char *text)
+{
+    const struct sb_event event = { .kind = SB_EV_WAIT, .reason = SB_REASON_OFFLINE, .text = text };
+    struct sb_task *task = NULL;
+    if (!text || sb_streq(device->trouble, text) || sb_set_string(&device->trouble, text) < 0)
+        return;
+    sb_warning(SB_AT(.device = device->id, .bus = device->bus), "does not answer: %s", text);
+    while ((task = sb_book_of_device(runner->parts.book, device->id, task)))
+        if (task->state == SB_TASK_QUEUED && task->reason == SB_REASON_OFFLINE)
+            sb_runner_apply(runner, task, &event, "core");
+}
+
+void sb_unit_silent(struct sb_runner *runner, const char *id, const struct sb_outcome *outcome)
 {
     struct sb_device *device = sb_registry_get(runner->parts.registry, id);
     struct unit *unit = device ? sb_unit(runner, id) : NULL;
@@ -143,6 +159,7 @@ void sb_unit_silent(struct sb_runner *runner, const char *id)
         return;
     int64_t wait = LOOK_FIRST << SB_MIN(unit->failures, 6u);
     unit->failures++;
-    sb_unit_plan(runner, id, SB_MIN(wait, LOOK_LAST));
+    sb_unit_plan(runner, id, SB_MIN(wait, outcome->no_port ? LOOK_PORT : LOOK_LAST));
+    note_trouble(runner, device, outcome->text);
     set_presence(runner, device, SB_PRESENCE_OFFLINE);
 }
