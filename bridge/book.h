@@ -31,6 +31,7 @@ struct sb_job *sb_book_job_at(struct sb_book *book, size_t index); /* by id; NUL
 /* Tasks of open jobs that are not final, oldest first. */
 size_t sb_book_open_tasks(const struct sb_book *book);
 struct sb_task *sb_book_open_at(struct sb_book *book, size_t index);
+size_t sb_book_open_of(const struct sb_book *book, const char *origin); /* how many of them */
 /* The open tasks of one device: next after `previous` (NULL: first); NULL: end. */
 struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
                                   const struct sb_task *previous);

@@ -200,11 +200,11 @@ void sb_outbox_close(struct sb_outbox *outbox, const char *link)
 
 /* ---- what it looks like ---- */
 
-bool sb_outbox_full(const struct sb_outbox *outbox, const char *link)
+bool sb_outbox_full(const struct sb_outbox *outbox, const char *link, size_t owed)
 {
     struct sb_lane *lane = sb_lane_find(outbox, link);
 
-    return lane && sb_room_full(lane);
+    return lane && sb_room_full(lane, owed);
 }
 
 void sb_outbox_stats(const struct sb_outbox *outbox, const char *link, struct sb_outbox_stats *ret)

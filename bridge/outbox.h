@@ -15,7 +15,7 @@
  * first; answers older than answer_age go next, since nobody waits any more; a final report only
  * after final_age; both with an audit record. Ages are wall time; while the clock is not set
  * nothing is old. What is on its way is not dropped. When three quarters are taken by what cannot
- * go, new work from that link is refused (sb_outbox_full).
+ * go or is owed to it, new work from that link is refused (sb_outbox_full).
  *
  * Order: parcels of one link leave in order of creation, at most `window` unsettled at a time.
  * A parcel that was sent and not settled is sent again after a reconnect, same bytes; one that was
@@ -94,7 +94,8 @@ bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const ch
 /* The link is up: unsettled parcels go (again). The link is down: hold. A lane begins down. */
 void sb_outbox_resume(struct sb_outbox *outbox, const char *link);
 void sb_outbox_pause(struct sb_outbox *outbox, const char *link);
-bool sb_outbox_full(const struct sb_outbox *outbox, const char *link);
+/* owed: final reports that open work will bring yet. */
+bool sb_outbox_full(const struct sb_outbox *outbox, const char *link, size_t owed);
 
 struct sb_outbox_stats {
     size_t waiting, unsettled, bytes;

@@ -79,4 +79,4 @@ void sb_outbox_retry(void *arg);
  */
 int sb_room_choose(struct sb_lane *lane, const struct sb_item *old, size_t bytes) SB_MUST_CHECK;
 void sb_room_take(struct sb_lane *lane, bool spare);
-bool sb_room_full(struct sb_lane *lane); /* for new work */
+bool sb_room_full(struct sb_lane *lane, size_t owed); /* for new work */

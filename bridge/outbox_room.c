@@ -6,6 +6,8 @@
 #include "bridge/outbox_lane.h"
 #include "bridge/outbox_parcel.h"
 
+#define OWED_BYTES ((size_t)512) /* of one final report */
+
 /* Who goes first when there is no room; 0: nobody may drop it. */
 static int rank(const struct sb_item *item, int64_t wall)
 {
@@ -94,16 +96,16 @@ int sb_room_choose(struct sb_lane *lane, const struct sb_item *old, size_t bytes
     return -ENOSPC;
 }
 
-/* Full at three quarters: the work that runs already needs room for its reports. */
-bool sb_room_full(struct sb_lane *lane)
+/* Full at three quarters, with what is owed: answers and progress need room as well. */
+bool sb_room_full(struct sb_lane *lane, size_t owed)
 {
     struct sb_outbox_limits bar = lane->outbox->limits;
     int64_t wall = sb_loop_wall(lane->outbox->loop);
-    size_t count = 0, bytes = 0;
+    size_t count = owed, bytes = owed * OWED_BYTES;
 
     bar.count -= (bar.count + 3) / 4;
     bar.bytes -= (bar.bytes + 3) / 4;
-    if (fits(&bar, lane->count, lane->bytes))
+    if (fits(&bar, lane->count + count, lane->bytes + bytes))
         return false;
     date(lane, wall);
     for (const struct sb_item *item = lane->first; item; item = item->next)

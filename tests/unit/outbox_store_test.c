@@ -320,20 +320,20 @@ static void full_for_new_work_before_it_is_full_for_reports(void **state)
 {
     struct world *w = *state;
 
-    assert_false(sb_outbox_full(w->outbox, "nowhere"));
+    assert_false(sb_outbox_full(w->outbox, "nowhere", 0));
     fill(w, SB_PARCEL_PROGRESS, 8);
-    assert_false(sb_outbox_full(w->outbox, LINK)); /* all of it could go */
+    assert_false(sb_outbox_full(w->outbox, LINK, 0)); /* all of it could go */
     fill(w, SB_PARCEL_FINAL, 6);
-    assert_false(sb_outbox_full(w->outbox, LINK));
+    assert_false(sb_outbox_full(w->outbox, LINK, 0));
     put(w, SB_PARCEL_FINAL, "g");
-    assert_true(sb_outbox_full(w->outbox, LINK));
+    assert_true(sb_outbox_full(w->outbox, LINK, 0));
     put(w, SB_PARCEL_FINAL, "h");
     assert_int_equal(try_put(w, SB_PARCEL_PROGRESS, "p", NULL), -ENOSPC);
     resume(w);
     settle(w, w->last);
-    assert_true(sb_outbox_full(w->outbox, LINK)); /* seven */
+    assert_true(sb_outbox_full(w->outbox, LINK, 0)); /* seven */
     settle(w, w->last);
-    assert_false(sb_outbox_full(w->outbox, LINK));
+    assert_false(sb_outbox_full(w->outbox, LINK, 0));
 }
 
 static void without_a_clock_nothing_is_old(void **state)
