@@ -30,8 +30,9 @@ static json_t *view_link(const struct sb_core *core, const struct sb_door *door)
     sb_outbox_stats(core->outbox, door->link, &stats);
     return json_pack("{s:s,s:s,s:s,s:b,s:s*,s:I,s:I,s:I}", "name", door->link, "dialect",
                      door->ops->dialect, "role", door->ops->role, "up", (int)door->up, "text",
-                     door->state_text, "since", (json_int_t)door->since, "waiting",
-                     (json_int_t)stats.waiting, "oldest", (json_int_t)stats.oldest);
+                     door->state_text ? door->state_text : "not connected yet", "since",
+                     (json_int_t)door->since, "waiting", (json_int_t)stats.waiting, "oldest",
+                     (json_int_t)stats.oldest);
 }
 
 static json_t *view_links(const struct sb_core *core)

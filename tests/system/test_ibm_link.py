@@ -61,7 +61,8 @@ def test_a_broker_of_another_authority_is_not_trusted(gateway, cloud, tls_broker
 
 def test_a_wrong_token_is_told_and_not_shown(gateway, cloud, tls_broker):
     southbridge = gateway(tls_broker.uri, token="wrong-token-4711")
-    told = wait_until(lambda: link(southbridge)["text"], what="a reason")
+    told = wait_until(lambda: "token" in link(southbridge)["text"] and link(southbridge)["text"],
+                      what="a reason")
     assert link(southbridge)["up"] is False and told
     tls_broker.wait_log("not authorised")
     assert "wrong-token-4711" not in southbridge.log()
