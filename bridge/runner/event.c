@@ -248,6 +248,8 @@ void sb_runner_event(struct sb_runner *runner, const struct sb_driver_event *eve
     run->last_event = sb_loop_now(runner->parts.loop);
     switch (event->kind) {
     case SB_DRIVER_PROGRESS:
+        if (run->bus && run->driver->caps(run->type) & SB_CAP_SHARES_BUS)
+            runner->dirty = true; /* something short may go in between */
         if (task && !run->abandoned)
             sb_runner_apply(runner, task,
                             &(struct sb_event){ .kind = SB_EV_PROGRESS,

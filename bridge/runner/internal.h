@@ -96,6 +96,7 @@ void sb_run_give_up(struct run *run);
 struct run *sb_run_of_task(struct sb_runner *runner, int64_t task);
 struct bus *sb_runner_bus(struct sb_runner *runner, const char *name);
 bool sb_bus_free_for(const struct bus *bus, const struct run *run);
+bool sb_bus_lets_in(const struct bus *bus, int op); /* while one command runs on it */
 void sb_run_fail(struct run *run, enum sb_cause cause, const char *text);
 
 /* image.c */

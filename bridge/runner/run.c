@@ -106,14 +106,16 @@ void sb_run_fail(struct run *run, enum sb_cause cause, const char *text)
 
 /* ---- driving ---- */
 
+/* Between the blocks of a long command only something short may run. */
+bool sb_bus_lets_in(const struct bus *bus, int op)
+{
+    bool is_short = op == SB_COMMAND_IDENTIFY || op == SB_OP_READ || op == SB_OP_WRITE;
+    return is_short && bus->sessions == 1 && sb_worker_shareable(bus->worker);
+}
+
 bool sb_bus_free_for(const struct bus *bus, const struct run *run)
 {
-    if (!bus || bus->sessions == 0)
-        return true;
-    /* Between the blocks of a long command only something short may run. */
-    bool is_short = run->command.op == SB_COMMAND_IDENTIFY || run->command.op == SB_OP_READ ||
-                    run->command.op == SB_OP_WRITE;
-    return is_short && bus->sessions == 1 && sb_worker_shareable(bus->worker);
+    return !bus || bus->sessions == 0 || sb_bus_lets_in(bus, run->command.op);
 }
 
 void sb_run_drive(struct run *run)

@@ -95,15 +95,14 @@ static bool begins_on_bus(struct sb_runner *runner, const struct sb_task *task)
            (package->artifact && sb_depot_has(runner->parts.packages, package->artifact));
 }
 
-static bool bus_busy(struct sb_runner *runner, const struct sb_device *device)
+static bool bus_busy(struct sb_runner *runner, const struct sb_task *task,
+                     const struct sb_device *device)
 {
     const struct bus *bus = device->bus ? sb_runner_bus(runner, device->bus) : NULL;
-    if (!bus)
-        return false;
-    for (const struct run *run = runner->runs; run; run = run->next)
-        if (run->bus == bus && run->stage != STAGE_FETCH && !is_waiting_look(run))
-            return true;
-    return false;
+    unsigned others = 0;
+    for (const struct run *run = runner->runs; bus && run; run = run->next)
+        others += run->bus == bus && run->stage != STAGE_FETCH && !is_waiting_look(run);
+    return others > 1 || (others == 1 && !sb_bus_lets_in(bus, (int)task->job->op));
 }
 
 static void hand_over(struct sb_runner *runner, struct sb_task *task)
@@ -132,7 +131,7 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uin
         /* Not asked yet counts as offline: first find out who is there, then decide. */
         .offline = device->presence != SB_PRESENCE_READY && sb_unit_can_look(runner, device),
         .needs_bus = device->bus && begins_on_bus(runner, task),
-        .bus_busy = bus_busy(runner, device),
+        .bus_busy = bus_busy(runner, task, device),
         .under_way = *under_way,
         .under_way_limit = runner->parts.under_way_limit,
     };

@@ -47,11 +47,19 @@ static void write_words(const struct world *world)
     sb_str_done(&text);
 }
 
-static void write_files(const struct world *world)
+static void write_config(const struct world *world, const char *more)
 {
-    static const char *const directories[] = { "dialects", "devices", "devices.d" };
-    for (size_t i = 0; i < SB_COUNT(directories); i++)
-        make_directory(world, directories[i]);
+    sb_cleanup(sb_freep) char *config =
+        sb_format("state: %s\n"
+                  "mappings: [ %s ]\n"
+                  "devices: %s/devices.d\n"
+                  "%s",
+                  world->directory, world->directory, world->directory, more);
+    world_write(world, "southbridge.yaml", config);
+}
+
+static void write_devices(const struct world *world)
+{
     write_words(world);
     world_write(world, "devices/one-step.yaml",
                 "name: one-step\ndriver: bench\nverify: version\nstall: 30s\noccupied: 5m\n");
@@ -62,14 +70,6 @@ static void write_files(const struct world *world)
                 "  - { id: a, type: one-step }\n"
                 "  - { id: b, type: one-step }\n"
                 "  - { id: c, type: two-step }\n");
-    sb_cleanup(sb_freep) char *config =
-        sb_format("state: %s\n"
-                  "mappings: [ %s ]\n"
-                  "devices: %s/devices.d\n"
-                  "links:\n"
-                  "  north: { dialect: cloud, role: uplink }\n",
-                  world->directory, world->directory, world->directory);
-    world_write(world, "southbridge.yaml", config);
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
@@ -151,7 +151,7 @@ static bool all_answered(void *arg)
     return true;
 }
 
-static void start(struct world *world)
+void world_on(struct world *world)
 {
     sb_cleanup(sb_freep) char *path = sb_format("%s/southbridge.yaml", world->directory);
     sb_cleanup(sb_freep) char *error = NULL;
@@ -163,7 +163,7 @@ static void start(struct world *world)
     bench.step_ms = shelf.step_ms = 3;
     struct sb_core_parts parts = { .loop = world->loop,
                                    .config = world->config,
-                                   .adapters = &adapters,
+                                   .adapters = world->adapters,
                                    .fetcher_ops = &shelf_ops };
     open_store(world, &parts);
     assert_int_equal(sb_core_new(&parts, &world->core), 0);
@@ -171,37 +171,62 @@ static void start(struct world *world)
     if (r < 0)
         fail_msg("%s", error ? error : strerror(-r));
     assert_int_equal(sb_core_start(world->core), 0);
-    world_until(world, all_answered, world);
 }
 
-void world_new(struct world *world, bool sqlite)
+static void begin(struct world *world, const struct sb_adapters *with)
 {
+    static const char *const directories[] = { "dialects", "devices", "devices.d" };
     char template[] = "/tmp/sb-control-XXXXXX";
-    *world = (struct world){ .client.fd = -1 };
+    *world = (struct world){ .client.fd = -1, .adapters = with };
     assert_non_null(mkdtemp(template));
     world->directory = strdup(template);
     world->socket = sb_format("%s/control", template);
-    write_files(world);
-    if (!sqlite)
-        assert_int_equal(sb_store_mem_new(&world->disk), 0);
+    for (size_t i = 0; i < SB_COUNT(directories); i++)
+        make_directory(world, directories[i]);
     sb_log_setup(getenv("SB_VERBOSE") ? SB_LOG_DEBUG : SB_LOG_ERROR, SB_LOG_LOGFMT);
     bench_reset();
     cloud_reset();
     shelf_reset();
-    start(world);
 }
 
-void world_done(struct world *world)
+void world_new(struct world *world, bool sqlite)
+{
+    begin(world, &adapters);
+    write_devices(world);
+    write_config(world, "links:\n  north: { dialect: cloud, role: uplink }\n");
+    if (!sqlite)
+        assert_int_equal(sb_store_mem_new(&world->disk), 0);
+    world_on(world);
+    world_until(world, all_answered, world);
+}
+
+void world_new_with(struct world *world, const struct sb_adapters *with,
+                    void (*write)(const struct world *world), const char *more)
+{
+    begin(world, with);
+    write(world);
+    write_config(world, more);
+    assert_int_equal(sb_store_mem_new(&world->disk), 0);
+    world_on(world);
+}
+
+void world_off(struct world *world)
 {
     client_close(&world->client);
     world->control = sb_control_free(world->control);
     world->core = sb_core_free(world->core);
+    bench_power_off();
+    world->loop = sb_loop_free(world->loop);
+    world->config = sb_config_free(world->config);
+}
+
+void world_done(struct world *world)
+{
+    world_off(world);
     bench_reset();
     cloud_reset();
     shelf_reset();
-    world->loop = sb_loop_free(world->loop);
     world->disk = sb_store_mem_free(world->disk);
-    world->config = sb_config_free(world->config);
     (void)nftw(world->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(world->directory);
     free(world->socket);

@@ -28,6 +28,7 @@ struct client {
 };
 
 struct world {
+    const struct sb_adapters *adapters;
     char *directory, *socket;
     struct sb_config *config;
     struct sb_store_mem *disk; /* NULL: SQLite */
@@ -39,7 +40,12 @@ struct world {
 
 /* Devices a, b (one-step), c (two-step) in files; link "north"; all of them have answered. */
 void world_new(struct world *world, bool sqlite);
+/* With other adapters, and devices that `write` declares; `more` goes to the configuration. */
+void world_new_with(struct world *world, const struct sb_adapters *adapters,
+                    void (*write)(const struct world *world), const char *more);
 void world_done(struct world *world);
+void world_off(struct world *world); /* in order; the store's memory stays */
+void world_on(struct world *world);
 void world_write(const struct world *world, const char *name, const char *text);
 
 /* Runs the loop until it is so; fails the test after 20 s. */
