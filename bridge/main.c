@@ -245,9 +245,13 @@ static void reload(struct daemon *daemon)
     notify("RELOADING=1");
     int r = sb_core_reload(daemon->core, "signal SIGHUP", &diags);
     sb_cleanup(sb_freep) char *text = diags.total ? sb_diags_text(&diags) : NULL;
+    char *rest = text;
     sb_diags_done(&diags);
     if (r < 0)
-        sb_error(NULL, "nothing was reloaded: %s", text ? text : strerror(-r));
+        sb_error(NULL, "nothing was reloaded%s%s", text ? "" : ": ", text ? "" : strerror(-r));
+    for (char *line; r < 0 && (line = strsep(&rest, "\n"));)
+        if (*line)
+            sb_error(NULL, "reload: %s", line);
     notify("READY=1");
 }
 

@@ -123,11 +123,28 @@ static void write_line(struct connection *connection, const json_t *value)
 
 /* ---- answering ---- */
 
+/* Line by line: findings have one each. */
+static void redact_lines(const char *text, struct sb_str *ret)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        sb_cleanup(sb_freep) char *line = strndup(text, n);
+        sb_cleanup(sb_freep) char *shown = line ? sb_redact(line) : NULL;
+        if (ret->length)
+            sb_str_add_char(ret, '\n');
+        sb_str_add(ret, shown ? shown : "");
+        text += n + (text[n] == '\n');
+    }
+}
+
 static json_t *refusal(enum sb_refusal refusal, const char *text)
 {
-    sb_cleanup(sb_freep) char *shown = sb_redact(text ? text : "");
-    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", sb_refusal_name((int)refusal), "text",
-                     shown ? shown : "");
+    struct sb_str shown = { 0 };
+    redact_lines(text ? text : "", &shown);
+    json_t *line = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", sb_refusal_name((int)refusal),
+                             "text", sb_str_get(&shown));
+    sb_str_done(&shown);
+    return line;
 }
 
 static json_t *answer_of(const struct sb_call *call)

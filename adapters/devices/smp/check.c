@@ -3,6 +3,7 @@
  * Whether a device type, or a request to a device of the type, can be right.
  */
 #include "adapters/devices/smp/type.h"
+#include "bridge/base/str.h"
 #include "bridge/config/yaml.h"
 
 static int line_of(const struct sb_type *type, const char *section, const char *name)
@@ -92,6 +93,14 @@ static enum sb_cause refuse(char **ret_text, enum sb_cause cause, const char *te
     return cause;
 }
 
+/* With the name of the property it is about. */
+static enum sb_cause refuse_value(char **ret_text, enum sb_cause cause, const char *name,
+                                  const char *why)
+{
+    sb_cleanup(sb_freep) char *text = sb_format("%s: %s", name, why);
+    return refuse(ret_text, cause, text ? text : why);
+}
+
 static enum sb_cause accepts_names(const struct sb_type *type, const json_t *names, char **ret_text)
 {
     size_t i;
@@ -103,7 +112,8 @@ static enum sb_cause accepts_names(const struct sb_type *type, const json_t *nam
         if (sb_smp_property_get(type, json_string_value(name), &property, ret_text) < 0)
             return SB_CAUSE_INVALID_REQUEST;
         if (!property.readable)
-            return refuse(ret_text, SB_CAUSE_UNSUPPORTED, "this property cannot be read");
+            return refuse_value(ret_text, SB_CAUSE_UNSUPPORTED, json_string_value(name),
+                                "cannot be read");
     }
     return SB_CAUSE_NONE;
 }
@@ -122,10 +132,11 @@ static enum sb_cause accepts_values(const struct sb_type *type, const json_t *va
         if (sb_smp_property_get(type, name, &property, ret_text) < 0)
             return SB_CAUSE_INVALID_REQUEST;
         if (!property.writable)
-            return refuse(ret_text, SB_CAUSE_UNSUPPORTED, "this property cannot be written");
-        if (sb_smp_value_encode(property.type, property.big_endian, value, &bytes, &n, ret_text) <
-            0)
-            return SB_CAUSE_INVALID_REQUEST;
+            return refuse_value(ret_text, SB_CAUSE_UNSUPPORTED, name, "cannot be written");
+        sb_cleanup(sb_freep) char *why = NULL;
+        if (sb_smp_value_encode(property.type, property.big_endian, value, &bytes, &n, &why) < 0)
+            return refuse_value(ret_text, SB_CAUSE_INVALID_REQUEST, name,
+                                why ? why : "not such a value");
     }
     return SB_CAUSE_NONE;
 }
