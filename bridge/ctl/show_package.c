@@ -11,9 +11,9 @@ static char *size_of(const json_t *package)
 SB_SHOW(packages)
 {
     static const struct sb_grid_column columns[] = {
-        { "PACKAGE", false, 0 }, { "NAME", false, 8 }, { "VERSION", false, 8 },
-        { "MODULE", false, 6 },  { "SIZE", true, 0 },  { "FETCHED", false, 0 },
-        { "USED", false, 0 },    { "FROM", false, 8 }, { "URI", false, 12 },
+        { "PACKAGE", false, 0 }, { "NAME", false, 6 }, { "VERSION", false, 6 },
+        { "MODULE", false, 4 },  { "SIZE", true, 0 },  { "FETCHED", false, 0 },
+        { "USED", false, 0 },    { "FROM", false, 4 }, { "URI", false, 8 },
     };
     struct sb_grid *grid = sb_grid_new(columns, SB_COUNT(columns));
     size_t i;

@@ -617,7 +617,7 @@ def on_terminal(bench, *words, columns=80, **environment):
 @pytest.mark.parametrize("columns", [80, 132])
 def test_tables_fit_the_terminal(bench, columns):
     bench.start([], top={"links": one_link(bench)})
-    bench.ctl("device", "add", "a-device-with-quite-a-long-name-4711", "--type", "board")
+    bench.ctl("device", "add", "a-device-with-a-name-that-is-quite-long-indeed-4711", "--type", "board")
     bench.ctl("package", "add", "https://fw.example.com/a/quite/long/path/to/an/image.bin")
     for words in (("device", "list"), ("link", "list"), ("audit",), ("package", "list")):
         status, screen = on_terminal(bench, *words, columns=columns).finish()
