@@ -55,6 +55,8 @@ FAULTS = {
     "die_after": 0,          # power cut after so many bytes of an upload
     "revert_on_boot": False, # a new image does not survive its first start
     "ill": 0.0,              # seconds after the start of a test image when it falls silent
+    "crash": 0.0,            # seconds after the start of a test image when it restarts by itself
+    "self_confirm": 0.0,     # seconds after the start of a test image when it confirms itself
     "dozes": 0.0,            # seconds after the start of a test image: misses the next request
     "refuse_confirm": False, # a confirm is answered but not done
     "stuck": False,          # a reset is answered but not done
@@ -361,6 +363,10 @@ class Device:
         self.line.read() if self.line.master >= 0 else None  # what came meanwhile is lost
         if self.faults["ill"] and self.flash.state["testing"]:
             self.later(self.faults["ill"], lambda: self.set_fault("hang", True))
+        if self.faults["crash"] and self.flash.state["testing"]:
+            self.later(self.faults["crash"], self.go_down)
+        if self.faults["self_confirm"] and self.flash.state["testing"]:
+            self.later(self.faults["self_confirm"], self.confirm)
         if self.faults["dozes"] and self.flash.state["testing"]:
             self.later(self.faults["dozes"], lambda: self.set_fault("lost_requests", 1))
         say("up")
@@ -424,12 +430,20 @@ class Device:
             raise Refused(5, 1, 3)
         if digest is None or held[0] == 0:
             if confirm and not self.faults["refuse_confirm"]:
-                state.update(confirmed=True, testing=False)
+                self.confirm()
+                return self.images()
         else:
             state["pending"] = "permanent" if confirm else "test"
-        self.flash.save()
-        say("state", pending=state["pending"], confirmed=state["confirmed"])
+        self.save_state()
         return self.images()
+
+    def confirm(self):
+        self.flash.state.update(confirmed=True, testing=False)
+        self.save_state()
+
+    def save_state(self):
+        self.flash.save()
+        say("state", pending=self.flash.state["pending"], confirmed=self.flash.state["confirmed"])
 
     def begin_upload(self, body, target):
         length, data = body.get("len"), body.get("data", b"")

@@ -339,6 +339,26 @@ static void test_a_new_image_that_falls_ill(void **state)
     assert_cause(bench_resume(bench, UPDATE, NULL, new, true), SB_CAUSE_ROLLED_BACK);
 }
 
+static void test_a_new_image_that_restarts_by_itself(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
+    device(bench, "crash=0.5");
+    assert_cause(update(bench, 9000), SB_CAUSE_ROLLED_BACK);
+    assert_string_equal(bench_version(bench), "1.0.0");
+    assert_int_equal(bench_events(bench, "reset"), 1); /* the old one runs: no need for another */
+}
+
+static void test_a_new_image_that_confirms_itself(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
+    device(bench, "self_confirm=0.5");
+    assert_cause(update(bench, 9000), SB_CAUSE_NONE);
+    assert_int_equal(bench_events(bench, "reset"), 1);
+    assert_boots(bench, "1.1.0");
+}
+
 static void test_health_is_watched(void **state)
 {
     struct bench *bench = *state;
@@ -415,6 +435,8 @@ int main(void)
         ON_BENCH(test_a_device_that_does_not_restart),
         ON_BENCH(test_a_confirm_that_does_not_hold),
         ON_BENCH(test_a_new_image_that_falls_ill),
+        ON_BENCH(test_a_new_image_that_restarts_by_itself),
+        ON_BENCH(test_a_new_image_that_confirms_itself),
         ON_BENCH(test_health_is_watched),
         ON_BENCH(test_health_is_no_matter_of_one_answer),
         ON_BENCH(test_reboot_of_a_stubborn_device),

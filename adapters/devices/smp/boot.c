@@ -144,21 +144,25 @@ static enum sb_cause probe_health(struct sb_smp_update *fw, bool *ret_well)
             return sb_smp_trouble(smp, r);
         silent = r == 0 ? 0 : silent + 1;
         if (r == 0 && sb_smp_decide(&fw->list, &fw->goal) != SB_SMP_AT_CONFIRM)
-            break; /* it has restarted by itself */
+            break; /* it has restarted or confirmed by itself */
         r = sb_session_sleep(smp->session, SB_MIN(HEALTH_STEP_MS, SB_MAX(begin + total - now, 0)));
         if (r < 0)
             return sb_smp_trouble(smp, r);
     }
-    *ret_well = silent == 0 && sb_smp_decide(&fw->list, &fw->goal) == SB_SMP_AT_CONFIRM;
+    enum sb_smp_stage stage = sb_smp_decide(&fw->list, &fw->goal);
+    *ret_well = silent == 0 && (stage == SB_SMP_AT_CONFIRM || stage == SB_SMP_AT_END);
     return SB_CAUSE_NONE;
 }
 
 /* Not confirmed, the old image comes back with the next restart. */
 static enum sb_cause give_up(struct sb_smp_update *fw)
 {
-    enum sb_smp_stage stage = SB_SMP_AT_RESET;
-    sb_session_note(fw->smp->session, "the new image is not well: back to the old one");
-    enum sb_cause cause = boot(fw, &stage);
+    enum sb_smp_stage stage = sb_smp_decide(&fw->list, &fw->goal);
+    enum sb_cause cause = SB_CAUSE_NONE;
+    if (stage == SB_SMP_AT_CONFIRM) {
+        sb_session_note(fw->smp->session, "the new image is not well: back to the old one");
+        cause = boot(fw, &stage);
+    }
     if (cause == SB_CAUSE_NONE && stage == SB_SMP_AT_ROLLED_BACK)
         return sb_smp_rolled_back(fw);
     return sb_smp_fail(fw->smp, SB_CAUSE_INSTALL_FAILED,
@@ -175,6 +179,8 @@ enum sb_cause sb_smp_do_confirm(struct sb_smp_update *fw)
         cause = probe_health(fw, &well);
     if (cause == SB_CAUSE_NONE && !well)
         return give_up(fw);
+    if (cause == SB_CAUSE_NONE && sb_smp_decide(&fw->list, &fw->goal) == SB_SMP_AT_END)
+        return cause; /* the image has confirmed itself */
     if (cause == SB_CAUSE_NONE)
         cause = sb_smp_keep(fw, "confirm");
     if (cause == SB_CAUSE_NONE)
