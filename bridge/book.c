@@ -80,7 +80,7 @@ static int index_device(struct sb_book *book, struct sb_task *task)
             return -ENOMEM;
         }
     }
-    struct sb_task **grown = reallocarray(tasks->list, tasks->count + 1, sizeof(*grown));
+    struct sb_task **grown = reallocarray(tasks->list, tasks->count + 1, sizeof(struct sb_task *));
     if (!grown)
         return -ENOMEM;
     tasks->list = grown;
@@ -351,7 +351,7 @@ int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_ev
     if (task->state != before.state)
         sb_debug(SB_AT(.job = task->job->id, .task = task->id, .device = task->device),
                  "%s -> %s on %s", sb_task_state_name(before.state),
-                 sb_task_state_name(task->state), sb_event_name(event->kind));
+                 sb_task_state_name(task->state), sb_event_name((int)event->kind));
     if (ret)
         *ret = step;
     return r;

@@ -58,7 +58,7 @@ struct sb_door {
 /* 0 with a verdict (also of refusal), or -ENOMEM. All in this turn's batch. */
 int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_request *request,
                    struct sb_verdict *ret) SB_MUST_CHECK;
-int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t task, enum sb_cause cause)
+int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum sb_cause cause)
     SB_MUST_CHECK; /* -ENOENT, -EPERM, -EALREADY (final), -EBUSY (past its commit point) */
 const struct sb_task *sb_host_task(struct sb_host *host, int64_t task); /* open ones; or NULL */
 
@@ -66,10 +66,10 @@ const struct sb_device *sb_host_device(struct sb_host *host, const char *id);
 const struct sb_device *sb_host_find(struct sb_host *host, const char *dialect, const char *name);
 const struct sb_device *sb_host_device_at(struct sb_host *host, size_t index); /* NULL: end */
 /* Sets device->facts[name] (location, metadata, deviceInfo); -E2BIG. Borrows. */
-int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *device,
-                     const char *name, const json_t *value) SB_MUST_CHECK;
+int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *id, const char *name,
+                     const json_t *value) SB_MUST_CHECK;
 /* Drops the staged image of a device. -ENOENT, -EPERM. */
-int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *device) SB_MUST_CHECK;
+int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *id) SB_MUST_CHECK;
 /* Name and version of the staged package, for a dialect's view; borrowed; NULL: nothing staged. */
 const struct sb_package *sb_host_staged(struct sb_host *host, const struct sb_device *device);
 
@@ -78,8 +78,8 @@ int sb_host_save(struct sb_host *host, struct sb_door *door, const char *device,
                  const json_t *state) SB_MUST_CHECK;
 json_t *sb_host_saved(struct sb_host *host, struct sb_door *door, const char *device); /* new ref */
 
-int sb_host_put(struct sb_host *host, struct sb_door *door, struct sb_parcel *parcel)
-    SB_MUST_CHECK; /* fills link and created */
+int sb_host_put(struct sb_host *host, struct sb_door *door,
+                struct sb_parcel *parcel) SB_MUST_CHECK; /* fills link and created */
 void sb_host_settle(struct sb_host *host, struct sb_door *door, int64_t parcel);
 bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char *device,
                           const char *token);

@@ -70,7 +70,7 @@ static void spread(struct sb_host *host, const struct sb_news *news)
         bool own = news->task && sb_streq(news->task->job->origin, door->link);
         if (news->kind != SB_NEWS_TASK || own)
             hear(door, news);
-        else if (sb_op_is_firmware(news->task->job->op))
+        else if (news->task && sb_op_is_firmware(news->task->job->op))
             hear(door, &facts);
     }
     for (size_t i = 0; i < host->watcher_count; i++)

@@ -37,7 +37,7 @@ void sb_host_start(struct sb_host *host);
 void sb_host_tell(struct sb_host *host, const struct sb_news *news);
 bool sb_host_turn(struct sb_host *host); /* true: something was handed on */
 /* For the runner's `fetch_settings`. */
-void sb_host_fetch_settings(struct sb_host *host, const char *door, struct sb_fetch_settings *ret);
+void sb_host_fetch_settings(struct sb_host *host, const char *link, struct sb_fetch_settings *ret);
 
 /* Everybody who wants to see news after the doors did (job watch). */
 typedef void (*sb_watcher_fn)(void *arg, const struct sb_news *news);

@@ -60,4 +60,4 @@ int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
                      const struct sb_request *request, struct sb_verdict *ret) SB_MUST_CHECK;
 /* A new round for the failed and cancelled tasks of a job that is done. -ENOENT: no such job;
  * -EBUSY: still open, or its end is not durable; -ENODATA: nothing of it failed; -EAGAIN. */
-int sb_intake_retry(struct sb_intake *intake, int64_t job, const char *actor) SB_MUST_CHECK;
+int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor) SB_MUST_CHECK;

@@ -32,6 +32,7 @@ bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **
 int sb_intake_ended(struct sb_intake *intake, int64_t id, struct sb_job **ret) SB_MUST_CHECK;
 /* A new round for what failed of an ended job; takes the job over, also on failure. -ENODATA:
  * nothing of it did. */
-int sb_intake_reopen(struct sb_intake *intake, struct sb_job *job, const char *actor) SB_MUST_CHECK;
+int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given,
+                     const char *actor) SB_MUST_CHECK;
 /* Into the book, with its tasks' images pinned; takes the job over, also on failure. */
 int sb_intake_add(struct sb_intake *intake, struct sb_job *job, const char *actor) SB_MUST_CHECK;

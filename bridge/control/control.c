@@ -13,11 +13,13 @@
 #define PILE_MAX    (4u << 20)
 #define EVENTS_MAX  1000 /* that wait for the disk; the last line of a watch says it all */
 
+enum promise_kind { EVENT, READ, CHANGE };
+
 /* Something to say, once what it says is durable. */
 struct promise {
     struct promise *next;
     json_t *line;
-    enum { EVENT, READ, CHANGE } kind;
+    int kind; /* enum promise_kind */
 };
 
 struct connection {

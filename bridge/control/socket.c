@@ -85,18 +85,18 @@ int sb_control_listen(const char *path, const char *group, int *ret, char **ret_
         return -ENAMETOOLONG;
     }
     memcpy(address.sun_path, path, strlen(path));
-    sb_cleanup(sb_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int r = fd < 0 ? -errno : clear_way(&address, ret_error);
     if (r >= 0)
         r = bind_and_listen(fd, &address, group, ret_error);
     if (r < 0 && !*ret_error)
         *ret_error = sb_format("%s: %s (does its directory exist, and may this user write there?)",
                                path, strerror(-r));
-    if (r < 0)
-        return r;
-    *ret = fd;
-    fd = -1;
-    return 0;
+    if (r >= 0)
+        *ret = fd;
+    else if (fd >= 0)
+        (void)close(fd);
+    return r;
 }
 
 char *sb_control_peer(int fd)

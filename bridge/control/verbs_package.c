@@ -36,7 +36,7 @@ int sb_verb_package_add(struct sb_call *call)
 {
     const char *file = sb_json_str(call->args, "file");
     sb_cleanup(json_decrefp) json_t *spec = json_copy((json_t *)call->args);
-    struct sb_package *package;
+    struct sb_package *package = NULL;
     if ((file == NULL) == (sb_json_str(call->args, "uri") == NULL))
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "package add: give either a file or a URI");
     if (file && file[0] != '/')
@@ -52,13 +52,13 @@ int sb_verb_package_add(struct sb_call *call)
     sb_cleanup(sb_freep) char *wrong = NULL;
     int r = sb_uri_parse(sb_json_str(spec, "uri"), &parts, &wrong);
     sb_uri_done(&parts);
-    if (r == 0)
+    if (r >= 0)
         r = sb_packages_resolve(call->core->packages, spec, sb_loop_wall(call->core->parts.loop),
                                 &package);
     if (r == -EINVAL)
         return sb_call_refuse(call, SB_REFUSAL_REFUSED, "package add: %s",
                               wrong ? wrong : "a name, version, module or digest is malformed");
-    if (r < 0)
+    if (r < 0 || !package)
         return sb_call_failed(call, r, "package add");
     sb_cleanup(sb_freep) char *subject = sb_format("package %s", package->id);
     sb_cleanup(json_decrefp) json_t *detail = sb_package_json(package);

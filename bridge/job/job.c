@@ -203,7 +203,8 @@ struct sb_job *sb_job_free(struct sb_job *job)
 
 int sb_job_add_task(struct sb_job *job, struct sb_task *task)
 {
-    struct sb_task **grown = reallocarray(job->tasks, job->task_count + 1, sizeof(*job->tasks));
+    struct sb_task **grown =
+        reallocarray(job->tasks, job->task_count + 1, sizeof(struct sb_task *));
     if (!grown)
         return -ENOMEM;
     job->tasks = grown;

@@ -7,95 +7,95 @@ enum kind { I64, U32, MINUTE, DAYS, PERCENT, BOOL, TEXT, NAME, OBJECT, BITS };
 
 struct member {
     const char *key;
-    enum kind kind;
     size_t offset;
     const struct sb_names *names;
+    enum kind kind;
     bool required;
 };
 
 #define AT(type, field) offsetof(struct type, field)
 #define END                                                                                        \
     {                                                                                              \
-        NULL, I64, 0, NULL, false                                                                  \
+        NULL, 0, NULL, I64, false                                                                  \
     }
 
 static const struct member policy_members[] = {
-    { "start", NAME, AT(sb_policy, start), &sb_start_names, false },
-    { "start_at", I64, AT(sb_policy, start_at), NULL, false },
-    { "end_at", I64, AT(sb_policy, end_at), NULL, false },
-    { "window_from", MINUTE, AT(sb_policy, window.from_minute), NULL, false },
-    { "window_to", MINUTE, AT(sb_policy, window.to_minute), NULL, false },
-    { "window_days", DAYS, AT(sb_policy, window.days), NULL, false },
-    { "window_zone", TEXT, AT(sb_policy, window.zone), NULL, false },
-    { "pull", BOOL, AT(sb_policy, pull), NULL, false },
-    { "hold", BOOL, AT(sb_policy, hold), NULL, false },
-    { "rate_per_minute", U32, AT(sb_policy, rate_per_minute), NULL, false },
-    { "concurrency", U32, AT(sb_policy, concurrency), NULL, false },
-    { "retries", U32, AT(sb_policy, retries), NULL, false },
-    { "retry_interval", I64, AT(sb_policy, retry_interval), NULL, false },
-    { "retry_causes", BITS, AT(sb_policy, retry_causes), &sb_cause_names, false },
-    { "online_timeout", I64, AT(sb_policy, online_timeout), NULL, false },
-    { "answer_timeout", I64, AT(sb_policy, answer_timeout), NULL, false },
-    { "run_timeout", I64, AT(sb_policy, run_timeout), NULL, false },
-    { "whole_timeout", I64, AT(sb_policy, whole_timeout), NULL, false },
-    { "conflict", NAME, AT(sb_policy, conflict), &sb_conflict_names, false },
-    { "answer", NAME, AT(sb_policy, answer), &sb_answer_names, false },
-    { "allow_downgrade", BOOL, AT(sb_policy, allow_downgrade), NULL, false },
-    { "source_versions", TEXT, AT(sb_policy, source_versions), NULL, false },
+    { "start", AT(sb_policy, start), &sb_start_names, NAME, false },
+    { "start_at", AT(sb_policy, start_at), NULL, I64, false },
+    { "end_at", AT(sb_policy, end_at), NULL, I64, false },
+    { "window_from", AT(sb_policy, window.from_minute), NULL, MINUTE, false },
+    { "window_to", AT(sb_policy, window.to_minute), NULL, MINUTE, false },
+    { "window_days", AT(sb_policy, window.days), NULL, DAYS, false },
+    { "window_zone", AT(sb_policy, window.zone), NULL, TEXT, false },
+    { "pull", AT(sb_policy, pull), NULL, BOOL, false },
+    { "hold", AT(sb_policy, hold), NULL, BOOL, false },
+    { "rate_per_minute", AT(sb_policy, rate_per_minute), NULL, U32, false },
+    { "concurrency", AT(sb_policy, concurrency), NULL, U32, false },
+    { "retries", AT(sb_policy, retries), NULL, U32, false },
+    { "retry_interval", AT(sb_policy, retry_interval), NULL, I64, false },
+    { "retry_causes", AT(sb_policy, retry_causes), &sb_cause_names, BITS, false },
+    { "online_timeout", AT(sb_policy, online_timeout), NULL, I64, false },
+    { "answer_timeout", AT(sb_policy, answer_timeout), NULL, I64, false },
+    { "run_timeout", AT(sb_policy, run_timeout), NULL, I64, false },
+    { "whole_timeout", AT(sb_policy, whole_timeout), NULL, I64, false },
+    { "conflict", AT(sb_policy, conflict), &sb_conflict_names, NAME, false },
+    { "answer", AT(sb_policy, answer), &sb_answer_names, NAME, false },
+    { "allow_downgrade", AT(sb_policy, allow_downgrade), NULL, BOOL, false },
+    { "source_versions", AT(sb_policy, source_versions), NULL, TEXT, false },
     END,
 };
 
 static const struct member job_members[] = {
-    { "id", I64, AT(sb_job, id), NULL, true },
-    { "origin", TEXT, AT(sb_job, origin), NULL, true },
-    { "caller", TEXT, AT(sb_job, caller), NULL, false },
-    { "external_id", TEXT, AT(sb_job, external_id), NULL, false },
-    { "key", TEXT, AT(sb_job, key), NULL, false },
-    { "package", TEXT, AT(sb_job, package), NULL, false },
-    { "operation", NAME, AT(sb_job, op), &sb_op_names, true },
-    { "params", OBJECT, AT(sb_job, params), NULL, false },
-    { "state", NAME, AT(sb_job, state), &sb_job_state_names, true },
-    { "rule", BOOL, AT(sb_job, rule), NULL, false },
-    { "created", I64, AT(sb_job, created), NULL, false },
-    { "ended", I64, AT(sb_job, ended), NULL, false },
+    { "id", AT(sb_job, id), NULL, I64, true },
+    { "origin", AT(sb_job, origin), NULL, TEXT, true },
+    { "caller", AT(sb_job, caller), NULL, TEXT, false },
+    { "external_id", AT(sb_job, external_id), NULL, TEXT, false },
+    { "key", AT(sb_job, key), NULL, TEXT, false },
+    { "package", AT(sb_job, package), NULL, TEXT, false },
+    { "operation", AT(sb_job, op), &sb_op_names, NAME, true },
+    { "params", AT(sb_job, params), NULL, OBJECT, false },
+    { "state", AT(sb_job, state), &sb_job_state_names, NAME, true },
+    { "rule", AT(sb_job, rule), NULL, BOOL, false },
+    { "created", AT(sb_job, created), NULL, I64, false },
+    { "ended", AT(sb_job, ended), NULL, I64, false },
     END,
 };
 
 static const struct member task_members[] = {
-    { "id", I64, AT(sb_task, id), NULL, true },
-    { "device", TEXT, AT(sb_task, device), NULL, true },
-    { "module", TEXT, AT(sb_task, module), NULL, false },
-    { "round", U32, AT(sb_task, round), NULL, false },
-    { "state", NAME, AT(sb_task, state), &sb_task_state_names, true },
-    { "cancel_from", NAME, AT(sb_task, cancel_from), &sb_task_state_names, false },
-    { "reason", NAME, AT(sb_task, reason), &sb_reason_names, false },
-    { "phase", NAME, AT(sb_task, phase), &sb_phase_names, false },
-    { "cause", NAME, AT(sb_task, cause), &sb_cause_names, false },
-    { "cancel_cause", NAME, AT(sb_task, cancel_cause), &sb_cause_names, false },
-    { "attempt", U32, AT(sb_task, attempt), NULL, false },
-    { "percent", PERCENT, AT(sb_task, percent), NULL, false },
-    { "furthest_percent", PERCENT, AT(sb_task, furthest_percent), NULL, false },
-    { "furthest", NAME, AT(sb_task, furthest), &sb_task_state_names, false },
-    { "committed", BOOL, AT(sb_task, committed), NULL, false },
-    { "started", BOOL, AT(sb_task, started), NULL, false },
-    { "text", TEXT, AT(sb_task, text), NULL, false },
-    { "target_version", TEXT, AT(sb_task, target_version), NULL, false },
-    { "artifact", TEXT, AT(sb_task, artifact), NULL, false },
-    { "native_dialect", TEXT, AT(sb_task, native.dialect), NULL, false },
-    { "native_vocabulary", TEXT, AT(sb_task, native.vocabulary), NULL, false },
-    { "native_code", TEXT, AT(sb_task, native.code), NULL, false },
-    { "native_text", TEXT, AT(sb_task, native.text), NULL, false },
-    { "result", OBJECT, AT(sb_task, result), NULL, false },
-    { "checkpoint", OBJECT, AT(sb_task, checkpoint), NULL, false },
-    { "created", I64, AT(sb_task, created), NULL, false },
-    { "sent", I64, AT(sb_task, sent), NULL, false },
-    { "ended", I64, AT(sb_task, ended), NULL, false },
-    { "spent_queued", I64, AT(sb_task, spent_queued), NULL, false },
-    { "spent_offline", I64, AT(sb_task, spent_offline), NULL, false },
-    { "spent_sent", I64, AT(sb_task, spent_sent), NULL, false },
-    { "spent_run", I64, AT(sb_task, spent_run), NULL, false },
-    { "spent_whole", I64, AT(sb_task, spent_whole), NULL, false },
-    { "retry_left", I64, AT(sb_task, retry_left), NULL, false },
+    { "id", AT(sb_task, id), NULL, I64, true },
+    { "device", AT(sb_task, device), NULL, TEXT, true },
+    { "module", AT(sb_task, module), NULL, TEXT, false },
+    { "round", AT(sb_task, round), NULL, U32, false },
+    { "state", AT(sb_task, state), &sb_task_state_names, NAME, true },
+    { "cancel_from", AT(sb_task, cancel_from), &sb_task_state_names, NAME, false },
+    { "reason", AT(sb_task, reason), &sb_reason_names, NAME, false },
+    { "phase", AT(sb_task, phase), &sb_phase_names, NAME, false },
+    { "cause", AT(sb_task, cause), &sb_cause_names, NAME, false },
+    { "cancel_cause", AT(sb_task, cancel_cause), &sb_cause_names, NAME, false },
+    { "attempt", AT(sb_task, attempt), NULL, U32, false },
+    { "percent", AT(sb_task, percent), NULL, PERCENT, false },
+    { "furthest_percent", AT(sb_task, furthest_percent), NULL, PERCENT, false },
+    { "furthest", AT(sb_task, furthest), &sb_task_state_names, NAME, false },
+    { "committed", AT(sb_task, committed), NULL, BOOL, false },
+    { "started", AT(sb_task, started), NULL, BOOL, false },
+    { "text", AT(sb_task, text), NULL, TEXT, false },
+    { "target_version", AT(sb_task, target_version), NULL, TEXT, false },
+    { "artifact", AT(sb_task, artifact), NULL, TEXT, false },
+    { "native_dialect", AT(sb_task, native.dialect), NULL, TEXT, false },
+    { "native_vocabulary", AT(sb_task, native.vocabulary), NULL, TEXT, false },
+    { "native_code", AT(sb_task, native.code), NULL, TEXT, false },
+    { "native_text", AT(sb_task, native.text), NULL, TEXT, false },
+    { "result", AT(sb_task, result), NULL, OBJECT, false },
+    { "checkpoint", AT(sb_task, checkpoint), NULL, OBJECT, false },
+    { "created", AT(sb_task, created), NULL, I64, false },
+    { "sent", AT(sb_task, sent), NULL, I64, false },
+    { "ended", AT(sb_task, ended), NULL, I64, false },
+    { "spent_queued", AT(sb_task, spent_queued), NULL, I64, false },
+    { "spent_offline", AT(sb_task, spent_offline), NULL, I64, false },
+    { "spent_sent", AT(sb_task, spent_sent), NULL, I64, false },
+    { "spent_run", AT(sb_task, spent_run), NULL, I64, false },
+    { "spent_whole", AT(sb_task, spent_whole), NULL, I64, false },
+    { "retry_left", AT(sb_task, retry_left), NULL, I64, false },
     END,
 };
 
@@ -124,7 +124,8 @@ static json_t *text_json(const char *text)
     json_t *value = json_string(text);
     sb_cleanup(sb_freep) char *legible = value ? NULL : strdup(text);
     for (char *c = legible; c && *c; c++)
-        *c = (unsigned char)*c < 0x80 ? *c : '?';
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
     return legible ? json_string(legible) : value;
 }
 

@@ -122,9 +122,7 @@ void sb_runner_save_task(struct sb_runner *runner, const struct sb_task *task);
 /* unit.c */
 struct unit *sb_unit(struct sb_runner *runner, const char *device); /* made when missing */
 bool sb_unit_can_look(struct sb_runner *runner, const struct sb_device *device);
-void sb_unit_plan(struct sb_runner *runner, const char *device, int64_t in_ms);
+void sb_unit_plan(struct sb_runner *runner, const char *id, int64_t in_ms);
 int64_t sb_units_look(struct sb_runner *runner); /* starts due looks; ms until the next, 0 none */
-void sb_unit_answered(struct sb_runner *runner, const char *device,
-                      const struct sb_identity *identity);
-void sb_unit_silent(struct sb_runner *runner, const char *device,
-                    const struct sb_outcome *outcome);
+void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_identity *identity);
+void sb_unit_silent(struct sb_runner *runner, const char *id, const struct sb_outcome *outcome);

@@ -404,7 +404,7 @@ bool sb_runner_apply(struct sb_runner *runner, struct sb_task *task, const struc
         return false;
     if (r < 0)
         sb_error(SB_AT(.job = task->job->id, .task = task->id), "cannot record %s: %s",
-                 sb_event_name(event->kind), strerror(-r));
+                 sb_event_name((int)event->kind), strerror(-r));
     if (step.actions & SB_DO_OCCUPY)
         occupy(runner, sb_run_of_task(runner, task->id), task);
     if (step.actions & SB_DO_RETRY) {

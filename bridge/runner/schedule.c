@@ -140,8 +140,8 @@ enum sb_reason sb_schedule(const struct sb_task *task, const struct sb_schedule_
 struct clock {
     int64_t *spent;
     int64_t limit;
-    enum sb_cause cause;
     const char *text;
+    enum sb_cause cause;
     bool runs;
 };
 
@@ -162,16 +162,15 @@ struct sb_deadline sb_task_clocks(struct sb_task *task, int64_t elapsed, int64_t
     const struct sb_policy *policy = &task->job->policy;
     bool queued = task->state == SB_TASK_QUEUED;
     const struct clock clocks[] = {
-        { &task->spent_whole, policy->whole_timeout, SB_CAUSE_TIMEOUT,
-          "the time for the whole job has passed", !sb_task_state_is_final(task->state) },
-        { &task->spent_offline, policy->online_timeout, SB_CAUSE_OFFLINE,
-          "the device did not come online in time", queued && task->reason == SB_REASON_OFFLINE },
-        { &task->spent_sent, policy->answer_timeout, SB_CAUSE_TIMEOUT,
-          "the device did not begin in time", task->state == SB_TASK_SENT },
-        { &task->spent_run, policy->run_timeout, SB_CAUSE_TIMEOUT,
-          "the device did not finish in time",
-          task->started && !sb_task_state_is_final(task->state) },
-        { &task->spent_queued, 0, SB_CAUSE_NONE, NULL, queued },
+        { &task->spent_whole, policy->whole_timeout, "the time for the whole job has passed",
+          SB_CAUSE_TIMEOUT, !sb_task_state_is_final(task->state) },
+        { &task->spent_offline, policy->online_timeout, "the device did not come online in time",
+          SB_CAUSE_OFFLINE, queued && task->reason == SB_REASON_OFFLINE },
+        { &task->spent_sent, policy->answer_timeout, "the device did not begin in time",
+          SB_CAUSE_TIMEOUT, task->state == SB_TASK_SENT },
+        { &task->spent_run, policy->run_timeout, "the device did not finish in time",
+          SB_CAUSE_TIMEOUT, task->started && !sb_task_state_is_final(task->state) },
+        { &task->spent_queued, 0, NULL, SB_CAUSE_NONE, queued },
     };
     struct sb_deadline deadline = { 0 };
     for (size_t i = 0; i < SB_COUNT(clocks); i++) {

@@ -86,7 +86,7 @@ static void set_presence(struct sb_runner *runner, struct sb_device *device,
     if (device->presence == presence)
         return;
     sb_info(SB_AT(.device = device->id, .bus = device->bus), "%s -> %s",
-            sb_presence_name(device->presence), sb_presence_name(presence));
+            sb_presence_name((int)device->presence), sb_presence_name((int)presence));
     device->presence = presence;
     runner->dirty = true;
     runner->parts.tell(runner->parts.arg,
