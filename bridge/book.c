@@ -138,17 +138,26 @@ struct sb_job *sb_book_recent(struct sb_book *book, int64_t id)
     return sb_leaving_find(&book->leaving, id);
 }
 
+/* Lists of tasks are in order of their numbers. */
+static struct sb_task *find_task(struct sb_task *const *list, size_t count, int64_t id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (list[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && list[low]->id == id ? list[low] : NULL;
+}
+
 struct sb_task *sb_book_task(struct sb_book *book, int64_t id)
 {
-    for (size_t j = 0; j < book->job_count; j++) {
-        struct sb_job *job = book->jobs[j];
-        if (!job->task_count || job->tasks[0]->id > id || job->tasks[job->task_count - 1]->id < id)
-            continue;
-        for (size_t t = 0; t < job->task_count; t++)
-            if (job->tasks[t]->id == id)
-                return job->tasks[t];
-    }
-    return NULL;
+    struct sb_task *task = find_task(book->open, book->open_count, id);
+    for (size_t j = 0; !task && j < book->job_count; j++) /* one that is final */
+        task = find_task(book->jobs[j]->tasks, book->jobs[j]->task_count, id);
+    return task;
 }
 
 size_t sb_book_jobs(const struct sb_book *book)
@@ -345,7 +354,7 @@ int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_ev
         r = audit_state(book, task, actor);
     if (r >= 0 && worth_writing(task, &before, &step))
         r = sb_book_save(book, task);
-    if (r >= 0)
+    if (r >= 0 && (task->state != before.state || task->reason != before.reason))
         r = follow_job(book, task->job);
     book->stale |= sb_task_state_is_final(task->state);
     if (task->state != before.state)

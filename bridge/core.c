@@ -353,7 +353,6 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
     int r = sb_registry_add(core->registry, spec, &device, diags);
     if (r < 0)
         return r;
-    sb_registry_attach_types(core->registry, core->types);
     audit(core, actor, "device add", device->id);
     sb_host_tell(core->host, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
     r = sb_runner_identify(core->runner, device->id);
@@ -375,11 +374,10 @@ int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *dia
     sb_types_free(old);
     audit(core, actor, "reload", NULL);
     const struct sb_device *device;
-    for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++) {
+    for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++)
         sb_host_tell(core->host,
                      &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
-        (void)!sb_runner_identify(core->runner, device->id); /* -ENODEV: it has no driver */
-    }
+    sb_runner_look_around(core->runner); /* types and addresses may be others now */
     sb_runner_wake(core->runner);
     sb_notice(NULL, "mappings and devices were read again");
     return 0;

@@ -15,6 +15,7 @@ struct bus {
     const char *name;
     struct sb_worker *worker;
     unsigned sessions;
+    unsigned looks; /* at devices on it, under way or waiting for it */
 };
 
 enum stage {
@@ -56,8 +57,9 @@ struct run {
 
 struct unit {          /* the runner's view of one device */
     int64_t look_at;   /* monotonic time of the next look, 0: none planned */
+    struct bus *bus;   /* on which it will be; NULL: none */
     unsigned failures; /* looks in a row without an answer */
-    bool looking;
+    bool wanted;       /* a task or a person waits for it: before all others */
 };
 
 struct sb_runner {
@@ -65,8 +67,12 @@ struct sb_runner {
     struct bus *buses;
     struct run *runs; /* in order of hand-over */
     struct sb_map units;
+    int64_t look_at; /* monotonic time when the units are to be gone through */
+    unsigned looks;  /* at devices without a bus */
+    bool looks_held; /* some are due and wait for others to end */
     struct sb_timer *timer;
     int64_t accounted; /* monotonic time up to which the tasks' clocks were kept */
+    int64_t clocks_at; /* monotonic time of the next look at them, INT64_MAX: none is planned */
     int64_t saved;     /* monotonic time when the clocks were written */
     uint64_t next_session;
     int64_t schedule_at; /* monotonic time of the next look at the queue, 0: none */
@@ -123,6 +129,8 @@ void sb_runner_save_task(struct sb_runner *runner, const struct sb_task *task);
 struct unit *sb_unit(struct sb_runner *runner, const char *device); /* made when missing */
 bool sb_unit_can_look(struct sb_runner *runner, const struct sb_device *device);
 void sb_unit_plan(struct sb_runner *runner, const char *id, int64_t in_ms);
+void sb_look_counts(struct run *run, int more);
+void sb_unit_want(struct sb_runner *runner, const char *id); /* a look as soon as may be */
 int64_t sb_units_look(struct sb_runner *runner); /* starts due looks; ms until the next, 0 none */
 void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_identity *identity);
 void sb_unit_silent(struct sb_runner *runner, const char *id, const struct sb_outcome *outcome);

@@ -48,6 +48,8 @@ void sb_run_end(struct run *run)
         runner->parts.fetcher_ops->stop(runner->parts.fetcher, run->fetch);
     if (run->granting != GRANT_NONE)
         sb_store_forget(runner->parts.store, sb_run_granted, run);
+    if (run->command.op == SB_COMMAND_IDENTIFY)
+        sb_look_counts(run, -1);
     runner->dirty = true;
     run_free(run);
 }
@@ -151,6 +153,7 @@ int sb_run_look(struct sb_runner *runner, struct sb_device *device)
     if (r < 0)
         return r;
     run->command.op = SB_COMMAND_IDENTIFY;
+    sb_look_counts(run, 1);
     sb_run_want_bus(run);
     return 0;
 }

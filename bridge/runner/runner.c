@@ -16,19 +16,18 @@ SB_NAMES(
 #define CLOCK_GRAIN      (INT64_C(50)) /* clocks are kept no finer than this */
 #define CLOCK_SAVE       (5 * SB_MINUTE)
 #define RETRY_DEFAULT    (30 * SB_SECOND)
+#define CHANGES_MAX      500 /* of queued tasks in one turn */
 #define PAUSE_NAME       "paused"
 
 #define OCCUPIED_DEFAULT (10 * SB_MINUTE)
 
 /* ---- hand-over ---- */
 
-static uint32_t count_under_way(const struct sb_runner *runner, int64_t job)
+static uint32_t count_under_way(const struct sb_runner *runner)
 {
     uint32_t n = 0;
-    for (size_t i = 0; i < sb_book_open_tasks(runner->parts.book); i++) {
-        const struct sb_task *task = sb_book_open_at(runner->parts.book, i);
-        n += sb_task_state_is_under_way(task->state) && (!job || task->job->id == job);
-    }
+    for (size_t i = 0; i < sb_book_open_tasks(runner->parts.book); i++)
+        n += sb_task_state_is_under_way(sb_book_open_at(runner->parts.book, i)->state);
     return n;
 }
 
@@ -113,17 +112,40 @@ static void hand_over(struct sb_runner *runner, struct sb_task *task)
         sb_run_begin(runner, task, false);
 }
 
-/* 0, or ms after which to ask again. */
-static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uint32_t *under_way)
+/* One look at the whole queue: what was counted once need not be counted for each task. */
+struct pass {
+    uint32_t under_way; /* of the gateway */
+    int64_t job;        /* whose counts these are; 0: nobody's */
+    uint32_t job_under_way, job_handed_over;
+    unsigned changes; /* left for this turn */
+};
+
+static void count_job(struct sb_runner *runner, const struct sb_job *job, struct pass *pass)
 {
-    struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
-    if (!device) { /* its record was damaged: a removal ends its tasks itself */
-        sb_runner_apply(runner, task,
-                        &(struct sb_event){ .kind = SB_EV_EXPIRE, .cause = SB_CAUSE_DEVICE_GONE },
-                        "core");
-        return 0;
-    }
-    struct sb_schedule_facts facts = {
+    if (pass->job == job->id)
+        return;
+    pass->job = job->id;
+    pass->job_under_way = pass->job_handed_over = 0;
+    for (size_t i = 0; job->policy.concurrency && i < job->task_count; i++)
+        pass->job_under_way += sb_task_state_is_under_way(job->tasks[i]->state);
+    if (job->policy.rate_per_minute)
+        pass->job_handed_over = handed_over(runner, job->id);
+}
+
+/* Most of a long queue: as long as there is no room nothing else matters. */
+static bool still_no_room(const struct sb_runner *runner, const struct sb_task *task,
+                          const struct pass *pass)
+{
+    const struct sb_policy *policy = &task->job->policy;
+    return task->reason == SB_REASON_CAPACITY && !runner->paused &&
+           (pass->under_way >= runner->parts.under_way_limit ||
+            (policy->concurrency && pass->job_under_way >= policy->concurrency));
+}
+
+static struct sb_schedule_facts facts_of(struct sb_runner *runner, const struct sb_task *task,
+                                         const struct sb_device *device, const struct pass *pass)
+{
+    return (struct sb_schedule_facts){
         .wall = sb_loop_wall(runner->parts.loop),
         .paused = runner->paused,
         .occupied = device->occupied != NULL,
@@ -132,29 +154,52 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, uin
         .offline = device->presence != SB_PRESENCE_READY && sb_unit_can_look(runner, device),
         .needs_bus = device->bus && begins_on_bus(runner, task),
         .bus_busy = bus_busy(runner, task, device),
-        .under_way = *under_way,
+        .under_way = pass->under_way,
         .under_way_limit = runner->parts.under_way_limit,
+        .job_under_way = pass->job_under_way,
+        .job_handed_over = pass->job_handed_over,
     };
-    if (task->job->policy.concurrency)
-        facts.job_under_way = count_under_way(runner, task->job->id);
-    if (task->job->policy.rate_per_minute)
-        facts.job_handed_over = handed_over(runner, task->job->id);
+}
+
+static void go(struct sb_runner *runner, struct sb_task *task, struct pass *pass)
+{
+    pass->changes--;
+    hand_over(runner, task);
+    bool begun = sb_task_state_is_under_way(task->state);
+    pass->under_way += begun;
+    pass->job_under_way += begun;
+    pass->job_handed_over++;
+}
+
+/* 0, or ms after which to ask again. */
+static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, struct pass *pass)
+{
+    struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
     int64_t again = 0;
+    if (!device) { /* its record was damaged: a removal ends its tasks itself */
+        pass->changes--;
+        sb_runner_apply(runner, task,
+                        &(struct sb_event){ .kind = SB_EV_EXPIRE, .cause = SB_CAUSE_DEVICE_GONE },
+                        "core");
+        return 0;
+    }
+    const struct sb_schedule_facts facts = facts_of(runner, task, device, pass);
     enum sb_reason reason = sb_schedule(task, &facts, &again);
     if (reason == SB_REASON_NONE) {
-        hand_over(runner, task);
-        *under_way += sb_task_state_is_under_way(task->state);
+        go(runner, task, pass);
         return 0;
     }
     if (reason == SB_REASON_OFFLINE && task->reason != SB_REASON_OFFLINE)
-        sb_unit_plan(runner, task->device, 1); /* somebody wants it: look now */
-    if (reason != task->reason)
-        sb_runner_apply(
-            runner, task,
-            &(struct sb_event){ .kind = SB_EV_WAIT,
-                                .reason = reason,
-                                .text = reason == SB_REASON_OFFLINE ? device->trouble : NULL },
-            "core");
+        sb_unit_want(runner, task->device);
+    if (reason == task->reason)
+        return again;
+    pass->changes--;
+    sb_runner_apply(
+        runner, task,
+        &(struct sb_event){ .kind = SB_EV_WAIT,
+                            .reason = reason,
+                            .text = reason == SB_REASON_OFFLINE ? device->trouble : NULL },
+        "core");
     return again;
 }
 
@@ -163,14 +208,22 @@ static int64_t sooner(int64_t a, int64_t b)
     return !a ? b : !b ? a : SB_MIN(a, b);
 }
 
+/* A change costs records and reports: a long queue takes several turns, from its head each time. */
 static int64_t schedule_all(struct sb_runner *runner)
 {
-    uint32_t under_way = count_under_way(runner, 0);
+    struct pass pass = { .under_way = count_under_way(runner), .changes = CHANGES_MAX };
     int64_t again = 0;
     for (size_t i = 0; i < sb_book_open_tasks(runner->parts.book); i++) {
         struct sb_task *task = sb_book_open_at(runner->parts.book, i);
-        if (task->state == SB_TASK_QUEUED)
-            again = sooner(again, schedule_task(runner, task, &under_way));
+        if (task->state != SB_TASK_QUEUED)
+            continue;
+        if (pass.changes == 0) {
+            runner->dirty = true;
+            break;
+        }
+        count_job(runner, task->job, &pass);
+        if (!still_no_room(runner, task, &pass))
+            again = sooner(again, schedule_task(runner, task, &pass));
     }
     return again;
 }
@@ -280,13 +333,10 @@ static void save_clocks(struct sb_runner *runner)
     }
 }
 
-static int64_t keep_clocks(struct sb_runner *runner)
+/* Looks at every clock; ms until that is needed again, 0: not before something happens. */
+static int64_t look_at_clocks(struct sb_runner *runner, int64_t elapsed)
 {
-    int64_t now = sb_loop_now(runner->parts.loop), wall = sb_loop_wall(runner->parts.loop);
-    int64_t elapsed = now - runner->accounted, again = 0;
-    if (elapsed < CLOCK_GRAIN)
-        elapsed = 0;
-    runner->accounted += elapsed;
+    int64_t wall = sb_loop_wall(runner->parts.loop), again = 0;
     for (size_t i = 0; i < sb_book_open_tasks(runner->parts.book); i++) {
         struct sb_task *task = sb_book_open_at(runner->parts.book, i);
         if (sb_task_state_is_final(task->state))
@@ -300,8 +350,35 @@ static int64_t keep_clocks(struct sb_runner *runner)
             again = sooner(again, deadline.next);
     }
     keep_occupied(runner, elapsed, &again);
-    save_clocks(runner);
-    return sooner(again, watch_stalls(runner));
+    return again;
+}
+
+/* A turn that comes soon after another one leaves them alone, unless one of them is due. */
+static int64_t keep_clocks(struct sb_runner *runner)
+{
+    int64_t now = sb_loop_now(runner->parts.loop);
+    int64_t elapsed = now - runner->accounted;
+    if (elapsed < CLOCK_GRAIN)
+        elapsed = 0;
+    if (elapsed || runner->clocks_at <= now) {
+        runner->accounted += elapsed;
+        runner->clocks_at = INT64_MAX; /* what happens below may bring it forward */
+        int64_t next = look_at_clocks(runner, elapsed);
+        if (next)
+            runner->clocks_at = SB_MIN(runner->clocks_at, now + next);
+        save_clocks(runner);
+    }
+    int64_t left = runner->clocks_at == INT64_MAX ? 0 : SB_MAX(runner->clocks_at - now, 1);
+    return sooner(left, watch_stalls(runner));
+}
+
+/* In its new state other clocks run. */
+static void follow_clocks(struct sb_runner *runner, struct sb_task *task)
+{
+    const struct sb_deadline deadline = sb_task_clocks(task, 0, sb_loop_wall(runner->parts.loop));
+    int64_t next = deadline.cause != SB_CAUSE_NONE ? 1 : deadline.next;
+    if (next)
+        runner->clocks_at = SB_MIN(runner->clocks_at, sb_loop_now(runner->parts.loop) + next);
 }
 
 void sb_runner_turn(struct sb_runner *runner)
@@ -333,6 +410,7 @@ static void on_timer(void *arg)
 void sb_runner_wake(struct sb_runner *runner)
 {
     runner->dirty = true;
+    runner->clocks_at = 0;
 }
 
 /* ---- orders ---- */
@@ -364,6 +442,7 @@ static void occupy(struct sb_runner *runner, struct run *run, const struct sb_ta
     if (sb_set_string(&device->occupied, why) < 0)
         return;
     device->occupied_left = time;
+    runner->clocks_at = 0;
     sb_runner_save_device(runner, device);
 }
 
@@ -415,6 +494,8 @@ bool sb_runner_apply(struct sb_runner *runner, struct sb_task *task, const struc
     }
     if (step.actions & SB_DO_RELEASE)
         release(runner, task);
+    if (!sb_task_state_is_final(task->state))
+        follow_clocks(runner, task);
     if (step.actions & SB_DO_TELL)
         runner->parts.tell(
             runner->parts.arg,
@@ -505,7 +586,7 @@ void sb_runner_device_gone(struct sb_runner *runner, const char *device, const c
 
 void sb_runner_stats(const struct sb_runner *runner, struct sb_runner_stats *ret)
 {
-    struct sb_runner_stats stats = { .under_way = count_under_way(runner, 0) };
+    struct sb_runner_stats stats = { .under_way = count_under_way(runner) };
     for (const struct run *run = runner->runs; run; run = run->next) {
         stats.fetching += run->stage == STAGE_FETCH;
         stats.waiting_for_bus += run->stage == STAGE_BUS;
@@ -563,6 +644,7 @@ int sb_runner_new(const struct sb_runner_parts *parts, struct sb_runner **ret)
         return -ENOMEM;
     runner->parts = *parts;
     runner->accounted = runner->saved = sb_loop_now(parts->loop);
+    runner->look_at = INT64_MAX;
     /* Sessions of an earlier life must not be mistaken for ours: start where time stands. */
     runner->next_session = (uint64_t)sb_loop_now(parts->loop) << 20;
     runner->dirty = true;
@@ -601,6 +683,14 @@ static void resume_cancelling(struct sb_runner *runner, struct sb_task *task)
     sb_runner_apply(runner, task, &(struct sb_event){ .kind = kind }, "core");
 }
 
+void sb_runner_look_around(struct sb_runner *runner)
+{
+    const struct sb_device *device;
+    for (size_t i = 0; (device = sb_registry_at(runner->parts.registry, i)); i++)
+        sb_unit_plan(runner, device->id, 1);
+    runner->dirty = true;
+}
+
 int sb_runner_start(struct sb_runner *runner)
 {
     pin_all(runner);
@@ -615,10 +705,7 @@ int sb_runner_start(struct sb_runner *runner)
                   sb_task_state_name(task->state));
         sb_run_begin(runner, task, true);
     }
-    const struct sb_device *device;
-    for (size_t i = 0; (device = sb_registry_at(runner->parts.registry, i)); i++)
-        sb_unit_plan(runner, device->id, 1);
-    runner->dirty = true;
+    sb_runner_look_around(runner);
     return 0;
 }
 

@@ -77,6 +77,7 @@ int sb_runner_pause(struct sb_runner *runner, bool paused) SB_MUST_CHECK;
 bool sb_runner_paused(const struct sb_runner *runner);
 /* Ask a device now; the answer comes as news. -ENODEV: it has no driver or bus. */
 int sb_runner_identify(struct sb_runner *runner, const char *id) SB_MUST_CHECK;
+void sb_runner_look_around(struct sb_runner *runner); /* ask every device, by and by */
 /* The device leaves: ends its tasks with device_gone. Before it is removed from the registry. */
 void sb_runner_device_gone(struct sb_runner *runner, const char *device, const char *actor);
 

@@ -11,6 +11,9 @@
 /* A look at a port that is not there costs nobody anything. */
 #define LOOK_PORT (5 * SB_SECOND)
 
+#define LOOKS_BUS 2  /* under way at the same time: one on the line, one that waits for it */
+#define LOOKS_MAX 64 /* of devices without one */
+
 struct unit *sb_unit(struct sb_runner *runner, const char *device)
 {
     struct unit *unit = sb_map_get(&runner->units, device);
@@ -34,8 +37,20 @@ void sb_unit_plan(struct sb_runner *runner, const char *id, int64_t in_ms)
 {
     const struct sb_device *device = sb_registry_get(runner->parts.registry, id);
     struct unit *unit = device && sb_unit_can_look(runner, device) ? sb_unit(runner, id) : NULL;
+    if (!unit)
+        return;
+    unit->look_at = sb_loop_now(runner->parts.loop) + in_ms;
+    unit->bus = device->type->driver->run ? sb_runner_bus(runner, device->bus) : NULL;
+    runner->look_at = SB_MIN(runner->look_at, unit->look_at);
+}
+
+void sb_unit_want(struct sb_runner *runner, const char *id)
+{
+    sb_unit_plan(runner, id, 0);
+    struct unit *unit = sb_map_get(&runner->units, id);
     if (unit)
-        unit->look_at = sb_loop_now(runner->parts.loop) + in_ms;
+        unit->wanted = true;
+    runner->dirty = true; /* a turn */
 }
 
 int sb_runner_identify(struct sb_runner *runner, const char *id)
@@ -43,7 +58,7 @@ int sb_runner_identify(struct sb_runner *runner, const char *id)
     const struct sb_device *device = sb_registry_get(runner->parts.registry, id);
     if (!device || !sb_unit_can_look(runner, device))
         return -ENODEV;
-    sb_unit_plan(runner, id, 0);
+    sb_unit_want(runner, id);
     return 0;
 }
 
@@ -55,29 +70,69 @@ static bool has_run(const struct sb_runner *runner, const char *device)
     return false;
 }
 
-int64_t sb_units_look(struct sb_runner *runner)
+/* Looks have their turn as others end: a fleet is not asked all at once, nor a line's queue filled.
+ */
+static bool has_room(const struct sb_runner *runner, const struct unit *unit)
 {
-    int64_t now = sb_loop_now(runner->parts.loop), again = 0;
+    return unit->bus ? unit->bus->looks < LOOKS_BUS : runner->looks < LOOKS_MAX;
+}
+
+static void look(struct sb_runner *runner, const char *id, struct unit *unit)
+{
+    int64_t later = sb_loop_now(runner->parts.loop) + LOOK_FIRST;
+    struct sb_device *device = sb_registry_get(runner->parts.registry, id);
+    if (!device || has_run(runner, id)) {
+        unit->look_at = device ? later : 0; /* its task asks it anyway */
+        return;
+    }
+    unit->look_at = 0;
+    unit->wanted = false;
+    if (sb_run_look(runner, device) < 0)
+        unit->look_at = later;
+}
+
+/* The nearest time at which one is due and may begin; INT64_MAX: when another one ends. */
+static int64_t look_at_units(struct sb_runner *runner, bool wanted)
+{
+    int64_t now = sb_loop_now(runner->parts.loop), next = INT64_MAX;
     size_t cursor = 0;
     const char *id;
     for (struct unit *unit; (unit = sb_map_next(&runner->units, &cursor, &id));) {
-        if (!unit->look_at)
+        if (!unit->look_at || unit->wanted != wanted)
             continue;
-        if (unit->look_at > now) {
-            int64_t left = unit->look_at - now;
-            again = again ? SB_MIN(again, left) : left;
-            continue;
-        }
-        struct sb_device *device = sb_registry_get(runner->parts.registry, id);
-        if (!device || has_run(runner, id)) {
-            unit->look_at = device ? now + LOOK_FIRST : 0; /* its task asks it anyway */
+        bool due = unit->look_at <= now;
+        if (due && !has_room(runner, unit)) {
+            runner->looks_held = true;
             continue;
         }
-        unit->look_at = 0;
-        if (sb_run_look(runner, device) < 0)
-            unit->look_at = now + LOOK_FIRST;
+        if (due)
+            look(runner, id, unit);
+        if (unit->look_at)
+            next = SB_MIN(next, unit->look_at);
     }
-    return again;
+    return next;
+}
+
+int64_t sb_units_look(struct sb_runner *runner)
+{
+    int64_t now = sb_loop_now(runner->parts.loop);
+    if (runner->look_at <= now) {
+        runner->looks_held = false;
+        runner->look_at = INT64_MAX;
+        int64_t wanted = look_at_units(runner, true);
+        int64_t others = look_at_units(runner, false);
+        runner->look_at = SB_MIN(runner->look_at, SB_MIN(wanted, others));
+    }
+    return runner->look_at == INT64_MAX ? 0 : SB_MAX(runner->look_at - now, 1);
+}
+
+/* Its run counts from its making to its end. */
+void sb_look_counts(struct run *run, int more)
+{
+    unsigned *looks = run->bus ? &run->bus->looks : &run->runner->looks;
+    *looks = (unsigned)((int)*looks + more);
+    if (more < 0 && run->runner->looks_held)
+        run->runner->look_at = 0; /* there is room for another one */
 }
 
 static void set_presence(struct sb_runner *runner, struct sb_device *device,
