@@ -50,6 +50,7 @@ struct run {
     int64_t last_event;                    /* monotonic */
     bool stopping;                         /* asked to stop */
     bool stalled;                          /* because it had been silent */
+    bool wanted;                           /* a look somebody waits for: has its turn like a task */
     bool abandoned;                        /* its task is over, the device may still be at it */
     bool committed;                        /* it was told to go on past its commit point */
     enum grant granting;
@@ -91,7 +92,7 @@ int sb_run_new(struct sb_runner *runner, struct sb_device *device, int64_t task,
                struct run **ret) SB_MUST_CHECK;
 struct sb_task *sb_run_task(const struct run *run); /* NULL: it is over */
 void sb_run_want_bus(struct run *run);
-int sb_run_look(struct sb_runner *runner, struct sb_device *device);
+int sb_run_look(struct sb_runner *runner, struct sb_device *device, bool wanted);
 void sb_run_drive(struct run *run); /* its bus is free */
 void sb_run_end(struct run *run);   /* frees it */
 int sb_run_stop(struct run *run);   /* -EBUSY: too late */

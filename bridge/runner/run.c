@@ -146,13 +146,14 @@ void sb_run_want_bus(struct run *run)
 }
 
 /* A look at who the device is; nobody asked for it, so it makes no task. */
-int sb_run_look(struct sb_runner *runner, struct sb_device *device)
+int sb_run_look(struct sb_runner *runner, struct sb_device *device, bool wanted)
 {
     struct run *run;
     int r = sb_run_new(runner, device, 0, &run);
     if (r < 0)
         return r;
     run->command.op = SB_COMMAND_IDENTIFY;
+    run->wanted = wanted;
     sb_look_counts(run, 1);
     sb_run_want_bus(run);
     return 0;

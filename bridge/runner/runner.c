@@ -94,13 +94,16 @@ static bool begins_on_bus(struct sb_runner *runner, const struct sb_task *task)
            (package->artifact && sb_depot_has(runner->parts.packages, package->artifact));
 }
 
+/* A look that another task waits for has its turn: the line of a device with much to do would never
+ * be free for it. */
 static bool bus_busy(struct sb_runner *runner, const struct sb_task *task,
                      const struct sb_device *device)
 {
     const struct bus *bus = device->bus ? sb_runner_bus(runner, device->bus) : NULL;
     unsigned others = 0;
     for (const struct run *run = runner->runs; bus && run; run = run->next)
-        others += run->bus == bus && run->stage != STAGE_FETCH && !is_waiting_look(run);
+        others +=
+            run->bus == bus && run->stage != STAGE_FETCH && (run->wanted || !is_waiting_look(run));
     return others > 1 || (others == 1 && !sb_bus_lets_in(bus, (int)task->job->op));
 }
 

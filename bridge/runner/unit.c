@@ -86,9 +86,9 @@ static void look(struct sb_runner *runner, const char *id, struct unit *unit)
         return;
     }
     unit->look_at = 0;
-    unit->wanted = false;
-    if (sb_run_look(runner, device) < 0)
+    if (sb_run_look(runner, device, unit->wanted) < 0)
         unit->look_at = later;
+    unit->wanted = false;
 }
 
 /* The nearest time at which one is due and may begin; INT64_MAX: when another one ends. */

@@ -54,6 +54,7 @@ static struct {
     atomic_int mute;            /* long work gives no sign of life */
     atomic_int now[2], peak[2]; /* commands at the same time, per bus */
     atomic_int installs, boots, reads, looks;
+    atomic_int boots_at_look; /* at the last one of a2 */
 } line;
 
 static int bus_of(const struct sb_command *command)
@@ -116,6 +117,8 @@ static void run(struct sb_session *session, const struct sb_command *command,
     enter(bus_of(command));
     if (command->op == SB_COMMAND_IDENTIFY) {
         atomic_fetch_add(&line.looks, 1);
+        if (strcmp(command->device, "a2") == 0)
+            atomic_store(&line.boots_at_look, atomic_load(&line.boots));
         identify(ret);
     } else if (command->op == SB_OP_READ) {
         atomic_fetch_add(&line.reads, 1);
@@ -468,6 +471,26 @@ static void test_no_commit_point_without_the_store(void **state)
     assert_int_equal(atomic_load(&line.boots), 1);
 }
 
+/* A device that must be looked at first is not kept waiting by one that is always busy. */
+static void test_a_look_has_its_turn(void **state)
+{
+    (void)state;
+    int64_t jobs[4];
+    atomic_store(&line.hold, 1);
+    jobs[0] = reboot("a1");
+    until_driving(1, 0);
+    sb_registry_get(world.core->registry, "a2")->presence = SB_PRESENCE_OFFLINE;
+    int64_t waits = reboot("a2");
+    until_driving(1, 1); /* its look waits for the line */
+    for (size_t i = 1; i < SB_COUNT(jobs); i++)
+        jobs[i] = reboot("a1");
+    atomic_store(&line.hold, 0);
+    assert_outcome(waits, "succeeded");
+    assert_int_equal(atomic_load(&line.boots_at_look), 1);
+    for (size_t i = 0; i < SB_COUNT(jobs); i++)
+        assert_outcome(jobs[i], "succeeded");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -478,6 +501,7 @@ int main(void)
         TEST(fetching_does_not_wait_for_the_bus),
         TEST(cancel_while_waiting_for_the_bus),
         TEST(short_commands_on_a_shared_bus),
+        TEST(a_look_has_its_turn),
         TEST(cancel_before_and_after_the_commit_point),
         TEST(a_line_that_is_not_there),
         TEST(silence_on_a_bus),
