@@ -563,11 +563,26 @@ static void test_reboot(void **state)
     assert_string_equal(bench_version(bench), "1.0.0");
 
     /* Interrupted right after the commit point: nobody can know. */
+    json_decref(SB_STEAL(bench->checkpoint));
     assert_cause(bench_resume(bench, SB_OP_REBOOT, NULL, NULL, true), SB_CAUSE_OUTCOME_UNKNOWN);
     assert_int_equal(bench_events(bench, "reset"), 1);
     /* Interrupted before: done now. */
     assert_cause(bench_resume(bench, SB_OP_REBOOT, NULL, NULL, false), SB_CAUSE_NONE);
     assert_int_equal(bench_events(bench, "reset"), 2);
+}
+
+static void test_a_reboot_that_was_agreed_to_before_a_crash(void **state)
+{
+    struct bench *bench = *state;
+    zephyr(bench);
+    bench->at_stage = "restart";
+    bench->die_at_stage = true;
+    (void)bench_run(bench, SB_OP_REBOOT, NULL, NULL);
+    assert_true(bench->died);
+    bench_wait_event(bench, "up", 2); /* too quick to be seen */
+    assert_cause(bench_resume(bench, SB_OP_REBOOT, NULL, NULL, true), SB_CAUSE_NONE);
+    assert_int_equal(bench_events(bench, "reset"), 1);
+    assert_int_equal(bench_events(bench, "boot"), 2);
 }
 
 static void test_a_reboot_that_is_seen_after_a_crash(void **state)
@@ -614,6 +629,7 @@ int main(void)
         ON_BENCH(test_factory_reset_by_settings),
         ON_BENCH(test_factory_reset_by_a_request),
         ON_BENCH(test_reboot),
+        ON_BENCH(test_a_reboot_that_was_agreed_to_before_a_crash),
         ON_BENCH(test_a_reboot_that_is_seen_after_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,7 +185,8 @@ static enum sb_cause watch_restart(struct sb_smp *smp, int64_t begin, int64_t pa
                        (long long)(total / SB_SECOND));
 }
 
-enum sb_cause sb_smp_restart(struct sb_smp *smp)
+/* keep: write down that the device has taken the request. */
+static enum sb_cause restart(struct sb_smp *smp, bool keep)
 {
     struct watch watch;
     for (int i = 0; i < RESETS_MAX; i++) {
@@ -193,6 +194,10 @@ enum sb_cause sb_smp_restart(struct sb_smp *smp)
         sb_session_progress(smp->session, SB_PHASE_RESTARTING, 0, 0);
         int r = sb_smp_send_reset(smp, &cause);
         if (r < 0 && r != -ETIMEDOUT)
+            return cause;
+        if (r == 0 && keep)
+            cause = sb_smp_checkpoint(smp, json_pack("{s:s}", "stage", "restart"));
+        if (cause != SB_CAUSE_NONE)
             return cause;
         cause = watch_restart(smp, sb_session_now(smp->session), GRACE_MS, &watch);
         /* Answered and never away: a restart quicker than our looks. */
@@ -202,12 +207,19 @@ enum sb_cause sb_smp_restart(struct sb_smp *smp)
     return sb_smp_fail(smp, SB_CAUSE_TIMEOUT, "the device did not restart");
 }
 
-/* A restart was asked for before we were interrupted: what can still be seen of it? */
+enum sb_cause sb_smp_restart(struct sb_smp *smp)
+{
+    return restart(smp, false);
+}
+
+/* We were interrupted at the restart. A device that had taken the request does it, or has done it;
+ * else it may be seen to do it. Only in between is it unknown. */
 static enum sb_cause resume_reboot(struct sb_smp *smp)
 {
     struct watch watch;
-    enum sb_cause cause = watch_restart(smp, sb_session_now(smp->session), 0, &watch);
-    if (cause != SB_CAUSE_NONE || watch.back)
+    bool taken = sb_streq(sb_json_str(smp->command->checkpoint, "stage"), "restart");
+    enum sb_cause cause = watch_restart(smp, sb_session_now(smp->session), GRACE_MS, &watch);
+    if (cause != SB_CAUSE_NONE || watch.back || taken)
         return cause;
     return sb_smp_fail(smp, SB_CAUSE_OUTCOME_UNKNOWN,
                        "interrupted at the restart: the device answers, but whether it has "
@@ -226,7 +238,7 @@ enum sb_cause sb_smp_reboot(struct sb_smp *smp)
         if (cause == SB_CAUSE_NONE)
             cause = sb_smp_commit(smp);
         if (cause == SB_CAUSE_NONE)
-            cause = sb_smp_restart(smp);
+            cause = restart(smp, true);
     }
     if (cause != SB_CAUSE_NONE)
         return cause;
