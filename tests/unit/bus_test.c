@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "bridge/mapping/type.h"
 
@@ -342,6 +343,12 @@ static void test_cancel_while_waiting_for_the_bus(void **state)
     assert_int_equal(atomic_load(&line.installs), 0);
 }
 
+/* Before the loop turns again. */
+static void send_now(const struct client *client, const char *text)
+{
+    assert_int_equal(send(client->fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
 /* A driver that shares lets short commands in between its blocks, long ones not. */
 static void test_short_commands_on_a_shared_bus(void **state)
 {
@@ -364,6 +371,25 @@ static void test_short_commands_on_a_shared_bus(void **state)
     assert_int_equal(atomic_load(&line.peak[1]), 2);
     atomic_store(&line.hold, 0);
     assert_outcome(update, "succeeded");
+    /* Also when both are asked for in one turn, and the long one has not begun yet. */
+    struct client clients[2];
+    atomic_store(&line.hold, 1);
+    client_open(&world, &clients[0]);
+    client_open(&world, &clients[1]);
+    world_turns(&world, 3);
+    send_now(&clients[0], "{\"verb\":\"job create\",\"args\":{\"operation\":\"reboot\","
+                          "\"devices\":[\"b1\"]}}\n");
+    send_now(&clients[1], "{\"verb\":\"job create\",\"args\":{\"operation\":\"read\","
+                          "\"devices\":[\"b2\"],\"params\":{\"names\":[\"speed\"]}}}\n");
+    int64_t jobs[2];
+    for (size_t i = 0; i < 2; i++) {
+        sb_cleanup(json_decrefp) json_t *reply = client_line(&world, &clients[i]);
+        jobs[i] = sb_json_int(json_object_get(reply, "data"), "id", 0);
+        client_close(&clients[i]);
+    }
+    assert_outcome(jobs[1], "succeeded");
+    atomic_store(&line.hold, 0);
+    assert_outcome(jobs[0], "succeeded");
     /* Not on one whose driver does not. */
     atomic_store(&line.hold, 1);
     int64_t first = reboot("a1");
