@@ -470,6 +470,8 @@ static int load(struct sb_book *book)
         if (r >= 0 && follow_job(book, book->jobs[i]) == -ENOMEM) /* all its tasks were damaged */
             r = -ENOMEM;
     }
+    for (size_t i = 0; i < book->job_count; i++) /* without what was left out as damaged */
+        book->jobs[i]->state = sb_job_derive(book->jobs[i]);
     if (r >= 0 && book->open_count)
         qsort(book->open, book->open_count, sizeof(struct sb_task *), by_id);
     return r;

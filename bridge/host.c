@@ -2,11 +2,11 @@
 #include "bridge/host.h"
 
 #include "bridge/base/log.h"
+#include "bridge/base/map.h"
 #include "bridge/base/str.h"
 
 #define FACT_MAX   8192  /* bytes of one fact */
 #define FACTS_MAX  32768 /* of all facts of a device */
-#define NEWS_MAX   65536 /* of one turn; more than that is a loop, not news */
 #define ROUNDS_MAX 16    /* news may cause news; each round handles what is there */
 
 struct entry { /* one configured link */
@@ -32,6 +32,7 @@ struct sb_host {
     size_t entry_count;
     struct item *news;
     size_t news_count, news_room;
+    struct sb_map told; /* of which there are news */
     struct watcher *watchers;
     size_t watcher_count;
     struct sb_uri_rules native_rules; /* an operator's own packages: anywhere */
@@ -39,17 +40,12 @@ struct sb_host {
 
 /* ---- news ---- */
 
-static struct item *same_item(struct sb_host *host, const struct sb_news *news)
+/* News of the same kind about the same task or device are one; NULL: of nothing in particular. */
+static char *key_of(const struct sb_news *news)
 {
-    for (size_t i = host->news_count; i-- > 0;) {
-        struct item *item = &host->news[i];
-        if (item->kind != news->kind)
-            continue;
-        if (news->task ? item->task == news->task
-                       : !item->task && news->device && sb_streq(item->device, news->device->id))
-            return item;
-    }
-    return NULL;
+    if (news->task)
+        return sb_format("%d/%lld", (int)news->kind, (long long)news->task->id);
+    return news->device ? sb_format("%d/%s", (int)news->kind, news->device->id) : NULL;
 }
 
 static void hear(struct sb_door *door, const struct sb_news *news)
@@ -77,31 +73,39 @@ static void spread(struct sb_host *host, const struct sb_news *news)
         host->watchers[i].fn(host->watchers[i].arg, news);
 }
 
+static int keep(struct sb_host *host, const struct sb_news *news, const char *key)
+{
+    struct item item = { .kind = news->kind,
+                         .task = (struct sb_task *)news->task,
+                         .before = news->before };
+    if (host->news_count == host->news_room) {
+        size_t room = host->news_room ? host->news_room * 2 : 16;
+        struct item *grown = reallocarray(host->news, room, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        host->news = grown;
+        host->news_room = room;
+    }
+    if ((news->device && sb_set_string(&item.device, news->device->id) < 0) ||
+        (key && sb_map_set(&host->told, key, host) < 0)) {
+        free(item.device);
+        return -ENOMEM;
+    }
+    host->news[host->news_count++] = item;
+    return 0;
+}
+
 void sb_host_tell(struct sb_host *host, const struct sb_news *news)
 {
     if (news->kind == SB_NEWS_DEVICE_REMOVED) { /* the record does not outlive the call */
         spread(host, news);
         return;
     }
-    if (same_item(host, news))
+    sb_cleanup(sb_freep) char *key = key_of(news);
+    if (key && sb_map_get(&host->told, key))
         return; /* merged: the first one knows the state before the turn */
-    if (host->news_count >= NEWS_MAX) {
-        sb_error(NULL, "news are lost: more than %d in one turn", NEWS_MAX);
-        return;
-    }
-    if (host->news_count == host->news_room) {
-        size_t room = host->news_room ? host->news_room * 2 : 16;
-        struct item *grown = reallocarray(host->news, room, sizeof(*grown));
-        if (!grown)
-            return;
-        host->news = grown;
-        host->news_room = room;
-    }
-    host->news[host->news_count++] =
-        (struct item){ .kind = news->kind,
-                       .device = news->device ? strdup(news->device->id) : NULL,
-                       .task = (struct sb_task *)news->task,
-                       .before = news->before };
+    if (keep(host, news, key) < 0)
+        spread(host, news); /* too early, but not lost */
 }
 
 bool sb_host_turn(struct sb_host *host)
@@ -111,6 +115,7 @@ bool sb_host_turn(struct sb_host *host)
         struct item *list = SB_STEAL(host->news);
         size_t count = host->news_count;
         host->news_count = host->news_room = 0;
+        sb_map_done(&host->told);
         for (size_t i = 0; i < count; i++) {
             const struct sb_device *device =
                 list[i].device ? sb_registry_get(host->parts.registry, list[i].device) : NULL;
@@ -147,6 +152,27 @@ void sb_host_unwatch(struct sb_host *host, sb_watcher_fn fn, void *arg)
     }
 }
 
+/* ---- the trail ---- */
+
+static void note(struct sb_host *host, const struct sb_door *door, const char *verb,
+                 const char *device, const json_t *detail)
+{
+    sb_cleanup(sb_freep) char *actor = sb_format("link %s", door->link);
+    sb_cleanup(sb_freep) char *subject = device ? sb_format("device %s", device) : NULL;
+    int r = sb_audit_add(host->parts.audit, actor ? actor : "link", verb,
+                         subject ? subject : "gateway", sb_loop_wall(host->parts.loop), detail);
+    if (r < 0 && r != -EAGAIN)
+        sb_error(SB_AT(.link = door->link), "cannot keep the audit: %s", strerror(-r));
+}
+
+/* Who tried what it has no right to. */
+static void note_refused(struct sb_host *host, const struct sb_door *door, const char *order,
+                         const char *text)
+{
+    sb_cleanup(json_decrefp) json_t *detail = json_pack("{s:s,s:s*}", "order", order, "text", text);
+    note(host, door, "refused", NULL, detail);
+}
+
 /* ---- what a door may ask ---- */
 
 /* Each task ends in a report, which may have to wait for a link that is down. */
@@ -178,8 +204,12 @@ int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_r
 {
     if (uri_refused(host, door, request, ret))
         return 0;
-    if (!is_full(host, door, request->device_count))
-        return sb_intake_submit(host->parts.intake, door->link, true, request, ret);
+    if (!is_full(host, door, request->device_count)) {
+        int r = sb_intake_submit(host->parts.intake, door->link, true, request, ret);
+        if (r >= 0 && ret->cause == SB_CAUSE_REFUSED)
+            note_refused(host, door, sb_op_name((int)request->op), ret->text);
+        return r;
+    }
     *ret = (struct sb_verdict){ .cause = SB_CAUSE_BUSY,
                                 .text = strdup("too many reports to this link wait") };
     return 0;
@@ -192,8 +222,10 @@ int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum 
         task ? sb_registry_get(host->parts.registry, task->device) : NULL;
     if (!task)
         return -ENOENT;
-    if (device && !sb_device_may_command(device, door->link))
+    if (device && !sb_device_may_command(device, door->link)) {
+        note_refused(host, door, "cancel", device->id);
         return -EPERM;
+    }
     sb_cleanup(sb_freep) char *actor = sb_format("link %s", door->link);
     return sb_runner_cancel(host->parts.runner, task, cause, actor);
 }
@@ -216,17 +248,6 @@ const struct sb_device *sb_host_find(struct sb_host *host, const char *dialect, 
 const struct sb_device *sb_host_device_at(struct sb_host *host, size_t index)
 {
     return sb_registry_at(host->parts.registry, index);
-}
-
-static void note(struct sb_host *host, const struct sb_door *door, const char *verb,
-                 const char *device, const json_t *detail)
-{
-    sb_cleanup(sb_freep) char *actor = sb_format("link %s", door->link);
-    sb_cleanup(sb_freep) char *subject = device ? sb_format("device %s", device) : NULL;
-    int r = sb_audit_add(host->parts.audit, actor ? actor : "link", verb,
-                         subject ? subject : "gateway", sb_loop_wall(host->parts.loop), detail);
-    if (r < 0 && r != -EAGAIN)
-        sb_error(SB_AT(.link = door->link), "cannot keep the audit: %s", strerror(-r));
 }
 
 int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *id, const char *name,
@@ -461,6 +482,7 @@ struct sb_host *sb_host_free(struct sb_host *host)
     }
     for (size_t i = 0; i < host->news_count; i++)
         free(host->news[i].device);
+    sb_map_done(&host->told);
     sb_schema_done(sb_uri_rules_fields, &host->native_rules);
     free(host->news);
     free(host->watchers);

@@ -183,6 +183,12 @@ static void test_two_clouds_one_device(void **state)
     assert_true(south.news[SB_NEWS_IDENTITY] > 0);
 }
 
+static int count_refused(void *arg, const struct sb_row *row)
+{
+    *(unsigned *)arg += sb_streq(sb_json_str(row->body, "verb"), "refused");
+    return 0;
+}
+
 static void test_a_cloud_without_rights(void **state)
 {
     (void)state;
@@ -199,6 +205,14 @@ static void test_a_cloud_without_rights(void **state)
     refused(submit(&south, &both), SB_CAUSE_REFUSED);
     refused(world_ask_by(&south, SB_OP_FIRMWARE_UPDATE, "d", "3.0.0", &hold), SB_CAUSE_REFUSED);
     assert_state(held.job, SB_TASK_HELD);
+    world_run(&world, 100);
+    unsigned tries = 0;
+    assert_int_equal(sb_store_query(world.core->store,
+                                    &(struct sb_query){
+                                        .table = SB_TABLE_AUDIT, .b = "link south", .state = -1 },
+                                    count_refused, &tries),
+                     0);
+    assert_int_equal(tries, 4); /* who tried it is in the audit */
     struct sb_verdict staged = accepted(world_ask(&world, SB_OP_REBOOT, "d", NULL));
     world_run(&world, 3000);
     assert_state(staged.job, SB_TASK_SUCCEEDED);
