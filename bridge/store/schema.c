@@ -60,8 +60,7 @@ static int fail(sqlite3 *db, int rc, const char *path, char **ret_error)
     return r;
 }
 
-int sb_schema_migrate(sqlite3 *db, const char *path, const char *const *migrations, int count,
-                      char **ret_error)
+int sb_schema_check(sqlite3 *db, const char *path, int known, int *ret, char **ret_error)
 {
     int schema = 0, application = 0, tables = 0;
     int rc = read_number(db, "PRAGMA user_version", &schema);
@@ -73,13 +72,23 @@ int sb_schema_migrate(sqlite3 *db, const char *path, const char *const *migratio
     if (rc != SQLITE_OK)
         return fail(db, rc, path, ret_error);
     if (tables > 0 && application != APPLICATION_ID)
-        return refuse(path, 0, count, ret_error);
-    if (schema > count)
-        return refuse(path, schema, count, ret_error);
-    for (; schema < count; schema++) {
-        rc = migrate_one(db, migrations[schema], schema + 1);
+        return refuse(path, 0, known, ret_error);
+    if (schema > known)
+        return refuse(path, schema, known, ret_error);
+    *ret = schema;
+    return 0;
+}
+
+int sb_schema_migrate(sqlite3 *db, const char *path, const char *const *migrations, int count,
+                      char **ret_error)
+{
+    int schema;
+    int r = sb_schema_check(db, path, count, &schema, ret_error);
+
+    for (; r == 0 && schema < count; schema++) {
+        int rc = migrate_one(db, migrations[schema], schema + 1);
         if (rc != SQLITE_OK)
             return fail(db, rc, path, ret_error);
     }
-    return 0;
+    return r;
 }

@@ -29,6 +29,9 @@ int sb_sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret, size_t n) 
 SB_DEFINE_CLEANUP(sqlite3_stmt *, sqlite3_finalize)
 SB_DEFINE_CLEANUP(sqlite3 *, sqlite3_close)
 
+/* Changes nothing. 0 and the schema; the errors of the next. */
+int sb_schema_check(sqlite3 *db, const char *path, int known, int *ret,
+                    char **ret_error) SB_MUST_CHECK;
 /*
  * Brings the store's schema up to the last of `count` migrations, each in one transaction. 0,
  * -EPROTONOSUPPORT (newer than we know, or not ours), -errno; ret_error gets a text.

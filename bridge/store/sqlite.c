@@ -169,8 +169,16 @@ static int connect_to(const struct sqlite *sqlite, const char *settings, sqlite3
 static int open_writer(struct sqlite *sqlite, struct sb_loop *loop, char **ret_error)
 {
     sb_cleanup(sqlite3_closep) sqlite3 *db = NULL;
-    int r = connect_to(sqlite, sb_sql_open, &db, ret_error);
+    int schema;
+    int r = connect_to(sqlite, "PRAGMA busy_timeout = 5000", &db, ret_error);
 
+    if (r == 0) /* before anything is changed: it may be somebody else's */
+        r = sb_schema_check(db, sqlite->path, sb_sql_migration_count, &schema, ret_error);
+    if (r < 0)
+        return r;
+    int rc = sqlite3_exec(db, sb_sql_open, NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        r = fail(sqlite, db, rc, ret_error);
     if (r == 0)
         r = sb_schema_migrate(db, sqlite->path, sb_sql_migrations, sb_sql_migration_count,
                               ret_error);
