@@ -3,6 +3,7 @@
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/bus.h"
 #include "bridge/mapping/type.h"
 
 /* ---- mappings, devices, buses ---- */
@@ -36,33 +37,24 @@ static int declare(struct sb_core *core, const char *actor, struct sb_diags *dia
 static void free_buses(struct sb_core *core)
 {
     for (size_t i = 0; core->buses && i < core->bus_count; i++) {
-        if (core->buses[i].transport)
-            sb_schema_done(core->buses[i].transport->fields, (void *)core->buses[i].config);
-        free((void *)core->buses[i].config);
+        struct sb_bus_parts parts = { core->buses[i].transport, (void *)core->buses[i].config };
+        sb_bus_parts_done(&parts);
     }
     free(core->buses);
     core->buses = NULL;
 }
 
+/* One with findings has no line: what is on it stays offline, the others work. */
 static int load_bus(struct sb_core *core, const struct sb_bus_config *given,
                     struct sb_runner_bus *ret)
 {
     struct sb_diags diags = { 0 };
-    ret->name = given->name;
-    ret->transport = sb_adapters_transport(core->parts.adapters, given->transport);
-    if (!ret->transport) {
-        sb_error(SB_AT(.bus = given->name), "there is no transport '%s'", given->transport);
-        return -EINVAL;
-    }
-    void *config = calloc(1, SB_MAX(ret->transport->size, (size_t)1));
-    if (!config)
-        return -ENOMEM;
-    ret->config = config;
-    int r = sb_schema_read_also(given->yaml, core->parts.config->yaml->file, ret->transport->fields,
-                                sb_bus_fields, config, &diags);
+    struct sb_bus_parts parts = { 0 };
+    int r = sb_bus_load(core->parts.config, given, core->parts.adapters, &parts, &diags);
     log_findings("bus", &diags);
     sb_diags_done(&diags);
-    return r;
+    *ret = (struct sb_runner_bus){ given->name, parts.ops, parts.config };
+    return r == -EINVAL ? 0 : r;
 }
 
 static int load_buses(struct sb_core *core)
@@ -280,7 +272,8 @@ static void on_turn(void *arg)
             sb_runner_turn(core->runner);
         more = sb_host_turn(core->host);
     }
-    sb_book_retire(core->book);
+    if (!more) /* else there are news of what would go */
+        sb_book_retire(core->book);
 }
 
 int sb_core_new(const struct sb_core_parts *parts, struct sb_core **ret)

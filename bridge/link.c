@@ -61,7 +61,9 @@ static void unknown_dialect(const struct sb_config *config, const struct sb_link
     for (size_t i = 0; adapters->doors[i]; i++)
         sb_str_format(&known, "%s%s (%s)", i ? ", " : "", adapters->doors[i]->dialect,
                       adapters->doors[i]->role);
-    sb_diags_add(diags, config->yaml->file, link->yaml->line, link->yaml->column,
+    const struct sb_yaml *at = sb_yaml_get(link->yaml, "dialect");
+    at = at ? at : link->yaml;
+    sb_diags_add(diags, config->yaml->file, at->line, at->column,
                  "link '%s': no dialect '%s' with the role '%s' (there is %s)", link->name,
                  link->dialect, link->role, sb_str_get(&known));
     sb_str_done(&known);
@@ -80,15 +82,16 @@ int sb_link_load(const struct sb_config *config, const struct sb_link_config *li
     if (!parts.config)
         return -ENOMEM;
     const char *file = config->yaml->file;
-    size_t before = diags->total;
+    size_t before = diags->total, held = diags->count;
     int r = sb_schema_read_also(link->yaml, file, parts.ops->fields, sb_link_fields, parts.config,
                                 diags);
     int r2 = sb_schema_read(link->uri_rules, file, sb_uri_rules_fields, &parts.rules, diags);
     if (r2 >= 0 && link->uri_rules)
         r2 = sb_uri_rules_check(&parts.rules, file, link->uri_rules->line, diags);
-    int r3 = load_words(config, link, &parts, diags);
     if (parts.ops->check && r >= 0)
         parts.ops->check(parts.config, link->yaml, diags);
+    sb_schema_sort(diags, held); /* so far all of one file */
+    int r3 = load_words(config, link, &parts, diags);
     r = r < 0 ? r : r2 < 0 ? r2 : r3;
     if (r >= 0 && diags->total != before)
         r = -EINVAL;

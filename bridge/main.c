@@ -12,6 +12,7 @@
 #include "adapters/adapters.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/check.h"
 #include "bridge/control/control.h"
 #include "bridge/mapping/type.h"
 
@@ -107,78 +108,10 @@ static int print_findings(struct sb_diags *diags)
     return total ? 2 : 0;
 }
 
-static int check_links(const struct sb_config *config, struct sb_diags *diags)
-{
-    const struct sb_link_config *link;
-    int r = 0;
-    for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
-        struct sb_link_parts parts = { 0 };
-        if (sb_link_load(config, link, &sb_adapters, &parts, diags) < 0)
-            r = -EINVAL;
-        sb_link_parts_done(&parts);
-    }
-    return r;
-}
-
-static int check_buses(const struct sb_config *config, struct sb_diags *diags)
-{
-    const struct sb_bus_config *bus;
-    int r = 0;
-    for (size_t i = 0; (bus = sb_config_bus(config, i)); i++) {
-        const struct sb_port_ops *transport = sb_adapters_transport(&sb_adapters, bus->transport);
-        void *data = transport ? calloc(1, transport->size) : NULL;
-        if (!transport)
-            sb_diags_add(diags, config->yaml->file, bus->yaml->line, bus->yaml->column,
-                         "there is no transport '%s'", bus->transport);
-        else if (!data || sb_schema_read_also(bus->yaml, config->yaml->file, transport->fields,
-                                              sb_bus_fields, data, diags) < 0)
-            r = -EINVAL;
-        if (data)
-            sb_schema_done(transport->fields, data);
-        free(data);
-    }
-    return r;
-}
-
-static void check_device_refs(const struct sb_config *config, const struct sb_types *types,
-                              const json_t *specs, struct sb_diags *diags)
-{
-    size_t i;
-    json_t *spec;
-    json_array_foreach ((json_t *)specs, i, spec) {
-        const char *file = sb_json_str(spec, "_file"), *bus = sb_json_str(spec, "bus");
-        const char *type = sb_json_str(spec, "type");
-        int line = (int)sb_json_int(spec, "_line", 0);
-        bool found = bus == NULL;
-        const struct sb_bus_config *known;
-        for (size_t b = 0; !found && (known = sb_config_bus(config, b)); b++)
-            found = strcmp(known->name, bus) == 0;
-        if (!found)
-            sb_diags_add(diags, file, line, 0, "device '%s': no bus '%s' in the configuration",
-                         sb_json_str(spec, "id"), bus);
-        if (type && types && !sb_types_get(types, type))
-            sb_diags_add(diags, file, line, 0, "device '%s': no device type '%s' in the mappings",
-                         sb_json_str(spec, "id"), type);
-    }
-}
-
-static int check_all(const struct sb_config *config, struct sb_diags *diags)
-{
-    sb_cleanup(sb_types_freep) struct sb_types *types = NULL;
-    sb_cleanup(json_decrefp) json_t *specs = NULL;
-    int r = check_links(config, diags);
-    int r2 = check_buses(config, diags);
-    int r3 = sb_types_load(&config->mappings, sb_adapters.drivers, &types, diags);
-    int r4 = sb_devices_load(config->devices, &specs, diags);
-    if (specs)
-        check_device_refs(config, types, specs, diags);
-    return r < 0 ? r : r2 < 0 ? r2 : r3 < 0 ? r3 : r4;
-}
-
 static int check(const struct sb_config *config)
 {
     struct sb_diags diags = { 0 };
-    int r = check_all(config, &diags);
+    int r = sb_check_all(config, &sb_adapters, &diags);
     int status = print_findings(&diags);
     if (status == 0 && r < 0)
         (void)fprintf(stderr, "southbridge: %s\n", strerror(-r));
@@ -304,6 +237,13 @@ static char *helper_path(void)
     return strdup(SB_LIBEXECDIR "/southbridge-fetch");
 }
 
+/* Firmware from URIs and files would be impossible; all else works. */
+static void check_helper(const char *helper)
+{
+    if (access(helper, X_OK) < 0)
+        sb_error(NULL, "no image can be fetched: %s: %s", helper, strerror(errno));
+}
+
 static int make_directory(const char *path, char **ret_error)
 {
     if (mkdir(path, 0750) < 0 && errno != EEXIST) {
@@ -323,6 +263,7 @@ static int open_core(struct daemon *daemon, const struct sb_config *config, char
     sb_cleanup(sb_freep) char *helper = helper_path();
     if (!path || !helper)
         return -ENOMEM;
+    check_helper(helper);
     int r = make_directory(config->state, ret_error);
     if (r >= 0)
         r = sb_sqlite_open(daemon->loop, path, &parts.backend_ops, &parts.backend, ret_error);

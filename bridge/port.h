@@ -17,11 +17,14 @@
 #include "bridge/config/schema.h"
 
 struct sb_port;
+struct sb_yaml;
 
 struct sb_port_ops { /* a transport: serial lines; the tests' pipes */
     const char *name;
     const struct sb_field *fields; /* of a bus's section in the configuration */
     size_t size;
+    /* Findings beyond the table; may be NULL. Pure. */
+    void (*check)(const void *config, const struct sb_yaml *yaml, struct sb_diags *diags);
     /*
      * Opens the line. 0, or -ENOENT (unplugged), -EBUSY (held by another process; *ret_owner its
      * pid, 0 unknown), -EACCES, -errno. ret_error gets a text that says what to do.

@@ -15,6 +15,7 @@
 #include "adapters/transports/serial_lock.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/config/yaml.h"
 
 SB_NAMES(
     sb_serial_parity,
@@ -336,9 +337,25 @@ static int serial_open(const void *config, struct sb_port **ret, int *ret_owner,
     return 0;
 }
 
+static void serial_check(const void *config, const struct sb_yaml *yaml, struct sb_diags *diags)
+{
+    const struct sb_serial_config *c = config;
+    const struct sb_yaml *at = sb_yaml_get(yaml, "baud");
+    struct sb_str known = { 0 };
+    speed_t speed;
+    if (find_speed(c->baud, &speed) == 0)
+        return;
+    for (size_t i = 0; i < SB_COUNT(speeds); i++)
+        sb_str_format(&known, "%s%lld", i ? ", " : "", (long long)speeds[i].baud);
+    sb_schema_find(diags, at ? at : yaml, "baud: no line has %lld bits per second (allowed: %s)",
+                   (long long)c->baud, sb_str_get(&known));
+    sb_str_done(&known);
+}
+
 const struct sb_port_ops sb_serial_transport = {
     .name = "serial",
     .fields = fields,
     .size = sizeof(struct sb_serial_config),
+    .check = serial_check,
     .open = serial_open,
 };

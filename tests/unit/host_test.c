@@ -635,11 +635,18 @@ static void test_buses(void **state)
     assert_ptr_equal(sb_adapters_transport(&adapters, "pipe"), &pipe_port);
     assert_null(sb_adapters_driver(&adapters, "bunch"));
     assert_ptr_equal(sb_adapters_driver(&adapters, "bench"), &bench_driver);
-    assert_int_equal(boot_with("buses:\n  one: { transport: carrier-pigeon }\n"), -EINVAL);
-    assert_int_equal(boot_with("buses:\n  one: { transport: pipe, pth: /x }\n"), -EINVAL);
-    assert_int_equal(boot_with("buses:\n  one: { transport: pipe, path: /x }\n"), 0);
-    assert_int_equal(world.core->bus_count, 1);
-    assert_string_equal(((const struct pipe_config *)world.core->buses[0].config)->path, "/x");
+    assert_int_equal(boot_with("buses:\n"
+                               "  one: { transport: carrier-pigeon }\n"
+                               "  three: { transport: pipe, pth: /x }\n"
+                               "  two: { transport: pipe, path: /x }\n"),
+                     0);
+    assert_int_equal(world.core->bus_count, 3);
+    for (size_t i = 0; i < 3; i++) { /* one that is wrong has no line; the others have */
+        const struct sb_runner_bus *bus = &world.core->buses[i];
+        assert_int_equal(bus->transport != NULL, strcmp(bus->name, "two") == 0);
+        if (bus->transport)
+            assert_string_equal(((const struct pipe_config *)bus->config)->path, "/x");
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
