@@ -75,7 +75,9 @@ void sb_ibm_restart(struct sb_ibm_turn *turn)
 
 static bool is_number_type(const char *type)
 {
-    static const char *const stems[] = { "int", "uint", "float", "double", "number", "bool" };
+    static const char *const stems[] = { "int", "uint", "float", "double", "number", "bool",
+                                         "u8",  "u16",  "u32",   "u64",    "i8",     "i16",
+                                         "i32", "i64",  "f32",   "f64" };
     for (size_t i = 0; type && i < SB_COUNT(stems); i++) {
         if (strncmp(type, stems[i], strlen(stems[i])) == 0)
             return true;
