@@ -184,9 +184,10 @@ static void ended(struct run *run, struct sb_task *task, struct sb_device *devic
         }
         event.text = text;
     }
-    if (outcome->stopped && task->state == SB_TASK_CANCELLING)
+    if (outcome->stopped && task->state == SB_TASK_CANCELLING) {
         event.kind = SB_EV_STOPPED;
-    else if (run->stalled && outcome->stopped) {
+        event.text = NULL; /* why it was cancelled says more */
+    } else if (run->stalled && outcome->stopped) {
         event.cause = SB_CAUSE_LINK_LOST;
         event.text = "the device showed no sign of life for too long";
     } else if (outcome->stopped && event.cause == SB_CAUSE_NONE) {
