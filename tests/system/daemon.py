@@ -70,6 +70,7 @@ class Southbridge:
         self.process = None
         self.prefix = []  # words before the daemon's own: another user, a limit
         self._programs = build_dir() / "bridge" / "programs"
+        self.daemon = self.program("southbridge")
         for name in ("southbridge", "southbridgectl"):
             if not (self._programs / name).exists():
                 raise RuntimeError(f"{self._programs / name} is not built")
@@ -89,7 +90,7 @@ class Southbridge:
 
     def start(self, ready=True):
         self.process = Process("southbridge", [
-            *self.prefix, self.program("southbridge"), "--config", self.config], self.directory,
+            *self.prefix, self.daemon, "--config", self.config], self.directory,
             self.environment())
         if ready:
             self.wait_ready()

@@ -80,7 +80,8 @@ class Bench:
                             for name, more in buses.items()}
         if specs is None:
             specs = [device_spec(name, "board", name, None) for name in self.devices]
-        settings.setdefault("mappings", quick_mappings(self.directory))
+        if "mappings" not in settings:
+            settings["mappings"] = quick_mappings(self.directory)
         self.southbridge = self._make(ports, specs, top=top, **settings)
         if user:
             user.take(self.directory, self.southbridge.directory)
