@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 
 
@@ -19,6 +20,7 @@ class Fault:
     location: str = None  # redirect
     no_range: bool = False  # always the whole file, as simple servers do
     no_length: bool = False  # the end of the connection ends the body
+    pace: float = 0.0  # seconds after each 4 KiB of the body
     times: int = None
 
 
@@ -181,22 +183,23 @@ def _handler(owner):
 
         def _body(self, hit, fault, content):
             if fault.hold_after is not None:
-                self._write(hit, content[:fault.hold_after])
+                self._write(hit, fault, content[:fault.hold_after])
                 fault.gate.wait(60)
                 content = content[fault.hold_after:]
             if fault.cut_after is not None:
-                self._write(hit, content[:fault.cut_after])
+                self._write(hit, fault, content[:fault.cut_after])
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            self._write(hit, content)
+            self._write(hit, fault, content)
 
-        def _write(self, hit, content):
+        def _write(self, hit, fault, content):
             for at in range(0, len(content), 4096):
                 self.wfile.write(content[at:at + 4096])
                 self.wfile.flush()
                 hit.sent += len(content[at:at + 4096])
                 owner.note(hit)
+                time.sleep(fault.pace)
 
     return Handler
 
