@@ -136,10 +136,40 @@ static void set_timer(struct world *world, const char *tag, int64_t ms)
     timer->due = world->now + ms;
 }
 
+/* As the core does it: what has not started makes room, anything else is in the way. */
+static bool replaced(struct world *world, enum sb_op op)
+{
+    for (size_t i = 0; i < world->task_count && sb_op_is_firmware(op); i++) {
+        struct sb_task *task = &world->tasks[i];
+        if (sb_task_state_is_final(task->state) || !sb_op_is_firmware(task->job->op))
+            continue;
+        if (task->state > SB_TASK_SENT)
+            return false;
+        task->state = SB_TASK_CANCELLED;
+        task->cause = SB_CAUSE_OVERRIDDEN;
+        world->news[i] = true;
+    }
+    return true;
+}
+
+static void cancel(struct world *world, int64_t id, enum sb_cause cause)
+{
+    for (size_t i = 0; i < world->task_count; i++) {
+        struct sb_task *task = &world->tasks[i];
+        if (task->id != id || sb_task_state_is_final(task->state) || task->committed)
+            continue;
+        task->state = SB_TASK_CANCELLED;
+        task->cause = cause;
+        world->news[i] = true;
+    }
+}
+
 static void submit(struct world *world, const char *tag, enum sb_op op)
 {
     struct sb_verdict verdict = { .cause = world->refuse };
-    if (world->refuse != SB_CAUSE_NONE) {
+    if (world->core && (world->task_count == WORLD_TASKS || !replaced(world, op))) {
+        verdict.cause = SB_CAUSE_CONFLICT;
+    } else if (world->refuse != SB_CAUSE_NONE) {
         verdict.text = (char *)(uintptr_t)world->refuse_text;
     } else if (world->existing) {
         verdict.task = world->existing;
@@ -174,6 +204,7 @@ static void carry_out(struct world *world, struct sb_output *output)
 {
     enum sb_output_kind kind = output->kind;
     enum sb_op op = output->op;
+    enum sb_cause cause = output->cause;
     int64_t task = output->task;
     sb_cleanup(sb_freep) char *tag = output->tag ? strdup(output->tag) : NULL;
     if (kind == SB_OUT_TIMER)
@@ -183,8 +214,29 @@ static void carry_out(struct world *world, struct sb_output *output)
     keep(world, output);
     if (kind == SB_OUT_SUBMIT)
         submit(world, tag, op);
+    if (kind == SB_OUT_CANCEL && world->core)
+        cancel(world, task, cause);
     if (kind == SB_OUT_LOOK)
         look(world, task);
+}
+
+static void tell(struct world *world, size_t index, enum sb_task_state before)
+{
+    struct sb_news news = { .kind = SB_NEWS_TASK,
+                            .device = &world->device,
+                            .task = &world->tasks[index],
+                            .before = before };
+    world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
+}
+
+static void turn_ends(struct world *world)
+{
+    for (size_t i = 0; i < world->task_count; i++) {
+        if (!world->news[i])
+            continue;
+        world->news[i] = false;
+        tell(world, i, SB_TASK_QUEUED);
+    }
 }
 
 void world_step(struct world *world, struct sb_input *input)
@@ -205,12 +257,15 @@ void world_step(struct world *world, struct sb_input *input)
     input->outage = world->outage;
     input->ready = world->ready;
     input->why = world->why;
+    world->depth++;
     if (sb_ibm_step(world->state, input, &effects) < 0)
         abort();
     world->saves += effects.save;
     for (size_t i = 0; i < effects.count; i++)
         carry_out(world, &effects.list[i]);
     sb_effects_done(&effects);
+    if (--world->depth == 0)
+        turn_ends(world);
 }
 
 /* ---- inputs ---- */
@@ -246,15 +301,6 @@ void world_down(struct world *world)
 void world_news(struct world *world, enum sb_news_kind kind)
 {
     struct sb_news news = { .kind = kind, .device = &world->device };
-    world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
-}
-
-static void tell(struct world *world, size_t index, enum sb_task_state before)
-{
-    struct sb_news news = { .kind = SB_NEWS_TASK,
-                            .device = &world->device,
-                            .task = &world->tasks[index],
-                            .before = before };
     world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
 }
 

@@ -35,6 +35,9 @@ struct world {
     enum sb_cause refuse;
     const char *refuse_text;
     int64_t existing; /* task that the request equals; 0: a new one */
+    bool core;        /* conflicts and cancels as the core has them, their news at the turn's end */
+    unsigned depth;   /* steps under way */
+    bool news[WORLD_TASKS]; /* then: of these tasks */
     /* what came out */
     struct sb_output *log; /* all outputs in order; SENDs are read one by one */
     size_t log_count, log_room, read_at;

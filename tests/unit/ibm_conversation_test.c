@@ -410,6 +410,7 @@ static void a_reboot_of_unknown_outcome_ends_with_the_return(void **state)
 {
     struct world *w = *state;
     reboot_accepted(w);
+    w->tasks[0].committed = true; /* the device was told to */
     w->device.presence = SB_PRESENCE_OFFLINE;
     world_fails(w, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
     diagnosed(w, 123);
@@ -418,11 +419,71 @@ static void a_reboot_of_unknown_outcome_ends_with_the_return(void **state)
     assert_true(world_restarts(w)); /* the hold is remembered, and bounded anew */
     world_up(w);
     assert_true(world_silent(w));
-    assert_int_equal(world_timer(w, "hold"), SB_HOUR);
+    assert_int_equal(world_timer(w, "hold:reboot"), SB_HOUR);
     w->device.presence = SB_PRESENCE_READY;
     world_news(w, SB_NEWS_PRESENCE);
     managed(w);
-    assert_int_equal(world_timer(w, "hold"), -1);
+    assert_int_equal(world_timer(w, "hold:reboot"), -1);
+}
+
+/* What cannot be told from a device that just was not there, or did not do it. */
+static void returns_that_complete_nothing(void **state)
+{
+    static const struct {
+        const char *request;
+        bool committed;
+        enum sb_presence presence;
+    } cases[] = {
+        { REBOOT, false, SB_PRESENCE_OFFLINE }, /* it was never told to */
+        { REBOOT, true, SB_PRESENCE_READY },    /* it was not away */
+        { REBOOT, true, SB_PRESENCE_UNKNOWN },  /* nobody knows whether it was */
+        { RESET, true, SB_PRESENCE_OFFLINE },   /* a return is no reset */
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        struct world *w = world_new(words);
+        prepare(w);
+        asks(w, cases[i].request, "r");
+        world_task(w, 0, SB_TASK_RUNNING);
+        w->tasks[0].committed = cases[i].committed;
+        w->device.presence = cases[i].presence;
+        world_fails(w, 0, SB_CAUSE_OUTCOME_UNKNOWN, SB_PHASE_RESTARTING);
+        world_forget(w);
+        w->device.presence = SB_PRESENCE_READY;
+        world_news(w, SB_NEWS_PRESENCE);
+        world_news(w, SB_NEWS_IDENTITY);
+        assert_true(world_restarts(w));
+        world_up(w);
+        world_passes(w, SB_HOUR - 1);
+        assert_true(world_silent(w));
+        world_passes(w, 1);
+        managed(w);
+        world_free(w);
+    }
+    (void)state;
+}
+
+/* A reset that failed is not completed by a reboot that was done, and the other way round. */
+static void each_restart_is_completed_by_its_own(void **state)
+{
+    static const char *const requests[] = { REBOOT, RESET };
+    for (size_t i = 0; i < 2; i++) {
+        struct world *w = world_new(words);
+        prepare(w);
+        asks(w, requests[i], "a");
+        world_task(w, 0, SB_TASK_RUNNING);
+        world_fails(w, 0, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
+        world_passes(w, SB_HOUR / 2);
+        asks(w, requests[1 - i], "b");
+        world_task(w, 1, SB_TASK_RUNNING);
+        world_forget(w);
+        world_task(w, 1, SB_TASK_SUCCEEDED);
+        assert_non_null(world_next(w, "clear/diag/errorCodes"));
+        assert_true(world_silent(w)); /* the first one's time is not over */
+        world_passes(w, SB_HOUR / 2);
+        managed(w);
+        world_free(w);
+    }
+    (void)state;
 }
 
 static void a_reboot_that_never_began_is_not_completed_by_a_return(void **state)
@@ -757,8 +818,10 @@ static void a_write_during_a_firmware_task(void **state)
     notified(w, 1, 0);
     describes(w, "u1", "3.0.0", "https://h/y.bin", "");
     answered(w, 409, "mgmt.firmware");
-    describes(w, "u2", "2.0.0", "https://h/x.bin?sig=1", SHA); /* the same */
+    describes(w, "u2", "2.0.0", "https://h/x.bin?sig=2", SHA); /* the same, newly signed */
     answered(w, 204, NULL);
+    observes(w, "o");
+    answered(w, 200, "sig=2");
     says(w, "device/update",
          "{\"reqId\":\"u3\",\"d\":{\"fields\":[{\"field\":\"metadata\",\"value\":{}}]}}");
     answered(w, 204, NULL);
@@ -1042,9 +1105,11 @@ static void an_image_that_is_gone(void **state)
     download(w);
     w->staged = false;
     world_news(w, SB_NEWS_STAGED);
-    notified(w, 0, 0);
+    assert_true(world_silent(w)); /* 0/0 would read as a success */
     asks(w, INSTALL, "i");
     answered(w, 400, NULL);
+    observes(w, "o");
+    answered(w, 200, "\"state\":0,\"updateStatus\":0");
 }
 
 static void gone_over_a_restart(void **state)
@@ -1053,7 +1118,7 @@ static void gone_over_a_restart(void **state)
     download(w);
     w->staged = false;
     assert_true(world_restarts(w));
-    notified(w, 0, 0);
+    assert_true(world_silent(w));
     asks(w, INSTALL, "i");
     answered(w, 400, NULL);
 }
@@ -1233,7 +1298,72 @@ static void a_foreign_task_lost_over_a_restart(void **state)
     world_foreign(w, SB_OP_FIRMWARE_DOWNLOAD, SB_TASK_DOWNLOADING, SB_CAUSE_NONE);
     notified(w, 1, 0);
     assert_true(world_restarts(w));
-    notified(w, 0, 0);
+    assert_true(world_silent(w)); /* how it ended nobody knows: no success is told */
+    asks(w, DOWNLOAD, "d");       /* and it is in nobody's way */
+    world_task(w, 0, SB_TASK_DOWNLOADING);
+    answered(w, 202, NULL);
+    notified(w, 1, 0);
+}
+
+/* The platform's newer request took the older one's place: how that ended is not the news. */
+static void a_newer_download_takes_the_view(void **state)
+{
+    struct world *w = *state;
+    w->core = true;
+    prepare(w);
+    asks(w, DOWNLOAD, "d1");
+    world_passes(w, 10 * SB_SECOND); /* accepted; the device is offline */
+    answered(w, 202, "d1");
+    describes(w, "u", "2.0.0", "https://h/x.bin?sig=3", SHA);
+    answered(w, 204, NULL);
+    asks(w, DOWNLOAD, "d2"); /* override=true */
+    assert_int_equal(w->tasks[0].state, SB_TASK_CANCELLED);
+    assert_non_null(world_next(w, "add/diag/log")); /* but no notify of 0/5 */
+    assert_non_null(world_next(w, "add/diag/errorCodes"));
+    assert_true(world_silent(w));
+    world_task(w, 1, SB_TASK_DOWNLOADING);
+    answered(w, 202, "d2");
+    notified(w, 1, 0);
+    stage(w);
+    world_task(w, 1, SB_TASK_SUCCEEDED);
+    notified(w, 2, 0);
+}
+
+/* What the last one ended with is not told as this one's end. */
+static void a_second_try_begins_anew(void **state)
+{
+    struct world *w = *state;
+    prepare(w);
+    asks(w, DOWNLOAD, "d1");
+    world_task(w, 0, SB_TASK_DOWNLOADING);
+    world_fails(w, 0, SB_CAUSE_LINK_LOST, SB_PHASE_FETCHING);
+    world_forget(w);
+    asks(w, DOWNLOAD, "d2"); /* at once, without a write */
+    world_task(w, 1, SB_TASK_SENT);
+    answered(w, 202, NULL);
+    observes(w, "o");
+    answered(w, 200, "\"state\":0,\"updateStatus\":0");
+    describes(w, "u", "2.0.0", "https://h/x.bin?sig=3", SHA);
+    answered(w, 204, NULL);
+    assert_true(world_restarts(w));
+    assert_true(world_silent(w));
+    world_task(w, 1, SB_TASK_DOWNLOADING);
+    notified(w, 1, 0);
+}
+
+/* An installation of ours has an end that is told, even if nobody saw it. */
+static void an_installation_that_ended_unheard(void **state)
+{
+    struct world *w = *state;
+    download(w);
+    observes(w, "o");
+    asks(w, INSTALL, "i");
+    world_task(w, 1, SB_TASK_INSTALLING);
+    world_forget(w);
+    w->tasks[1].state = SB_TASK_FAILED;
+    assert_true(world_restarts(w));
+    diagnosed(w, 128);
+    notified(w, 0, 5);
     assert_true(world_silent(w));
 }
 
@@ -1474,6 +1604,8 @@ int main(void)
         TEST(a_reboot_of_unknown_outcome_ends_with_the_return),
         TEST(a_reboot_that_never_began_is_not_completed_by_a_return),
         TEST(a_later_success_ends_the_hold),
+        TEST(returns_that_complete_nothing),
+        TEST(each_restart_is_completed_by_its_own),
         TEST(unknown_devices),
         TEST(the_gateway_itself_does_nothing),
         TEST(the_gateways_attributes),
@@ -1506,6 +1638,9 @@ int main(void)
         TEST(a_write_of_another_image_drops_ours),
         TEST(a_digest_decides_too),
         TEST(an_image_that_is_gone),
+        TEST(a_newer_download_takes_the_view),
+        TEST(a_second_try_begins_anew),
+        TEST(an_installation_that_ended_unheard),
         TEST(gone_over_a_restart),
         TEST(a_restart_in_the_middle),
         TEST(tasks_that_ended_unheard),

@@ -133,8 +133,8 @@ static void on_device(struct sb_ibm_turn *turn)
 /* The device is there again: what a restart of unknown outcome waited for. */
 static void on_return(struct sb_ibm_turn *turn)
 {
-    if (turn->state->hold == SB_IBM_HOLD_RETURN)
-        sb_ibm_hold_end(turn);
+    if (turn->state->hold[SB_IBM_REBOOTS] == SB_IBM_HOLD_RETURN)
+        sb_ibm_hold_end(turn, SB_IBM_REBOOTS);
 }
 
 static void on_news(struct sb_ibm_turn *turn)
@@ -179,14 +179,15 @@ static void on_news(struct sb_ibm_turn *turn)
 static void on_timer(struct sb_ibm_turn *turn)
 {
     const char *tag = turn->in->tag;
-    if (sb_streq(tag, "manage")) {
+    struct sb_ibm_ask *ask =
+        strncmp(tag, "ask:", 4) == 0 ? sb_ibm_ask_find(turn->state, tag + 4) : NULL;
+    if (ask)
+        sb_ibm_ask_due(turn, ask);
+    if (sb_streq(tag, "manage"))
         sb_ibm_manage_due(turn);
-    } else if (sb_streq(tag, "hold")) {
-        sb_ibm_hold_end(turn);
-    } else if (strncmp(tag, "ask:", 4) == 0) {
-        struct sb_ibm_ask *ask = sb_ibm_ask_find(turn->state, tag + 4);
-        if (ask)
-            sb_ibm_ask_due(turn, ask);
+    for (int which = 0; which < SB_IBM_RESTARTS; which++) {
+        if (sb_streq(tag, sb_ibm_hold_tags[which]))
+            sb_ibm_hold_end(turn, (enum sb_ibm_restart)which);
     }
 }
 
@@ -212,8 +213,10 @@ static void on_down(struct sb_ibm_turn *turn)
 static void on_loaded(struct sb_ibm_turn *turn)
 {
     struct sb_ibm_state *state = turn->state;
-    if (state->hold != SB_IBM_HOLD_NONE)
-        sb_ibm_timer(turn, "hold", sb_ibm_limit(turn, "withhold_after_failure"));
+    for (size_t i = 0; i < SB_IBM_RESTARTS; i++) {
+        if (state->hold[i] != SB_IBM_HOLD_NONE)
+            sb_ibm_timer(turn, sb_ibm_hold_tags[i], sb_ibm_limit(turn, "withhold_after_failure"));
+    }
     for (size_t i = 0; i < state->ask_count; i++) {
         const struct sb_ibm_ask *ask = &state->asks[i];
         if (!ask->answered)

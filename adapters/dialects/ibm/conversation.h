@@ -12,20 +12,23 @@
  * response any more: they go into mgmt.firmware, the diagnostic log and the error codes; the next
  * success clears the codes.
  *
- * mgmt.firmware (firmware.c) is this device's view of its firmware work, whoever does it. While
- * observed, each change is one notify with state and updateStatus; unobserved, it is told in the
- * next observe answer. The platform resets state to 0 when it writes the attribute; if it wrote
- * the very image that is staged, an update may follow at once.
+ * mgmt.firmware (firmware.c) is this device's view of its firmware work, whoever does it; while a
+ * request of the platform is open, the newest of them. While observed, each change is one notify
+ * with state and updateStatus; unobserved, it is told in the next observe answer. State 0 with
+ * updateStatus 0 reads as a success, so it is notified of nothing else: an image that somebody took
+ * away is seen in the next observe answer. The platform resets state to 0 when it writes the
+ * attribute; if it wrote the very image that is staged, an update may follow at once.
  *
  * Manage (manage.c). The platform takes the next manage of a device after an accepted reboot or
  * factory reset for its completion, so manage is withheld
  *   - while such an action is open; its success then sends one;
- *   - after it failed in a way that leaves open whether the device restarted (the cause's cell
- *     says `maybe`: no answer in time, link lost): until the device is back (ready, or with a new
- *     identity), which is the completion, or until `withhold_after_failure` has passed;
- *   - after it failed for certain (refused, unsupported): until `withhold_after_failure` has
- *     passed. A device whose lifetime ends meanwhile is dormant until then: the lesser evil
- *     beside a success that did not happen.
+ *   - after a reboot failed past its commit point in a way that leaves open whether the device
+ *     restarted (the cause's cell says `maybe`: no answer in time, link lost), and the device is
+ *     away: until it is back (ready, or with a new identity), which is the completion;
+ *   - after any other failure of a reboot or reset, and at the longest: until
+ *     `withhold_after_failure` has passed, or another one of the same kind has succeeded. That of
+ *     the other kind is told only then. A device whose lifetime ends meanwhile is dormant until
+ *     then: the lesser evil beside a success that did not happen.
  * While a firmware update is open, a changed identity waits for its notify: first the result,
  * then manage with the new version.
  *

@@ -76,15 +76,21 @@ static void notify(struct sb_ibm_turn *turn, bool final, int64_t task)
     sb_ibm_firmware_told(turn);
 }
 
-/* force: an outcome, which is told even if it reads like what was told before. */
-static void tell(struct sb_ibm_turn *turn, bool final, bool force, int64_t task)
+/*
+ * 0/0 is success to the platform, so it is told of nothing else: what became idle for another
+ * reason it reads with its next observe. force: an outcome, which is told even if it reads like
+ * what was told before. task NULL: none moved it.
+ */
+static void tell(struct sb_ibm_turn *turn, const struct sb_task *task, bool force)
 {
     const struct sb_ibm_firmware *firmware = &turn->state->firmware;
     bool changed =
         firmware->state != firmware->told_state || firmware->status != firmware->told_status;
+    bool idle = firmware->state == 0 && firmware->status == 0;
+    bool succeeded = task && task->state == SB_TASK_SUCCEEDED;
     turn->effects->save = turn->effects->save || changed || force;
-    if (turn->state->observed && (changed || force))
-        notify(turn, final, task);
+    if (turn->state->observed && (changed || force) && (succeeded || !idle))
+        notify(turn, task && sb_task_state_is_final(task->state), task ? task->id : 0);
 }
 
 json_t *sb_ibm_firmware_value(const struct sb_ibm_turn *turn)
@@ -113,9 +119,11 @@ static bool same_text(const char *mine, const json_t *value, const char *key)
 
 static bool same_image(const struct sb_ibm_firmware *firmware, const json_t *value)
 {
-    return !names_an_image(value) || (same_text(firmware->version, value, "version") &&
-                                      same_text(firmware->uri, value, "uri") &&
-                                      same_text(firmware->verifier, value, "verifier"));
+    const char *uri = sb_json_str(value, "uri");
+    return !names_an_image(value) ||
+           (same_text(firmware->version, value, "version") &&
+            same_uri(firmware->uri ? firmware->uri : "", uri ? uri : "") &&
+            same_text(firmware->verifier, value, "verifier"));
 }
 
 bool sb_ibm_firmware_conflicts(const struct sb_ibm_turn *turn, const json_t *value)
@@ -171,13 +179,12 @@ void sb_ibm_firmware_write(struct sb_ibm_turn *turn, const json_t *value)
     turn->effects->save = true;
     firmware->told_state = 0; /* the platform's own copy is idle now */
     firmware->told_status = 0;
-    if (firmware->under_way)
-        return; /* the same image; the next notify or observe tells how far it is */
-    bool same = same_image(firmware, value);
-    if (firmware->task && firmware->own && !same)
-        withdraw(turn);
+    if (!same_image(firmware, value) && firmware->task && firmware->own)
+        withdraw(turn); /* it has not begun: else this were a conflict */
     if (names_an_image(value))
         describe(turn, value);
+    if (firmware->under_way)
+        return; /* the next notify or observe tells how far it is */
     firmware->state = 0;
     firmware->status = 0;
     firmware->kept = turn->in->staged && describes(firmware, turn->in->staged);
@@ -282,20 +289,34 @@ static void ended(struct sb_ibm_turn *turn, const struct sb_task *task)
         sb_ibm_firmware_clear(firmware); /* installed: the downloaded image is gone */
 }
 
+/* The core took it, so nothing else is at work on this firmware, or it gives way. */
 void sb_ibm_firmware_expect(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask)
 {
     struct sb_ibm_firmware *firmware = &turn->state->firmware;
-    if (!sb_op_is_firmware(ask->op) || firmware->under_way)
+    if (!sb_op_is_firmware(ask->op) || firmware->task == ask->task)
         return;
     firmware->task = ask->task;
     firmware->op = ask->op;
     firmware->own = true;
+    firmware->under_way = false;
+    firmware->status = 0; /* how the last one ended is no news any more */
+    sb_ibm_firmware_told(turn);
+}
+
+/* What the platform asked for last is what it looks at: nothing older takes the view from it, and
+ * nobody else's work while it is open. */
+static bool is_outranked(const struct sb_ibm_firmware *firmware, const struct sb_task *task,
+                         bool own)
+{
+    if (firmware->task == 0 || firmware->task == task->id)
+        return false;
+    return firmware->own ? !own || task->id < firmware->task : !own && firmware->under_way;
 }
 
 static bool takes_over(struct sb_ibm_firmware *firmware, const struct sb_task *task, bool own)
 {
     bool moving = sb_task_state_is_under_way(task->state);
-    if (firmware->task != task->id && (firmware->under_way || (!own && !moving)))
+    if (is_outranked(firmware, task, own) || (firmware->task != task->id && !own && !moving))
         return false;
     firmware->task = task->id;
     firmware->op = task->job->op;
@@ -322,7 +343,7 @@ void sb_ibm_firmware_follow(struct sb_ibm_turn *turn, const struct sb_task *task
     firmware->status = status_of(task, cell, firmware->status);
     if (final)
         ended(turn, task);
-    tell(turn, final, final && own && answered, task->id);
+    tell(turn, task, final && own && answered);
 }
 
 /* ---- what others do to the image ---- */
@@ -354,7 +375,7 @@ void sb_ibm_firmware_staged(struct sb_ibm_turn *turn)
     }
     firmware->kept = firmware->kept && staged;
     turn->effects->save = true;
-    tell(turn, false, false, 0);
+    tell(turn, NULL, false);
 }
 
 static void reconcile(struct sb_ibm_turn *turn)
@@ -372,7 +393,7 @@ void sb_ibm_firmware_loaded(struct sb_ibm_turn *turn)
     const struct sb_ibm_firmware *firmware = &turn->state->firmware;
     if (firmware->task == 0) {
         reconcile(turn);
-        tell(turn, false, false, 0);
+        tell(turn, NULL, false);
         return;
     }
     if (firmware->own)
@@ -382,16 +403,23 @@ void sb_ibm_firmware_loaded(struct sb_ibm_turn *turn)
         look->task = firmware->task;
 }
 
-/* Another door's task, or one of ours whose end was not heard: what is staged decides. */
+/* One whose end was not heard. What is staged decides, but an installation of ours has an end. */
 void sb_ibm_firmware_lost(struct sb_ibm_turn *turn)
 {
     struct sb_ibm_firmware *firmware = &turn->state->firmware;
-    firmware->task = 0;
-    firmware->under_way = false;
-    firmware->state = turn->in->staged ? 2 : 0;
-    firmware->kept = false;
-    if (turn->in->staged && !describes(firmware, turn->in->staged))
+    const struct sb_package *staged = turn->in->staged;
+    struct sb_job job = { .op = firmware->op };
+    struct sb_task task = { .id = firmware->task,
+                            .job = &job,
+                            .state = SB_TASK_FAILED,
+                            .cause = SB_CAUSE_OUTCOME_UNKNOWN };
+    bool is_staged = staged && !(firmware->own && firmware->op == SB_OP_FIRMWARE_INSTALL);
+    bool failed = !is_staged && firmware->own;
+    ended(turn, &task);
+    firmware->state = is_staged ? 2 : 0;
+    firmware->status = failed ? status_of(&task, sb_ibm_task_cell(turn, &task), 0) : 0;
+    if (is_staged && !describes(firmware, staged))
         describe_staged(turn);
     turn->effects->save = true;
-    tell(turn, true, false, 0);
+    tell(turn, &task, false);
 }

@@ -48,7 +48,7 @@ static const struct sb_field cell_fields[] = {
     { "updateStatus", SB_TYPE_INT, 0, 0, 0, 6, .doc = "mgmt.firmware.updateStatus" },
     { "errorCode", SB_TYPE_INT, 0, 0, 0, 65535, .doc = "Number for add/diag/errorCodes." },
     { "maybe", SB_TYPE_BOOL,
-      .doc = "A restart that ended so may have happened: the device's return completes it." },
+      .doc = "A reboot that ended so may have happened: the device's return completes it." },
     { "message", SB_TYPE_STRING, 0, 0, 1, 200, .doc = "Text where the task has none." },
     { 0 }
 };

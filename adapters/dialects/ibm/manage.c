@@ -120,7 +120,8 @@ static bool open_ask(const struct sb_ibm_state *state, enum sb_op op)
 
 static bool withheld(const struct sb_ibm_state *state)
 {
-    return state->hold != SB_IBM_HOLD_NONE || open_ask(state, SB_OP_REBOOT) ||
+    return state->hold[SB_IBM_REBOOTS] != SB_IBM_HOLD_NONE ||
+           state->hold[SB_IBM_RESETS] != SB_IBM_HOLD_NONE || open_ask(state, SB_OP_REBOOT) ||
            open_ask(state, SB_OP_FACTORY_RESET);
 }
 
@@ -238,19 +239,23 @@ void sb_ibm_manage_due(struct sb_ibm_turn *turn)
 
 /* ---- holding back, leaving ---- */
 
-void sb_ibm_hold(struct sb_ibm_turn *turn, enum sb_ibm_hold hold)
+const char *const sb_ibm_hold_tags[SB_IBM_RESTARTS] = {
+    [SB_IBM_REBOOTS] = "hold:reboot", [SB_IBM_RESETS] = "hold:reset"
+};
+
+void sb_ibm_hold(struct sb_ibm_turn *turn, enum sb_ibm_restart which, enum sb_ibm_hold hold)
 {
-    turn->state->hold = hold;
+    turn->state->hold[which] = hold;
     turn->effects->save = true;
-    sb_ibm_timer(turn, "hold", sb_ibm_limit(turn, "withhold_after_failure"));
+    sb_ibm_timer(turn, sb_ibm_hold_tags[which], sb_ibm_limit(turn, "withhold_after_failure"));
 }
 
-void sb_ibm_hold_end(struct sb_ibm_turn *turn)
+void sb_ibm_hold_end(struct sb_ibm_turn *turn, enum sb_ibm_restart which)
 {
-    if (turn->state->hold != SB_IBM_HOLD_NONE) {
-        turn->state->hold = SB_IBM_HOLD_NONE;
+    if (turn->state->hold[which] != SB_IBM_HOLD_NONE) {
+        turn->state->hold[which] = SB_IBM_HOLD_NONE;
         turn->effects->save = true;
-        sb_ibm_timer(turn, "hold", -1);
+        sb_ibm_timer(turn, sb_ibm_hold_tags[which], -1);
     }
     sb_ibm_manage(turn, SB_IBM_ALWAYS);
 }
@@ -276,7 +281,8 @@ void sb_ibm_leave(struct sb_ibm_turn *turn, const char *name)
                                                    .what = "unmanage" });
     }
     sb_ibm_timer(turn, "manage", -1);
-    sb_ibm_timer(turn, "hold", -1);
+    for (size_t i = 0; i < SB_IBM_RESTARTS; i++)
+        sb_ibm_timer(turn, sb_ibm_hold_tags[i], -1);
     sb_ibm_state_reset(turn->state);
     turn->effects->save = true;
 }

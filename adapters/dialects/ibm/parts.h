@@ -35,13 +35,14 @@ struct sb_ibm_firmware {                   /* mgmt.firmware, and the task that m
 
 enum sb_ibm_hold { SB_IBM_HOLD_NONE, SB_IBM_HOLD_RETURN, SB_IBM_HOLD_TIME, SB_IBM_HOLD_MAX_ };
 SB_NAMES_DECLARE(sb_ibm_hold)
+enum sb_ibm_restart { SB_IBM_REBOOTS, SB_IBM_RESETS, SB_IBM_RESTARTS };
 
 struct sb_ibm_state {
     /* saved */
     char *name; /* under which it was last managed; NULL: never, or the gateway */
     bool observed;
-    bool error_told; /* the platform holds an error code of this device */
-    enum sb_ibm_hold hold;
+    bool error_told;                        /* the platform holds an error code of this device */
+    enum sb_ibm_hold hold[SB_IBM_RESTARTS]; /* why no manage, after a reboot or reset failed */
     struct sb_ibm_firmware firmware;
     struct sb_ibm_ask *asks;
     size_t ask_count;
@@ -119,7 +120,7 @@ json_t *sb_ibm_firmware_value(const struct sb_ibm_turn *turn);
 void sb_ibm_firmware_told(struct sb_ibm_turn *turn); /* the platform has just heard it all */
 void sb_ibm_download(struct sb_ibm_turn *turn);
 void sb_ibm_install(struct sb_ibm_turn *turn);
-/* Its task was accepted: it moves the view from now on, unless another one is under way. */
+/* Its task was accepted: it moves the view from now on. */
 void sb_ibm_firmware_expect(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask);
 /* A task moved: the view follows and is told. answered: the platform expects its outcome. */
 void sb_ibm_firmware_follow(struct sb_ibm_turn *turn, const struct sb_task *task, bool own,
@@ -140,8 +141,10 @@ void sb_ibm_manage(struct sb_ibm_turn *turn, enum sb_ibm_occasion occasion);
 void sb_ibm_manage_reply(struct sb_ibm_turn *turn);
 void sb_ibm_manage_due(struct sb_ibm_turn *turn);
 void sb_ibm_leave(struct sb_ibm_turn *turn, const char *name); /* unmanage under that name */
-void sb_ibm_hold(struct sb_ibm_turn *turn, enum sb_ibm_hold hold);
-void sb_ibm_hold_end(struct sb_ibm_turn *turn);
+void sb_ibm_hold(struct sb_ibm_turn *turn, enum sb_ibm_restart which, enum sb_ibm_hold hold);
+/* And manages, if nothing else holds it back. */
+void sb_ibm_hold_end(struct sb_ibm_turn *turn, enum sb_ibm_restart which);
+extern const char *const sb_ibm_hold_tags[SB_IBM_RESTARTS]; /* of their timers */
 
 /* diag.c */
 void sb_ibm_diag_failure(struct sb_ibm_turn *turn, const struct sb_task *task);

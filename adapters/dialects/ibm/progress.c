@@ -108,21 +108,31 @@ static void end_custom(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const s
 
 /* ---- the end of the others ---- */
 
-/* begun: the device may have got the command; else it is certain that it did not restart. */
-static void end_restart(struct sb_ibm_turn *turn, const struct sb_task *task, bool begun)
+/* Whether the device's return will mean that it has rebooted: it was told to, and is away. Of a
+ * factory reset the return says nothing. */
+static bool return_completes(const struct sb_ibm_turn *turn, const struct sb_task *task)
 {
-    if (task->state == SB_TASK_SUCCEEDED) {
-        sb_ibm_hold_end(turn);
-        return;
-    }
-    bool maybe = sb_json_bool(sb_ibm_task_cell(turn, task), "maybe", false);
-    sb_ibm_hold(turn, maybe && begun ? SB_IBM_HOLD_RETURN : SB_IBM_HOLD_TIME);
+    const struct sb_device *device = turn->in->device;
+    return task->job->op == SB_OP_REBOOT && task->committed && device &&
+           device->presence == SB_PRESENCE_OFFLINE &&
+           sb_json_bool(sb_ibm_task_cell(turn, task), "maybe", false);
+}
+
+static void end_restart(struct sb_ibm_turn *turn, const struct sb_task *task)
+{
+    enum sb_ibm_restart which =
+        task->job->op == SB_OP_FACTORY_RESET ? SB_IBM_RESETS : SB_IBM_REBOOTS;
+    if (task->state == SB_TASK_SUCCEEDED)
+        sb_ibm_hold_end(turn, which);
+    else
+        sb_ibm_hold(turn, which,
+                    return_completes(turn, task) ? SB_IBM_HOLD_RETURN : SB_IBM_HOLD_TIME);
 }
 
 /* After its response, and after mgmt.firmware. */
 static void end_action(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const struct sb_task *task)
 {
-    bool good = task->state == SB_TASK_SUCCEEDED, answered = ask->answered, begun = ask->begun;
+    bool good = task->state == SB_TASK_SUCCEEDED, answered = ask->answered;
     enum sb_op op = ask->op;
     finish(turn, ask);
     if (good)
@@ -130,7 +140,7 @@ static void end_action(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const s
     else if (answered)
         sb_ibm_diag_failure(turn, task);
     if (is_restart(op) && answered)
-        end_restart(turn, task, begun);
+        end_restart(turn, task);
     else if (op == SB_OP_FIRMWARE_INSTALL)
         sb_ibm_manage(turn, good ? SB_IBM_ALWAYS : SB_IBM_IF_CHANGED);
 }

@@ -178,8 +178,9 @@ static json_t *all_seen_json(const struct sb_ibm_state *state)
 static json_t *state_json(const struct sb_ibm_state *state)
 {
     return json_pack(
-        "{s:s*,s:b,s:b,s:s,s:o,s:o,s:o}", "name", state->name, "observed", state->observed,
-        "error_told", state->error_told, "hold", sb_ibm_hold_name((int)state->hold), "firmware",
+        "{s:s*,s:b,s:b,s:s,s:s,s:o,s:o,s:o}", "name", state->name, "observed", state->observed,
+        "error_told", state->error_told, "hold", sb_ibm_hold_name((int)state->hold[SB_IBM_REBOOTS]),
+        "hold_reset", sb_ibm_hold_name((int)state->hold[SB_IBM_RESETS]), "firmware",
         firmware_json(&state->firmware), "asks", asks_json(state), "seen", all_seen_json(state));
 }
 
@@ -249,6 +250,13 @@ static int load_lists(struct sb_ibm_state *state, const json_t *saved)
     return r;
 }
 
+/* In doubt it is withheld: the lesser evil. */
+static enum sb_ibm_hold hold_of(const json_t *saved, const char *key)
+{
+    int hold = sb_ibm_hold_from_name(sb_json_str(saved, key));
+    return hold < 0 ? SB_IBM_HOLD_TIME : (enum sb_ibm_hold)hold;
+}
+
 void *sb_ibm_load(const json_t *saved)
 {
     struct sb_ibm_state *state = calloc(1, sizeof(*state));
@@ -256,8 +264,8 @@ void *sb_ibm_load(const json_t *saved)
         return state;
     state->observed = sb_json_bool(saved, "observed", false);
     state->error_told = sb_json_bool(saved, "error_told", false);
-    int hold = sb_ibm_hold_from_name(sb_json_str(saved, "hold"));
-    state->hold = hold < 0 ? SB_IBM_HOLD_TIME : (enum sb_ibm_hold)hold;
+    state->hold[SB_IBM_REBOOTS] = hold_of(saved, "hold");
+    state->hold[SB_IBM_RESETS] = hold_of(saved, "hold_reset");
     int r = sb_set_string(&state->name, sb_json_str(saved, "name"));
     r = r ? r : load_firmware(&state->firmware, sb_json_object(saved, "firmware"));
     r = r ? r : load_lists(state, saved);
