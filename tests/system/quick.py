@@ -93,7 +93,7 @@ class Bench:
         return self.southbridge
 
     def image(self, version="2.0.0", size=20000, **options):
-        """(path, sha256 is left to the CLI) of an image file."""
+        """Path of an image file."""
         path = self.directory / f"{version}-{size}.img"
         path.write_bytes(make_image(self.directory, version, size, **options))
         return path

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 from daemon import device_spec, write_devices
-from harness import SOURCE, Process, run, wait_until
+from harness import SOURCE, Process, build_dir, run, wait_until
 from quick import Bench, plain
 from terminal import Terminal
 
@@ -99,13 +99,12 @@ def test_a_daemon_that_cannot_be_reached(bench):
     (("job", "create", "reboot", "x", "--timeout", "soon"), "soon"),
     (("job", "create", "reboot", "x", "--window", "25:00-26:00"), "--window"),
     (("job", "show", "one"), "one"), (("job", "show"), "JOB"), (("job", "pause"), "--all"),
-    (("audit", "--verify", "--limit", "3"), "--limit"), (("package", "add", "/no/such"), "/no/such"),
-    (("package", "add", "/"), "not a file"), (("status", "again"), "again")])
-def test_a_wrong_command_line(tmp_path, bench, words, said):
+    (("audit", "--verify", "--limit", "3"), "--limit"),
+    (("package", "add", "/no/such"), "/no/such"), (("package", "add", "/"), "not a file"),
+    (("status", "again"), "again")])
+def test_a_wrong_command_line(workspace, words, said):
     """Exit status 2 and the nearest right thing, without asking the daemon."""
-    del bench
-    from harness import build_dir  # no daemon is needed: the program alone
-    done = run([build_dir() / "bridge/programs/southbridgectl", "--socket", tmp_path / "none",
+    done = run([build_dir() / "bridge/programs/southbridgectl", "--socket", workspace / "none",
                 *words])
     assert done.returncode == 2 and done.stdout == "", done
     assert said in done.stderr, done.stderr
@@ -413,17 +412,13 @@ def test_watching_ends_and_the_job_goes_on(bench, pump, workspace):
     watch.signal(signal.SIGINT)
     assert watch.wait() == 130
     assert f"job {job} goes on" in watch.stderr
-    watch = Process("watch2", watch.argv, workspace)
-    wait_until(lambda: "downloading" in watch2_text(watch), what="progress")
+    again = Process("again", watch.argv, workspace)
+    wait_until(lambda: "downloading" in again.stdout, what="progress")
     bench.southbridge.kill9()
-    assert watch.wait() == 3 and "hung up" in watch.stderr
+    assert again.wait() == 3 and "hung up" in again.stderr
     bench.southbridge.start()
     pump.fault("slow", 0.0)
     bench.succeeded(job)
-
-
-def watch2_text(process):
-    return process.stdout
 
 
 # ---- packages ----
@@ -617,7 +612,8 @@ def on_terminal(bench, *words, columns=80, **environment):
 @pytest.mark.parametrize("columns", [80, 132])
 def test_tables_fit_the_terminal(bench, columns):
     bench.start([], top={"links": one_link(bench)})
-    bench.ctl("device", "add", "a-device-with-a-name-that-is-quite-long-indeed-4711", "--type", "board")
+    long = "a-device-with-a-name-that-is-quite-long-indeed-4711"
+    bench.ctl("device", "add", long, "--type", "board")
     bench.ctl("package", "add", "https://fw.example.com/a/quite/long/path/to/an/image.bin")
     for words in (("device", "list"), ("link", "list"), ("audit",), ("package", "list")):
         status, screen = on_terminal(bench, *words, columns=columns).finish()

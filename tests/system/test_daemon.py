@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 from daemon import GATEWAY, SmpDevice, Southbridge, device_spec, write_config, write_devices
-from harness import SOURCE, build_dir, run, wait_until
+from harness import SOURCE, Broker, build_dir, run, wait_until
 from ibm_world import DEVICE, FIRMWARE_FIELD, World, both
 from quick import QUICK_BOOT, SETTINGS, Bench, Nobody, plain, quick_mappings
 
@@ -25,13 +25,23 @@ def bench(workspace, make_southbridge):
 
 
 @pytest.fixture
-def quick_world(workspace, platform, artifacts, make_southbridge):
-    """Cloud, daemon and one device that lose no time."""
+def make_world(workspace, platform, artifacts, make_southbridge):
+    """make(**spec): cloud, daemon and one device that lose no time."""
     device = SmpDevice(workspace).start(*QUICK_BOOT, *SETTINGS)
     world = World(workspace, platform, artifacts, device, make_southbridge)
-    yield world.start(devices=[device_spec(kind="board")], mappings=quick_mappings(workspace))
+
+    def make(**spec):
+        return world.start(devices=[device_spec(kind="board", **spec)],
+                           mappings=quick_mappings(workspace))
+
+    yield make
     device.stop()
     world.check()
+
+
+@pytest.fixture
+def quick_world(make_world):
+    return make_world()
 
 
 # ---- --check, and a configuration that is wrong ----
@@ -197,13 +207,12 @@ def test_a_bad_bus_stops_no_others(bench):
 @pytest.fixture
 def broker(request):
     """Only tests with a cloud need one."""
-    uses_cloud = {"platform", "quick_world"} & set(request.fixturenames)
-    return request.getfixturevalue("real_broker" if uses_cloud else "no_broker")
+    return request.getfixturevalue("real_broker" if "platform" in request.fixturenames
+                                   else "no_broker")
 
 
 @pytest.fixture
 def real_broker(workspace):
-    from harness import Broker
     broker = Broker(workspace / "broker").start()
     yield broker
     broker.stop()
@@ -559,12 +568,9 @@ def test_an_operator_cancels_the_clouds_update(quick_world):
     assert world.update().ok
 
 
-def test_a_device_that_a_cloud_may_not_command(workspace, platform, artifacts, make_southbridge):
+def test_a_device_that_a_cloud_may_not_command(make_world):
     """It sees the device, and its requests are refused."""
-    device = SmpDevice(workspace).start(*QUICK_BOOT, *SETTINGS)
-    world = World(workspace, platform, artifacts, device, make_southbridge)
-    world.start(devices=[device_spec(kind="board", commanders=["native"])],
-                mappings=quick_mappings(workspace))
+    world = make_world(commanders=["native"])
     request = world.ask("mgmt/initiate/device/reboot")
     assert request.rc >= 400 and "may not command" in request.answer["message"], request.answer
     assert world.ask("observe", FIRMWARE_FIELD).rc == 200
@@ -572,6 +578,4 @@ def test_a_device_that_a_cloud_may_not_command(workspace, platform, artifacts, m
     job = world.southbridge.ctl("job", "create", "reboot", "pump-1").json["id"]
     world.wait_quiet()
     assert world.southbridge.ctl("job", "show", str(job)).json["outcome"] == "succeeded"
-    assert device.boots == 2 and world.platform.device(GATEWAY).managed
-    device.stop()
-    world.check()
+    assert world.device.boots == 2 and world.platform.device(GATEWAY).managed
