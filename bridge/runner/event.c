@@ -214,6 +214,8 @@ static void release_device(struct run *run, struct sb_device *device,
         sb_unit_answered(runner, device->id, &outcome->after);
     else if (lost || outcome->cause == SB_CAUSE_BUSY || run->command.op == SB_COMMAND_IDENTIFY)
         sb_unit_silent(runner, device->id, outcome);
+    else if (run->committed)
+        sb_unit_plan(runner, device->id, 1); /* it may be another one than before */
 }
 
 static void on_done(struct run *run, struct sb_outcome *outcome)

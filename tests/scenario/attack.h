@@ -68,7 +68,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int tear_down_judged(void **state)
+static inline int tear_down_judged(void **state)
 {
     world_run(&world, 1000);
     judge();
