@@ -8,8 +8,10 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
-#define BEAT_MIN (30 * SB_SECOND)
-#define BEAT_MAX (5 * SB_MINUTE)
+#define BEAT_MIN   (30 * SB_SECOND)
+#define BEAT_MAX   (5 * SB_MINUTE)
+#define ROUND_STEP 100 /* ms between two groups of devices that are told of a connect */
+#define ROUND_SIZE 10  /* of a group, where the mapping does not say */
 
 static struct sb_uplink *uplink_of(struct sb_door *door)
 {
@@ -28,7 +30,8 @@ int64_t sb_uplink_outage(const struct sb_uplink *uplink)
         return uplink->outage;
     if (uplink->ever_up)
         return sb_loop_now(loop_of(uplink)) - uplink->down_at;
-    return uplink->seen > 0 && wall > 0 ? SB_MAX(wall - uplink->seen, 0) : -1;
+    /* A clock that was set back in between tells nothing. */
+    return uplink->seen > 0 && wall >= uplink->seen ? wall - uplink->seen : -1;
 }
 
 /* ---- parcels ---- */
@@ -39,23 +42,24 @@ static void flying_free(struct sb_flying *flying)
     free(flying);
 }
 
-bool sb_uplink_forget(struct sb_uplink *uplink, const char *token)
+int64_t sb_uplink_land(struct sb_uplink *uplink, const char *token)
 {
     for (struct sb_flying **at = &uplink->flying; *at; at = &(*at)->next) {
         struct sb_flying *flying = *at;
         if (!sb_streq(flying->token, token))
             continue;
+        int64_t id = flying->id;
         *at = flying->next;
         flying_free(flying);
-        return true;
+        return id;
     }
-    return false;
+    return 0;
 }
 
 static void land_all(struct sb_uplink *uplink)
 {
     while (uplink->flying)
-        (void)sb_uplink_forget(uplink, uplink->flying->token);
+        (void)sb_uplink_land(uplink, uplink->flying->token);
     sb_timer_stop(uplink->patience);
 }
 
@@ -85,7 +89,7 @@ int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel)
     if (r == -ENOMEM)
         r = -EAGAIN; /* it can be sent, later */
     if (r < 0 && awaits)
-        (void)sb_uplink_forget(uplink, parcel->token);
+        (void)sb_uplink_land(uplink, parcel->token);
     return r;
 }
 
@@ -150,28 +154,38 @@ static void on_beat(void *arg)
     sb_timer_in(uplink->beat, SB_MIN(SB_MAX(half, BEAT_MIN), BEAT_MAX));
 }
 
-/* Every device's conversation, in the registry's order, read back if need be. */
-static void tell_up(struct sb_uplink *uplink)
+/* Groups of devices, so that a thousand neither hold the loop up nor exceed what the platform
+ * takes. Who has been told meanwhile, by a message of his own, is passed over. */
+static void on_round(void *arg)
 {
-    const struct sb_device *device;
-    for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++) {
-        bool there = sb_map_get(&uplink->convos, device->id) != NULL;
-        struct sb_convo *convo = device->gateway ? NULL : sb_convo_of(uplink, device);
-        if (convo && there) /* else it was told when it was read back */
-            sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });
+    struct sb_uplink *uplink = arg;
+    const struct sb_device *device = NULL;
+    int64_t rate = sb_words_limit(uplink->door.words, "connect_rate");
+    int64_t room = rate > 0 ? SB_MAX(rate * ROUND_STEP / SB_SECOND, 1) : ROUND_SIZE;
+    while (uplink->up && room > 0 &&
+           (device = sb_host_device_at(uplink->door.host, uplink->next))) {
+        struct sb_convo *convo = device->gateway ? NULL : sb_convo_find(uplink, device);
+        uplink->next++;
+        room -= convo && sb_convo_greet(convo);
     }
+    if (uplink->up && device)
+        sb_timer_in(uplink->round, ROUND_STEP);
+}
+
+static void part(struct sb_convo *convo)
+{
+    if (!convo || !convo->up)
+        return;
+    convo->up = false;
+    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
 }
 
 static void tell_down(struct sb_uplink *uplink)
 {
     const struct sb_device *device;
-    if (uplink->self)
-        sb_convo_step(uplink->self, &(struct sb_input){ .kind = SB_IN_DOWN });
-    for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++) {
-        struct sb_convo *convo = sb_map_get(&uplink->convos, device->id);
-        if (convo)
-            sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
-    }
+    part(uplink->self);
+    for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++)
+        part(sb_map_get(&uplink->convos, device->id));
 }
 
 static void on_up(struct sb_uplink *uplink, bool session_present)
@@ -182,8 +196,9 @@ static void on_up(struct sb_uplink *uplink, bool session_present)
     uplink->up = uplink->ever_up = true;
     sb_host_link(uplink->door.host, &uplink->door, true, "connected");
     if (self)
-        sb_convo_step(self, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });
-    tell_up(uplink);
+        (void)sb_convo_greet(self);
+    uplink->next = 0;
+    on_round(uplink);
     on_beat(uplink);
 }
 
@@ -197,6 +212,7 @@ static void on_down(struct sb_uplink *uplink, const char *text, int64_t next)
     if (was_up) {
         uplink->down_at = sb_loop_now(loop_of(uplink));
         sb_timer_stop(uplink->beat);
+        sb_timer_stop(uplink->round);
         land_all(uplink);
         save_self(uplink);
     }
@@ -205,12 +221,21 @@ static void on_down(struct sb_uplink *uplink, const char *text, int64_t next)
         tell_down(uplink);
 }
 
+/* Ready to be spoken to: first of all it hears that the link is up. */
+static struct sb_convo *convo_of(struct sb_uplink *uplink, const struct sb_device *device)
+{
+    struct sb_convo *convo = sb_convo_find(uplink, device);
+    if (convo)
+        (void)sb_convo_greet(convo);
+    return convo;
+}
+
 static struct sb_convo *convo_named(struct sb_uplink *uplink, const char *name)
 {
     if (!name)
         return sb_convo_self(uplink);
     const struct sb_device *device = sb_host_find(uplink->door.host, uplink->dialect->name, name);
-    return device ? sb_convo_of(uplink, device) : sb_convo_stranger(uplink, name);
+    return device ? convo_of(uplink, device) : sb_convo_stranger(uplink, name);
 }
 
 static void on_message(struct sb_uplink *uplink, const struct sb_mqtt_event *event)
@@ -267,8 +292,9 @@ static int on_login(void *arg, struct sb_connect *ret, char **ret_error)
 
 static struct sb_convo *convo_of_news(struct sb_uplink *uplink, const struct sb_news *news)
 {
-    if (news->device)
-        return sb_convo_of(uplink, news->device);
+    if (news->device) /* one that leaves need not be told of a connect any more */
+        return news->kind == SB_NEWS_DEVICE_REMOVED ? sb_convo_find(uplink, news->device)
+                                                    : convo_of(uplink, news->device);
     return news->task ? sb_map_get(&uplink->convos, news->task->device) : NULL;
 }
 
@@ -285,10 +311,13 @@ void sb_uplink_hear(struct sb_door *door, const struct sb_news *news)
 {
     struct sb_uplink *uplink = uplink_of(door);
     struct sb_convo *convo = convo_of_news(uplink, news);
+    bool leaves = news->kind == SB_NEWS_DEVICE_REMOVED && news->device;
+    if (leaves)
+        uplink->next = 0; /* those behind it move up by one */
     if (!convo)
         return;
     sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_NEWS, .news = news });
-    if (news->kind == SB_NEWS_DEVICE_REMOVED && news->device && !news->device->gateway)
+    if (leaves && !news->device->gateway)
         forget_device(uplink, news->device->id);
 }
 
@@ -315,9 +344,10 @@ void sb_uplink_close(struct sb_door *door)
     sb_map_done(&uplink->convos);
     sb_convo_free(uplink->self);
     while (uplink->flying)
-        (void)sb_uplink_forget(uplink, uplink->flying->token);
+        (void)sb_uplink_land(uplink, uplink->flying->token);
     sb_timer_free(uplink->beat);
     sb_timer_free(uplink->patience);
+    sb_timer_free(uplink->round);
     free(uplink->gateway);
     free(door->link);
     free(door->state_text);
@@ -339,6 +369,7 @@ int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *d
     int r = sb_set_string(&uplink->door.link, link);
     r = r ? r : sb_timer_new(loop, on_beat, uplink, &uplink->beat);
     r = r ? r : sb_timer_new(loop, on_patience, uplink, &uplink->patience);
+    r = r ? r : sb_timer_new(loop, on_round, uplink, &uplink->round);
     r = r ? r : sb_mqtt_new(loop, on_login, on_event, uplink, &uplink->mqtt);
     if (r) {
         sb_uplink_close(&uplink->door);

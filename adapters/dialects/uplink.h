@@ -9,7 +9,8 @@
  * Conversations live in memory, one per device and one of the link itself (device ""), which is
  * also the gateway's own record. They are read back when first needed, and saved in the turn's
  * batch with what they caused. A message for an unknown device meets a fresh conversation that is
- * forgotten again. After a connect the link's own conversation is told first, then every device's.
+ * forgotten again. After a connect the link's own conversation is told first, then the devices',
+ * `connect_rate` in a second; one that is spoken to earlier is told at once.
  *
  * Backlog: with a kept session, what arrives between the connect and SB_OUT_CURRENT waited at
  * the broker. How long the link was down is measured, or, over a restart of the process, taken
@@ -17,9 +18,11 @@
  *
  * Settling: a parcel without token by its PUBACK, one with a token by SB_OUT_SETTLE, or, when the
  * far side does not reply within `reply_timeout` of the PUBACK, by that: the broker has it, and
- * sending it again would not help.
+ * sending it again would not help. A token may be settled from another conversation than the one
+ * that sent it: its device may be gone, or be called otherwise now.
  *
- * Limits of a mapping that are used here where a dialect has them: stale_after, reply_timeout.
+ * Limits of a mapping that are used here where a dialect has them: stale_after, reply_timeout,
+ * connect_rate.
  * Thread: the loop; nothing blocks but the disconnect in close().
  */
 #pragma once

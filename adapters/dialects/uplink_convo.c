@@ -21,6 +21,20 @@ static void complain(const struct sb_convo *convo, const char *what, int error)
              strerror(-error));
 }
 
+/* What a cloud makes us say is bounded, so that it cannot fill the log. */
+static bool may_note(struct sb_uplink *uplink)
+{
+    int64_t now = sb_loop_now(sb_host_loop(uplink->door.host));
+    if (uplink->notes_since == 0 || now - uplink->notes_since >= SB_MINUTE) {
+        uplink->notes_since = now;
+        uplink->notes = 0;
+    }
+    if (++uplink->notes == NOTES_MAX + 1)
+        sb_notice(SB_AT(.link = uplink->door.link),
+                  "more than %d notes within a minute: the others are left out", NOTES_MAX);
+    return uplink->notes <= NOTES_MAX;
+}
+
 /* ---- facts ---- */
 
 static const struct sb_device *gateway_of(struct sb_uplink *uplink)
@@ -89,7 +103,7 @@ static void do_send(struct sb_convo *convo, struct sb_output *output, const stru
                                 .task = output->task,
                                 .what = output->what };
     int r = sb_host_put(convo->uplink->door.host, &convo->uplink->door, &parcel);
-    if (r < 0)
+    if (r < 0 && may_note(convo->uplink)) /* an outbox that is full is so for each message */
         complain(convo, "a message is lost: it cannot be kept", r);
 }
 
@@ -187,23 +201,12 @@ static void do_settle(struct sb_convo *convo, struct sb_output *output,
                       const struct sb_input *input SB_UNUSED)
 {
     struct sb_uplink *uplink = convo->uplink;
-    (void)sb_uplink_forget(uplink, output->token);
-    (void)sb_host_settle_token(uplink->door.host, &uplink->door, is_self(convo) ? NULL : convo->id,
-                               output->token);
-}
-
-/* What a cloud makes us say is bounded, so that it cannot fill the log. */
-static bool may_note(struct sb_uplink *uplink)
-{
-    int64_t now = sb_loop_now(sb_host_loop(uplink->door.host));
-    if (uplink->notes_since == 0 || now - uplink->notes_since >= SB_MINUTE) {
-        uplink->notes_since = now;
-        uplink->notes = 0;
-    }
-    if (++uplink->notes == NOTES_MAX + 1)
-        sb_notice(SB_AT(.link = uplink->door.link),
-                  "more than %d notes within a minute: the others are left out", NOTES_MAX);
-    return uplink->notes <= NOTES_MAX;
+    int64_t parcel = sb_uplink_land(uplink, output->token);
+    if (parcel) /* whoever it was about: its device may be gone, or have another name now */
+        sb_host_settle(uplink->door.host, &uplink->door, parcel);
+    else
+        (void)sb_host_settle_token(uplink->door.host, &uplink->door,
+                                   is_self(convo) ? NULL : convo->id, output->token);
 }
 
 static void do_note(struct sb_convo *convo, struct sb_output *output,
@@ -388,14 +391,14 @@ struct sb_convo *sb_convo_stranger(struct sb_uplink *uplink, const char *name)
     return convo_new(uplink, NULL, name, NULL);
 }
 
-/* A late comer hears what the others have heard: that it was read back, that the link is up. */
-static void welcome(struct sb_convo *convo, bool was_saved)
+bool sb_convo_greet(struct sb_convo *convo)
 {
-    if (was_saved)
-        sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_LOADED });
-    if (convo->uplink->up)
-        sb_convo_step(convo,
-                      &(struct sb_input){ .kind = SB_IN_UP, .value = convo->uplink->outage });
+    struct sb_uplink *uplink = convo->uplink;
+    if (!uplink->up || convo->up)
+        return false;
+    convo->up = true;
+    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });
+    return true;
 }
 
 struct sb_convo *sb_convo_self(struct sb_uplink *uplink)
@@ -405,12 +408,12 @@ struct sb_convo *sb_convo_self(struct sb_uplink *uplink)
     sb_cleanup(json_decrefp) json_t *saved = sb_host_saved(uplink->door.host, &uplink->door, "");
     uplink->seen = sb_json_int(saved, "seen", 0);
     uplink->self = convo_new(uplink, "", NULL, sb_json_object(saved, "state"));
-    if (uplink->self)
-        welcome(uplink->self, saved != NULL);
+    if (uplink->self && saved)
+        sb_convo_step(uplink->self, &(struct sb_input){ .kind = SB_IN_LOADED });
     return uplink->self;
 }
 
-struct sb_convo *sb_convo_of(struct sb_uplink *uplink, const struct sb_device *device)
+struct sb_convo *sb_convo_find(struct sb_uplink *uplink, const struct sb_device *device)
 {
     if (device->gateway)
         return sb_convo_self(uplink);
@@ -423,6 +426,7 @@ struct sb_convo *sb_convo_of(struct sb_uplink *uplink, const struct sb_device *d
     convo = convo_new(uplink, device->id, name, saved);
     if (!convo || sb_map_set(&uplink->convos, device->id, convo) < 0)
         return sb_convo_free(convo);
-    welcome(convo, saved != NULL);
+    if (saved)
+        sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_LOADED });
     return convo;
 }

@@ -11,7 +11,8 @@
 #define BACK_OFF_FIRST SB_SECOND
 #define BACK_OFF_MAX   (2 * SB_MINUTE)
 /* A link that fell sooner goes on backing off: two that push each other out do not storm. */
-#define STEADY SB_MINUTE
+#define STEADY   SB_MINUTE
+#define PER_TURN 64 /* events that are handed on in one turn: a burst does not hold the loop up */
 
 enum state { STATE_IDLE, STATE_WAITING, STATE_TRYING, STATE_UP, STATE_ENDING };
 
@@ -23,11 +24,12 @@ struct sb_mqtt {
     struct sb_mailbox *box;
     struct sb_mqtt_link *link;
     struct sb_timer *timer; /* the next try, or this one's deadline */
+    struct sb_timer *more;  /* hands on what this turn had no room for */
     enum state state;
     uint64_t attempt;
     unsigned failures; /* in a row */
     int64_t up_since;
-    struct sb_mqtt_told *told, **told_end; /* to be handed on, in this turn */
+    struct sb_mqtt_told *told, **told_end; /* to be handed on */
     bool handing_on, freed;                /* freed by its own function */
 };
 
@@ -118,29 +120,45 @@ static void release(struct sb_mqtt *mqtt)
     free(mqtt);
 }
 
-static void hand_on_all(struct sb_mqtt *mqtt)
+/* The next in order: first what was taken already. NULL: no more, and the next one told will wake
+ * the loop. */
+static struct sb_mqtt_told *next_told(struct sb_mqtt *mqtt)
 {
+    if (!mqtt->told)
+        add_told(mqtt, sb_mqtt_link_take(mqtt->link));
+    struct sb_mqtt_told *told = mqtt->told;
+    if (!told)
+        return NULL;
+    mqtt->told = told->next;
+    if (!mqtt->told)
+        mqtt->told_end = &mqtt->told;
+    told->next = NULL;
+    return told;
+}
+
+static void hand_on_some(struct sb_mqtt *mqtt)
+{
+    struct sb_mqtt_told *told = NULL;
+
     mqtt->handing_on = true;
-    while (mqtt->told && !mqtt->freed) {
-        struct sb_mqtt_told *told = mqtt->told;
-        mqtt->told = told->next;
-        if (!mqtt->told)
-            mqtt->told_end = &mqtt->told;
-        told->next = NULL;
+    for (int i = 0; i < PER_TURN && !mqtt->freed && (told = next_told(mqtt)); i++)
         hand_on(mqtt, told);
-    }
     mqtt->handing_on = false;
     if (mqtt->freed)
         release(mqtt);
+    else if (told)
+        sb_timer_in(mqtt->more, 0);
 }
 
 static void on_note(void *arg, struct sb_note *note)
 {
-    struct sb_mqtt *mqtt = arg;
-
     (void)note;
-    add_told(mqtt, sb_mqtt_link_take(mqtt->link));
-    hand_on_all(mqtt);
+    hand_on_some(arg);
+}
+
+static void on_more(void *arg)
+{
+    hand_on_some(arg);
 }
 
 /* For what is found out here; takes the text. */
@@ -158,7 +176,7 @@ static void fail_attempt(struct sb_mqtt *mqtt, char *text)
     down->attempt = mqtt->attempt;
     down->text = text;
     end_attempt(mqtt, down);
-    hand_on_all(mqtt);
+    hand_on_some(mqtt);
 }
 
 static void try_now(struct sb_mqtt *mqtt)
@@ -206,6 +224,8 @@ int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, voi
     if (r == 0)
         r = sb_timer_new(loop, on_timer, mqtt, &mqtt->timer);
     if (r == 0)
+        r = sb_timer_new(loop, on_more, mqtt, &mqtt->more);
+    if (r == 0)
         r = sb_mqtt_link_new(mqtt->box, &mqtt->link);
     if (r < 0)
         return r;
@@ -236,6 +256,7 @@ struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt)
     if (!mqtt)
         return NULL;
     mqtt->timer = sb_timer_free(mqtt->timer);
+    mqtt->more = sb_timer_free(mqtt->more);
     mqtt->link = sb_mqtt_link_free(mqtt->link);
     mqtt->box = sb_mailbox_close(mqtt->box);
     mqtt->freed = true;

@@ -23,7 +23,7 @@
 #include "tests/fakes/bench.h"
 #include "tests/fakes/shelf.h"
 
-#define BURST     250 /* messages that the broker hands over at once */
+#define BURST     64 /* events that the connection hands on in one turn */
 #define PHASE_MAX (120 * SB_SECOND)
 #define URI       "https://fw.example.com/2.0.0.bin"
 #define TICK      10

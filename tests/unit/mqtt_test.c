@@ -75,7 +75,7 @@ static int set_up(void **state)
     w->a.topics[0] = "to/a/#";
     w->b.topics[0] = "to/b";
     sb_broker_start(broker); /* unless it runs: an earlier test may have failed */
-    sb_random_seed(1); /* short and equal back-offs */
+    sb_random_seed(1);       /* short and equal back-offs */
     *state = w;
     return 0;
 }
@@ -235,20 +235,37 @@ static void login_data_is_made_anew_for_each_try(void **state)
     assert_true(w->a.tries >= 2);
 }
 
-/* More than the queue holds arrives while the loop stands still: the broker must wait. */
+struct turns {
+    const struct sb_mqtt_peer *peer;
+    unsigned before, most; /* messages: at the last turn's end; of one turn */
+};
+
+static void on_turn(void *arg)
+{
+    struct turns *turns = arg;
+    turns->most = SB_MAX(turns->most, turns->peer->messages - turns->before);
+    turns->before = turns->peer->messages;
+}
+
+/* More than the queue holds arrives while the loop stands still: the broker must wait, and the
+ * loop has turns for others meanwhile. */
 static void a_flood_is_read_whole_and_in_order(void **state)
 {
     enum { MANY = 5000 };
     struct world *w = *state;
     struct sb_str lines = { 0 };
+    struct turns turns = { .peer = &w->a };
 
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
+    assert_int_equal(sb_loop_on_turn_end(w->loop, on_turn, &turns), 0);
     for (int i = 0; i < MANY; i++)
         sb_str_format(&lines, "%d\n", i);
     sb_broker_publish(broker, "to/a/flood", lines.text); /* meanwhile no turn runs */
     sb_str_done(&lines);
     UNTIL(w, w->a.messages == MANY);
+    sb_loop_off_turn_end(w->loop, on_turn, &turns);
+    assert_in_range(turns.most, 1, 64);
     assert_int_equal(w->a.out_of_order, 0);
     assert_int_equal(w->a.downs, 0);
 }

@@ -105,7 +105,7 @@ static void arrives(const char *topic, const char *payload)
 
 struct sb_host {
     struct sb_loop *loop;
-    struct sb_device *devices[8];
+    struct sb_device *devices[64];
     json_t *saved;
     int error; /* of what may fail */
     bool ready;
@@ -779,9 +779,25 @@ static void parcels_settle_by_puback_or_reply(void **state)
     check("publish out/x {} qos 1 id 2\n");
     plan = plan_rest;
     arrives("in/pump/p7", "reply");
+    assert_non_null(strstr(sb_str_get(&happened), "settle 2\n"));
     sb_str_done(&happened);
     sb_sim_advance(host.loop, SB_HOUR); /* nothing is awaited any more */
     assert_null(strstr(sb_str_get(&happened), "settle 2"));
+}
+
+/* Its device has another name by now, or is gone. */
+static void a_reply_on_another_name_settles_too(void **state)
+{
+    (void)state;
+    is_up();
+    assert_int_equal(send(7, "t9"), 0);
+    sb_str_done(&happened);
+    plan = plan_rest;
+    arrives("in/pump/former", "reply"); /* before the PUBACK */
+    assert_non_null(strstr(sb_str_get(&happened), "settle 7\n"));
+    plan = plan_rest; /* of an earlier connection: the outbox finds it, or not */
+    arrives("in/pump/p7", "reply");
+    assert_non_null(strstr(sb_str_get(&happened), "settle token t9 of pump-7\n"));
 }
 
 static void a_reply_that_does_not_come(void **state)
@@ -886,6 +902,71 @@ static void without_a_clock_the_outage_is_unknown(void **state)
     assert_non_null(strstr(sb_str_get(&happened), "up self gw: -1 backlog"));
 }
 
+static void a_clock_that_was_set_back_tells_nothing(void **state)
+{
+    (void)state;
+    is_up();
+    sb_uplink_close(door);
+    sb_sim_set_wall(host.loop, SB_SIM_WALL - SB_DAY);
+    opens();
+    sb_str_done(&happened);
+    event(SB_MQTT_UP, 1);
+    assert_non_null(strstr(sb_str_get(&happened), "up self gw: -1 backlog"));
+}
+
+#define CROWD 25
+
+static struct sb_device crowd[CROWD];
+static char crowd_ids[CROWD][8];
+
+static void gathers(void)
+{
+    for (size_t i = 0; i < CROWD; i++) {
+        (void)snprintf(crowd_ids[i], sizeof(crowd_ids[i]), "d%02zu", i);
+        crowd[i] = (struct sb_device){ .id = crowd_ids[i] };
+        host.devices[i] = &crowd[i];
+    }
+}
+
+static size_t told_up(void)
+{
+    size_t count = 0;
+    for (const char *at = sb_str_get(&happened); (at = strstr(at, "up d")); at++)
+        count++;
+    return count;
+}
+
+/* A thousand devices do not hold the loop up, nor exceed what the platform takes. */
+static void many_devices_are_told_in_groups(void **state)
+{
+    (void)state;
+    gathers();
+    is_up();
+    assert_int_equal(told_up(), 0); /* forgotten by is_up(): the first ten */
+    arrives("in/d24", "x");         /* spoken to: told first */
+    assert_non_null(strstr(sb_str_get(&happened), "up d24 d24: -1\nmessage d24 d24: x\n"));
+    sb_sim_advance(host.loop, 100);
+    assert_int_equal(told_up(), 11);
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = &crowd[3] });
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = &crowd[22] });
+    assert_null(strstr(sb_str_get(&happened), "up d22")); /* it need not be any more */
+    for (size_t i = 3; i < CROWD - 1; i++)
+        host.devices[i] = host.devices[i + 1];
+    host.devices[CROWD - 1] = NULL;
+    host.devices[21] = host.devices[CROWD - 2];
+    host.devices[CROWD - 2] = NULL;
+    sb_sim_advance(host.loop, SB_SECOND);
+    assert_int_equal(told_up(), 14); /* 25, less the first ten and the one that left */
+    assert_non_null(strstr(sb_str_get(&happened), "up d20"));
+    sb_str_done(&happened);
+    event(SB_MQTT_DOWN, 1000);
+    event(SB_MQTT_UP, 0);
+    event(SB_MQTT_DOWN, 1000); /* in mid-round */
+    assert_int_equal(told_up(), 10);
+    sb_sim_advance(host.loop, SB_SECOND);
+    assert_int_equal(told_up(), 10);
+}
+
 static int load(void **state)
 {
     (void)state;
@@ -922,11 +1003,14 @@ int main(void)
         TEST(news_of_a_task_whose_device_is_gone),
         TEST(a_step_that_fails_does_nothing),
         TEST(parcels_settle_by_puback_or_reply),
+        TEST(a_reply_on_another_name_settles_too),
         TEST(a_reply_that_does_not_come),
         TEST(what_cannot_be_published_awaits_nothing),
         TEST(signs_of_life),
         TEST(notes_do_not_fill_the_log),
         TEST(without_a_clock_the_outage_is_unknown),
+        TEST(a_clock_that_was_set_back_tells_nothing),
+        TEST(many_devices_are_told_in_groups),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

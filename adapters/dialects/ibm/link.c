@@ -62,6 +62,8 @@ static const struct sb_field limit_fields[] = {
       .doc = "Actions queued at the broker through a longer outage are refused." },
     { "online_within", SB_TYPE_DURATION, 0, 0, 0, 30 * SB_DAY, "1d",
       .doc = "An accepted action fails when its device stays offline so long; 0: never." },
+    { "connect_rate", SB_TYPE_INT, 0, 0, 1, 10000, "100",
+      .doc = "Devices that are managed in a second after a connect." },
     { "lifetime", SB_TYPE_DURATION, 0, 0, SB_HOUR, 365 * SB_DAY, "1d",
       .doc = "Lifetime of a manage request; the protocol's minimum is an hour." },
     { "refresh_share", SB_TYPE_INT, 0, 0, 10, 90, "50",
