@@ -12,7 +12,7 @@
 #define BACK_OFF_MAX   (2 * SB_MINUTE)
 /* A link that fell sooner goes on backing off: two that push each other out do not storm. */
 #define STEADY   SB_MINUTE
-#define PER_TURN 64 /* events that are handed on in one turn: a burst does not hold the loop up */
+#define PER_TURN 64 /* events that are handed on at once: a burst does not hold the loop up */
 
 enum state { STATE_IDLE, STATE_WAITING, STATE_TRYING, STATE_UP, STATE_ENDING };
 
@@ -152,8 +152,11 @@ static void hand_on_some(struct sb_mqtt *mqtt)
 
 static void on_note(void *arg, struct sb_note *note)
 {
+    const struct sb_mqtt *mqtt = arg;
+
     (void)note;
-    hand_on_some(arg);
+    if (!sb_timer_armed(mqtt->more)) /* else there is a queue, and it is at its end */
+        hand_on_some(arg);
 }
 
 static void on_more(void *arg)

@@ -13,7 +13,7 @@
  * Order: MESSAGE events come in the order of arrival, and may precede UP: what the broker kept
  * for the session is sent before SUBACK. Every publish taken gets one PUBACK or LOST; those that
  * are lost with a connection precede its DOWN.
- * At most 64 events are reported in one turn of the loop.
+ * Of a burst some 64 events are reported in each turn of the loop.
  * After sb_mqtt_free() nothing more is reported.
  * TLS trusts ca_file alone, or else the system's certificates; `verify` false trusts anybody.
  * Thread: the loop.
