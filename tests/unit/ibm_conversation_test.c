@@ -1471,6 +1471,33 @@ static void custom_actions_that_never_begin(void **state)
     assert_true(world_silent(w));
 }
 
+/* The platform disconnects who sends more than it takes, and would do so again. */
+static void results_that_do_not_fit(void **state)
+{
+    static const size_t sizes[] = { 10, 4000, 6000 };
+    for (size_t i = 0; i < SB_COUNT(sizes); i++) {
+        struct world *w = world_new(words);
+        prepare(w);
+        says(w, "mgmt/custom/southbridge/rinse", "{\"reqId\":\"c\"}");
+        w->tasks[0].result = json_object();
+        for (size_t n = 0; n < sizes[i]; n++) {
+            sb_cleanup(sb_freep) char *name = sb_format("n%zu", n);
+            (void)json_object_set_new(w->tasks[0].result, name, json_integer(1));
+        }
+        world_task(w, 0, SB_TASK_RUNNING);
+        world_task(w, 0, SB_TASK_SUCCEEDED);
+        const struct sb_output *output = world_next(w, "response");
+        assert_non_null(output);
+        assert_int_equal(sb_json_int(output->json, "rc", 0), 200);
+        assert_in_range(json_dumpb(output->json, NULL, 0, JSON_COMPACT), 1, 131072);
+        assert_int_equal(json_object_get(output->json, "d") != NULL, sizes[i] < 6000);
+        sb_cleanup(sb_freep) char *text = sb_json_text(output->json);
+        assert_int_equal(strstr(text, "does not fit") != NULL, sizes[i] == 6000);
+        world_free(w);
+    }
+    (void)state;
+}
+
 static void long_results_are_remembered_short(void **state)
 {
     struct world *w = *state;
@@ -1656,6 +1683,7 @@ int main(void)
         TEST(custom_failures),
         TEST(custom_actions_that_take_long),
         TEST(custom_actions_that_never_begin),
+        TEST(results_that_do_not_fit),
         TEST(long_results_are_remembered_short),
         TEST(replies_settle),
         TEST(replies_to_devices_that_are_gone_settle_too),

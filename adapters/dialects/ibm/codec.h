@@ -17,6 +17,8 @@
 #define SB_IBM_ID_MAX     128 /* longest reqId that is answered */
 #define SB_IBM_FIELDS_MAX 64  /* most fields in one request */
 #define SB_IBM_FIRMWARE   "mgmt.firmware"
+/* Bytes of a payload; who sends more is disconnected (IBM docs), and would send it again. */
+#define SB_IBM_PAYLOAD_MAX 131072
 
 /* Response codes that the protocol itself fixes; all others are the mapping's. */
 enum sb_ibm_rc {

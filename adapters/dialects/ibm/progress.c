@@ -70,6 +70,17 @@ static void add_result(struct sb_str *text, json_t *fields, const char *name, js
 }
 
 #define RESULT_TEXT_MAX_ 300
+#define RESULT_MAX_      (SB_IBM_PAYLOAD_MAX - 1024) /* bytes of d.fields: the rest is the envelope */
+
+/* Caller frees; NULL: nothing to say. */
+static char *result_message(size_t size, const struct sb_str *text)
+{
+    if (size > RESULT_MAX_)
+        return sb_format("done; the result of %zu bytes does not fit into a message", size);
+    if (text->length > RESULT_TEXT_MAX_)
+        return strdup("see d.fields");
+    return text->length > 0 ? strdup(sb_str_get(text)) : NULL;
+}
 
 static void respond_result(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask,
                            const struct sb_task *task)
@@ -82,10 +93,11 @@ static void respond_result(struct sb_ibm_turn *turn, const struct sb_ibm_ask *as
     json_object_foreach (task->result, name, value)
         add_result(&text, fields, name, value);
     turn->effects->broken = turn->effects->broken || text.broken;
-    bool any = json_array_size(fields) > 0;
-    const char *message = text.length > RESULT_TEXT_MAX_ ? "see d.fields" : text.text;
-    sb_ibm_reply(turn, ask->id, (int)sb_json_int(cell, "final", SB_IBM_RC_OK), any ? message : NULL,
-                 any ? fields : NULL, task->id);
+    size_t size = json_dumpb(fields, NULL, 0, JSON_COMPACT);
+    sb_cleanup(sb_freep) char *message = result_message(size, &text);
+    bool whole = json_array_size(fields) > 0 && size <= RESULT_MAX_;
+    sb_ibm_reply(turn, ask->id, (int)sb_json_int(cell, "final", SB_IBM_RC_OK), message,
+                 whole ? fields : NULL, task->id);
     sb_str_done(&text);
 }
 
