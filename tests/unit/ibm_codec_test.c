@@ -202,12 +202,21 @@ static void request_ids_have_bounds(void **state)
     assert_null(message.id);
     assert_null(message.error);
     sb_message_done(&message);
-    sb_cleanup(sb_freep) char *id = calloc(1, SB_IBM_ID_MAX + 2);
-    for (int extra = 0; extra < 2; extra++) {
-        memset(id, 'i', (size_t)(SB_IBM_ID_MAX + extra));
+    static const struct {
+        size_t length;
+        bool known, wrong;
+    } lengths[] = { { 128, true, false },
+                    { 129, true, true },
+                    { 4096, true, true },
+                    { 4097, false, true },
+                    { 100000, false, true } };
+    for (size_t i = 0; i < SB_COUNT(lengths); i++) {
+        sb_cleanup(sb_freep) char *id = calloc(1, lengths[i].length + 1);
+        memset(id, 'i', lengths[i].length);
         sb_cleanup(sb_freep) char *body = sb_format("{\"reqId\":\"%s\"}", id);
         message = decode(DEVICE "mgmt/initiate/device/reboot", body);
-        assert_int_equal(message.id == NULL, extra);
+        assert_int_equal(message.id != NULL, lengths[i].known);
+        assert_int_equal(message.error != NULL, lengths[i].wrong);
         sb_message_done(&message);
     }
 }

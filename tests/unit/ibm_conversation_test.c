@@ -605,6 +605,21 @@ static void broken_texts(void **state)
     assert_int_equal(world_count(w, SB_OUT_SUBMIT), 0);
 }
 
+/* An id beyond all measure is not remembered, and not met with silence. */
+static void an_endless_request_id(void **state)
+{
+    struct world *w = *state;
+    sb_cleanup(sb_freep) char *id = calloc(1, 4097);
+    memset(id, 'i', 4096);
+    for (int i = 0; i < 2; i++) {
+        asks(w, REBOOT, id);
+        answered(w, 400, id);
+    }
+    assert_int_equal(world_count(w, SB_OUT_SUBMIT), 0);
+    sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(w->state);
+    assert_int_equal(json_array_size(json_object_get(saved, "seen")), 0);
+}
+
 static void repeated_requests(void **state)
 {
     struct world *w = *state;
@@ -1638,6 +1653,7 @@ int main(void)
         TEST(the_gateways_attributes),
         TEST(what_the_type_cannot_do),
         TEST(broken_texts),
+        TEST(an_endless_request_id),
         TEST(repeated_requests),
         TEST(a_repeated_write_is_not_written_again),
         TEST(the_memory_of_requests_is_bounded),

@@ -136,7 +136,8 @@ static void read_code(const json_t *root, struct sb_message *ret)
 static int read_id(const json_t *root, struct sb_message *ret)
 {
     const json_t *id = json_object_get(root, "reqId");
-    if (json_is_string(id) && json_string_length(id) > 0 && json_string_length(id) <= SB_IBM_ID_MAX)
+    size_t length = json_string_length(id);
+    if (length > 0 && length <= SB_IBM_ID_REFUSED)
         ret->id = strdup(json_string_value(id));
     else if (json_is_integer(id)) /* never seen of a platform: refused, but not in silence */
         ret->id = sb_format("%" JSON_INTEGER_FORMAT, json_integer_value(id));
@@ -144,6 +145,8 @@ static int read_id(const json_t *root, struct sb_message *ret)
         return id && !json_is_null(id) ? wrong(ret, "reqId is not a usable string") : 0;
     if (!ret->id)
         return -ENOMEM;
+    if (length > SB_IBM_ID_MAX)
+        return wrong(ret, "reqId is longer than 128 characters");
     return json_is_string(id) ? 0 : wrong(ret, "reqId is not a string");
 }
 

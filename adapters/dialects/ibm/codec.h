@@ -14,8 +14,9 @@
 
 #include "adapters/dialects/dialect.h"
 
-#define SB_IBM_ID_MAX     128 /* longest reqId that is answered */
-#define SB_IBM_FIELDS_MAX 64  /* most fields in one request */
+#define SB_IBM_ID_MAX     128  /* longest reqId that is worked on */
+#define SB_IBM_ID_REFUSED 4096 /* longest one that is refused in its own words */
+#define SB_IBM_FIELDS_MAX 64   /* most fields in one request */
 #define SB_IBM_FIRMWARE   "mgmt.firmware"
 /* Bytes of a payload; who sends more is disconnected (IBM docs), and would send it again. */
 #define SB_IBM_PAYLOAD_MAX 131072

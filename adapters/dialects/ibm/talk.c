@@ -89,6 +89,8 @@ void sb_ibm_send(struct sb_ibm_turn *turn, const struct sb_ibm_parcel *parcel)
 
 static int remember(struct sb_ibm_turn *turn, const char *id, json_t *answer)
 {
+    if (strlen(id) > SB_IBM_ID_MAX)
+        return 0; /* refused at once; should it come again, it is refused again */
     sb_cleanup(json_decrefp) json_t *mine = json_copy(answer);
     sb_cleanup(sb_freep) char *text = sb_json_text(mine);
     if (!text)
