@@ -82,7 +82,7 @@ int sb_schema_check(sqlite3 *db, const char *path, int known, int *ret, char **r
 int sb_schema_migrate(sqlite3 *db, const char *path, const char *const *migrations, int count,
                       char **ret_error)
 {
-    int schema;
+    int schema = 0;
     int r = sb_schema_check(db, path, count, &schema, ret_error);
 
     for (; r == 0 && schema < count; schema++) {
