@@ -15,13 +15,13 @@
 
 #include "bridge/base/json.h"
 #include "bridge/config/schema.h"
-#include "bridge/device.h"
+#include "bridge/device/device.h"
 #include "bridge/intake.h"
 #include "bridge/job/job.h"
 #include "bridge/loop.h"
 #include "bridge/mapping/words.h"
 #include "bridge/news.h"
-#include "bridge/outbox.h"
+#include "bridge/outbox/outbox.h"
 
 struct sb_host; /* the core, as a door sees it: host.c */
 struct sb_door; /* one configured link; each adapter embeds it as its first member */

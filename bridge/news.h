@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "bridge/device.h"
+#include "bridge/device/device.h"
 #include "bridge/job/job.h"
 
 enum sb_news_kind {

@@ -14,7 +14,7 @@
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
-#include "bridge/device.h"
+#include "bridge/device/device.h"
 #include "bridge/driver.h"
 #include "bridge/mapping/type.h"
 #include "tests/fakes/loop_sim.h"

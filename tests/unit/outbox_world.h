@@ -15,7 +15,7 @@
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
-#include "bridge/outbox.h"
+#include "bridge/outbox/outbox.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/store_mem.h"
 

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "bridge/device_parts.h"
+#include "bridge/device/parts.h"
 
 /*
  * The registry as it would be: the specs' records, which the plan owns up to `specs`, and after

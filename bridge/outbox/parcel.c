@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/outbox_parcel.h"
+#include "bridge/outbox/parcel.h"
 
 #include <errno.h>
 

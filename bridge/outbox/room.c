@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include "bridge/base/log.h"
-#include "bridge/outbox_lane.h"
-#include "bridge/outbox_parcel.h"
+#include "bridge/outbox/lane.h"
+#include "bridge/outbox/parcel.h"
 
 #define OWED_BYTES ((size_t)512) /* of one final report */
 

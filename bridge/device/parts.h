@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the registry's own files: the record (device.c), its names (device_names.c), reading a
- * spec (device_spec.c), the index (device_index.c). Nobody else includes this.
+ * Between the registry's own files: the record (device.c), its names (names.c), reading a
+ * spec (spec.c), the index (index.c). Nobody else includes this.
  */
 #pragma once
 
 #include "bridge/base/map.h"
-#include "bridge/device.h"
+#include "bridge/device/device.h"
 
 struct sb_device *sb_device_free(struct sb_device *device);
 SB_DEFINE_CLEANUP(struct sb_device *, sb_device_free)

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "bridge/outbox.h"
+#include "bridge/outbox/outbox.h"
 
 /* All that *from points to, in one block. The caller frees it with free(). 0 or -ENOMEM. */
 int sb_parcel_copy(const struct sb_parcel *from, struct sb_parcel *ret,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/outbox_lane.h"
+#include "bridge/outbox/lane.h"
 
 #include <errno.h>
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
-#include "bridge/outbox_parcel.h"
+#include "bridge/outbox/parcel.h"
 
 #define RETRY_MS SB_SECOND /* a removal that could not be stored */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/device_parts.h"
+#include "bridge/device/parts.h"
 
 #include <errno.h>
 #include <string.h>

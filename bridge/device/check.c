@@ -3,7 +3,7 @@
  * Would this record fit among the others? Names unique per dialect, given or derived; parents that
  * exist and form no ring.
  */
-#include "bridge/device_parts.h"
+#include "bridge/device/parts.h"
 
 #define PARENTS_MAX 8 /* gateways behind gateways */
 

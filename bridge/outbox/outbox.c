@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/outbox.h"
+#include "bridge/outbox/outbox.h"
 
 #include <errno.h>
 
 #include "bridge/base/log.h"
-#include "bridge/outbox_lane.h"
-#include "bridge/outbox_parcel.h"
+#include "bridge/outbox/lane.h"
+#include "bridge/outbox/parcel.h"
 
 /* ---- putting ---- */
 

@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "bridge/outbox.h"
+#include "bridge/outbox/outbox.h"
 
 enum sb_item_state { SB_ITEM_READY, SB_ITEM_SENT, SB_ITEM_DONE };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/device.h"
+#include "bridge/device/device.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
-#include "bridge/device_parts.h"
+#include "bridge/device/parts.h"
 #include "bridge/mapping/type.h"
 
 struct sb_device *sb_registry_release(struct sb_device *device)
