@@ -8,7 +8,7 @@
 #include "adapters/devices/smp/codes.h"
 #include "adapters/devices/smp/frame.h"
 #include "adapters/devices/smp/image.h"
-#include "adapters/devices/smp/values.h"
+#include "bridge/mapping/values.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -83,16 +83,16 @@ static void fuzz_value(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return;
-    enum sb_smp_value type = (enum sb_smp_value)(data[0] % SB_SMP_VALUE_MAX_);
+    enum sb_value type = (enum sb_value)(data[0] % SB_VALUE_MAX_);
     bool big = data[0] & 0x80;
     sb_cleanup(json_decrefp) json_t *value = NULL;
     sb_cleanup(sb_freep) uint8_t *bytes = NULL;
     sb_cleanup(sb_freep) char *error = NULL;
     size_t n;
-    if (sb_smp_value_decode(type, big, data + 1, size - 1, &value, &error) < 0 ||
+    if (sb_value_decode(type, big, data + 1, size - 1, &value, &error) < 0 ||
         json_is_null(value))
         return;
-    if (sb_smp_value_encode(type, big, value, &bytes, &n, &error) == 0)
+    if (sb_value_encode(type, big, value, &bytes, &n, &error) == 0)
         check(n <= size - 1);
 }
 

@@ -181,29 +181,29 @@ static void test_versions(void **state SB_UNUSED)
 static void test_values(void **state SB_UNUSED)
 {
     static const struct {
-        enum sb_smp_value type;
+        enum sb_value type;
         bool big;
         const char *json, *hex;
     } cases[] = {
-        { SB_SMP_U8, false, "[255]", "ff" },
-        { SB_SMP_U16, false, "[258]", "0201" },
-        { SB_SMP_U16, true, "[258]", "0102" },
-        { SB_SMP_U32, false, "[4294967295]", "ffffffff" },
-        { SB_SMP_U64, false, "[9223372036854775807]", "ffffffffffffff7f" },
-        { SB_SMP_U64, true, "[\"18446744073709551615\"]", "ffffffffffffffff" },
-        { SB_SMP_I8, false, "[-128]", "80" },
-        { SB_SMP_I16, true, "[-2]", "fffe" },
-        { SB_SMP_I32, false, "[-2147483648]", "00000080" },
-        { SB_SMP_I64, false, "[-9223372036854775808]", "0000000000000080" },
-        { SB_SMP_BOOL, false, "[true]", "01" },
-        { SB_SMP_BOOL, false, "[false]", "00" },
-        { SB_SMP_STRING, false, "[\"h\\u00e9\"]", "68c3a9" },
-        { SB_SMP_STRING, false, "[\"\"]", "" },
-        { SB_SMP_BYTES, false, "[\"00ff\"]", "00ff" },
-        { SB_SMP_BYTES, false, "[\"\"]", "" },
-        { SB_SMP_F32, false, "[1.5]", "0000c03f" },
-        { SB_SMP_F32, true, "[-2.0]", "c0000000" },
-        { SB_SMP_F64, false, "[0.1]", "9a9999999999b93f" },
+        { SB_VALUE_U8, false, "[255]", "ff" },
+        { SB_VALUE_U16, false, "[258]", "0201" },
+        { SB_VALUE_U16, true, "[258]", "0102" },
+        { SB_VALUE_U32, false, "[4294967295]", "ffffffff" },
+        { SB_VALUE_U64, false, "[9223372036854775807]", "ffffffffffffff7f" },
+        { SB_VALUE_U64, true, "[\"18446744073709551615\"]", "ffffffffffffffff" },
+        { SB_VALUE_I8, false, "[-128]", "80" },
+        { SB_VALUE_I16, true, "[-2]", "fffe" },
+        { SB_VALUE_I32, false, "[-2147483648]", "00000080" },
+        { SB_VALUE_I64, false, "[-9223372036854775808]", "0000000000000080" },
+        { SB_VALUE_BOOL, false, "[true]", "01" },
+        { SB_VALUE_BOOL, false, "[false]", "00" },
+        { SB_VALUE_STRING, false, "[\"h\\u00e9\"]", "68c3a9" },
+        { SB_VALUE_STRING, false, "[\"\"]", "" },
+        { SB_VALUE_BYTES, false, "[\"00ff\"]", "00ff" },
+        { SB_VALUE_BYTES, false, "[\"\"]", "" },
+        { SB_VALUE_F32, false, "[1.5]", "0000c03f" },
+        { SB_VALUE_F32, true, "[-2.0]", "c0000000" },
+        { SB_VALUE_F64, false, "[0.1]", "9a9999999999b93f" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(json_decrefp) json_t *list = json_loads(cases[i].json, 0, NULL), *back = NULL;
@@ -211,12 +211,11 @@ static void test_values(void **state SB_UNUSED)
         sb_cleanup(sb_freep) char *error = NULL;
         size_t n;
         const json_t *value = json_array_get(list, 0);
-        assert_int_equal(
-            sb_smp_value_encode(cases[i].type, cases[i].big, value, &bytes, &n, &error), 0);
+        assert_int_equal(sb_value_encode(cases[i].type, cases[i].big, value, &bytes, &n, &error),
+                         0);
         sb_cleanup(sb_freep) char *hex = sb_hex(bytes, n);
         assert_string_equal(hex, cases[i].hex);
-        assert_int_equal(sb_smp_value_decode(cases[i].type, cases[i].big, bytes, n, &back, &error),
-                         0);
+        assert_int_equal(sb_value_decode(cases[i].type, cases[i].big, bytes, n, &back, &error), 0);
         assert_true(json_equal(value, back));
     }
 }
@@ -224,26 +223,26 @@ static void test_values(void **state SB_UNUSED)
 static void test_values_that_do_not_fit(void **state SB_UNUSED)
 {
     static const struct {
-        enum sb_smp_value type;
+        enum sb_value type;
         const char *json, *text;
     } cases[] = {
-        { SB_SMP_U8, "[256]", "out of range for u8" },
-        { SB_SMP_U8, "[-1]", "out of range for u8" },
-        { SB_SMP_I8, "[128]", "out of range for i8" },
-        { SB_SMP_I8, "[-129]", "out of range for i8" },
-        { SB_SMP_U32, "[4294967296]", "out of range for u32" },
-        { SB_SMP_U64, "[-1]", "out of range for u64" },
-        { SB_SMP_I64, "[\"9223372036854775808\"]", "out of range for i64" },
-        { SB_SMP_U16, "[1.5]", "not the right kind of value for u16" },
-        { SB_SMP_U16, "[\"x\"]", "not the right kind of value for u16" },
-        { SB_SMP_U64, "[\"99999999999999999999\"]", "not the right kind of value for u64" },
-        { SB_SMP_BOOL, "[1]", "not the right kind of value for bool" },
-        { SB_SMP_STRING, "[5]", "not the right kind of value for string" },
-        { SB_SMP_BYTES, "[\"0\"]", "not the right kind of value for bytes" },
-        { SB_SMP_BYTES, "[\"zz\"]", "not the right kind of value for bytes" },
-        { SB_SMP_F32, "[\"1\"]", "not the right kind of value for f32" },
-        { SB_SMP_F32, "[1e300]", "out of range for f32" },
-        { SB_SMP_F64, "[null]", "not the right kind of value for f64" },
+        { SB_VALUE_U8, "[256]", "out of range for u8" },
+        { SB_VALUE_U8, "[-1]", "out of range for u8" },
+        { SB_VALUE_I8, "[128]", "out of range for i8" },
+        { SB_VALUE_I8, "[-129]", "out of range for i8" },
+        { SB_VALUE_U32, "[4294967296]", "out of range for u32" },
+        { SB_VALUE_U64, "[-1]", "out of range for u64" },
+        { SB_VALUE_I64, "[\"9223372036854775808\"]", "out of range for i64" },
+        { SB_VALUE_U16, "[1.5]", "not the right kind of value for u16" },
+        { SB_VALUE_U16, "[\"x\"]", "not the right kind of value for u16" },
+        { SB_VALUE_U64, "[\"99999999999999999999\"]", "not the right kind of value for u64" },
+        { SB_VALUE_BOOL, "[1]", "not the right kind of value for bool" },
+        { SB_VALUE_STRING, "[5]", "not the right kind of value for string" },
+        { SB_VALUE_BYTES, "[\"0\"]", "not the right kind of value for bytes" },
+        { SB_VALUE_BYTES, "[\"zz\"]", "not the right kind of value for bytes" },
+        { SB_VALUE_F32, "[\"1\"]", "not the right kind of value for f32" },
+        { SB_VALUE_F32, "[1e300]", "out of range for f32" },
+        { SB_VALUE_F64, "[null]", "not the right kind of value for f64" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(json_decrefp) json_t *list = json_loads(cases[i].json, 0, NULL);
@@ -251,26 +250,26 @@ static void test_values_that_do_not_fit(void **state SB_UNUSED)
         uint8_t *bytes = NULL;
         size_t n;
         assert_int_equal(
-            sb_smp_value_encode(cases[i].type, false, json_array_get(list, 0), &bytes, &n, &error),
+            sb_value_encode(cases[i].type, false, json_array_get(list, 0), &bytes, &n, &error),
             -EINVAL);
         assert_string_equal(error, cases[i].text);
     }
-    sb_cleanup(sb_freep) char *error = NULL, *long_text = calloc(1, SB_SMP_VALUE_MAX + 2);
-    memset(long_text, 'x', SB_SMP_VALUE_MAX + 1);
+    sb_cleanup(sb_freep) char *error = NULL, *long_text = calloc(1, SB_VALUE_BYTES_MAX + 2);
+    memset(long_text, 'x', SB_VALUE_BYTES_MAX + 1);
     sb_cleanup(json_decrefp) json_t *much = json_string(long_text), *back = NULL;
     uint8_t *bytes;
     size_t n;
-    assert_int_equal(sb_smp_value_encode(SB_SMP_STRING, false, much, &bytes, &n, &error), -EINVAL);
+    assert_int_equal(sb_value_encode(SB_VALUE_STRING, false, much, &bytes, &n, &error), -EINVAL);
+    free(error);
+    assert_int_equal(sb_value_decode(SB_VALUE_U32, false, (const uint8_t *)"abc", 3, &back, &error),
+                     -EINVAL);
     free(error);
     assert_int_equal(
-        sb_smp_value_decode(SB_SMP_U32, false, (const uint8_t *)"abc", 3, &back, &error), -EINVAL);
-    free(error);
-    assert_int_equal(
-        sb_smp_value_decode(SB_SMP_STRING, false, (const uint8_t *)"\xff", 1, &back, &error),
+        sb_value_decode(SB_VALUE_STRING, false, (const uint8_t *)"\xff", 1, &back, &error),
         -EINVAL);
     free(SB_STEAL(error));
     assert_int_equal(
-        sb_smp_value_decode(SB_SMP_STRING, false, (const uint8_t *)"ab\0\0", 4, &back, &error), 0);
+        sb_value_decode(SB_VALUE_STRING, false, (const uint8_t *)"ab\0\0", 4, &back, &error), 0);
     assert_string_equal(json_string_value(back), "ab");
 }
 
@@ -402,22 +401,22 @@ static void test_types_that_are_wrong(void **state SB_UNUSED)
         const char *text, *finding;
     } cases[] = {
         { HEAD "properties:\n  x: { type: u8 }\n", ":4:" },
-        { HEAD "properties:\n  x: { setting: a, type: strin }\n", "did you mean string" },
+        { HEAD "properties:\n  x: { setting: a, type: strin }\n", "did you mean 'string'" },
         { HEAD "properties:\n  x: { setting: a, type: u8, acess: both }\n",
           "did you mean 'access'" },
         { HEAD "properties:\n  x: { setting: a, type: u8, access: rw }\n", "read, write, both" },
-        { HEAD "properties:\n  x: { setting: a, type: u8, endian: middle }\n", "little, big" },
+        { HEAD "properties:\n  x: { setting: a, type: u8, endian: middle }\n", "little big" },
         { HEAD "actions:\n  x: { command: 1 }\n", "actions.x: needs `group`" },
         { HEAD "actions:\n  x: { group: 64, command: 300 }\n", "needs `group`" },
         { HEAD "actions:\n  x: { group: 64, command: 1, op: exec }\n", "read, write" },
         { HEAD "actions:\n  x: { group: 64, command: 1, timeout: soon }\n", "timeout is 'soon'" },
         { HEAD "actions:\n  x: { group: 64, command: 1, payload: 5 }\n", "payload must be a map" },
         { HEAD "actions:\n  x: { group: 64, command: 1, payload: { a: { $hex: zz } } }\n", "$hex" },
-        { HEAD "smp: { factory_reset: { method: settings } }\n", "needs a map" },
+        { HEAD "smp: { factory_reset: { method: settings } }\n", "needs `writes`, a map" },
         { HEAD "smp: { factory_reset: { method: settings, writes: { x: 1 } } }\n",
-          "factory_reset.writes.x: no property 'x'" },
-        { HEAD "smp: { factory_reset: { method: request } }\n", "factory_reset.request" },
-        { HEAD "smp: { stage: device, method: direct }\n", "stage: device needs method: test" },
+          "smp.factory_reset: writes.x: no property 'x'" },
+        { HEAD "smp: { factory_reset: { method: request } }\n", "smp.factory_reset: request: " },
+        { HEAD "smp: { stage: device, method: direct }\n", "smp.stage: device needs method: test" },
         { HEAD "smp: { tries: 0 }\n", "tries" },
         { HEAD "smp: { triess: 1 }\n", "did you mean 'tries'" },
     };

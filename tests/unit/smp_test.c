@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "adapters/devices/smp/driver.h"
+
 #define UPDATE   SB_OP_FIRMWARE_UPDATE
 #define DOWNLOAD SB_OP_FIRMWARE_DOWNLOAD
 #define INSTALL  SB_OP_FIRMWARE_INSTALL

@@ -6,8 +6,7 @@
 
 #include "bridge/base/crypto.h"
 
-#define CONFIGURATION_MAX 65536 /* bytes of a package of values */
-#define RESULT_MAX        16384 /* bytes of an action's answer as JSON text */
+#define RESULT_MAX 16384 /* bytes of an action's answer as JSON text */
 
 /* ---- one setting ---- */
 
@@ -42,7 +41,7 @@ static enum sb_cause get_bytes(struct sb_smp *smp, const struct sb_smp_property 
     uint8_t *bytes = malloc(n + 1);
     if (!bytes)
         return sb_smp_trouble(smp, -ENOMEM);
-    if (!hex || n > SB_SMP_VALUE_MAX || (n > 0 && sb_hex_decode(hex, bytes, n) < 0)) {
+    if (!hex || n > SB_VALUE_BYTES_MAX || (n > 0 && sb_hex_decode(hex, bytes, n) < 0)) {
         free(bytes);
         return sb_smp_fail(smp, SB_CAUSE_REFUSED, "%s: the device's answer has no usable value",
                            property->name);
@@ -86,8 +85,8 @@ static enum sb_cause read_value(struct sb_smp *smp, const struct sb_smp_property
     enum sb_cause cause = get_bytes(smp, property, &value);
     if (cause != SB_CAUSE_NONE)
         return cause;
-    int r = sb_smp_value_decode(property->type, property->big_endian, value.bytes, value.n, &json,
-                                &error);
+    int r =
+        sb_value_decode(property->type, property->big_endian, value.bytes, value.n, &json, &error);
     if (r < 0)
         return sb_smp_fail(smp, SB_CAUSE_REFUSED, "%s: %s", property->name,
                            error ? error : strerror(-r));
@@ -103,10 +102,10 @@ static enum sb_cause write_value(struct sb_smp *smp, const char *name, const jso
     enum sb_cause cause = find_property(smp, name, &property);
     if (cause != SB_CAUSE_NONE)
         return cause;
-    if (!property.writable)
+    if (!property.access.writable)
         return sb_smp_fail(smp, SB_CAUSE_UNSUPPORTED, "%s cannot be written", name);
-    int r = sb_smp_value_encode(property.type, property.big_endian, json, &value.bytes, &value.n,
-                                &error);
+    int r =
+        sb_value_encode(property.type, property.big_endian, json, &value.bytes, &value.n, &error);
     if (r < 0)
         return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "%s: %s", name,
                            error ? error : strerror(-r));
@@ -125,22 +124,9 @@ static enum sb_cause read_named(struct sb_smp *smp, const char *name, json_t *va
 {
     struct sb_smp_property property;
     enum sb_cause cause = find_property(smp, name, &property);
-    if (cause == SB_CAUSE_NONE && !property.readable)
+    if (cause == SB_CAUSE_NONE && !property.access.readable)
         cause = sb_smp_fail(smp, SB_CAUSE_UNSUPPORTED, "%s cannot be read", name);
     return cause == SB_CAUSE_NONE ? read_value(smp, &property, values) : cause;
-}
-
-static json_t *readable_names(const struct sb_type *type)
-{
-    json_t *names = json_array(), *spec;
-    const char *name;
-    json_object_foreach (type->properties, name, spec) {
-        struct sb_smp_property property;
-        sb_cleanup(sb_freep) char *error = NULL;
-        if (sb_smp_property_get(type, name, &property, &error) == 0 && property.readable)
-            (void)json_array_append_new(names, json_string(name));
-    }
-    return names;
 }
 
 static enum sb_cause read_names(struct sb_smp *smp, const json_t *names, json_t *values)
@@ -179,7 +165,8 @@ enum sb_cause sb_smp_read(struct sb_smp *smp)
 {
     const json_t *wanted = json_object_get(smp->command->params, "names");
     sb_cleanup(json_decrefp) json_t *all =
-        json_array_size(wanted) == 0 ? readable_names(smp->type) : NULL;
+        json_array_size(wanted) == 0 ? sb_described_readable(smp->type, sb_smp_property_check)
+                                     : NULL;
     sb_cleanup(json_decrefp) json_t *values = json_object();
     if (!values)
         return sb_smp_trouble(smp, -ENOMEM);
@@ -210,13 +197,13 @@ static enum sb_cause check_value(struct sb_smp *smp, const char *name, const jso
     sb_cleanup(value_done) struct value held = { 0 }, sent = { 0 };
     sb_cleanup(sb_freep) char *error = NULL;
     enum sb_cause cause = find_property(smp, name, &property);
-    if (cause != SB_CAUSE_NONE || !property.readable)
+    if (cause != SB_CAUSE_NONE || !property.access.readable)
         return cause;
     cause = get_bytes(smp, &property, &held);
     if (cause != SB_CAUSE_NONE)
         return cause;
-    int r = sb_smp_value_encode(property.type, property.big_endian, wanted, &sent.bytes, &sent.n,
-                                &error);
+    int r =
+        sb_value_encode(property.type, property.big_endian, wanted, &sent.bytes, &sent.n, &error);
     if (r < 0)
         return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "%s: %s", name, error ? error : "");
     if (held.n != sent.n || (held.n > 0 && memcmp(held.bytes, sent.bytes, held.n) != 0))
@@ -253,21 +240,15 @@ static enum sb_cause apply(struct sb_smp *smp, const json_t *values, bool save)
     return cause;
 }
 
-/* A package of configuration: a JSON object {name: value}. */
 static enum sb_cause load_values(struct sb_smp *smp, json_t **ret)
 {
     const struct sb_image *image = smp->command->image;
-    sb_cleanup(sb_freep) char *error = NULL, *text = malloc(CONFIGURATION_MAX + 1);
-    FILE *file = image && text ? fopen(image->path, "re") : NULL;
-    if (!file)
+    sb_cleanup(sb_freep) char *error = NULL;
+    if (!image)
         return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "no values to configure");
-    size_t n = fread(text, 1, CONFIGURATION_MAX + 1, file);
-    (void)fclose(file);
-    int r = n > CONFIGURATION_MAX ? -E2BIG : sb_json_parse(text, n, NULL, ret, &error);
-    if (r == 0 && json_is_object(*ret))
+    if (sb_described_package(image->path, ret, &error) == 0)
         return SB_CAUSE_NONE;
-    return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "the package is no JSON object of values%s%s",
-                       error ? ": " : "", error ? error : "");
+    return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "%s", error ? error : "no memory");
 }
 
 enum sb_cause sb_smp_write(struct sb_smp *smp)

@@ -6,7 +6,7 @@
 #include "adapters/devices/smp/cbor.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
-#include "bridge/config/yaml.h"
+#include "bridge/mapping/described.h"
 
 SB_NAMES(
     sb_smp_stage_at,
@@ -117,96 +117,33 @@ const struct sb_field sb_smp_type_fields[] = {
 
 /* ---- properties and actions ---- */
 
-static int wrong(char **ret_error, int error, const char *fmt, ...) SB_PRINTF(3, 4);
-static int wrong(char **ret_error, int error, const char *fmt, ...)
-{
-    struct sb_str text = { 0 };
-    va_list ap;
-    va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
-    va_end(ap);
-    *ret_error = sb_str_take(&text);
-    return *ret_error ? error : -ENOMEM;
-}
-
-static int unknown_name(const char *what, const char *name, const json_t *known, char **ret_error)
-{
-    const char *choices[64], *key;
-    size_t count = 0;
-    json_t *value;
-    json_object_foreach ((json_t *)known, key, value) {
-        if (count < SB_COUNT(choices))
-            choices[count++] = key;
-    }
-    const char *near = sb_nearest(name, choices, count);
-    return near ? wrong(ret_error, -ENOENT, "no %s '%s' (did you mean '%s'?)", what, name, near)
-                : wrong(ret_error, -ENOENT, "no %s '%s'", what, name);
-}
-
-static int check_keys(const json_t *spec, const char *const *allowed, size_t count,
-                      char **ret_error)
-{
-    const char *key;
-    json_t *value;
-    if (!json_is_object(spec))
-        return wrong(ret_error, -EINVAL, "must be a map");
-    json_object_foreach ((json_t *)spec, key, value) {
-        bool known = false;
-        for (size_t i = 0; i < count; i++)
-            known = known || sb_streq(key, allowed[i]);
-        if (known)
-            continue;
-        const char *near = sb_nearest(key, allowed, count);
-        return wrong(ret_error, -EINVAL, "unknown key '%s'%s%s%s", key,
-                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-    }
-    return 0;
-}
-
-static int parse_access(const json_t *spec, struct sb_smp_property *property, char **ret_error)
-{
-    const char *access = sb_json_str(spec, "access");
-    bool both = !access || sb_streq(access, "both");
-    property->readable = both || sb_streq(access, "read");
-    property->writable = both || sb_streq(access, "write");
-    if (property->readable || property->writable)
-        return 0;
-    return wrong(ret_error, -EINVAL, "access is '%s' (allowed: read, write, both)", access);
-}
-
 static int parse_endian(const json_t *spec, struct sb_smp_property *property, char **ret_error)
 {
-    const char *endian = sb_json_str(spec, "endian");
-    property->big_endian = sb_streq(endian, "big");
-    if (!endian || property->big_endian || sb_streq(endian, "little"))
-        return 0;
-    return wrong(ret_error, -EINVAL, "endian is '%s' (allowed: little, big)", endian);
+    static const char *const texts[] = { "little", "big" };
+    static const struct sb_names names = { texts, SB_COUNT(texts) };
+    int endian;
+    int r = sb_described_choice(spec, "endian", &names, 0, &endian, ret_error);
+    property->big_endian = endian == 1;
+    return r;
 }
 
 int sb_smp_property_read(const char *name, const json_t *spec, struct sb_smp_property *ret,
                          char **ret_error)
 {
     static const char *const keys[] = { "setting", "type", "access", "endian", "title", "unit" };
-    int r = check_keys(spec, keys, SB_COUNT(keys), ret_error);
+    int value = 0;
+    int r = sb_described_keys(spec, keys, SB_COUNT(keys), ret_error);
     if (r < 0)
         return r;
-    const char *type = sb_json_str(spec, "type");
-    int value = sb_smp_value_from_name(type);
     ret->name = name;
     ret->setting = sb_json_str(spec, "setting");
     if (!ret->setting || !*ret->setting)
-        return wrong(ret_error, -EINVAL, "needs `setting`, the name of the device's setting");
-    if (value < 0) {
-        const char *near =
-            type ? sb_nearest(type, sb_smp_value_names.names, (size_t)sb_smp_value_names.count)
-                 : NULL;
-        return wrong(ret_error, -EINVAL,
-                     "type is '%s' (allowed: u8 u16 u32 u64 i8 i16 i32 i64 bool string bytes f32 "
-                     "f64%s%s)",
-                     type ? type : "", near ? "; did you mean " : "", near ? near : "");
-    }
-    ret->type = (enum sb_smp_value)value;
-    r = parse_access(spec, ret, ret_error);
+        return sb_described_wrong(ret_error, -EINVAL,
+                                  "needs `setting`, the name of the device's setting");
+    r = sb_described_choice(spec, "type", &sb_value_names, -1, &value, ret_error);
+    ret->type = (enum sb_value)value;
+    if (r == 0)
+        r = sb_described_access(spec, &ret->access, ret_error);
     return r < 0 ? r : parse_endian(spec, ret, ret_error);
 }
 
@@ -215,37 +152,51 @@ int sb_smp_property_get(const struct sb_type *type, const char *name, struct sb_
 {
     const json_t *spec = json_object_get(type->properties, name);
     if (!spec)
-        return unknown_name("property", name, type->properties, ret_error);
+        return sb_described_unknown("property", name, type->properties, ret_error);
     return sb_smp_property_read(name, spec, ret, ret_error);
+}
+
+int sb_smp_property_check(const struct sb_type *type, const char *name, const json_t *value,
+                          struct sb_described_access *ret, char **ret_error)
+{
+    struct sb_smp_property property = { 0 };
+    sb_cleanup(sb_freep) uint8_t *bytes = NULL;
+    size_t n;
+    int r = sb_smp_property_get(type, name, &property, ret_error);
+    *ret = property.access;
+    if (r < 0 || !value)
+        return r;
+    return sb_value_encode(property.type, property.big_endian, value, &bytes, &n, ret_error);
 }
 
 int sb_smp_check_payload(const json_t *payload, char **ret_error)
 {
     struct sb_cbor c = { 0 };
     if (payload && !json_is_object(payload))
-        return wrong(ret_error, -EINVAL, "payload must be a map");
+        return sb_described_wrong(ret_error, -EINVAL, "payload must be a map");
     int r = payload ? sb_cbor_json(&c, payload) : 0;
     sb_cbor_done(&c);
-    return r < 0 ? wrong(ret_error, r, "payload is too deep, or has a wrong $hex") : 0;
+    return r < 0 ? sb_described_wrong(ret_error, r, "payload is too deep, or has a wrong $hex") : 0;
 }
 
 int sb_smp_action_read(const json_t *spec, struct sb_smp_action *ret, char **ret_error)
 {
     static const char *const keys[] = { "group", "command", "op",        "payload",
                                         "title", "timeout", "repeatable" };
-    int r = check_keys(spec, keys, SB_COUNT(keys), ret_error);
+    int r = sb_described_keys(spec, keys, SB_COUNT(keys), ret_error);
     if (r < 0)
         return r;
-    const char *op = sb_json_str(spec, "op"), *timeout = sb_json_str(spec, "timeout");
+    const char *op = sb_json_str(spec, "op");
     int64_t group = sb_json_int(spec, "group", -1), command = sb_json_int(spec, "command", -1);
     if (group < 0 || group > UINT16_MAX || command < 0 || command > UINT8_MAX)
-        return wrong(ret_error, -EINVAL, "needs `group` (0..65535) and `command` (0..255)");
+        return sb_described_wrong(ret_error, -EINVAL,
+                                  "needs `group` (0..65535) and `command` (0..255)");
     ret->write = sb_streq(op, "write");
     if (op && !ret->write && !sb_streq(op, "read"))
-        return wrong(ret_error, -EINVAL, "op is '%s' (allowed: read, write)", op);
-    ret->timeout = 0;
-    if (timeout && (sb_duration_parse(timeout, &ret->timeout) < 0 || ret->timeout > SB_HOUR))
-        return wrong(ret_error, -EINVAL, "timeout is '%s' (for example 5s)", timeout);
+        return sb_described_wrong(ret_error, -EINVAL, "op is '%s' (allowed: read, write)", op);
+    r = sb_described_duration(spec, "timeout", 1, SB_HOUR, 0, &ret->timeout, ret_error);
+    if (r < 0)
+        return r;
     ret->group = (uint16_t)group;
     ret->command = (uint8_t)command;
     ret->repeatable = sb_json_bool(spec, "repeatable", !ret->write);
@@ -258,7 +209,7 @@ int sb_smp_action_get(const struct sb_type *type, const char *name, struct sb_sm
 {
     const json_t *spec = json_object_get(type->actions, name);
     if (!spec)
-        return unknown_name("action", name, type->actions, ret_error);
+        return sb_described_unknown("action", name, type->actions, ret_error);
     return sb_smp_action_read(spec, ret, ret_error);
 }
 

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "adapters/devices/smp/values.h"
 #include "bridge/driver.h"
-#include "bridge/mapping/type.h"
+#include "bridge/mapping/described.h"
+#include "bridge/mapping/values.h"
 
 enum sb_smp_stage_at { SB_SMP_STAGE_GATEWAY, SB_SMP_STAGE_DEVICE, SB_SMP_STAGE_AT_MAX_ };
 SB_NAMES_DECLARE(sb_smp_stage_at)
@@ -43,8 +43,9 @@ extern const struct sb_field sb_smp_type_fields[];
 /* Texts are borrowed from the type. */
 struct sb_smp_property {
     const char *name, *setting;
-    enum sb_smp_value type;
-    bool big_endian, readable, writable;
+    enum sb_value type;
+    bool big_endian;
+    struct sb_described_access access;
 };
 struct sb_smp_action {
     uint16_t group;
@@ -68,6 +69,9 @@ int sb_smp_property_read(const char *name, const json_t *spec, struct sb_smp_pro
                          char **ret_error) SB_MUST_CHECK;
 int sb_smp_action_read(const json_t *spec, struct sb_smp_action *ret,
                        char **ret_error) SB_MUST_CHECK;
+/* A sb_described_fn. */
+int sb_smp_property_check(const struct sb_type *type, const char *name, const json_t *value,
+                          struct sb_described_access *ret, char **ret_error) SB_MUST_CHECK;
 /* A map (or NULL) that can be sent. */
 int sb_smp_check_payload(const json_t *payload, char **ret_error) SB_MUST_CHECK;
 /* Image number of a module, or -ENOENT; module of an image number (caller frees). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "adapters/devices/smp/values.h"
+#include "bridge/mapping/values.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,11 +8,11 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
-SB_NAMES(sb_smp_value,
-         SB_SMP_VALUE_MAX_, [SB_SMP_U8] = "u8", [SB_SMP_U16] = "u16", [SB_SMP_U32] = "u32",
-         [SB_SMP_U64] = "u64", [SB_SMP_I8] = "i8", [SB_SMP_I16] = "i16", [SB_SMP_I32] = "i32",
-         [SB_SMP_I64] = "i64", [SB_SMP_BOOL] = "bool", [SB_SMP_STRING] = "string",
-         [SB_SMP_BYTES] = "bytes", [SB_SMP_F32] = "f32", [SB_SMP_F64] = "f64");
+SB_NAMES(
+    sb_value, SB_VALUE_MAX_, [SB_VALUE_U8] = "u8", [SB_VALUE_U16] = "u16", [SB_VALUE_U32] = "u32",
+    [SB_VALUE_U64] = "u64", [SB_VALUE_I8] = "i8", [SB_VALUE_I16] = "i16", [SB_VALUE_I32] = "i32",
+    [SB_VALUE_I64] = "i64", [SB_VALUE_BOOL] = "bool", [SB_VALUE_STRING] = "string",
+    [SB_VALUE_BYTES] = "bytes", [SB_VALUE_F32] = "f32", [SB_VALUE_F64] = "f64");
 
 enum shape { UNSIGNED, SIGNED, BOOLEAN, TEXT, RAW, REAL };
 
@@ -20,16 +20,18 @@ static const struct kind {
     enum shape shape;
     size_t size; /* 0: any */
 } kinds[] = {
-    [SB_SMP_U8] = { UNSIGNED, 1 },  [SB_SMP_U16] = { UNSIGNED, 2 }, [SB_SMP_U32] = { UNSIGNED, 4 },
-    [SB_SMP_U64] = { UNSIGNED, 8 }, [SB_SMP_I8] = { SIGNED, 1 },    [SB_SMP_I16] = { SIGNED, 2 },
-    [SB_SMP_I32] = { SIGNED, 4 },   [SB_SMP_I64] = { SIGNED, 8 },   [SB_SMP_BOOL] = { BOOLEAN, 1 },
-    [SB_SMP_STRING] = { TEXT, 0 },  [SB_SMP_BYTES] = { RAW, 0 },    [SB_SMP_F32] = { REAL, 4 },
-    [SB_SMP_F64] = { REAL, 8 },
+    [SB_VALUE_U8] = { UNSIGNED, 1 },  [SB_VALUE_U16] = { UNSIGNED, 2 },
+    [SB_VALUE_U32] = { UNSIGNED, 4 }, [SB_VALUE_U64] = { UNSIGNED, 8 },
+    [SB_VALUE_I8] = { SIGNED, 1 },    [SB_VALUE_I16] = { SIGNED, 2 },
+    [SB_VALUE_I32] = { SIGNED, 4 },   [SB_VALUE_I64] = { SIGNED, 8 },
+    [SB_VALUE_BOOL] = { BOOLEAN, 1 }, [SB_VALUE_STRING] = { TEXT, 0 },
+    [SB_VALUE_BYTES] = { RAW, 0 },    [SB_VALUE_F32] = { REAL, 4 },
+    [SB_VALUE_F64] = { REAL, 8 },
 };
 
-static int wrong(char **ret_error, enum sb_smp_value type, const char *what)
+static int wrong(char **ret_error, enum sb_value type, const char *what)
 {
-    *ret_error = sb_format("%s %s", what, sb_smp_value_name((int)type));
+    *ret_error = sb_format("%s %s", what, sb_value_name((int)type));
     return *ret_error ? -EINVAL : -ENOMEM;
 }
 
@@ -106,7 +108,7 @@ static int encode_bits(const struct kind *kind, const json_t *value, uint64_t *r
     return kind->shape == REAL ? encode_real(kind, value, ret) : encode_number(kind, value, ret);
 }
 
-static int encode_text(enum sb_smp_value type, const json_t *value, uint8_t **ret, size_t *ret_n,
+static int encode_text(enum sb_value type, const json_t *value, uint8_t **ret, size_t *ret_n,
                        char **ret_error)
 {
     bool hex = kinds[type].shape == RAW;
@@ -114,7 +116,7 @@ static int encode_text(enum sb_smp_value type, const json_t *value, uint8_t **re
     if (!json_is_string(value) || (hex && n % 2))
         return wrong(ret_error, type, "not the right kind of value for");
     n = hex ? n / 2 : n;
-    if (n > SB_SMP_VALUE_MAX)
+    if (n > SB_VALUE_BYTES_MAX)
         return wrong(ret_error, type, "too long for");
     sb_cleanup(sb_freep) uint8_t *bytes = malloc(n + 1);
     if (!bytes)
@@ -128,8 +130,8 @@ static int encode_text(enum sb_smp_value type, const json_t *value, uint8_t **re
     return 0;
 }
 
-int sb_smp_value_encode(enum sb_smp_value type, bool big_endian, const json_t *value, uint8_t **ret,
-                        size_t *ret_n, char **ret_error)
+int sb_value_encode(enum sb_value type, bool big_endian, const json_t *value, uint8_t **ret,
+                    size_t *ret_n, char **ret_error)
 {
     const struct kind *kind = &kinds[type];
     uint64_t bits = 0;
@@ -187,7 +189,7 @@ static json_t *decode_bits(const struct kind *kind, uint64_t bits)
     }
 }
 
-static int decode_text(enum sb_smp_value type, const uint8_t *bytes, size_t n, json_t **ret,
+static int decode_text(enum sb_value type, const uint8_t *bytes, size_t n, json_t **ret,
                        char **ret_error)
 {
     if (kinds[type].shape == RAW) {
@@ -204,8 +206,8 @@ static int decode_text(enum sb_smp_value type, const uint8_t *bytes, size_t n, j
     return 0;
 }
 
-int sb_smp_value_decode(enum sb_smp_value type, bool big_endian, const uint8_t *bytes, size_t n,
-                        json_t **ret, char **ret_error)
+int sb_value_decode(enum sb_value type, bool big_endian, const uint8_t *bytes, size_t n,
+                    json_t **ret, char **ret_error)
 {
     const struct kind *kind = &kinds[type];
     if (kind->size == 0)
