@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the runner's own files share. runner.c: schedule and orders; begin.c: one task from its
- * hand-over to its driver; run.c: one command under way; event.c: what drivers say; image.c:
- * images and what is staged; unit.c: devices' presence.
+ * What the runner's own files share. runner.c: turns and life; queue.c: who may go; clocks.c:
+ * deadlines; orders.c: what people and doors order; apply.c: a task's steps; begin.c: one task
+ * from its hand-over to its driver; run.c: one command under way; event.c: what drivers say;
+ * image.c: images and what is staged; unit.c: devices' presence.
  */
 #pragma once
 
@@ -84,6 +85,25 @@ struct sb_runner {
     size_t recent_count;
 };
 
+/* Of two waits in ms, 0 being none. */
+static inline int64_t sb_sooner(int64_t a, int64_t b)
+{
+    return !a ? b : !b ? a : SB_MIN(a, b);
+}
+
+/* queue.c */
+uint32_t sb_queue_under_way(const struct sb_runner *runner);
+/* Hands over what may go; ms after which to ask again, 0: not before something happens. */
+int64_t sb_queue_schedule(struct sb_runner *runner);
+void sb_queue_feed_buses(struct sb_runner *runner);
+
+/* clocks.c */
+int64_t sb_clocks_keep(struct sb_runner *runner);                      /* likewise */
+void sb_clocks_follow(struct sb_runner *runner, struct sb_task *task); /* its state has changed */
+
+/* orders.c */
+int sb_orders_load(struct sb_runner *runner) SB_MUST_CHECK; /* those that outlive a restart */
+
 /* begin.c */
 void sb_run_begin(struct sb_runner *runner, struct sb_task *task, bool resumed);
 
@@ -119,10 +139,11 @@ void sb_runner_stage(struct sb_runner *runner, struct sb_device *device,
 /* event.c */
 void sb_run_granted(void *arg, int error); /* the store's answer to a checkpoint or commit */
 void sb_runner_event(struct sb_runner *runner, const struct sb_driver_event *event);
+
+/* apply.c */
 /* Applies, tells and follows up; false: the task is over or the machine refused. */
 bool sb_runner_apply(struct sb_runner *runner, struct sb_task *task, const struct sb_event *event,
                      const char *actor);
-
 void sb_runner_save_device(struct sb_runner *runner, const struct sb_device *device);
 void sb_runner_save_task(struct sb_runner *runner, const struct sb_task *task);
 
