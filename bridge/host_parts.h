@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What host.c (links and what their doors ask) and host_news.c (who hears what) share. Private to
+ * them.
+ */
+#pragma once
+
+#include "bridge/base/map.h"
+#include "bridge/host.h"
+
+struct entry { /* one configured link */
+    struct sb_door *door;
+    struct sb_link_parts parts;
+};
+
+struct item { /* a piece of news that waits for the end of the turn */
+    enum sb_news_kind kind;
+    char *device;
+    struct sb_task *task;
+    enum sb_task_state before;
+};
+
+struct watcher {
+    sb_watcher_fn fn;
+    void *arg;
+};
+
+struct sb_host {
+    struct sb_host_parts parts;
+    struct entry *entries;
+    size_t entry_count;
+    struct item *news;
+    size_t news_count, news_room;
+    struct sb_map told; /* of which there are news */
+    struct watcher *watchers;
+    size_t watcher_count;
+    struct sb_uri_rules native_rules; /* an operator's own packages: anywhere */
+};
+
+void sb_host_news_done(struct sb_host *host);
