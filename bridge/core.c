@@ -352,6 +352,18 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
     return r == -ENODEV ? 0 : r;
 }
 
+int sb_core_group_device(struct sb_core *core, const char *id, const json_t *groups,
+                         const char *actor, struct sb_diags *diags)
+{
+    int r = sb_registry_set_groups(core->registry, id, groups, diags);
+    if (r < 0)
+        return r;
+    audit(core, actor, "device group", id);
+    on_tell(core, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED,
+                                     .device = sb_registry_get(core->registry, id) });
+    return 0;
+}
+
 int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *diags)
 {
     sb_cleanup(sb_types_freep) struct sb_types *types = NULL;

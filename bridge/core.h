@@ -61,6 +61,9 @@ SB_DEFINE_CLEANUP(struct sb_core *, sb_core_free)
 int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *diags) SB_MUST_CHECK;
 /* Removes a device: ends its tasks, tells the doors, forgets it. */
 int sb_core_remove_device(struct sb_core *core, const char *id, const char *actor) SB_MUST_CHECK;
+/* Puts one into exactly these groups (see sb_registry_set_groups()). */
+int sb_core_group_device(struct sb_core *core, const char *id, const json_t *groups,
+                         const char *actor, struct sb_diags *diags) SB_MUST_CHECK;
 /* Registers one (see sb_registry_add()), tells the doors, asks it who it is. */
 int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *actor,
                        struct sb_diags *diags) SB_MUST_CHECK;

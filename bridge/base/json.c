@@ -138,6 +138,17 @@ const json_t *sb_json_array(const json_t *object, const char *key)
     return json_is_array(value) ? value : NULL;
 }
 
+bool sb_json_has(const json_t *array, const char *text)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach ((json_t *)array, i, item) {
+        if (text && sb_streq(json_string_value(item), text))
+            return true;
+    }
+    return false;
+}
+
 char *sb_json_text(const json_t *value)
 {
     return value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;

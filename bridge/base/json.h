@@ -29,6 +29,7 @@ int64_t sb_json_int(const json_t *object, const char *key, int64_t otherwise); /
 bool sb_json_bool(const json_t *object, const char *key, bool otherwise);
 const json_t *sb_json_object(const json_t *object, const char *key); /* NULL: none */
 const json_t *sb_json_array(const json_t *object, const char *key);  /* NULL: none */
+bool sb_json_has(const json_t *array, const char *text);             /* is it one of these texts? */
 /* Compact, keys in insertion order; caller frees; NULL: no memory or value NULL. */
 char *sb_json_text(const json_t *value);
 /* Sets object[key] to a new string / integer; NULL text sets nothing. 0 or -ENOMEM. */

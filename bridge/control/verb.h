@@ -57,6 +57,7 @@ int sb_verb_explain(struct sb_call *call);
 int sb_verb_device_list(struct sb_call *call);
 int sb_verb_device_show(struct sb_call *call);
 int sb_verb_device_add(struct sb_call *call);
+int sb_verb_device_group(struct sb_call *call);
 int sb_verb_device_remove(struct sb_call *call);
 int sb_verb_device_identify(struct sb_call *call);
 int sb_verb_package_list(struct sb_call *call);

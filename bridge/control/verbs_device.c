@@ -35,7 +35,9 @@ static bool is_wanted(const struct sb_call *call, const struct sb_device *device
     const char *type = sb_json_str(call->args, "type");
     const char *bus = sb_json_str(call->args, "bus");
     const char *presence = sb_json_str(call->args, "presence");
-    return (!type || sb_streq(type, device->type_name)) && (!bus || sb_streq(bus, device->bus)) &&
+    const char *group = sb_json_str(call->args, "group");
+    return (!group || sb_device_in_group(device, group)) &&
+           (!type || sb_streq(type, device->type_name)) && (!bus || sb_streq(bus, device->bus)) &&
            (!presence || sb_streq(presence, sb_presence_name((int)device->presence)));
 }
 
@@ -94,6 +96,51 @@ int sb_verb_device_add(struct sb_call *call)
         return sb_call_failed(call, r, "device add");
     call->data =
         sb_view_device(sb_registry_get(call->core->registry, sb_json_str(call->args, "id")));
+    return 0;
+}
+
+/* The groups as they are, without what is to go, and with what is to come. */
+static json_t *regrouped(const struct sb_device *device, const json_t *add, const json_t *remove)
+{
+    json_t *groups = json_array();
+    const json_t *const from[] = { device->groups, add };
+    for (size_t f = 0; f < SB_COUNT(from); f++) {
+        size_t i;
+        json_t *name;
+        json_array_foreach ((json_t *)from[f], i, name) {
+            bool twice = sb_json_has(groups, json_string_value(name));
+            bool gone = f == 0 && sb_json_has(remove, json_string_value(name));
+            if (!twice && !gone)
+                (void)json_array_append(groups, name);
+        }
+    }
+    return groups;
+}
+
+int sb_verb_device_group(struct sb_call *call)
+{
+    const struct sb_device *device = find(call);
+    struct sb_diags diags = { 0 };
+    if (!device)
+        return -1;
+    const json_t *add = sb_json_array(call->args, "add");
+    const json_t *remove = sb_json_array(call->args, "remove");
+    if (!json_array_size(add) && !json_array_size(remove))
+        return sb_call_refuse(call, SB_REFUSAL_USAGE, "device group: name groups to add or remove");
+    sb_cleanup(json_decrefp) json_t *groups = regrouped(device, add, remove);
+    int r = sb_core_group_device(call->core, device->id, groups, call->actor, &diags);
+    sb_cleanup(sb_freep) char *text = diags.total ? sb_diags_text(&diags) : NULL;
+    sb_diags_done(&diags);
+    if (text)
+        return sb_call_refuse(call, SB_REFUSAL_USAGE, "%s", text);
+    if (r == -EPERM)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED,
+                              "device '%s' is declared in a file of devices.d: change its groups "
+                              "there, then `southbridgectl reload`",
+                              device->id);
+    if (r < 0)
+        return sb_call_failed(call, r, "device group");
+    call->data = sb_view_device(device);
     return 0;
 }
 

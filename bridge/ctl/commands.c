@@ -50,6 +50,7 @@ static const struct sb_option device_list_options[] = {
     { "type", "TYPE", SB_OPTION_TEXT, "type", "only devices of this type" },
     { "bus", "BUS", SB_OPTION_TEXT, "bus", "only devices on this bus" },
     { "presence", "STATE", SB_OPTION_TEXT, "presence", "only ready, offline or unknown ones" },
+    { "group", "GROUP", SB_OPTION_TEXT, "group", "only devices of this group" },
     { 0 },
 };
 
@@ -63,6 +64,13 @@ static const struct sb_option device_add_options[] = {
     { "parent", "DEVICE", SB_OPTION_TEXT, "parent", "the device it is behind" },
     { "commander", "LINK", SB_OPTION_LIST, "commanders",
       "a link that may command it; repeatable (default: every link)" },
+    { "group", "GROUP", SB_OPTION_LIST, "groups", "a group it belongs to; repeatable" },
+    { 0 },
+};
+
+static const struct sb_option device_group_options[] = {
+    { "add", "GROUP", SB_OPTION_LIST, "add", "put it into this group; repeatable" },
+    { "remove", "GROUP", SB_OPTION_LIST, "remove", "take it out of this group; repeatable" },
     { 0 },
 };
 
@@ -196,6 +204,15 @@ const struct sb_ctl_command sb_ctl_commands[] = {
       .options = device_add_options,
       .verb = "device add",
       .show = sb_show_device_added },
+    { .name = "device group",
+      .operands = "DEVICE",
+      .keys = "id",
+      .summary = "Put a device into groups, or take it out of them.",
+      .details = "Jobs can be given to a group, and rules act on whoever joins one. The groups of "
+                 "a device of devices.d stand in its file.",
+      .options = device_group_options,
+      .verb = "device group",
+      .show = sb_show_device },
     { .name = "device remove",
       .operands = "DEVICE",
       .keys = "id",

@@ -160,6 +160,7 @@ static void show_where(struct sb_ctl *ctl, const json_t *data)
     sb_show_field(ctl, "Parent", SB_INK_PLAIN, sb_json_str(data, "parent"));
     sb_show_json(ctl, "Names", sb_json_object(data, "names"));
     sb_show_json(ctl, "Commanders", sb_json_array(data, "commanders"));
+    sb_show_json(ctl, "Groups", sb_json_array(data, "groups"));
 }
 
 SB_SHOW(device)

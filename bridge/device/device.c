@@ -246,6 +246,29 @@ int sb_registry_add(struct sb_registry *registry, const json_t *spec, struct sb_
     return 0;
 }
 
+int sb_registry_set_groups(struct sb_registry *registry, const char *id, const json_t *groups,
+                           struct sb_diags *diags)
+{
+    struct sb_device *device = sb_registry_get(registry, id);
+    sb_cleanup(json_decrefp) json_t *spec =
+        json_pack("{s:s*,s:O*}", "id", id, "groups", (json_t *)groups);
+    json_t *list = NULL;
+    if (!device)
+        return -ENOENT;
+    if (device->declared)
+        return -EPERM;
+    int r = spec ? sb_device_read_groups(spec, &list, diags) : -ENOMEM;
+    if (r < 0)
+        return r;
+    json_t *before = device->groups;
+    device->groups = list;
+    r = sb_registry_save(registry, device);
+    if (r < 0)
+        device->groups = before;
+    json_decref(r < 0 ? list : before);
+    return r;
+}
+
 void sb_registry_on_leave(struct sb_registry *registry, sb_leave_fn fn, void *arg)
 {
     registry->on_leave = fn;

@@ -51,6 +51,7 @@ struct sb_device {
     json_t *address;            /* driver's address, object or NULL */
     json_t *names;              /* {dialect: name}; missing: derived from id */
     json_t *commanders;         /* array of link names, or NULL: all */
+    json_t *groups;             /* array of names, to be addressed together; NULL: in none */
     json_t *identity;           /* {manufacturer, model, serial, hardware}: strings, as last read */
     json_t *versions;           /* {module: version}; module "" is the whole device */
     json_t *properties;         /* {name: {"value":, "time":}}; bounded: 256 names */
@@ -95,13 +96,19 @@ struct sb_device *sb_registry_at(struct sb_registry *registry, size_t index);
 /* Writes the record into the turn's batch. -EAGAIN: store not ready; -E2BIG: facts. */
 int sb_registry_save(struct sb_registry *registry, const struct sb_device *device) SB_MUST_CHECK;
 /*
- * Registers a device from an object {id, type, bus, address, names, parent, commanders, gateway}
- * (and "_file", "_line": where it stands): checks ids and names for legality and uniqueness.
- * id, type, names and parent of a record change only here and in sb_registry_declare().
+ * Registers a device from an object {id, type, bus, address, names, parent, commanders, groups,
+ * gateway} (and "_file", "_line": where it stands): checks ids and names for legality and
+ * uniqueness. id, type, names and parent of a record change only here and in sb_registry_declare().
  * -EEXIST, -EINVAL with findings, -ENOSPC (limit).
  */
 int sb_registry_add(struct sb_registry *registry, const json_t *spec, struct sb_device **ret,
                     struct sb_diags *diags) SB_MUST_CHECK;
+/*
+ * Puts a device that was registered at run time into these groups, an array of names, and out of
+ * all others. -ENOENT; -EPERM: it is declared in a file; -EINVAL with findings; -EAGAIN.
+ */
+int sb_registry_set_groups(struct sb_registry *registry, const char *id, const json_t *groups,
+                           struct sb_diags *diags) SB_MUST_CHECK;
 /* Its children stay, without a parent. -ENOENT; -EAGAIN: store not ready, nothing changed. */
 int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHECK;
 /*
@@ -114,6 +121,7 @@ int sb_registry_declare(struct sb_registry *registry, const json_t *declared, js
                         struct sb_diags *diags) SB_MUST_CHECK;
 
 bool sb_device_may_command(const struct sb_device *device, const char *link);
+bool sb_device_in_group(const struct sb_device *device, const char *group);
 const char *sb_device_version(const struct sb_device *device, const char *module); /* or NULL */
 /* NULL forgets it. -ENOSPC: 64 modules. */
 int sb_device_set_version(struct sb_device *device, const char *module,

@@ -28,6 +28,8 @@ const char *sb_device_derived_id(const char *dialect, const char *name);
  */
 int sb_device_from_spec(const json_t *spec, struct sb_device **ret,
                         struct sb_diags *diags) SB_MUST_CHECK;
+/* The groups in a spec; an empty list is none. -EINVAL with a finding, -ENOMEM. */
+int sb_device_read_groups(const json_t *spec, json_t **ret, struct sb_diags *diags) SB_MUST_CHECK;
 /* A finding at the place the spec came from. */
 void sb_device_complain(const json_t *spec, struct sb_diags *diags, const char *fmt, ...)
     SB_PRINTF(3, 4);

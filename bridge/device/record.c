@@ -27,9 +27,9 @@ struct sb_device *sb_device_free(struct sb_device *device)
                             device->parent, device->occupied, device->typed_name, device->trouble };
     for (size_t i = 0; i < SB_COUNT(texts); i++)
         free(texts[i]);
-    json_t *const trees[] = { device->address,  device->names,    device->commanders,
-                              device->identity, device->versions, device->properties,
-                              device->facts };
+    json_t *const trees[] = { device->address,    device->names,    device->commanders,
+                              device->groups,     device->identity, device->versions,
+                              device->properties, device->facts };
     for (size_t i = 0; i < SB_COUNT(trees); i++)
         json_decref(trees[i]);
     sb_staged_done(&device->staged);
@@ -39,15 +39,12 @@ struct sb_device *sb_device_free(struct sb_device *device)
 
 bool sb_device_may_command(const struct sb_device *device, const char *link)
 {
-    size_t i;
-    json_t *name;
-    if (!device->commanders)
-        return true;
-    json_array_foreach (device->commanders, i, name) {
-        if (sb_streq(json_string_value(name), link))
-            return true;
-    }
-    return false;
+    return !device->commanders || sb_json_has(device->commanders, link);
+}
+
+bool sb_device_in_group(const struct sb_device *device, const char *group)
+{
+    return sb_json_has(device->groups, group);
 }
 
 const char *sb_device_version(const struct sb_device *device, const char *module)
@@ -108,6 +105,7 @@ static const struct text_member trees[] = {
     { "address", offsetof(struct sb_device, address) },
     { "names", offsetof(struct sb_device, names) },
     { "commanders", offsetof(struct sb_device, commanders) },
+    { "groups", offsetof(struct sb_device, groups) },
     { "identity", offsetof(struct sb_device, identity) },
     { "versions", offsetof(struct sb_device, versions) },
     { "properties", offsetof(struct sb_device, properties) },
@@ -199,10 +197,12 @@ static int check_stored(const struct sb_device *device)
 {
     bool sound = sb_device_id_legal(device->id) && device->uuid && device->type_name &&
                  names_sound(device->names) &&
-                 (!device->commanders || json_is_array(device->commanders));
+                 (!device->commanders || json_is_array(device->commanders)) &&
+                 (!device->groups || json_is_array(device->groups));
     for (size_t i = 0; i < SB_COUNT(trees); i++) {
         json_t *tree = MEMBER_CONST(json_t *, device, &trees[i]);
-        sound = sound && (!tree || json_is_object(tree) || tree == device->commanders);
+        sound = sound && (!tree || json_is_object(tree) || tree == device->commanders ||
+                          tree == device->groups);
     }
     return sound ? 0 : -EBADMSG;
 }

@@ -8,6 +8,7 @@
 
 #define NAMES_MAX      16
 #define COMMANDERS_MAX 32
+#define GROUPS_MAX     32
 #define ADDRESS_MAX    4096
 #define LINK_NAME_MAX  64
 
@@ -27,8 +28,8 @@ void sb_device_complain(const json_t *spec, struct sb_diags *diags, const char *
     sb_str_done(&text);
 }
 
-static const char *const keys[] = { "id",     "type",       "bus",     "address", "names",
-                                    "parent", "commanders", "gateway", "_file",   "_line" };
+static const char *const keys[] = { "id",         "type",   "bus",     "address", "names", "parent",
+                                    "commanders", "groups", "gateway", "_file",   "_line" };
 
 static int check_keys(const json_t *spec, struct sb_diags *diags)
 {
@@ -44,7 +45,7 @@ static int check_keys(const json_t *spec, struct sb_diags *diags)
         const char *near = sb_nearest(key, keys, SB_COUNT(keys) - 2);
         sb_device_complain(spec, diags,
                            "unknown key '%s' (allowed: id, type, bus, address, names, parent, "
-                           "commanders, gateway%s%s%s)",
+                           "commanders, groups, gateway%s%s%s)",
                            key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         r = -EINVAL;
     }
@@ -149,6 +150,29 @@ static int read_commanders(const json_t *spec, json_t **ret, struct sb_diags *di
     return *ret ? 0 : -ENOMEM;
 }
 
+int sb_device_read_groups(const json_t *spec, json_t **ret, struct sb_diags *diags)
+{
+    size_t i;
+    json_t *group;
+    json_t *value = json_object_get(spec, "groups");
+    if (!value || json_is_null(value))
+        return 0;
+    bool sound = json_is_array(value) && json_array_size(value) <= GROUPS_MAX;
+    json_array_foreach (value, i, group)
+        sound = sound && sb_device_id_legal(json_string_value(group));
+    if (!sound) {
+        sb_device_complain(spec, diags,
+                           "'groups' must be a list of at most %d names: letters, digits and ._-, "
+                           "beginning with a letter or digit",
+                           GROUPS_MAX);
+        return -EINVAL;
+    }
+    if (json_array_size(value) == 0)
+        return 0;
+    *ret = json_deep_copy(value);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static int read_gateway(const json_t *spec, bool *ret, struct sb_diags *diags)
 {
     const json_t *value = json_object_get(spec, "gateway");
@@ -178,6 +202,7 @@ int sb_device_from_spec(const json_t *spec, struct sb_device **ret, struct sb_di
         read_address(spec, &device->address, diags),
         read_names(spec, &device->names, diags),
         read_commanders(spec, &device->commanders, diags),
+        sb_device_read_groups(spec, &device->groups, diags),
         read_gateway(spec, &device->gateway, diags),
     };
     for (size_t i = 0; i < SB_COUNT(results); i++)
@@ -200,7 +225,7 @@ bool sb_device_spec_equal(const struct sb_device *a, const struct sb_device *b)
            sb_streq(a->bus, b->bus) && sb_streq(a->parent, b->parent) &&
            a->declared == b->declared && a->gateway == b->gateway &&
            tree_equal(a->address, b->address) && tree_equal(a->names, b->names) &&
-           tree_equal(a->commanders, b->commanders);
+           tree_equal(a->commanders, b->commanders) && tree_equal(a->groups, b->groups);
 }
 
 #define SWAP(a, b)                                                                                 \
@@ -219,6 +244,7 @@ void sb_device_spec_move(struct sb_device *to, struct sb_device *from)
     SWAP(to->address, from->address);
     SWAP(to->names, from->names);
     SWAP(to->commanders, from->commanders);
+    SWAP(to->groups, from->groups);
     to->declared = from->declared;
     to->gateway = from->gateway;
 }

@@ -14,15 +14,7 @@
 
 static bool listed(const json_t *list, const char *value)
 {
-    size_t i;
-    json_t *item;
-    if (!json_array_size(list) || !value)
-        return true;
-    json_array_foreach ((json_t *)list, i, item) {
-        if (sb_streq(json_string_value(item), value))
-            return true;
-    }
-    return false;
+    return !json_array_size(list) || !value || sb_json_has(list, value);
 }
 
 /* What the device said of itself counts more than what its type declares. */

@@ -311,6 +311,26 @@ static void test_device_comes_and_goes(void **state)
     ask_refused(&world, "device remove", "{'id': 'a'}", "refused", "devices.d");
 }
 
+static void test_device_groups(void **state)
+{
+    (void)state;
+    done("device add", "{'id': 'new', 'type': 'one-step', 'groups': ['hall-1', 'old']}");
+    done("device group", "{'id': 'new', 'add': ['hall-2', 'hall-1'], 'remove': ['old']}");
+    assert_audited("device group", "device new");
+    sb_cleanup(json_decrefp) json_t *device = ask_ok(&world, "device show", "{'id': 'new'}");
+    sb_cleanup(sb_freep) char *groups = sb_json_text(json_object_get(device, "groups"));
+    assert_string_equal(groups, "[\"hall-1\",\"hall-2\"]");
+    assert_int_equal(count("device list", "{'group': 'hall-2'}"), 1);
+    assert_int_equal(count("device list", "{'group': 'old'}"), 0);
+    done("device group", "{'id': 'new', 'remove': ['hall-1', 'hall-2']}");
+    assert_int_equal(count("device list", "{'group': 'hall-2'}"), 0);
+    ask_refused(&world, "device group", "{'id': 'new'}", "usage", "name groups");
+    ask_refused(&world, "device group", "{'id': 'new', 'add': ['a b']}", "usage", "'groups'");
+    ask_refused(&world, "device group", "{'id': 'new', 'add': [7]}", "usage", "'groups'");
+    ask_refused(&world, "device group", "{'id': 'a', 'add': ['x']}", "refused", "devices.d");
+    ask_refused(&world, "device group", "{'id': 'z', 'add': ['x']}", "not_found", "no device 'z'");
+}
+
 static void test_device_identified(void **state)
 {
     (void)state;
@@ -631,6 +651,7 @@ int main(void)
         TEST(devices_listed),
         TEST(device_shown),
         TEST(device_comes_and_goes),
+        TEST(device_groups),
         TEST(device_identified),
         TEST(packages),
         TEST(packages_refused),

@@ -15,8 +15,8 @@
 #include "bridge/ctl/ctl.h"
 
 #define WORDS_MAX 48
-#define NOON INT64_C(1781092800000) /* 2026-06-10 12:00:00 UTC */
-#define NOW  (NOON + 30000)
+#define NOON      INT64_C(1781092800000) /* 2026-06-10 12:00:00 UTC */
+#define NOW       (NOON + 30000)
 
 struct line { /* a parsed command line with what it borrows */
     char *text;
@@ -105,11 +105,13 @@ static void test_device_add(void **state)
 {
     (void)state;
     expect_args("device add m1 --type meter --bus b --address unit=5 --address port=\"5\" "
-                "--name ibm=a/b --parent gw --commander x --commander y",
+                "--name ibm=a/b --parent gw --commander x --commander y --group g",
                 "device add",
                 "{\"id\": \"m1\", \"type\": \"meter\", \"bus\": \"b\", \"address\": {\"unit\": 5, "
                 "\"port\": \"5\"}, \"names\": {\"ibm\": \"a/b\"}, \"parent\": \"gw\", "
-                "\"commanders\": [\"x\", \"y\"]}");
+                "\"commanders\": [\"x\", \"y\"], \"groups\": [\"g\"]}");
+    expect_args("device group m1 --add g --add h --remove i", "device group",
+                "{\"id\": \"m1\", \"add\": [\"g\", \"h\"], \"remove\": [\"i\"]}");
     expect_refusal("device add m1 --address unit", "give it as name=value");
     expect_refusal("device add m1 --address =5", "give it as name=value");
 }

@@ -201,6 +201,9 @@ static void specs_are_checked_with_findings(void **state)
         { "{\"id\":\"a\",\"type\":\"x\",\"names\":{\"New\":\"a\"}}", "cannot be a dialect" },
         { "{\"id\":\"a\",\"type\":\"x\",\"commanders\":\"all\"}", "'commanders' must be a list" },
         { "{\"id\":\"a\",\"type\":\"x\",\"commanders\":[\"\"]}", "'commanders' must be a list" },
+        { "{\"id\":\"a\",\"type\":\"x\",\"groups\":\"all\"}", "'groups' must be a list" },
+        { "{\"id\":\"a\",\"type\":\"x\",\"groups\":[\"a b\"]}", "'groups' must be a list" },
+        { "{\"id\":\"a\",\"type\":\"x\",\"groups\":[5]}", "'groups' must be a list" },
         { "{\"id\":\"a\",\"type\":\"x\",\"gateway\":1}", "'gateway' must be true or false" },
         { "[]", "a device must be a map" },
     };
@@ -323,6 +326,34 @@ static void files_change_what_they_say_and_no_more(void **state)
         assert_int_equal(3, sb_registry_count(b->registry));
         restart(b);
     }
+}
+
+static void groups_change_where_they_were_given(void **state)
+{
+    struct bench *b = *state;
+    sb_cleanup(json_decrefp) json_t *halls = spec_of("[\"hall-1\",\"hall-2\"]");
+    sb_cleanup(json_decrefp) json_t *wrong = spec_of("[\"hall 1\"]");
+    sb_cleanup(json_decrefp) json_t *none = json_array();
+    assert_int_equal(0, add(b, "{\"id\":\"own\",\"type\":\"x\",\"groups\":[\"old\"]}"));
+    assert_int_equal(0, declare(b, "[{\"id\":\"f\",\"type\":\"x\",\"groups\":[\"hall-1\"]}]"));
+    assert_int_equal(0, sb_registry_set_groups(b->registry, "own", halls, &b->diags));
+    for (int pass = 0; pass < 2; pass++) { /* in memory, then from the store */
+        assert_true(sb_device_in_group(get(b, "f"), "hall-1"));
+        assert_true(sb_device_in_group(get(b, "own"), "hall-2"));
+        assert_false(sb_device_in_group(get(b, "own"), "old"));
+        assert_false(sb_device_in_group(get(b, "own"), NULL));
+        restart(b);
+    }
+    assert_int_equal(-EPERM, sb_registry_set_groups(b->registry, "f", halls, &b->diags));
+    assert_int_equal(-ENOENT, sb_registry_set_groups(b->registry, "z", halls, &b->diags));
+    assert_int_equal(-EINVAL, sb_registry_set_groups(b->registry, "own", wrong, &b->diags));
+    assert_said(b, "'groups' must be a list");
+    assert_true(sb_device_in_group(get(b, "own"), "hall-1"));
+    assert_int_equal(0, sb_registry_set_groups(b->registry, "own", none, &b->diags));
+    assert_null(get(b, "own")->groups);
+    assert_int_equal(0, declare(b, "[{\"id\":\"f\",\"type\":\"x\",\"groups\":[\"hall-3\"]}]"));
+    assert_true(sb_device_in_group(get(b, "f"), "hall-3"));
+    assert_false(sb_device_in_group(get(b, "f"), "hall-1"));
 }
 
 static void the_same_files_again_write_nothing(void **state)
@@ -614,6 +645,7 @@ int main(void)
         TEST(ids_and_names_are_unique),
         TEST(removing_forgets_it_everywhere),
         TEST(files_change_what_they_say_and_no_more),
+        TEST(groups_change_where_they_were_given),
         TEST(the_same_files_again_write_nothing),
         TEST(two_devices_may_swap_their_names),
         TEST(one_finding_and_nothing_changes),
