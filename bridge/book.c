@@ -75,6 +75,8 @@ static int audit_state(struct sb_book *book, const struct sb_task *task, const c
         r |= sb_json_put_str(detail, "cause", sb_cause_name(task->cause));
     if (sb_task_state_is_final(task->state))
         r |= sb_json_put_str(detail, "text", task->text);
+    if (task->state == SB_TASK_SUCCEEDED)
+        r |= sb_json_put_str(detail, "verified", sb_verify_name((int)task->verified));
     return r < 0 ? -ENOMEM
                  : sb_audit_add(book->audit, actor, "state", subject, sb_loop_wall(book->loop),
                                 detail);

@@ -33,7 +33,9 @@ static void add_rest(struct sb_str *out, const struct sb_task *task)
         sb_str_format(out, "%s%s", separator, sb_cause_name((int)task->cause));
         separator = ": ";
     }
-    if (task->text && (task->cause != SB_CAUSE_NONE || !sb_task_state_is_final(task->state)))
+    if (task->job && sb_task_is_unproven(task))
+        sb_str_format(out, "%s%s", separator, sb_verify_text(task->verified));
+    else if (task->text && (task->cause != SB_CAUSE_NONE || !sb_task_state_is_final(task->state)))
         sb_str_format(out, "%s%s", separator, task->text);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/base/time.h"
 #include "bridge/ctl/show.h"
+#include "bridge/job/job.h"
 
 /* "2 succeeded, 1 downloading" */
 static char *counts_text(const json_t *counts)
@@ -103,8 +104,23 @@ static void show_request(struct sb_ctl *ctl, const json_t *job)
     sb_show_field_take(ctl, "Window", window_text(policy));
 }
 
+/* Of an installation whose success was read from less than its version; else NULL. */
+static const char *doubt(const json_t *job, const json_t *task)
+{
+    int state = sb_task_state_from_name(sb_json_str(task, "state"));
+    int op = sb_op_from_name(sb_json_str(job, "operation"));
+    int verified = sb_verify_from_name(sb_json_str(task, "verified"));
+    if (state < 0 || op < 0 || verified < 0)
+        return NULL;
+    struct sb_job of = { .op = (enum sb_op)op };
+    const struct sb_task it = { .job = &of,
+                                .state = (enum sb_task_state)state,
+                                .verified = (enum sb_verify)verified };
+    return sb_task_is_unproven(&it) ? sb_verify_text(it.verified) : NULL;
+}
+
 /* The cause and the sentence, with the device's own words. */
-static char *task_text(const json_t *task)
+static char *task_text(const json_t *job, const json_t *task)
 {
     const char *text = sb_json_str(task, "text");
     const char *cause = sb_json_str(task, "cause");
@@ -120,10 +136,12 @@ static char *task_text(const json_t *task)
     if (code)
         sb_str_format(&out, " (%s code %s)", sb_or(sb_json_str(task, "native_dialect"), "its"),
                       code);
+    if (doubt(job, task))
+        sb_str_format(&out, "%s%s", out.length ? "; " : "", doubt(job, task));
     return sb_str_take(&out);
 }
 
-static struct sb_grid *task_grid(const json_t *tasks)
+static struct sb_grid *task_grid(const json_t *job)
 {
     static const struct sb_grid_column columns[] = {
         { "DEVICE", false, 10 }, { "MODULE", false, 6 }, { "ROUND", true, 0 },
@@ -133,7 +151,7 @@ static struct sb_grid *task_grid(const json_t *tasks)
     struct sb_grid *grid = sb_grid_new(columns, SB_COUNT(columns));
     size_t i;
     json_t *task;
-    json_array_foreach ((json_t *)tasks, i, task) {
+    json_array_foreach (json_object_get(job, "tasks"), i, task) {
         const char *state = sb_json_str(task, "state");
         sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(task, "device"));
         sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(task, "module"));
@@ -142,7 +160,7 @@ static struct sb_grid *task_grid(const json_t *tasks)
         sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(task, "phase"));
         sb_grid_number(grid, sb_json_int(task, "percent", 0));
         sb_grid_number(grid, sb_json_int(task, "attempt", 0));
-        sb_cleanup(sb_freep) char *text = task_text(task);
+        sb_cleanup(sb_freep) char *text = task_text(job, task);
         sb_grid_add(grid, SB_INK_PLAIN, text);
     }
     return grid;
@@ -181,7 +199,7 @@ SB_SHOW(job)
         sb_format("%lld %%, %s", (long long)sb_json_int(data, "percent", 0), counts ? counts : ""));
     sb_show_time(ctl, "Created", sb_json_int(data, "created", 0));
     sb_show_time(ctl, "Ended", sb_json_int(data, "ended", 0));
-    sb_show_grid(ctl, "Tasks", task_grid(tasks));
+    sb_show_grid(ctl, "Tasks", task_grid(data));
     sb_show_results(ctl, tasks);
 }
 

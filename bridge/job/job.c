@@ -95,6 +95,20 @@ SB_NAMES(sb_answer, SB_ANSWER_MAX_, [SB_ANSWER_ACCEPTED] = "accepted", [SB_ANSWE
 SB_NAMES(sb_confirm, SB_CONFIRM_MAX_, [SB_CONFIRM_AUTO] = "auto", [SB_CONFIRM_MANUAL] = "manual",
          [SB_CONFIRM_NEVER] = "never");
 
+SB_NAMES(sb_verify, SB_VERIFY_MAX_, [SB_VERIFY_NONE] = "none", [SB_VERIFY_STATUS] = "status",
+         [SB_VERIFY_VERSION] = "version", [SB_VERIFY_HASH] = "hash");
+
+const char *sb_verify_text(enum sb_verify verify)
+{
+    static const char *const texts[SB_VERIFY_MAX_] = {
+        [SB_VERIFY_NONE] = "nothing was read back",
+        [SB_VERIFY_STATUS] = "only the device's word for it, no version was read back",
+        [SB_VERIFY_VERSION] = "its version was read back",
+        [SB_VERIFY_HASH] = "the digest of its image was read back",
+    };
+    return (unsigned)verify < SB_VERIFY_MAX_ ? texts[verify] : NULL;
+}
+
 bool sb_op_is_firmware(enum sb_op op)
 {
     return op == SB_OP_FIRMWARE_DOWNLOAD || op == SB_OP_FIRMWARE_INSTALL ||
@@ -165,6 +179,13 @@ int sb_native_set(struct sb_native *native, const char *dialect, const char *voc
     sb_native_done(native);
     *native = fresh;
     return 0;
+}
+
+bool sb_task_is_unproven(const struct sb_task *task)
+{
+    bool installs =
+        task->job->op == SB_OP_FIRMWARE_INSTALL || task->job->op == SB_OP_FIRMWARE_UPDATE;
+    return installs && task->state == SB_TASK_SUCCEEDED && task->verified < SB_VERIFY_VERSION;
 }
 
 struct sb_task *sb_task_free(struct sb_task *task)

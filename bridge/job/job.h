@@ -169,6 +169,18 @@ enum sb_confirm {
 };
 SB_NAMES_DECLARE(sb_confirm)
 
+/* What success is read from (law 7), from nothing at all to the image itself. */
+enum sb_verify {
+    SB_VERIFY_NONE,    /* nothing: the device took it, and that is all that is known */
+    SB_VERIFY_STATUS,  /* the device says that it is done */
+    SB_VERIFY_VERSION, /* the device says that it runs the target */
+    SB_VERIFY_HASH,    /* the device says the digest of what it runs */
+    SB_VERIFY_MAX_,
+    SB_VERIFY_INVALID = -EINVAL,
+};
+SB_NAMES_DECLARE(sb_verify)
+const char *sb_verify_text(enum sb_verify verify); /* for people */
+
 struct sb_window { /* of each chosen day, in a named time zone; from == to: no window */
     int16_t from_minute, to_minute; /* 0..1439; to < from runs over midnight */
     uint8_t days;                   /* bit 0 Sunday .. bit 6 Saturday; 0: every day */
@@ -241,6 +253,7 @@ struct sb_task {
     bool started;                /* first progress seen: the run clock runs */
     char *text;                  /* one sentence for people, of the last event; or NULL */
     char *target_version;        /* what success means, law 7; NULL: unknown or not firmware */
+    enum sb_verify verified;     /* of a success: what it was read from */
     char *artifact;              /* sha256 of the image, pinned while open; NULL: none yet */
     struct sb_native native;
     json_t *result;               /* bounded object or NULL */
@@ -249,6 +262,9 @@ struct sb_task {
     int64_t spent_queued, spent_offline, spent_sent, spent_run, spent_whole; /* elapsed ms */
     int64_t retry_left; /* ms until the next attempt, while queued/retry */
 };
+
+/* An installation whose success was read from less than its version: reports say so (law 7). */
+bool sb_task_is_unproven(const struct sb_task *task);
 
 struct sb_job *sb_job_free(struct sb_job *job); /* and its tasks */
 SB_DEFINE_CLEANUP(struct sb_job *, sb_job_free)

@@ -80,6 +80,7 @@ static const struct member task_members[] = {
     { "started", AT(sb_task, started), NULL, BOOL, false },
     { "text", AT(sb_task, text), NULL, TEXT, false },
     { "target_version", AT(sb_task, target_version), NULL, TEXT, false },
+    { "verified", AT(sb_task, verified), &sb_verify_names, NAME, false },
     { "artifact", AT(sb_task, artifact), NULL, TEXT, false },
     { "native_dialect", AT(sb_task, native.dialect), NULL, TEXT, false },
     { "native_vocabulary", AT(sb_task, native.vocabulary), NULL, TEXT, false },
@@ -318,12 +319,14 @@ int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error)
 
 json_t *sb_task_json(const struct sb_task *task)
 {
-    json_t *object = record_json(task_members, task);
-    if (object && json_object_set_new(object, "job", json_integer(task->job->id)) < 0) {
-        json_decref(object);
+    sb_cleanup(json_decrefp) json_t *object = record_json(task_members, task);
+    if (!object || json_object_set_new(object, "job", json_integer(task->job->id)) < 0)
         return NULL;
-    }
-    return object;
+    /* That nothing was read back is worth saying. */
+    if (task->state == SB_TASK_SUCCEEDED &&
+        sb_json_put_str(object, "verified", sb_verify_name((int)task->verified)) < 0)
+        return NULL;
+    return SB_STEAL(object);
 }
 
 int sb_task_from_json(const json_t *json, struct sb_job *job, struct sb_task **ret,

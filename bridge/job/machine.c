@@ -121,7 +121,8 @@ static bool is_cause_of_cancel(enum sb_cause cause)
 static bool is_known(const struct sb_event *event)
 {
     return (unsigned)event->kind < SB_EV_MAX_ && (unsigned)event->reason < SB_REASON_MAX_ &&
-           (unsigned)event->phase < SB_PHASE_MAX_ && (unsigned)event->cause < SB_CAUSE_MAX_;
+           (unsigned)event->phase < SB_PHASE_MAX_ && (unsigned)event->cause < SB_CAUSE_MAX_ &&
+           (unsigned)event->verified < SB_VERIFY_MAX_;
 }
 
 int sb_task_step(const struct sb_task *task, const struct sb_event *event, struct sb_step *ret)
@@ -242,11 +243,14 @@ static enum sb_cause outcome_of(const struct sb_task *task, const struct sb_even
 }
 
 /* A native code belongs to the outcome it came with. */
-static void note_outcome(struct sb_task *task, enum sb_cause outcome, const struct sb_step *step)
+static void note_outcome(struct sb_task *task, const struct sb_event *event, enum sb_cause outcome,
+                         const struct sb_step *step)
 {
     bool succeeded = step->state == SB_TASK_SUCCEEDED;
-    if (succeeded)
+    if (succeeded) {
         task->percent = task->furthest_percent = 100;
+        task->verified = event->verified;
+    }
     if (!succeeded && outcome == SB_CAUSE_NONE)
         return;
     task->cause = outcome;
@@ -318,7 +322,7 @@ int sb_task_apply(struct sb_task *task, const struct sb_event *event, struct sb_
         task->cancel_from = before;
         task->cancel_cause = event->cause;
     }
-    note_outcome(task, outcome, &step);
+    note_outcome(task, event, outcome, &step);
     if (event->kind == SB_EV_WAIT && task->cause == SB_CAUSE_NONE)
         free(SB_STEAL(task->text)); /* of another wait */
     unpack(task, event, &bag);

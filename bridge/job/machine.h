@@ -41,6 +41,7 @@ struct sb_event {
     const struct sb_native *native; /* borrowed, may be NULL */
     const char *text;               /* borrowed, may be NULL */
     json_t *result;                 /* borrowed, an object; may be NULL */
+    enum sb_verify verified;        /* SUCCESS: what it was read from */
     const uint8_t *weights;         /* SB_PHASE_MAX_ shares of 100; NULL: sb_phase_weights() */
 };
 

@@ -14,9 +14,6 @@
 #define TEXT_MAX   256
 #define SIZE_LIMIT (INT64_C(1) << 40)
 
-SB_NAMES(sb_verify, SB_VERIFY_MAX_, [SB_VERIFY_NONE] = "none", [SB_VERIFY_STATUS] = "status",
-         [SB_VERIFY_VERSION] = "version", [SB_VERIFY_HASH] = "hash");
-
 #define AT(member) offsetof(struct sb_type, member)
 #define TEXT(name, text)                                                                           \
     {                                                                                              \

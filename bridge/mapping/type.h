@@ -13,15 +13,6 @@
 #include "bridge/config/schema.h"
 #include "bridge/job/job.h"
 
-enum sb_verify {
-    SB_VERIFY_NONE,
-    SB_VERIFY_STATUS,
-    SB_VERIFY_VERSION,
-    SB_VERIFY_HASH,
-    SB_VERIFY_MAX_
-};
-SB_NAMES_DECLARE(sb_verify)
-
 struct sb_driver_ops;
 
 struct sb_type {

@@ -33,12 +33,15 @@ static void ready(struct run *run, struct sb_task *task)
     }
     struct sb_runner *runner = run->runner;
     struct sb_device *device = sb_registry_get(runner->parts.registry, task->device);
+    bool digest = package && (package->sha256 || package->md5);
     sb_run_end(run);
     sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_STAGED }, "core");
     if (device)
         sb_runner_stage(runner, device, package, false, task->job->origin);
     sb_runner_apply(runner, task,
-                    &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = "staged in the gateway" },
+                    &(struct sb_event){ .kind = SB_EV_SUCCESS,
+                                        .text = "staged in the gateway",
+                                        .verified = digest ? SB_VERIFY_HASH : SB_VERIFY_STATUS },
                     "core");
 }
 
@@ -253,8 +256,10 @@ static void already_there(struct run *run, struct sb_task *task, struct sb_devic
     struct sb_runner *runner = run->runner;
     sb_run_installed(run, device);
     sb_run_end(run);
-    sb_runner_apply(runner, task, &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = text },
-                    "core");
+    sb_runner_apply(
+        runner, task,
+        &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = text, .verified = SB_VERIFY_VERSION },
+        "core");
 }
 
 static int begin(struct run *run, struct sb_task *task, struct sb_device *device, bool resumed)

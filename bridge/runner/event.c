@@ -111,6 +111,18 @@ static enum sb_cause verify(const struct run *run, const struct sb_task *task,
     return SB_CAUSE_NONE;
 }
 
+/* What the success was read from: as the driver says, and as the core has seen for itself. */
+static enum sb_verify proof_of(const struct sb_task *task, const struct sb_outcome *outcome)
+{
+    int said = outcome->verified ? sb_verify_from_name(outcome->verified) : SB_VERIFY_NONE;
+    enum sb_verify proof = said < 0 ? SB_VERIFY_NONE : (enum sb_verify)said;
+    const char *found = sb_json_str(outcome->after.versions, task->module);
+    bool installs = sb_op_is_firmware(task->job->op) && task->job->op != SB_OP_FIRMWARE_DOWNLOAD;
+    bool equal =
+        installs && found && task->target_version && sb_version_equal(task->target_version, found);
+    return equal ? SB_MAX(proof, SB_VERIFY_VERSION) : proof;
+}
+
 static void copy_read_values(struct sb_runner *runner, struct sb_device *device,
                              const json_t *result)
 {
@@ -155,12 +167,14 @@ static void succeeded(const struct run *run, struct sb_task *task, struct sb_dev
         sb_runner_stage(runner, device, package, true, task->job->origin);
     if (device)
         sb_run_installed(run, device);
-    sb_cleanup(sb_freep) char *text =
-        outcome->text ? fit_text(outcome->text)
-                      : sb_format("read back: %s", outcome->verified ? outcome->verified : "none");
+    enum sb_verify proof = proof_of(task, outcome);
+    sb_cleanup(sb_freep) char *text = outcome->text
+                                          ? fit_text(outcome->text)
+                                          : sb_format("read back: %s", sb_verify_name((int)proof));
     sb_cleanup(json_decrefp) json_t *result = fit_result(outcome->result);
     sb_runner_apply(runner, task,
-                    &(struct sb_event){ .kind = SB_EV_SUCCESS, .text = text, .result = result },
+                    &(struct sb_event){
+                        .kind = SB_EV_SUCCESS, .text = text, .result = result, .verified = proof },
                     "driver");
 }
 

@@ -63,14 +63,17 @@ static json_t *reading(const struct bench_device *device)
 
 static void say_done(struct bench_session *session, enum sb_cause cause, bool stopped)
 {
-    struct sb_outcome outcome = { .cause = cause, .stopped = stopped, .verified = "version" };
+    struct sb_outcome outcome = { .cause = cause, .stopped = stopped };
+    outcome.verified = (char *)(session->device->verified ? session->device->verified : "version");
     struct sb_driver_event event = { .kind = SB_DRIVER_DONE,
                                      .session = session->command->session,
                                      .outcome = &outcome };
     struct sb_runner *runner = session->runner;
     if (cause == SB_CAUSE_NONE && !stopped) {
-        if (!session->device->modest || session->command->op <= SB_OP_FIRMWARE_UPDATE ||
-            session->command->op == SB_COMMAND_IDENTIFY)
+        if (session->device->secret)
+            outcome.after.versions = NULL;
+        else if (!session->device->modest || session->command->op <= SB_OP_FIRMWARE_UPDATE ||
+                 session->command->op == SB_COMMAND_IDENTIFY)
             outcome.after.versions = json_pack("{s:s}", "", session->device->version);
         outcome.after.identity = json_pack("{s:s}", "model", "bench");
         outcome.after.idle = true;

@@ -35,7 +35,9 @@ struct bench_device {
     unsigned faults;       /* how many commands in a row */
     bool deaf;             /* does not stop when asked */
     bool lies;             /* says it is done and still runs the old version */
+    const char *verified;  /* what it says its success was read from; NULL: "version" */
     bool mute;             /* gives no text with what goes wrong */
+    bool secret;           /* never says its version */
     bool modest;           /* does not say its version after what is no firmware command */
     unsigned pieces;       /* of a transfer, each with its progress; 0: two */
     size_t chatter;        /* bytes of result with which a read ends */

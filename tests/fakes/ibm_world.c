@@ -180,6 +180,7 @@ static void submit(struct world *world, const char *tag, enum sb_op op)
             .id = (int64_t)i + 1, .origin = "cloud", .external_id = strdup(tag), .op = op
         };
         world->tasks[i] = (struct sb_task){ .id = (int64_t)i + 101,
+                                            .verified = SB_VERIFY_HASH,
                                             .job = &world->jobs[i],
                                             .device = "pump-7",
                                             .state = SB_TASK_QUEUED };

@@ -329,8 +329,23 @@ static void test_lines(void **state)
            "\"state\": \"queued\", \"reason\": \"retry\", \"attempt\": 2, \"cause\": \"timeout\", "
            "\"text\": \"silent\\u001b[2J\"");
     expect_lines(progress, STAMP "a  queued  waits: retry, attempt 2, timeout: silent?[2J\n");
-    change(progress, 1, "a", "\"state\": \"succeeded\", \"text\": \"fine\"");
+    change(progress, 1, "a",
+           "\"state\": \"succeeded\", \"text\": \"fine\", \"verified\": \"version\"");
     expect_lines(progress, STAMP "a  succeeded\n");
+    sb_progress_free(progress);
+}
+
+/* A success that was read from less than the version says so. */
+static void test_a_doubtful_success(void **state)
+{
+    sb_cleanup(sb_freep) char *first = task_text(1, "a", QUEUED);
+    struct sb_progress *progress = job_with(first);
+    (void)state;
+    expect_lines(progress, STAMP "a  queued  waits: offline\n");
+    change(progress, 1, "a",
+           "\"state\": \"succeeded\", \"text\": \"fine\", \"verified\": \"status\"");
+    expect_lines(progress,
+                 STAMP "a  succeeded  only the device's word for it, no version was read back\n");
     sb_progress_free(progress);
 }
 
@@ -388,7 +403,8 @@ static void test_frame_of_one(void **state)
     struct sb_progress *progress = job_with(first);
     (void)state;
     expect_frame(progress, &style, "pump-1    downloading  [###      ]  43%  1:07  transferring\n");
-    change(progress, 1, "pump-1", "\"state\": \"succeeded\", \"percent\": 100");
+    change(progress, 1, "pump-1",
+           "\"state\": \"succeeded\", \"verified\": \"hash\", \"percent\": 100");
     expect_frame(progress, &style, "pump-1    succeeded    [#########] 100%\n");
     change(progress, 1, "pump-1",
            "\"state\": \"failed\", \"percent\": 43, \"cause\": \"verify_failed\", \"text\": \"no "
@@ -443,7 +459,7 @@ static void test_frame_of_many(void **state)
     for (int i = 1; i <= 10; i++) {
         sb_cleanup(sb_freep) char *device = sb_format("d%d", i);
         change(progress, i, device,
-               i <= 2   ? "\"state\": \"succeeded\", \"percent\": 100"
+               i <= 2   ? "\"state\": \"succeeded\", \"verified\": \"hash\", \"percent\": 100"
                : i <= 8 ? "\"state\": \"running\", \"percent\": 50"
                         : "\"state\": \"queued\"");
     }
@@ -498,7 +514,8 @@ static void expect_end(const char *tasks, enum sb_exit code, const char *text)
 }
 
 #define OK(id, device)                                                                             \
-    "{\"id\": " id ", \"job\": 7, \"device\": \"" device "\", \"state\": \"succeeded\", "          \
+    "{\"id\": " id ", \"job\": 7, \"device\": \"" device                                           \
+    "\", \"state\": \"succeeded\", \"verified\": \"hash\", "                                       \
     "\"target_version\": \"2.0\"}"
 #define BAD(id, device, round)                                                                     \
     "{\"id\": " id ", \"job\": 7, \"device\": \"" device                                           \
@@ -531,10 +548,10 @@ static void test_rounds(void **state)
 {
     (void)state;
     expect_end(BAD("1", "a", "1") ", {\"id\": 2, \"job\": 7, \"device\": \"a\", \"round\": 2, "
-                                  "\"state\": \"succeeded\"}",
+                                  "\"state\": \"succeeded\", \"verified\": \"hash\"}",
                SB_EXIT_DONE, "job 7: a succeeded\n");
     expect_end("{\"id\": 2, \"job\": 7, \"device\": \"a\", \"round\": 2, \"state\": "
-               "\"succeeded\"}, " BAD("1", "a", "1"),
+               "\"succeeded\", \"verified\": \"hash\"}, " BAD("1", "a", "1"),
                SB_EXIT_DONE, "job 7: a succeeded\n");
     expect_end(OK("1", "a") ", " BAD("2", "a", "2"), SB_EXIT_FAILED,
                "job 7: a failed: no_space: slot is full\n");
@@ -605,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_redraw),
         cmocka_unit_test(test_screen_of_a_pipe),
         cmocka_unit_test_setup_teardown(test_lines, begin_utc, end_utc),
+        cmocka_unit_test_setup_teardown(test_a_doubtful_success, begin_utc, end_utc),
         cmocka_unit_test(test_malformed_events),
         cmocka_unit_test(test_frame_of_one),
         cmocka_unit_test(test_frame_with_eighths),

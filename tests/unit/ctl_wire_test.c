@@ -283,6 +283,21 @@ static void test_device_show(void **state)
                NULL);
 }
 
+static void test_job_show_of_a_doubtful_success(void **state)
+{
+    (void)state;
+    expect_run(
+        STEPS({ "\"id\":7", "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": "
+                            "\"firmware_update\", \"tasks\": [{\"device\": \"a\", \"state\": "
+                            "\"succeeded\", \"text\": \"done\", \"verified\": \"none\"}, "
+                            "{\"device\": \"b\", \"state\": \"succeeded\", \"text\": \"done\", "
+                            "\"verified\": \"hash\"}]}}" }),
+        "job show 7", 0,
+        "a       -           1  succeeded  -      0        0  done; nothing was read back\n"
+        "b       -           1  succeeded  -      0        0  done\n",
+        NULL);
+}
+
 static void test_job_show(void **state)
 {
     (void)state;
@@ -835,6 +850,7 @@ int main(void)
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_device_show),
         cmocka_unit_test(test_job_show),
+        cmocka_unit_test(test_job_show_of_a_doubtful_success),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_device_pages),

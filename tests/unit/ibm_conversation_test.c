@@ -1040,6 +1040,40 @@ static void an_update_that_fails(void **state)
     (void)state;
 }
 
+/* 0/0 is all that mgmt.firmware can say of a success; the log says how little is known of it. */
+static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
+{
+    static const struct {
+        enum sb_verify verified;
+        const char *doubt;
+    } table[] = { { SB_VERIFY_NONE, "nothing was read back" },
+                  { SB_VERIFY_STATUS, "no version was read back" },
+                  { SB_VERIFY_VERSION, NULL },
+                  { SB_VERIFY_HASH, NULL } };
+    for (size_t i = 0; i < SB_COUNT(table); i++) {
+        struct world *w = world_new(words);
+        download(w);
+        asks(w, INSTALL, "i");
+        world_task(w, 1, SB_TASK_INSTALLING);
+        answered(w, 202, NULL);
+        notified(w, 2, 1);
+        w->tasks[1].verified = table[i].verified;
+        world_task(w, 1, SB_TASK_SUCCEEDED);
+        notified(w, 0, 0);
+        if (table[i].doubt) {
+            const struct sb_output *log = world_next(w, "add/diag/log");
+            assert_non_null(log);
+            sb_cleanup(sb_freep) char *text = sb_json_text(log->json);
+            assert_non_null(strstr(text, table[i].doubt));
+            assert_non_null(strstr(text, "\"severity\":1"));
+        }
+        managed(w);
+        assert_true(world_silent(w));
+        world_free(w);
+    }
+    (void)state;
+}
+
 static void a_failed_update_that_changed_the_version(void **state)
 {
     struct world *w = *state;
@@ -1646,6 +1680,7 @@ int main(void)
         TEST(a_reboot_of_unknown_outcome_ends_with_the_return),
         TEST(a_reboot_that_never_began_is_not_completed_by_a_return),
         TEST(a_later_success_ends_the_hold),
+        TEST(a_success_that_was_not_read_back_is_said_to_be_so),
         TEST(returns_that_complete_nothing),
         TEST(each_restart_is_completed_by_its_own),
         TEST(unknown_devices),

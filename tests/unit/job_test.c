@@ -24,7 +24,7 @@ static void test_names_go_both_ways(void **state)
         { &sb_op_names, 9 },      { &sb_task_state_names, 12 }, { &sb_reason_names, 12 },
         { &sb_phase_names, 9 },   { &sb_cause_names, 30 },      { &sb_job_state_names, 4 },
         { &sb_start_names, 3 },   { &sb_conflict_names, 4 },    { &sb_answer_names, 2 },
-        { &sb_confirm_names, 3 }, { &sb_event_names, 13 },
+        { &sb_confirm_names, 3 }, { &sb_event_names, 13 },      { &sb_verify_names, 4 },
     };
     for (size_t i = 0; i < SB_COUNT(lists); i++) {
         const struct sb_names *names = lists[i].names;
@@ -81,7 +81,8 @@ static const char task_text[] =
     "'cancel_from':'installing','reason':'retry','phase':'writing','cause':'no_space',"
     "'cancel_cause':'overridden','attempt':3,'percent':70,'furthest_percent':100,"
     "'furthest':'restarting','committed':true,'started':true,'text':'wörtlich \\u0001',"
-    "'target_version':'2.0.0','artifact':'abc','native_dialect':'ibm','native_vocabulary':'fw',"
+    "'target_version':'2.0.0','verified':'hash','artifact':'abc','native_dialect':'ibm','native_"
+    "vocabulary':'fw',"
     "'native_code':'3','native_text':'full','result':{'speed':'refused'},"
     "'checkpoint':{'offset':4096},'created':1,'sent':2,'ended':3,'spent_queued':4,"
     "'spent_offline':5,'spent_sent':6,'spent_run':7,'spent_whole':8,'retry_left':9}";
@@ -116,6 +117,31 @@ static void assert_same(const json_t *found, const json_t *wanted)
     sb_cleanup(sb_freep) char *a = json_dumps(found, JSON_SORT_KEYS);
     sb_cleanup(sb_freep) char *b = json_dumps(wanted, JSON_SORT_KEYS);
     assert_string_equal(a, b);
+}
+
+/* Below the version it is said, also that it is nothing at all. */
+static void test_what_a_success_was_read_from(void **state)
+{
+    (void)state;
+    static const enum sb_op doubtful[] = { SB_OP_FIRMWARE_INSTALL, SB_OP_FIRMWARE_UPDATE };
+    struct sb_job job = { .id = 1 };
+    struct sb_task task = { .job = &job, .state = SB_TASK_SUCCEEDED };
+    sb_cleanup(json_decrefp) json_t *json = sb_task_json(&task);
+    assert_string_equal(sb_json_str(json, "verified"), "none");
+    task.state = SB_TASK_FAILED;
+    sb_cleanup(json_decrefp) json_t *failed = sb_task_json(&task);
+    assert_null(json_object_get(failed, "verified"));
+    for (int op = 0; op < SB_OP_MAX_; op++)
+        for (int verify = 0; verify < SB_VERIFY_MAX_; verify++) {
+            job.op = (enum sb_op)op;
+            task.verified = (enum sb_verify)verify;
+            task.state = SB_TASK_SUCCEEDED;
+            bool installs = job.op == doubtful[0] || job.op == doubtful[1];
+            assert_int_equal(sb_task_is_unproven(&task), installs && verify < SB_VERIFY_VERSION);
+            assert_non_null(sb_verify_text(task.verified));
+            task.state = SB_TASK_RESTARTING;
+            assert_false(sb_task_is_unproven(&task));
+        }
 }
 
 static void test_a_whole_job_comes_back(void **state)
@@ -573,6 +599,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_go_both_ways),
         cmocka_unit_test(test_kinds_of_states_and_operations),
+        cmocka_unit_test(test_what_a_success_was_read_from),
         cmocka_unit_test(test_a_whole_job_comes_back),
         cmocka_unit_test(test_a_whole_task_comes_back),
         cmocka_unit_test(test_empty_records_are_short),

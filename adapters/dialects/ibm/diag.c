@@ -48,8 +48,18 @@ void sb_ibm_diag_failure(struct sb_ibm_turn *turn, const struct sb_task *task)
         error_code(turn, (int)code, task->id);
 }
 
-void sb_ibm_diag_success(struct sb_ibm_turn *turn)
+/* mgmt.firmware has no word for a success that nobody has seen: the log has. */
+static void unproven(struct sb_ibm_turn *turn, const struct sb_task *task)
 {
+    sb_cleanup(sb_freep) char *text = sb_format(
+        "%s succeeded, but %s", sb_op_name((int)task->job->op), sb_verify_text(task->verified));
+    sb_ibm_diag_log(turn, text, SB_IBM_WARNING, task->id);
+}
+
+void sb_ibm_diag_success(struct sb_ibm_turn *turn, const struct sb_task *task)
+{
+    if (sb_task_is_unproven(task))
+        unproven(turn, task);
     if (!turn->state->error_told)
         return;
     char id[SB_UUID_TEXT + 1];

@@ -148,6 +148,6 @@ extern const char *const sb_ibm_hold_tags[SB_IBM_RESTARTS]; /* of their timers *
 
 /* diag.c */
 void sb_ibm_diag_failure(struct sb_ibm_turn *turn, const struct sb_task *task);
-void sb_ibm_diag_success(struct sb_ibm_turn *turn);
+void sb_ibm_diag_success(struct sb_ibm_turn *turn, const struct sb_task *task);
 void sb_ibm_diag_log(struct sb_ibm_turn *turn, const char *text, enum sb_ibm_severity severity,
                      int64_t task);

@@ -148,7 +148,7 @@ static void end_action(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const s
     enum sb_op op = ask->op;
     finish(turn, ask);
     if (good)
-        sb_ibm_diag_success(turn);
+        sb_ibm_diag_success(turn, task);
     else if (answered)
         sb_ibm_diag_failure(turn, task);
     if (is_restart(op) && answered)
