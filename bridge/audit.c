@@ -34,28 +34,19 @@ static int see_tail(void *arg, const struct sb_row *row)
     return 0;
 }
 
-int sb_audit_reload(struct sb_audit *audit)
-{
-    struct sb_query tail = {
-        .table = SB_TABLE_AUDIT, .state = -1, .newest_first = true, .limit = 1
-    };
-    struct sb_audit read = { .store = audit->store, .next = 1 };
-    int r = sb_store_query(audit->store, &tail, see_tail, &read);
-
-    if (r == 0)
-        *audit = read;
-    return r;
-}
-
 int sb_audit_new(struct sb_store *store, struct sb_audit **ret)
 {
+    const struct sb_query tail = {
+        .table = SB_TABLE_AUDIT, .state = -1, .newest_first = true, .limit = 1
+    };
     sb_cleanup(sb_audit_freep) struct sb_audit *audit = calloc(1, sizeof(*audit));
     int r;
 
     if (!audit)
         return -ENOMEM;
     audit->store = store;
-    r = sb_audit_reload(audit);
+    audit->next = 1;
+    r = sb_store_query(store, &tail, see_tail, audit);
     if (r == 0)
         *ret = SB_STEAL(audit);
     return r;

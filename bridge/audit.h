@@ -16,7 +16,6 @@ struct sb_audit;
 int sb_audit_new(struct sb_store *store, struct sb_audit **ret) SB_MUST_CHECK; /* reads the tail */
 struct sb_audit *sb_audit_free(struct sb_audit *audit);
 SB_DEFINE_CLEANUP(struct sb_audit *, sb_audit_free)
-int sb_audit_reload(struct sb_audit *audit) SB_MUST_CHECK; /* after a failed commit */
 
 /*
  * actor: "uid 1000 (anna)", "link factory", "core". verb: "submit", "state", "report", ...

@@ -46,7 +46,7 @@ int sb_book_add(struct sb_book *book, struct sb_job *job, const char *actor) SB_
 /*
  * Applies an event to a task: machine, record, audit, job state, batch. 0, -EPROTO (the machine
  * refuses: nothing changed), -ENOMEM, -EAGAIN (store not ready: nothing was written, the record
- * in memory has changed; the core is about to reload).
+ * in memory has changed; the core is about to be made anew).
  */
 int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_event *event,
                   const char *actor, struct sb_step *ret) SB_MUST_CHECK;

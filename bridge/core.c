@@ -220,6 +220,9 @@ static int run(struct sb_core *core)
 
 static void rebuild(struct sb_core *core)
 {
+    size_t settled_count = 0;
+    sb_cleanup(sb_freep) int64_t *settled =
+        core->outbox ? sb_outbox_settled(core->outbox, &settled_count) : NULL;
     core->rebuild = false;
     if (core->on_rebuild)
         core->on_rebuild(core->on_rebuild_arg, false);
@@ -231,6 +234,7 @@ static void rebuild(struct sb_core *core)
         sb_loop_stop(core->parts.loop);
         return;
     }
+    sb_outbox_settle_all(core->outbox, settled, settled_count);
     if (core->on_rebuild)
         core->on_rebuild(core->on_rebuild_arg, true);
     if (core->started)

@@ -117,26 +117,6 @@ int sb_registry_new(struct sb_store *store, struct sb_registry **ret)
     return r;
 }
 
-int sb_registry_reload(struct sb_registry *registry)
-{
-    sb_cleanup(sb_registry_freep) struct sb_registry *fresh = NULL;
-    int r = sb_registry_new(registry->store, &fresh);
-    if (r < 0 || !fresh)
-        return r;
-    for (size_t i = 0; i < fresh->count; i++) { /* presence is seen, not stored */
-        const struct sb_device *old = sb_registry_get(registry, fresh->list[i]->id);
-        if (old)
-            fresh->list[i]->presence = old->presence;
-    }
-    sb_registry_attach_types(fresh, registry->types);
-    fresh->next_order = SB_MAX(fresh->next_order, registry->next_order);
-    sb_registry_on_leave(fresh, registry->on_leave, registry->leave_arg);
-    struct sb_registry swapped = *registry;
-    *registry = *fresh;
-    *fresh = swapped;
-    return 0;
-}
-
 struct sb_device *sb_registry_get(struct sb_registry *registry, const char *id)
 {
     return sb_device_index_get(&registry->index, id);

@@ -74,7 +74,6 @@ struct sb_registry *sb_registry_free(struct sb_registry *registry);
 typedef void (*sb_leave_fn)(void *arg, struct sb_device *device);
 void sb_registry_on_leave(struct sb_registry *registry, sb_leave_fn fn, void *arg);
 SB_DEFINE_CLEANUP(struct sb_registry *, sb_registry_free)
-int sb_registry_reload(struct sb_registry *registry) SB_MUST_CHECK;
 /*
  * Sets each record's type from its type_name, now and whenever records come or change: at the
  * start and after types were loaded again. The registry holds a reference to each type in use and

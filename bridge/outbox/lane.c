@@ -53,7 +53,7 @@ void sb_lane_wake(struct sb_lane *lane)
         sb_timer_in(lane->outbox->pump_timer, 0);
 }
 
-/* Where its number belongs: at the end, but for what a reload finds. */
+/* Where its number belongs: at the end, but for what a start reads in another order. */
 void sb_lane_insert(struct sb_lane *lane, struct sb_item *item)
 {
     struct sb_item *after = lane->last;
@@ -221,6 +221,7 @@ void sb_outbox_retry(void *arg)
 void sb_item_settle(struct sb_item *item)
 {
     leave(item);
+    item->settled = true;
     item->verb = item->is.what ? "told" : NULL;
     sb_lane_wake(item->lane); /* the window has room */
     complete(item);
@@ -303,7 +304,7 @@ static void on_durable(void *arg, int error)
 
     item->pending--;
     if (error && item->state != SB_ITEM_DONE)
-        sb_item_forget(item); /* what the store still has, sb_outbox_reload() brings back */
+        sb_item_forget(item); /* what the store still has, the next outbox reads there */
     else
         sb_lane_wake(item->lane);
 }

@@ -25,6 +25,7 @@ struct sb_item {
     void *block; /* what `is` points to */
     enum sb_item_state state;
     unsigned pending; /* commits it waits for: its own and those of what superseded it */
+    bool settled;     /* DONE: the far side has it */
     bool removing;    /* DONE: its removal is in a batch */
     bool victim;      /* chosen to make room */
     const char *verb; /* DONE: for the audit, NULL none; constants */

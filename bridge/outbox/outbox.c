@@ -140,6 +140,40 @@ bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const ch
     return item != NULL;
 }
 
+static bool add_settled(const struct sb_lane *lane, int64_t **list, size_t *count)
+{
+    for (const struct sb_item *item = lane->first; item; item = item->next) {
+        if (!item->settled || !sb_item_stored(item))
+            continue;
+        int64_t *grown = reallocarray(*list, *count + 1, sizeof(*grown));
+        if (!grown)
+            return false;
+        *list = grown;
+        grown[(*count)++] = item->is.id;
+    }
+    return true;
+}
+
+/* Without memory for it some go again, as after a crash. */
+int64_t *sb_outbox_settled(const struct sb_outbox *outbox, size_t *ret_count)
+{
+    int64_t *list = NULL;
+    size_t count = 0;
+
+    for (const struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)
+        if (!add_settled(lane, &list, &count))
+            break;
+    *ret_count = count;
+    return list;
+}
+
+void sb_outbox_settle_all(struct sb_outbox *outbox, const int64_t *parcels, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (const struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)
+            sb_outbox_settle(outbox, lane->link, parcels[i]);
+}
+
 /* ---- links ---- */
 
 int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send, void *arg)
@@ -225,23 +259,14 @@ void sb_outbox_stats(const struct sb_outbox *outbox, const char *link, struct sb
 
 /* ---- life ---- */
 
-static bool knows(const struct sb_lane *lane, int64_t id)
-{
-    for (const struct sb_item *item = lane->last; item && item->is.id >= id; item = item->previous)
-        if (item->is.id == id)
-            return true;
-    return false;
-}
-
 static int load(struct sb_outbox *outbox, const struct sb_row *row)
 {
     struct sb_lane *lane = NULL;
     sb_cleanup(sb_freep) struct sb_item *item = calloc(1, sizeof(*item));
     int r = item ? sb_lane_need(outbox, row->a ? row->a : "", &lane) : -ENOMEM;
 
-    if (r < 0 || knows(lane, row->id))
-        return r;
-    r = sb_parcel_from_row(row, &item->is, &item->block);
+    if (r == 0)
+        r = sb_parcel_from_row(row, &item->is, &item->block);
     if (r < 0)
         return r;
     sb_lane_insert(lane, SB_STEAL(item));
@@ -261,16 +286,10 @@ static int load_row(void *arg, const struct sb_row *row)
     return 0;
 }
 
-int sb_outbox_reload(struct sb_outbox *outbox)
-{
-    const struct sb_query all = { .table = SB_TABLE_PARCEL, .state = -1 };
-
-    return sb_store_query(outbox->store, &all, load_row, outbox);
-}
-
 int sb_outbox_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit *audit,
                   const struct sb_outbox_limits *limits, struct sb_outbox **ret)
 {
+    const struct sb_query all = { .table = SB_TABLE_PARCEL, .state = -1 };
     sb_cleanup(sb_outbox_freep) struct sb_outbox *outbox = calloc(1, sizeof(*outbox));
     int r;
 
@@ -285,7 +304,7 @@ int sb_outbox_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit 
     if (r == 0)
         r = sb_timer_new(loop, sb_outbox_retry, outbox, &outbox->retry_timer);
     if (r == 0)
-        r = sb_outbox_reload(outbox);
+        r = sb_store_query(store, &all, load_row, outbox);
     if (r == 0)
         *ret = SB_STEAL(outbox);
     return r;

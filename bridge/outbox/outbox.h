@@ -19,7 +19,7 @@
  *
  * Order: parcels of one link leave in order of creation, at most `window` unsettled at a time.
  * A parcel that was sent and not settled is sent again after a reconnect, same bytes; one that was
- * settled is not, even while the store cannot write that down.
+ * settled is not, even while the store cannot write that down (a crash excepted).
  * A settled parcel with `what` has an audit record "told". Thread: the loop.
  */
 #pragma once
@@ -73,8 +73,13 @@ int sb_outbox_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit 
                   const struct sb_outbox_limits *limits, struct sb_outbox **ret) SB_MUST_CHECK;
 struct sb_outbox *sb_outbox_free(struct sb_outbox *outbox);
 SB_DEFINE_CLEANUP(struct sb_outbox *, sb_outbox_free)
-/* After a failed commit: what vanished from memory with it and is in the store comes back. */
-int sb_outbox_reload(struct sb_outbox *outbox) SB_MUST_CHECK;
+/*
+ * When memory is made anew from the store: what the far side has, though the store cannot be told,
+ * is not sent by the next outbox. Numbers to be freed by the caller (NULL: none); and what the
+ * next one does with them.
+ */
+int64_t *sb_outbox_settled(const struct sb_outbox *outbox, size_t *ret_count);
+void sb_outbox_settle_all(struct sb_outbox *outbox, const int64_t *parcels, size_t count);
 
 /* A door opens its lane (parcels of earlier runs are there already; -EEXIST) and closes it. */
 int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send,

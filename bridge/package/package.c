@@ -165,27 +165,11 @@ static int match_files(struct sb_packages *packages)
     return r;
 }
 
-static void drop_list(struct sb_package **list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        sb_package_free(list[i]);
-    free(list);
-}
-
-int sb_packages_reload(struct sb_packages *packages)
+static int load(struct sb_packages *packages)
 {
     const struct sb_query all = { .table = SB_TABLE_PACKAGE, .state = -1 };
-    struct sb_packages fresh = { 0 };
-    int r = sb_store_query(packages->store, &all, load_row, &fresh);
-    if (r < 0) {
-        drop_list(fresh.list, fresh.count);
-        return r;
-    }
-    drop_list(packages->list, packages->count);
-    packages->list = fresh.list;
-    packages->count = fresh.count;
-    packages->room = fresh.room;
-    return match_files(packages);
+    int r = sb_store_query(packages->store, &all, load_row, packages);
+    return r < 0 ? r : match_files(packages);
 }
 
 struct sb_packages *sb_packages_free(struct sb_packages *packages)
@@ -193,7 +177,9 @@ struct sb_packages *sb_packages_free(struct sb_packages *packages)
     if (!packages)
         return NULL;
     sb_depot_close(packages);
-    drop_list(packages->list, packages->count);
+    for (size_t i = 0; i < packages->count; i++)
+        sb_package_free(packages->list[i]);
+    free(packages->list);
     free(packages->directory);
     free(packages);
     return NULL;
@@ -209,7 +195,7 @@ int sb_packages_new(struct sb_store *store, const char *directory,
     packages->limits = *limits;
     int r = sb_depot_open(packages);
     if (r == 0)
-        r = sb_packages_reload(packages);
+        r = load(packages);
     if (r == 0)
         *ret = SB_STEAL(packages);
     return r;

@@ -47,7 +47,6 @@ int sb_packages_new(struct sb_store *store, const char *directory,
                     const struct sb_depot_limits *limits, struct sb_packages **ret) SB_MUST_CHECK;
 struct sb_packages *sb_packages_free(struct sb_packages *packages);
 SB_DEFINE_CLEANUP(struct sb_packages *, sb_packages_free)
-int sb_packages_reload(struct sb_packages *packages) SB_MUST_CHECK;
 
 struct sb_package *sb_packages_get(struct sb_packages *packages, const char *id); /* NULL: none */
 struct sb_package *sb_packages_at(struct sb_packages *packages, size_t index);

@@ -10,7 +10,7 @@
 #define RETRY_DEFAULT    (30 * SB_SECOND)
 #define OCCUPIED_DEFAULT (10 * SB_MINUTE)
 
-/* A write that fails is the store's failure, or lack of memory: the core reloads, or goes on. */
+/* A write that fails is the store's failure, or lack of memory: the core starts anew, or goes on. */
 void sb_runner_save_device(struct sb_runner *runner, const struct sb_device *device)
 {
     int r = sb_registry_save(runner->parts.registry, device);

@@ -9,7 +9,7 @@
  * was current when it was made: sb_store_then().
  *
  * When a commit fails, that batch and all later ones are dropped: each pending sb_store_then()
- * gets the error, and the `on_failure` hook lets the core reload its memory from the store. The
+ * gets the error, and the `on_failure` hook lets the core make its memory anew from the store. The
  * store then refuses batches (sb_store_ready() is false) and probes until a commit works again:
  * after 1 s, then twice as long each time up to 30 s. Lack of memory in sb_store_put() fails the
  * whole turn in the same way.

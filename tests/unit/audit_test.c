@@ -254,7 +254,8 @@ static void a_lost_batch_leaves_no_gap(void **state)
     add(w, "submit", "job 2", NULL);
     sb_sim_advance(w->loop, 0);
     assert_int_equal(sb_audit_add(w->audit, "core", "x", "y", WALL, NULL), -EAGAIN);
-    assert_int_equal(sb_audit_reload(w->audit), 0);
+    sb_audit_free(w->audit);
+    assert_int_equal(sb_audit_new(w->store, &w->audit), 0);
     sb_sim_advance(w->loop, 1000); /* the probe works */
     add(w, "submit", "job 3", NULL);
     list = records(w);
@@ -308,7 +309,8 @@ static void a_damaged_tail_is_no_silent_new_beginning(void **state)
     assert_int_equal(sb_audit_new(w->store, &audit), -EBADMSG);
     assert_null(audit);
     sb_store_mem_fail_reads(w->disk, 1, -EIO);
-    assert_int_equal(sb_audit_reload(w->audit), -EIO);
+    assert_int_equal(sb_audit_new(w->store, &audit), -EIO);
+    assert_null(audit);
 }
 
 static void an_incomplete_record_is_refused(void **state)

@@ -419,7 +419,6 @@ static void a_failing_store_refuses_and_memory_follows_it(void **state)
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     sb_sim_advance(b->loop, 10);
-    get(b, "pump-7")->presence = SB_PRESENCE_READY;
     sb_store_mem_fail_next(b->disk, 1, -ENOSPC);
     assert_int_equal(0, add(b, "{\"id\":\"lost\",\"type\":\"x\"}"));
     for (int i = 0; i < 10 && sb_store_ready(b->store, NULL); i++)
@@ -430,14 +429,15 @@ static void a_failing_store_refuses_and_memory_follows_it(void **state)
     assert_int_equal(-EAGAIN, declare(b, "[]"));
     assert_int_equal(-EAGAIN, sb_registry_remove(b->registry, "pump-7"));
     assert_non_null(sb_registry_get(b->registry, "pump-7"));
-    assert_int_equal(0, sb_registry_reload(b->registry));
+    sb_registry_free(b->registry); /* as the core does it after a failed commit */
+    assert_int_equal(0, sb_registry_new(b->store, &b->registry));
     assert_int_equal(1, sb_registry_count(b->registry));
-    assert_int_equal(SB_PRESENCE_READY, get(b, "pump-7")->presence);
     sb_sim_advance(b->loop, 60000);
     assert_int_equal(0, add(b, "{\"id\":\"later\",\"type\":\"x\"}"));
     sb_store_mem_fail_reads(b->disk, 1, -EIO);
-    assert_int_equal(-EIO, sb_registry_reload(b->registry));
-    assert_int_equal(2, sb_registry_count(b->registry)); /* a failed reload loses nothing */
+    sb_cleanup(sb_registry_freep) struct sb_registry *unread = NULL;
+    assert_int_equal(-EIO, sb_registry_new(b->store, &unread));
+    assert_null(unread);
 }
 
 static void a_broken_record_does_not_hide_the_others(void **state)
@@ -563,8 +563,6 @@ static void types_are_attached_and_exchanged(void **state)
     sb_type_unref(held);
     assert_string_equal("two", get(b, "b")->type->title);
     sb_sim_advance(b->loop, 10);
-    assert_int_equal(0, sb_registry_reload(b->registry));
-    assert_string_equal("two", get(b, "b")->type->title);
     assert_int_equal(0, declare(b, "[{\"id\":\"c\",\"type\":\"drive\"}]"));
     assert_string_equal("two", get(b, "c")->type->title);
     sb_registry_attach_types(b->registry, NULL);

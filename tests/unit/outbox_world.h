@@ -30,6 +30,8 @@ struct world {
     struct sb_audit *audit;
     struct sb_outbox *outbox;
     struct sb_outbox_limits limits;
+    bool rebuild;       /* memory is to be made anew at the end of this turn */
+    bool up;            /* the link was resumed last */
     struct sb_str sent; /* "payload " for each */
     int64_t last;       /* number of the last one */
     unsigned sends;     /* of the last one, before this time */
@@ -56,15 +58,43 @@ static SB_UNUSED void on_failure(void *arg, int error)
     struct world *w = arg;
 
     (void)error;
-    assert_int_equal(sb_audit_reload(w->audit), 0);
-    assert_int_equal(sb_outbox_reload(w->outbox), 0);
+    w->rebuild = true;
+}
+
+static SB_UNUSED void on_recovery(void *arg)
+{
+    struct world *w = arg;
+
+    w->rebuild = true;
+}
+
+/* As the core does it: memory is made anew, the link comes back if it was up. */
+static SB_UNUSED void on_turn(void *arg)
+{
+    struct world *w = arg;
+    size_t count;
+
+    if (!w->rebuild)
+        return;
+    w->rebuild = false;
+    sb_cleanup(sb_freep) int64_t *settled = sb_outbox_settled(w->outbox, &count);
+    sb_outbox_free(w->outbox);
+    sb_audit_free(w->audit);
+    assert_int_equal(sb_audit_new(w->store, &w->audit), 0);
+    assert_int_equal(sb_outbox_new(w->loop, w->store, w->audit, &w->limits, &w->outbox), 0);
+    sb_outbox_settle_all(w->outbox, settled, count);
+    assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
+    if (w->up)
+        sb_outbox_resume(w->outbox, LINK);
 }
 
 static SB_UNUSED void power_on(struct world *w)
 {
     assert_int_equal(sb_loop_new(&w->loop), 0);
+    assert_int_equal(sb_loop_on_turn_end(w->loop, on_turn, w), 0);
     assert_int_equal(sb_store_mem_start(w->disk, w->loop, &w->store), 0);
     sb_store_on_failure(w->store, on_failure, w);
+    sb_store_on_recovery(w->store, on_recovery, w);
     assert_int_equal(sb_audit_new(w->store, &w->audit), 0);
     assert_int_equal(sb_outbox_new(w->loop, w->store, w->audit, &w->limits, &w->outbox), 0);
     assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
@@ -72,6 +102,7 @@ static SB_UNUSED void power_on(struct world *w)
 
 static SB_UNUSED void power_off(struct world *w)
 {
+    w->up = w->rebuild = false;
     w->outbox = sb_outbox_free(w->outbox);
     w->audit = sb_audit_free(w->audit);
     w->store = sb_store_free(w->store);
@@ -159,6 +190,7 @@ static SB_UNUSED void turn(struct world *w)
 
 static SB_UNUSED void resume(struct world *w)
 {
+    w->up = true;
     sb_outbox_resume(w->outbox, LINK);
     turn(w);
 }
