@@ -127,8 +127,8 @@ static int read_file_entry(struct sb_packages *packages, int folder, const char 
                            const struct stat *st)
 {
     if (S_ISREG(st->st_mode) && sb_sha256_legal(name)) {
-        if (st->st_mode & 077)
-            (void)fchmodat(folder, name, 0600, 0);
+        if ((st->st_mode & 077) && fchmodat(folder, name, 0600, 0) < 0)
+            sb_warning(NULL, "depot: others may read '%s': %s", name, strerror(errno));
         return count_file(packages, name, st);
     }
     if (!ours(name, st) && !S_ISDIR(st->st_mode)) {

@@ -98,14 +98,22 @@ static void session_free(struct sb_session *session)
     free(session);
 }
 
+static void release(struct sb_worker *worker)
+{
+    worker->box = sb_mailbox_close(worker->box);
+    (void)pthread_mutex_destroy(&worker->mutex);
+    (void)pthread_cond_destroy(&worker->cond);
+    free(worker->bus);
+    free(worker);
+}
+
 /* Loop: tells the runner everything that has happened since. */
 static void on_wake(void *arg, struct sb_note *note SB_UNUSED)
 {
     struct sb_worker *worker = arg;
     struct sb_worker_event event;
-    bool gone = false;
-    worker->gone = &gone;
-    while (!gone && next_event(worker, &event)) {
+    worker->telling = true;
+    while (!worker->gone && next_event(worker, &event)) {
         bool done = event.kind == SB_DRIVER_DONE;
         if (done)
             worker->open--; /* so that the next command can be started from the callback */
@@ -121,8 +129,9 @@ static void on_wake(void *arg, struct sb_note *note SB_UNUSED)
             session_free(event.session);
         event_done(&event);
     }
-    if (!gone)
-        worker->gone = NULL;
+    worker->telling = false;
+    if (worker->gone)
+        release(worker);
 }
 
 static int start_thread(struct sb_worker *worker)
@@ -150,15 +159,6 @@ static int init_sync(struct sb_worker *worker)
     if (r)
         (void)pthread_cond_destroy(&worker->cond);
     return -r;
-}
-
-static void release(struct sb_worker *worker)
-{
-    worker->box = sb_mailbox_close(worker->box);
-    (void)pthread_mutex_destroy(&worker->mutex);
-    (void)pthread_cond_destroy(&worker->cond);
-    free(worker->bus);
-    free(worker);
 }
 
 int sb_worker_new(struct sb_loop *loop, const char *bus, const struct sb_port_ops *transport,
@@ -285,8 +285,6 @@ struct sb_worker *sb_worker_free(struct sb_worker *worker)
     (void)pthread_mutex_unlock(&worker->mutex);
     (void)pthread_join(worker->thread, NULL);
 
-    if (worker->gone)
-        *worker->gone = true;
     session_free(worker->waiting);
     for (struct sb_worker_event event; next_event(worker, &event); event_done(&event)) {
         if (event.kind == SB_DRIVER_DONE)
@@ -294,6 +292,8 @@ struct sb_worker *sb_worker_free(struct sb_worker *worker)
     }
     if (worker->port)
         worker->port->close(worker->port);
-    release(worker);
+    worker->gone = true;
+    if (!worker->telling)
+        release(worker);
     return NULL;
 }

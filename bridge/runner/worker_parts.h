@@ -59,7 +59,8 @@ struct sb_worker {
     void *arg;
     struct sb_mailbox *box;
     unsigned open; /* sessions started whose DONE was not told yet */
-    bool *gone;    /* set when freed inside its own callback */
+    bool telling;  /* its callback runs: who frees it there leaves the rest to on_wake() */
+    bool gone;
     /* mutex */
     bool quit, posted;
     struct sb_session *waiting; /* started, not yet on the thread */
