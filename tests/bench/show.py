@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures as tables of at most 80 columns."""
+
+AIMS = {1: 0.4, 64: 0.5}
+_NAMES = {"paho": "echo on Paho, does nothing else", "mosquitto": "echo on libmosquitto, the same",
+          "disk": "southbridge, store on disk", "memory": "southbridge, store in memory"}
+
+
+def _verdict(good):
+    return "met" if good else "MISSED"
+
+
+def _speed(found):
+    yield "request: device/update, parsed, stored, committed, then answered 204, QoS 1"
+    for n, subjects in found.items():
+        yield ""
+        yield (f"{f'{n} outstanding':32}{'req/s':>8}{'p50 us':>8}{'p99 us':>8}{'CPU us':>7}"
+               f"{'of Paho':>8}{'of Mosq':>8}")
+        for name, row in subjects.items():
+            yield (f"  {_NAMES[name]:30}{row['rate']:8.0f}{row['p50']:8.0f}{row['p99']:8.0f}"
+                   f"{row['cpu']:7.0f}{row['of']['paho']:8.2f}{row['of']['mosquitto']:8.2f}")
+        told = ", ".join(f"{where} {_verdict(subjects[name]['of']['paho'] >= AIMS[n])}"
+                         for name, where in (("disk", "on disk"), ("memory", "in memory")))
+        yield f"  aim: {AIMS[n]:.2f} of the echo on Paho: {told}"
+
+
+def _costs(found):
+    yield (f"{'what one costs, store on disk':32}{'CPU us':>7}{'syncs':>7}{'sync us':>8}"
+           f"{'written':>9}{'allocs':>8}")
+    words = {"update": "device/update", "job": "download job"}
+    for kind, rows in found.items():
+        for n, row in rows.items():
+            yield (f"  {f'{words[kind]}, {n} at a time':30}{row['cpu']:7.0f}{row['syncs']:7.2f}"
+                   f"{row['sync_us']:8.0f}{row['written']:9.0f}{row['allocs']:8.0f}")
+    syncs = {n: row["syncs"] for n, row in found["update"].items()}
+    yield (f"  aim: at most 2 syncs for one request: {_verdict(syncs[1] <= 2)}, far fewer under "
+           f"load: {_verdict(syncs[64] <= 0.5)}")
+
+
+def _room(found):
+    yield (f"{'memory (10^6 bytes) and start':36}{'RSS':>7}{'PSS':>7}{'own':>7}{'store':>8}"
+           f"{'ready':>11}")
+    for row in found.values():
+        what = f"1 link, {row['devices']} devices, {row['jobs']} stored jobs"
+        yield (f"  {what:34}{row['rss']:7.1f}{row['pss']:7.1f}{row['anonymous']:7.1f}"
+               f"{row['store'] / 1e6:8.1f}{row['ready_ms']:8.0f} ms")
+    few, many = found["few"], found["many"]
+    yield (f"  aims: under 12 RSS with one link: {_verdict(few['rss'] < 12)}; ready in under 100 "
+           f"ms: {_verdict(max(few['ready_ms'], many['ready_ms']) < 100)}")
+
+
+def _image(found):
+    yield (f"{'an image over a serial line, SMP':36}{'bytes':>9}{'s':>7}{'bytes/s':>9}"
+           f"{'of line':>9}{'busy':>7}")
+    for baud, row in found.items():
+        yield (f"  {f'{baud} baud':34}{row['bytes']:9}{row['seconds']:7.2f}{row['rate']:9.0f}"
+               f"{row['of_line']:9.2f}{row['of_frames']:7.2f}")
+    yield "  of line: image bytes to what fits; busy: the line's time with frames both ways"
+
+
+_STAGES = {"speed": _speed, "costs": _costs, "room": _room, "image": _image}
+
+
+def lines(found):
+    yield found["machine"]
+    for name, show in _STAGES.items():
+        if found.get(name):
+            yield ""
+            yield from show(found[name])
