@@ -94,7 +94,7 @@ static void must(struct bed *bed, struct sb_event event)
 {
     int r = apply(bed, event);
     if (r < 0)
-        fail_msg("%s in %s: %s", sb_event_name(event.kind),
+        fail_msg("%s in %s: %s", sb_event_name((int)event.kind),
                  sb_task_state_name((int)bed->task.state), strerror(-r));
 }
 
@@ -197,7 +197,8 @@ static void check_refused(struct bed *bed, enum sb_event_kind kind)
     int r = sb_task_step(&bed->task, &event, &step);
     int r2 = sb_task_apply(&bed->task, &event, &step);
     if (r != -EPROTO || r2 != -EPROTO)
-        fail_msg("%s in %s is not refused", sb_event_name(kind), sb_task_state_name(before.state));
+        fail_msg("%s in %s is not refused", sb_event_name((int)kind),
+                 sb_task_state_name(before.state));
     assert_int_equal(step.actions, 77); /* written on success only */
     assert_memory_equal(&bed->task, &before, sizeof(before));
 }
@@ -213,7 +214,7 @@ static void check_allowed(struct bed *bed, enum sb_event_kind kind, const char *
     (void)snprintf(found, sizeof(found), "%s %s", sb_task_state_name(applied.state),
                    letters(applied.actions));
     if (r < 0 || r2 < 0 || strcmp(found, wanted) != 0)
-        fail_msg("%s in %s: %s, not %s", sb_event_name(kind), sb_task_state_name(before),
+        fail_msg("%s in %s: %s, not %s", sb_event_name((int)kind), sb_task_state_name(before),
                  r2 < 0 ? "refused" : found, wanted);
     assert_int_equal(step.state, applied.state);
     assert_int_equal(bed->task.state, applied.state);

@@ -532,7 +532,7 @@ static void devices_come_in_name_order_with_their_place(void **state)
 {
     (void)state;
     char *folder = new_folder();
-    sb_cleanup(sb_freep) char *b =
+    SB_UNUSED sb_cleanup(sb_freep) char *b =
         put_file(folder, "20-b.yaml", "devices:\n  - id: c\n    type: meter\n");
     sb_cleanup(sb_freep) char *a = put_file(
         folder, "10-a.yaml",
@@ -540,8 +540,8 @@ static void devices_come_in_name_order_with_their_place(void **state)
         "  - { id: gw, type: gateway, gateway: true }\n"
         "  - id: a\n    type: board\n    bus: rs485\n    address: { unit: 7 }\n"
         "    names: { ibm: board/7, huawei: 42 }\n    parent: gw\n    commanders: cloud\n");
-    sb_cleanup(sb_freep) char *hidden = put_file(folder, ".x.yaml", "nonsense");
-    sb_cleanup(sb_freep) char *other = put_file(folder, "readme.txt", "nonsense");
+    SB_UNUSED sb_cleanup(sb_freep) char *hidden = put_file(folder, ".x.yaml", "nonsense");
+    SB_UNUSED sb_cleanup(sb_freep) char *other = put_file(folder, "readme.txt", "nonsense");
     sb_cleanup(json_decrefp) json_t *specs = NULL;
     struct sb_diags diags = { 0 };
     assert_int_equal(sb_devices_load(folder, &specs, &diags), 0);
@@ -573,13 +573,13 @@ static void all_findings_of_all_device_files_come_at_once(void **state)
     (void)state;
     char *folder = new_folder();
     sb_cleanup(sb_freep) char *a = put_file(folder, "a.yaml", "devices: [ { id: x, type: t } ]\n");
-    sb_cleanup(sb_freep) char *b = put_file(folder, "b.yaml", "devices: [\n");
-    sb_cleanup(sb_freep) char *c =
+    SB_UNUSED sb_cleanup(sb_freep) char *b = put_file(folder, "b.yaml", "devices: [\n");
+    SB_UNUSED sb_cleanup(sb_freep) char *c =
         put_file(folder, "c.yaml",
                  "devices:\n  - { id: x, type: t }\n  - { id: y z, type: t, adress: {} }\n"
                  "  - { id: w }\n  - { id: v, type: t, address: 7, names: { ibm: [] } }\n  - 9\n");
-    sb_cleanup(sb_freep) char *d = put_file(folder, "d.yaml", "devices: { x: 1 }\n");
-    sb_cleanup(sb_freep) char *e = put_file(folder, "e.yaml", "device: []\n");
+    SB_UNUSED sb_cleanup(sb_freep) char *d = put_file(folder, "d.yaml", "devices: { x: 1 }\n");
+    SB_UNUSED sb_cleanup(sb_freep) char *e = put_file(folder, "e.yaml", "device: []\n");
     json_t *specs = NULL;
     struct sb_diags diags = { 0 };
     assert_int_equal(sb_devices_load(folder, &specs, &diags), -EINVAL);
