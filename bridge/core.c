@@ -314,6 +314,7 @@ int sb_core_new(const struct sb_core_parts *parts, struct sb_core **ret)
 int sb_core_start(struct sb_core *core)
 {
     core->started = true;
+    core->started_at = sb_loop_now(core->parts.loop);
     sb_host_start(core->host);
     return run(core);
 }

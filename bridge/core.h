@@ -25,6 +25,7 @@ struct sb_core_parts {
     void *backend;
     const struct sb_fetcher_ops *fetcher_ops; /* taken over */
     void *fetcher;
+    const char *program; /* the daemon's own, for doctor; NULL: it is not offered */
 };
 
 struct sb_core {
@@ -41,6 +42,7 @@ struct sb_core {
     struct sb_host *host;
     struct sb_runner_bus *buses; /* with their transports' settings */
     size_t bus_count;
+    int64_t started_at;    /* monotonic */
     bool started, running; /* running: the runner has been started */
     bool rebuild;
     const char *remover; /* for the audit, while devices are taken away */

@@ -22,6 +22,7 @@
 #include "bridge/mapping/words.h"
 #include "bridge/news.h"
 #include "bridge/outbox/outbox.h"
+#include "bridge/reach.h"
 
 struct sb_host; /* the core, as a door sees it: host.c */
 struct sb_door; /* one configured link; each adapter embeds it as its first member */
@@ -40,6 +41,10 @@ struct sb_door_ops {
     void (*hear)(struct sb_door *door, const struct sb_news *news);
     int (*send)(struct sb_door *door, const struct sb_parcel *parcel); /* see sb_send_fn */
     void (*close)(struct sb_door *door);
+    /* For doctor: the server that the link needs. 0, or -errno with a text (a secret that cannot
+     * be read). May be NULL. Reads files. */
+    int (*reach)(const void *config, const struct sb_words *words, int64_t wall,
+                 struct sb_reach *ret, char **ret_error);
 };
 
 struct sb_door {

@@ -8,23 +8,27 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "adapters/adapters.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/base/time.h"
 #include "bridge/check.h"
 #include "bridge/control/control.h"
+#include "bridge/doctor/doctor.h"
 #include "bridge/mapping/type.h"
 
 #if SB_HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING };
+enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING, MODE_DOCTOR };
 
 struct options {
     enum mode mode;
     const char *config;
+    bool known;
     char **files;
 };
 
@@ -43,10 +47,14 @@ static void usage(FILE *out)
     (void)fputs(
         "usage: southbridge [--config FILE] [--check]\n"
         "       southbridge --check-mapping FILE...\n"
+        "       southbridge [--config FILE] --doctor [--known]\n"
         "\n"
         "  -c, --config FILE     configuration (default /etc/southbridge/southbridge.yaml)\n"
         "      --check           check configuration, mappings and devices, then exit\n"
         "      --check-mapping   check device types or dialect words given as files\n"
+        "      --doctor          examine the gateway, findings as lines of JSON (for people:\n"
+        "                        southbridgectl doctor)\n"
+        "      --known           with what the running daemon knows, as JSON on standard input\n"
         "  -h, --help            this text\n"
         "  -V, --version         version\n"
         "\n"
@@ -59,7 +67,8 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
     static const struct option options[] = {
         { "config", required_argument, NULL, 'c' },  { "check", no_argument, NULL, 'k' },
-        { "check-mapping", no_argument, NULL, 'm' }, { "help", no_argument, NULL, 'h' },
+        { "check-mapping", no_argument, NULL, 'm' }, { "doctor", no_argument, NULL, 'd' },
+        { "known", no_argument, NULL, 'n' },         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },       { 0 },
     };
     *ret = (struct options){ .config = "/etc/southbridge/southbridge.yaml" };
@@ -75,6 +84,12 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_status)
         case 'm':
             ret->mode = MODE_CHECK_MAPPING;
             break;
+        case 'd':
+            ret->mode = MODE_DOCTOR;
+            break;
+        case 'n':
+            ret->known = true;
+            break;
         case 'h':
             usage(stdout);
             return 1;
@@ -88,7 +103,8 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_status)
         }
     }
     ret->files = argv + optind;
-    if ((ret->mode == MODE_CHECK_MAPPING) != (*ret->files != NULL)) {
+    if ((ret->mode == MODE_CHECK_MAPPING) != (*ret->files != NULL) ||
+        (ret->known && ret->mode != MODE_DOCTOR)) {
         usage(stderr);
         *ret_status = 2;
         return 1;
@@ -258,7 +274,8 @@ static int open_core(struct daemon *daemon, const struct sb_config *config, char
 {
     struct sb_core_parts parts = { .loop = daemon->loop,
                                    .config = config,
-                                   .adapters = &sb_adapters };
+                                   .adapters = &sb_adapters,
+                                   .program = "/proc/self/exe" };
     sb_cleanup(sb_freep) char *path = sb_format("%s/southbridge.db", config->state);
     sb_cleanup(sb_freep) char *helper = helper_path();
     if (!path || !helper)
@@ -313,6 +330,20 @@ static int run(const struct sb_config *config)
     return r < 0;
 }
 
+static int doctor(const struct options *options)
+{
+    sb_cleanup(sb_freep) char *helper = helper_path();
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t wall = (int64_t)now.tv_sec * SB_SECOND + now.tv_nsec / 1000000;
+    struct sb_doctor_parts parts = { .config = options->config,
+                                     .adapters = &sb_adapters,
+                                     .helper = helper ? helper : "southbridge-fetch",
+                                     .wall = wall < SB_CLOCK_UNSET_BEFORE ? 0 : wall };
+    (void)signal(SIGPIPE, SIG_IGN);
+    return sb_doctor_main(&parts, options->known);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -323,6 +354,8 @@ int main(int argc, char **argv)
         return status;
     if (options.mode == MODE_CHECK_MAPPING)
         return check_mappings(options.files);
+    if (options.mode == MODE_DOCTOR)
+        return doctor(&options);
     int r = sb_config_load(options.config, &config, &diags);
     if (r < 0) {
         if (print_findings(&diags) == 0)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "bridge/base/diag.h"
+#include "bridge/base/exam.h"
 #include "bridge/config/schema.h"
 
 struct sb_port;
@@ -30,6 +31,9 @@ struct sb_port_ops { /* a transport: serial lines; the tests' pipes */
      * pid, 0 unknown), -EACCES, -errno. ret_error gets a text that says what to do.
      */
     int (*open)(const void *config, struct sb_port **ret, int *ret_owner, char **ret_error);
+    /* For doctor: what stands against opening the line, without opening it (that may reset a
+     * board). daemon: the process that may hold it, 0 none. May be NULL. Blocks a little. */
+    void (*examine)(const void *config, int daemon, struct sb_exam *exam);
 };
 
 /* What a transport embeds as its first member. */
@@ -42,10 +46,10 @@ struct sb_port {
 };
 
 /* At least 1 and at most n bytes. */
-int sb_port_read(struct sb_port *port, void *buffer, size_t n, int64_t deadline, size_t *ret_n)
-    SB_MUST_CHECK;
-int sb_port_write(struct sb_port *port, const void *bytes, size_t n, int64_t deadline)
-    SB_MUST_CHECK;
+int sb_port_read(struct sb_port *port, void *buffer, size_t n, int64_t deadline,
+                 size_t *ret_n) SB_MUST_CHECK;
+int sb_port_write(struct sb_port *port, const void *bytes, size_t n,
+                  int64_t deadline) SB_MUST_CHECK;
 /* Throws away what has arrived, until the line is silent for quiet_ms (at most max_ms). */
 int sb_port_drain(struct sb_port *port, int64_t quiet_ms, int64_t max_ms) SB_MUST_CHECK;
 void sb_port_interrupt(struct sb_port *port, bool on); /* any thread */

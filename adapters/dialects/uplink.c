@@ -378,3 +378,15 @@ int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *d
     *ret = &uplink->door;
     return 0;
 }
+
+int sb_uplink_reach(const struct sb_dialect_ops *dialect, const void *config,
+                    const struct sb_words *words, int64_t wall, struct sb_reach *ret,
+                    char **ret_error)
+{
+    struct sb_connect login = { 0 };
+    int r = dialect->connect(words, config, wall, &login, ret_error);
+    if (r == 0)
+        r = sb_mqtt_reach(&login, ret, ret_error);
+    sb_connect_done(&login);
+    return r;
+}

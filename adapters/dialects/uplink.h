@@ -37,3 +37,7 @@ void sb_uplink_start(struct sb_door *door);
 void sb_uplink_hear(struct sb_door *door, const struct sb_news *news);
 int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel);
 void sb_uplink_close(struct sb_door *door);
+/* Where it would connect; reads its secrets. See struct sb_door_ops. */
+int sb_uplink_reach(const struct sb_dialect_ops *dialect, const void *config,
+                    const struct sb_words *words, int64_t wall, struct sb_reach *ret,
+                    char **ret_error) SB_MUST_CHECK;

@@ -53,3 +53,8 @@ int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload
 /* Disconnects; waits 2 s at most. Also inside the event function, but not inside login. */
 struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt);
 SB_DEFINE_CLEANUP(struct sb_mqtt *, sb_mqtt_free)
+
+/* The server that a login leads to, for doctor. -EINVAL: not a URI of ours, with a text; -ENOMEM.
+ */
+int sb_mqtt_reach(const struct sb_connect *login, struct sb_reach *ret,
+                  char **ret_error) SB_MUST_CHECK;

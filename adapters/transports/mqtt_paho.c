@@ -16,6 +16,7 @@
 #include <netdb.h>
 #include <pthread.h>
 
+#include "adapters/transports/mqtt_address.h"
 #include "adapters/transports/nodelay.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -242,43 +243,6 @@ static int on_tls_error(const char *line, size_t n, void *context)
 
 /* ---- the server's address ---- */
 
-static const struct scheme {
-    const char *ours, *paho, *port;
-    bool tls;
-} schemes[] = {
-    { "mqtt://", "tcp://", "1883", false },
-    { "mqtts://", "ssl://", "8883", true },
-    { "ws://", "ws://", "80", false },
-    { "wss://", "wss://", "443", true },
-};
-
-static const struct scheme *find_scheme(const char *uri)
-{
-    for (size_t i = 0; uri && i < SB_COUNT(schemes); i++)
-        if (strncmp(uri, schemes[i].ours, strlen(schemes[i].ours)) == 0)
-            return &schemes[i];
-    return NULL;
-}
-
-/* "host", "host:port", "[v6]", "[v6]:port": where the port begins, or the end. */
-static const char *end_of_host(const char *at, const char *end)
-{
-    if (at < end && *at == '[') {
-        const char *bracket = memchr(at, ']', (size_t)(end - at));
-        return bracket ? bracket + 1 : NULL;
-    }
-    const char *colon = memchr(at, ':', (size_t)(end - at));
-    return colon ? colon : end;
-}
-
-static bool good_port(const char *port)
-{
-    size_t n = strspn(port, "0123456789");
-    unsigned long number = n >= 1 && n <= 5 && !port[n] ? strtoul(port, NULL, 10) : 0;
-
-    return number >= 1 && number <= 65535;
-}
-
 static char *look_up(const struct sb_mqtt_attempt *attempt, const char *host, const char *port)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
@@ -294,30 +258,16 @@ static char *look_up(const struct sb_mqtt_attempt *attempt, const char *host, co
 /* Fills uri and place and looks the name up. NULL, or what is wrong. */
 static char *resolve(struct sb_mqtt_attempt *attempt)
 {
-    const char *uri = attempt->login.uri;
-    const struct scheme *scheme = find_scheme(uri);
-    const char *begin = scheme ? uri + strlen(scheme->ours) : "";
-    const char *end = begin + strcspn(begin, "/?#");
-    const char *after = end_of_host(begin, end);
-
-    if (uri && strchr(uri, '@'))
-        return strdup("uri: user and password do not belong in it; they have keys of their own");
-    if (!scheme || !after || after == begin || (after < end && *after != ':'))
-        return sb_format("uri '%s': expected mqtt://, mqtts://, ws:// or wss:// and host[:port]",
-                         uri ? uri : "");
-    bool bracket = *begin == '[';
-    sb_cleanup(sb_freep) char *host =
-        strndup(begin + bracket, (size_t)(after - begin) - (bracket ? 2 : 0));
-    sb_cleanup(sb_freep) char *port =
-        after < end ? strndup(after + 1, (size_t)(end - after) - 1) : strdup(scheme->port);
-    if (!host || !port)
-        return strdup("out of memory");
-    if (!good_port(port))
-        return sb_format("uri '%s': the port must be 1 to 65535", uri);
-    attempt->tls = scheme->tls;
-    attempt->place = sb_format("%.*s:%s", (int)(after - begin), begin, port);
-    attempt->uri = sb_format("%s%.*s:%s%s", scheme->paho, (int)(after - begin), begin, port, end);
-    return attempt->place && attempt->uri ? look_up(attempt, host, port) : strdup("out of memory");
+    struct sb_mqtt_address address = { 0 };
+    char *wrong = sb_mqtt_address_read(attempt->login.uri, &address);
+    if (wrong)
+        return wrong;
+    attempt->tls = address.tls;
+    attempt->place = SB_STEAL(address.place);
+    attempt->uri = SB_STEAL(address.paho);
+    wrong = look_up(attempt, address.host, address.port);
+    sb_mqtt_address_done(&address);
+    return wrong;
 }
 
 static char *check_file(const char *what, const char *path)

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <termios.h>
 
+#include "adapters/transports/serial_exam.h"
 #include "adapters/transports/serial_lock.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -251,7 +252,7 @@ static int take_mark(struct serial *serial, const char *path, dev_t device, int 
     if (is_pty(device))
         return 0;
     if (ioctl(serial->port.fd, TIOCGEXCL, &set) == 0 && set)
-        return busy(path, sb_serial_opener(device), ret_owner, ret_error);
+        return busy(path, sb_serial_opener(device, 0), ret_owner, ret_error);
     serial->exclusive = ioctl(serial->port.fd, TIOCEXCL) == 0;
     return 0;
 }
@@ -259,10 +260,12 @@ static int take_mark(struct serial *serial, const char *path, dev_t device, int 
 static int take_locks(struct serial *serial, const char *path, dev_t device, const char *lock_file,
                       int *ret_owner, char **ret_error)
 {
+    struct stat st;
     if (flock(serial->port.fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         pid_t holder = sb_serial_lock_holder(lock_file, device);
-        holder = holder ? holder : sb_serial_flock_holder(serial->port.fd);
-        return busy(path, holder ? holder : sb_serial_opener(device), ret_owner, ret_error);
+        if (!holder && fstat(serial->port.fd, &st) == 0)
+            holder = sb_serial_flock_holder(&st);
+        return busy(path, holder ? holder : sb_serial_opener(device, 0), ret_owner, ret_error);
     }
     int r = take_mark(serial, path, device, ret_owner, ret_error);
     if (r < 0)
@@ -283,7 +286,7 @@ static int open_fd(struct serial *serial, const char *path, dev_t device, int *r
 {
     serial->port.fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (serial->port.fd < 0 && errno == EBUSY)
-        return busy(path, sb_serial_opener(device), ret_owner, ret_error);
+        return busy(path, sb_serial_opener(device, 0), ret_owner, ret_error);
     if (serial->port.fd < 0)
         return cannot_open(path, errno, ret_error);
     serial->port.interrupt = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -358,4 +361,5 @@ const struct sb_port_ops sb_serial_transport = {
     .size = sizeof(struct sb_serial_config),
     .check = serial_check,
     .open = serial_open,
+    .examine = sb_serial_examine,
 };

@@ -49,8 +49,7 @@ static pid_t read_pid(const char *file)
     return read_small(file, text, sizeof(text)) < 0 ? 0 : parse_pid(text);
 }
 
-/* 1: it has the device open; 0: it has not; -errno: we may not look. */
-static int has_open(pid_t pid, dev_t device)
+int sb_serial_has_open(pid_t pid, dev_t device)
 {
     sb_cleanup(sb_freep) char *folder = sb_format("/proc/%d/fd", (int)pid);
     DIR *fds = folder ? opendir(folder) : NULL;
@@ -75,7 +74,7 @@ pid_t sb_serial_lock_holder(const char *file, dev_t device)
     if (kill(pid, 0) < 0 && errno == ESRCH)
         return 0;
     /* A number used again by a process that has nothing to do with the line. */
-    return has_open(pid, device) == 0 ? 0 : pid;
+    return sb_serial_has_open(pid, device) == 0 ? 0 : pid;
 }
 
 int sb_serial_lock_take(const char *file, dev_t device)
@@ -120,15 +119,12 @@ static pid_t flock_of(char *line, const char *file)
     return same ? parse_pid(fields[PID]) : 0;
 }
 
-pid_t sb_serial_flock_holder(int fd)
+pid_t sb_serial_flock_holder(const struct stat *st)
 {
-    struct stat st;
     char line[256];
     pid_t found = 0;
-    if (fstat(fd, &st) < 0)
-        return 0;
     sb_cleanup(sb_freep) char *file =
-        sb_format("%02x:%02x:%lu", major(st.st_dev), minor(st.st_dev), (unsigned long)st.st_ino);
+        sb_format("%02x:%02x:%lu", major(st->st_dev), minor(st->st_dev), (unsigned long)st->st_ino);
     FILE *locks = file ? fopen("/proc/locks", "re") : NULL;
     while (locks && found == 0 && fgets(line, sizeof(line), locks))
         found = flock_of(line, file);
@@ -137,7 +133,7 @@ pid_t sb_serial_flock_holder(int fd)
     return found == getpid() ? 0 : found;
 }
 
-pid_t sb_serial_opener(dev_t device)
+pid_t sb_serial_opener(dev_t device, pid_t but)
 {
     DIR *proc = opendir("/proc");
     if (!proc)
@@ -145,7 +141,7 @@ pid_t sb_serial_opener(dev_t device)
     pid_t found = 0;
     for (struct dirent *entry; !found && (entry = readdir(proc));) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? parse_pid(entry->d_name) : 0;
-        if (pid != 0 && pid != getpid() && has_open(pid, device) == 1)
+        if (pid != 0 && pid != getpid() && pid != but && sb_serial_has_open(pid, device) == 1)
             found = pid;
     }
     (void)closedir(proc);

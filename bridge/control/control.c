@@ -7,6 +7,7 @@
 #include "bridge/base/str.h"
 #include "bridge/control/socket.h"
 #include "bridge/control/verb.h"
+#include "bridge/control/visit.h"
 
 #define CONNECTIONS 32
 #define LINE_MAX_   (1u << 20)
@@ -30,7 +31,8 @@ struct connection {
     char *actor;
     struct sb_str in, out;
     size_t out_sent;
-    int64_t job; /* watched, 0 none */
+    int64_t job;  /* watched, 0 none */
+    bool patient; /* waits for the visit's end */
     struct promise *promises;
     size_t promised;
     bool closing; /* gone, freed at the end of the turn's work on it */
@@ -44,6 +46,7 @@ struct sb_control {
     struct sb_watch *watch;
     struct connection *connections;
     unsigned count;
+    struct sb_visit *visit; /* under way, or NULL */
 };
 
 static void on_news(void *arg, const struct sb_news *news);
@@ -234,6 +237,44 @@ static void start_watch(struct connection *connection, int64_t id)
     promise(connection, EVENT, json_pack("{s:O}", "event", view ? view : json_null()));
 }
 
+/* ---- the doctor ---- */
+
+/* Told at once, like the status: it says what is wrong, also with a disk that takes nothing. */
+static void on_visit_done(void *arg, const json_t *data)
+{
+    struct sb_control *control = arg;
+    struct connection *next;
+    sb_cleanup(json_decrefp) json_t *line = json_pack("{s:b,s:O}", "ok", 1, "data", (json_t *)data);
+    control->visit = sb_visit_free(control->visit);
+    for (struct connection *c = control->connections; c; c = next) {
+        next = c->next;
+        if (!c->patient)
+            continue;
+        c->patient = false;
+        write_line(c, line);
+        take_lines(c);
+        if (c->closing)
+            drop(c);
+    }
+}
+
+static void call_doctor(struct connection *connection, struct sb_call *call)
+{
+    struct sb_control *control = connection->control;
+    const struct sb_core_parts *core = &control->core->parts;
+    const struct sb_visit_parts parts = { .loop = control->loop,
+                                          .program = core->program,
+                                          .config = core->config->yaml->file,
+                                          .known = call->data,
+                                          .done = on_visit_done,
+                                          .arg = control };
+    int r = control->visit ? 0 : sb_visit_start(&parts, &control->visit);
+    connection->patient = r == 0;
+    if (r < 0)
+        sb_call_refuse(call, SB_REFUSAL_UNAVAILABLE, "the doctor (%s) cannot be started: %s",
+                       core->program, strerror(-r));
+}
+
 /* NULL: refused. */
 static const struct sb_verb *read_request(struct sb_call *call, const json_t *request)
 {
@@ -265,9 +306,11 @@ static void handle(struct connection *connection, const char *text, size_t n)
         verb = read_request(&call, request);
     if (verb && verb->run(&call) < 0 && call.refusal == SB_REFUSAL_NONE)
         sb_call_refuse(&call, SB_REFUSAL_UNAVAILABLE, "out of memory");
+    if (call.visit && call.refusal == SB_REFUSAL_NONE)
+        call_doctor(connection, &call);
     if (call.watch && call.refusal == SB_REFUSAL_NONE)
         start_watch(connection, call.watch);
-    else
+    else if (!connection->patient)
         answer(connection, &call, verb);
     json_decref(call.data);
     free(call.text);
@@ -316,7 +359,8 @@ static void take_lines(struct connection *connection)
 {
     struct sb_str *in = &connection->in;
     size_t taken = 0;
-    while (!connection->closing && !connection->promises && !connection->job) {
+    while (!connection->closing && !connection->promises && !connection->job &&
+           !connection->patient) {
         const char *start = sb_str_get(in) + taken;
         const char *end = strchr(start, '\n');
         if (!end)
@@ -427,6 +471,7 @@ struct sb_control *sb_control_free(struct sb_control *control)
 {
     if (!control)
         return NULL;
+    control->visit = sb_visit_free(control->visit);
     while (control->connections)
         drop(control->connections);
     sb_watch_free(control->watch);

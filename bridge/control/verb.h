@@ -28,6 +28,7 @@ struct sb_call {
     enum sb_refusal refusal;
     char *text;
     int64_t watch; /* set by a watching verb: job whose news are wanted until it is done */
+    bool visit;    /* set by doctor: answered when an examination has ended; data goes to it */
 };
 
 /* Always -1, for `return sb_call_refuse(...)`. */
@@ -50,6 +51,7 @@ const struct sb_verb *sb_verb_find(struct sb_call *call, const char *name);
 
 /* verbs_*.c */
 int sb_verb_status(struct sb_call *call);
+int sb_verb_doctor(struct sb_call *call);
 int sb_verb_link_list(struct sb_call *call);
 int sb_verb_reload(struct sb_call *call);
 int sb_verb_audit(struct sb_call *call);

@@ -9,6 +9,7 @@ SB_NAMES(sb_refusal, SB_REFUSAL_MAX_, [SB_REFUSAL_NONE] = "none", [SB_REFUSAL_US
 
 const struct sb_verb sb_verbs[] = {
     { "status", sb_verb_status, "", false },
+    { "doctor", sb_verb_doctor, "", false },
     { "link list", sb_verb_link_list, "", false },
     { "reload", sb_verb_reload, "", true },
     { "audit", sb_verb_audit, "after# limit# subject actor newest?", false },

@@ -72,6 +72,21 @@ int sb_verb_status(struct sb_call *call)
     return call->data ? 0 : -1;
 }
 
+/* What only the daemon knows goes with the examination, which is a process of its own. */
+int sb_verb_doctor(struct sb_call *call)
+{
+    const struct sb_core *core = call->core;
+    int64_t wall = sb_loop_wall(core->parts.loop);
+    if (!core->parts.program)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "doctor: not offered here");
+    if (sb_verb_status(call) < 0)
+        return -1;
+    call->visit = true;
+    return wall == 0 ? 0
+                     : sb_json_put_int(call->data, "started",
+                                       wall - (sb_loop_now(core->parts.loop) - core->started_at));
+}
+
 int sb_verb_link_list(struct sb_call *call)
 {
     call->data = view_links(call->core);

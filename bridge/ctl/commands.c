@@ -161,6 +161,12 @@ static const struct sb_option explain_options[] = {
     { 0 },
 };
 
+static const struct sb_option doctor_options[] = {
+    { "config", "FILE", SB_OPTION_TEXT, NULL,
+      "without a daemon: examine what this configuration leads to" },
+    { 0 },
+};
+
 static const struct sb_option audit_options[] = {
     { "since", "ID", SB_OPTION_NUMBER, NULL, "records after this one, oldest first" },
     { "limit", "N", SB_OPTION_NUMBER, NULL, "at most so many (default: the last 50)" },
@@ -181,6 +187,18 @@ const struct sb_ctl_command sb_ctl_commands[] = {
       .summary = "What the daemon is doing: store, jobs, devices, links.",
       .verb = "status",
       .show = sb_show_status },
+    { .name = "doctor",
+      .operands = "",
+      .keys = "",
+      .summary = "What is wrong with this gateway, and what to do about it.",
+      .details = "Looks at the configuration and what it leads to, the control socket, the store "
+                 "and its disk, the clock, each bus and each link; changes nothing. The daemon is "
+                 "asked, and examines with its own rights. Exit 1 when something failed; warnings "
+                 "alone are exit 0.",
+      .options = doctor_options,
+      .verb = "doctor",
+      .run = sb_run_doctor,
+      .show = sb_show_doctor },
     { .name = "device list",
       .operands = "",
       .keys = "",

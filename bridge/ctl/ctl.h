@@ -145,10 +145,19 @@ enum sb_exit sb_run_audit(struct sb_ctl *ctl, struct sb_order *order);
 enum sb_exit sb_run_explain(struct sb_ctl *ctl, struct sb_order *order);
 enum sb_exit sb_run_mapping_check(struct sb_ctl *ctl, struct sb_order *order);
 
+enum sb_exit sb_run_doctor(struct sb_ctl *ctl, struct sb_order *order);
+
+/* Runs the daemon's program (argv[0] is its name) beside this one; its findings go to the terminal
+ * by themselves, or what it prints to *ret_output (NULL: not wanted), which is bounded. DONE and
+ * its exit status, or it is said why not. */
+enum sb_exit sb_ctl_program(struct sb_ctl *ctl, char **argv, struct sb_str *ret_output,
+                            int *ret_status);
+
 /* ---- show functions ---- */
 #define SB_SHOW(name)                                                                              \
     void sb_show_##name(struct sb_ctl *ctl, const struct sb_order *order, const json_t *data)
 SB_SHOW(status);
+SB_SHOW(doctor);
 SB_SHOW(links);
 SB_SHOW(reload);
 SB_SHOW(devices);

@@ -4,24 +4,9 @@
 #define SUMMARY_AT 30 /* column where explanations begin */
 #define LINE_WIDTH 80
 
-/* Appends words from column `at`, which is where the cursor is. */
 static void add_wrapped(struct sb_str *out, size_t at, const char *text)
 {
-    size_t column = at;
-    for (size_t n; *text; text += n + (text[n] == ' ')) {
-        n = strcspn(text, " ");
-        if (column > at && column + 1 + n > LINE_WIDTH) {
-            sb_str_add_char(out, '\n');
-            sb_text_pad(out, at);
-            column = at;
-        } else if (column > at) {
-            sb_str_add_char(out, ' ');
-            column++;
-        }
-        sb_str_add_bytes(out, text, n);
-        column += n;
-    }
-    sb_str_add_char(out, '\n');
+    sb_text_wrap(out, at, LINE_WIDTH, text);
 }
 
 static void add_item(struct sb_str *out, const char *name, const char *value, const char *text)

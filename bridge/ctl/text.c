@@ -166,6 +166,27 @@ void sb_text_pad(struct sb_str *out, size_t n)
         sb_str_add_char(out, ' ');
 }
 
+void sb_text_wrap(struct sb_str *out, size_t at, size_t width, const char *text)
+{
+    size_t column = at;
+    for (size_t n; *text; text += n + (text[n] == ' ')) {
+        n = strcspn(text, " ");
+        sb_cleanup(sb_freep) char *word = strndup(text, n);
+        size_t columns = word ? sb_text_width(word) : n;
+        if (width && column > at && column + 1 + columns > width) {
+            sb_str_add_char(out, '\n');
+            sb_text_pad(out, at);
+            column = at;
+        } else if (column > at) {
+            sb_str_add_char(out, ' ');
+            column++;
+        }
+        sb_str_add_bytes(out, text, n);
+        column += columns;
+    }
+    sb_str_add_char(out, '\n');
+}
+
 /* ---- times ---- */
 
 char *sb_text_time(int64_t wall)

@@ -32,6 +32,9 @@ size_t sb_text_fit(struct sb_str *out, const char *text, size_t width, bool utf8
 void sb_text_ink(struct sb_str *out, const struct sb_style *style, enum sb_ink ink);
 void sb_text_ink_end(struct sb_str *out, const struct sb_style *style, enum sb_ink ink);
 void sb_text_pad(struct sb_str *out, size_t n);
+/* Appends the words of a text (not cleaned) from column `at`, where the cursor is, in lines of
+ * `width` columns (0: one line), and a line end. */
+void sb_text_wrap(struct sb_str *out, size_t at, size_t width, const char *text);
 
 /* All caller frees; NULL: no memory. wall 0: "-". */
 char *sb_text_time(int64_t wall);              /* "2026-11-22 00:10:00" in local time */

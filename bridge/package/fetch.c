@@ -7,6 +7,7 @@
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
+#include "bridge/child.h"
 #include "bridge/package/fetch_parts.h"
 
 #define GRACE_MS    (30 * SB_SECOND)
@@ -35,7 +36,7 @@ struct transfer {
     size_t waiter_count;
     bool telling;
     bool broken; /* the helper did not keep to the protocol */
-    struct sb_fetch_helper *helper;
+    struct sb_child *helper;
     struct sb_timer *watchdog;
     int64_t silence; /* ms without a line that are too many */
     int64_t told;    /* when progress was told last */
@@ -64,7 +65,7 @@ static void transfer_free(struct transfer *transfer)
 {
     if (!transfer)
         return;
-    sb_fetch_helper_free(transfer->helper);
+    sb_child_free(transfer->helper);
     sb_timer_free(transfer->watchdog);
     if (transfer->line)
         explicit_bzero(transfer->line, strlen(transfer->line));
@@ -123,7 +124,7 @@ static void sweep_waiters(struct transfer *transfer)
     if (kept > 0 || transfer->state != RUNNING)
         return;
     transfer->state = DYING; /* its part file is free for others once it is gone */
-    sb_fetch_helper_kill(transfer->helper);
+    sb_child_kill(transfer->helper);
 }
 
 /* Waiters may come and go while they are being told. */
@@ -213,16 +214,17 @@ static void on_line(void *arg, const char *text, size_t n)
     if (r < 0) {
         sb_warning(NULL, "fetch: the helper does not keep to the protocol");
         transfer->broken = true;
-        sb_fetch_helper_kill(transfer->helper);
+        sb_child_kill(transfer->helper);
         return;
     }
     sb_timer_in(transfer->watchdog, transfer->silence);
     tell_progress(transfer);
 }
 
-static void on_ended(void *arg, const char *why)
+static void on_ended(void *arg, bool well, const char *why)
 {
     struct transfer *transfer = arg;
+    (void)well;
     if (transfer->state == DYING) {
         leave(transfer);
         drop(transfer);
@@ -238,13 +240,13 @@ static void on_silence(void *arg)
 {
     struct transfer *transfer = arg;
     sb_warning(NULL, "fetch: the helper says nothing for %lld ms", (long long)transfer->silence);
-    sb_fetch_helper_kill(transfer->helper);
+    sb_child_kill(transfer->helper);
 }
 
 /* -- The queue -----------------------------------------------------------------------------------
  */
 
-static const struct sb_fetch_helper_events helper_events = { .line = on_line, .ended = on_ended };
+static const struct sb_child_events helper_events = { .line = on_line, .ended = on_ended };
 
 static bool part_in_use(const struct fetcher *fetcher, const char *part)
 {
@@ -267,8 +269,10 @@ static struct transfer *next_to_start(const struct fetcher *fetcher)
 static void begin(struct transfer *transfer)
 {
     struct fetcher *fetcher = transfer->fetcher;
-    int r = sb_fetch_helper_start(fetcher->loop, fetcher->program, transfer->line, &helper_events,
-                                  transfer, &transfer->helper);
+    char name[] = "southbridge-fetch";
+    char *const argv[] = { name, NULL };
+    const struct sb_child_spec spec = { "download helper", fetcher->program, argv, transfer->line };
+    int r = sb_child_start(fetcher->loop, &spec, &helper_events, transfer, &transfer->helper);
     if (r < 0) {
         sb_cleanup(sb_freep) char *text = sb_format("the download helper %s cannot be started: %s",
                                                     fetcher->program, strerror(-r));
@@ -384,7 +388,7 @@ static void fetcher_close(void *arg)
         return;
     for (struct transfer *t = fetcher->first; t; t = t->next) /* all at once, then wait for each */
         if (t->helper)
-            sb_fetch_helper_kill(t->helper);
+            sb_child_kill(t->helper);
     while (fetcher->first) {
         struct transfer *transfer = fetcher->first;
         fetcher->first = transfer->next;

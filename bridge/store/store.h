@@ -160,3 +160,9 @@ void sb_store_stats(const struct sb_store *store, struct sb_store_stats *ret);
  */
 int sb_sqlite_open(struct sb_loop *loop, const char *path, const struct sb_backend_ops **ret_ops,
                    void **ret_backend, char **ret_error) SB_MUST_CHECK;
+/*
+ * Looks at such a file without changing it, while a daemon may be writing: readable, whose schema,
+ * pages intact. Blocks, `wait` ms at most and two seconds for a lock. Any thread.
+ */
+struct sb_exam;
+void sb_sqlite_examine(const char *path, int64_t wait, struct sb_exam *exam);

@@ -596,6 +596,90 @@ static void test_a_daemon_that_hangs_is_there(void **state)
         (void)close(waiting[n]);
 }
 
+/* ---- the doctor ---- */
+
+#define FINDING(name)                                                                              \
+    "echo '{\"check\":\"" name "\",\"name\":\"\",\"health\":\"ok\",\"text\":\"t\"}'\n"
+
+static void write_doctor(const char *text)
+{
+    world_write(&world, "doctor.new", text);
+    sb_cleanup(sb_freep) char *fresh = sb_format("%s/doctor.new", world.directory);
+    assert_int_equal(chmod(fresh, 0700), 0);
+    assert_int_equal(rename(fresh, world.program), 0);
+}
+
+static const json_t *check_at(const json_t *data, size_t index)
+{
+    return json_array_get(sb_json_array(data, "checks"), index);
+}
+
+static void test_the_doctor_comes(void **state)
+{
+    (void)state;
+    write_doctor("#!/bin/sh\ncat > \"${0%/*}/known\"\necho \"$*\" > \"${0%/*}/words\"\n"
+                 "echo no json\n" FINDING("one") FINDING("two"));
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "doctor", NULL);
+    assert_true(sb_json_bool(data, "daemon", false));
+    assert_int_equal(json_array_size(sb_json_array(data, "checks")), 2);
+    assert_string_equal(sb_json_str(check_at(data, 1), "check"), "two");
+    sb_cleanup(sb_freep) char *path = sb_format("%s/known", world.directory);
+    sb_cleanup(json_decrefp) json_t *known = json_load_file(path, 0, NULL);
+    assert_int_equal(sb_json_int(known, "pid", 0), getpid());
+    assert_true(sb_json_int(known, "started", 0) > 0 && sb_json_bool(known, "running", false));
+    assert_int_equal(json_array_size(sb_json_array(known, "links")), 1);
+    ask_refused(&world, "doctor", "{'x': 1}", "usage", "unknown argument");
+}
+
+/* While it examines, others are served, further askers wait for the same, and one may go. */
+static void test_nobody_waits_for_the_doctor(void **state)
+{
+    (void)state;
+    struct client patient[3];
+    write_doctor("#!/bin/sh\necho x >> \"${0%/*}/visits\"\n" FINDING(
+        "one") "while [ ! -e \"${0%/*}/go\" ]; do sleep 0.02; done\n");
+    for (size_t i = 0; i < SB_COUNT(patient); i++) {
+        client_open(&world, &patient[i]);
+        client_say(&world, &patient[i], "doctor", NULL);
+    }
+    client_say(&world, &patient[1], "link list", NULL); /* waits behind it */
+    for (int i = 0; i < 3; i++)
+        json_decref(ask_ok(&world, "device list", NULL));
+    assert_false(client_has_line(&patient[0]) || client_has_line(&patient[1]));
+    client_close(&patient[2]);
+    world_write(&world, "go", "");
+    for (size_t i = 0; i < 2; i++) {
+        sb_cleanup(json_decrefp) json_t *line = client_line(&world, &patient[i]);
+        assert_int_equal(json_array_size(sb_json_array(json_object_get(line, "data"), "checks")),
+                         1);
+    }
+    sb_cleanup(json_decrefp) json_t *links = client_line(&world, &patient[1]);
+    assert_true(json_is_array(json_object_get(links, "data")));
+    client_close(&patient[0]);
+    client_close(&patient[1]);
+    sb_cleanup(sb_freep) char *path = sb_format("%s/visits", world.directory);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 2); /* one visit */
+}
+
+static void test_a_doctor_that_fails(void **state)
+{
+    (void)state;
+    ask_refused(&world, "doctor", NULL, "unavailable", "cannot be started: No such file");
+    write_doctor("#!/bin/sh\n" FINDING("one") "kill -9 $$\n");
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "doctor", NULL);
+    assert_string_equal(sb_json_str(check_at(data, 0), "check"), "one");
+    assert_string_equal(sb_json_str(check_at(data, 1), "health"), "failed");
+    assert_non_null(strstr(sb_json_str(check_at(data, 1), "text"), "signal 9"));
+    write_doctor("#!/bin/sh\nwhile :; do sleep 1; done\n");
+    struct client client;
+    client_open(&world, &client);
+    client_say(&world, &client, "doctor", NULL);
+    world_turns(&world, 2);
+    client_close(&client); /* the daemon's end ends it: see tear_down */
+}
+
 static void test_the_file_goes_with_the_daemon(void **state)
 {
     (void)state;
@@ -634,6 +718,9 @@ int main(void)
         TEST(paths_that_cannot_be),
         TEST(a_second_daemon_is_refused),
         TEST(a_daemon_that_hangs_is_there),
+        TEST(the_doctor_comes),
+        TEST(nobody_waits_for_the_doctor),
+        TEST(a_doctor_that_fails),
         TEST(the_file_goes_with_the_daemon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

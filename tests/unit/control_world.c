@@ -164,7 +164,8 @@ void world_on(struct world *world)
     struct sb_core_parts parts = { .loop = world->loop,
                                    .config = world->config,
                                    .adapters = world->adapters,
-                                   .fetcher_ops = &shelf_ops };
+                                   .fetcher_ops = &shelf_ops,
+                                   .program = world->program };
     open_store(world, &parts);
     assert_int_equal(sb_core_new(&parts, &world->core), 0);
     int r = sb_control_new(world->core, world->socket, NULL, &world->control, &error);
@@ -181,6 +182,7 @@ static void begin(struct world *world, const struct sb_adapters *with)
     assert_non_null(mkdtemp(template));
     world->directory = strdup(template);
     world->socket = sb_format("%s/control", template);
+    world->program = sb_format("%s/doctor", template);
     for (size_t i = 0; i < SB_COUNT(directories); i++)
         make_directory(world, directories[i]);
     sb_log_setup(getenv("SB_VERBOSE") ? SB_LOG_DEBUG : SB_LOG_ERROR, SB_LOG_LOGFMT);
@@ -230,6 +232,7 @@ void world_done(struct world *world)
     (void)nftw(world->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(world->directory);
     free(world->socket);
+    free(world->program);
 }
 
 /* ---- clients ---- */

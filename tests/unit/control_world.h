@@ -29,7 +29,7 @@ struct client {
 
 struct world {
     const struct sb_adapters *adapters;
-    char *directory, *socket;
+    char *directory, *socket, *program; /* program: "doctor" in the directory */
     struct sb_config *config;
     struct sb_store_mem *disk; /* NULL: SQLite */
     struct sb_loop *loop;

@@ -57,6 +57,26 @@ static void test_fit(void **state)
     expect_fit("\xe6\xb0\xb4", 0, false, "??"); /* as wide as it was */
 }
 
+static void expect_wrapped(size_t at, size_t width, const char *text, const char *expected)
+{
+    struct sb_str out = { 0 };
+    sb_text_wrap(&out, at, width, text);
+    assert_string_equal(sb_str_get(&out), expected);
+    sb_str_done(&out);
+}
+
+static void test_wrap(void **state)
+{
+    (void)state;
+    expect_wrapped(0, 0, "one two three", "one two three\n");
+    expect_wrapped(0, 7, "one two three", "one two\nthree\n");
+    expect_wrapped(2, 7, "one two three", "one\n  two\n  three\n");
+    expect_wrapped(0, 3, "endless", "endless\n"); /* a word is not cut */
+    expect_wrapped(0, 5, "\xc3\xbc\xc3\xbc \xc3\xbc\xc3\xbc",
+                   "\xc3\xbc\xc3\xbc \xc3\xbc\xc3\xbc\n");
+    expect_wrapped(0, 9, "", "\n");
+}
+
 /* Nothing that comes from a device or a cloud may steer the terminal. */
 static void test_clean(void **state)
 {
@@ -612,6 +632,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_width),
         cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_wrap),
         cmocka_unit_test(test_clean),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_grid),

@@ -826,6 +826,52 @@ static void test_mapping_check(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* The daemon's program examines when there is no daemon; what it says is not trusted. */
+static void test_doctor_without_a_daemon(void **state)
+{
+    char folder[] = "/tmp/sb-ctl-XXXXXX";
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    sb_cleanup(sb_freep) char *real = program("southbridgectl");
+    sb_cleanup(sb_freep) char *ctl = sb_format("%s/southbridgectl", folder);
+    sb_cleanup(sb_freep) char *daemon = sb_format("%s/southbridge", folder);
+    sb_cleanup(sb_freep) char *out = sb_format("%s/out", folder);
+    const char *copy[] = { "cp", real, ctl, NULL };
+    const char *ask[] = { ctl, "doctor", "--config", "a.yaml", NULL };
+    const char *no_daemon[] = { ctl, "--socket", "/nowhere", "doctor", NULL };
+    assert_int_equal(run_program("/bin/cp", copy, out), 0);
+
+    write_script(daemon, "#!/bin/sh\n[ \"$*\" = '--config a.yaml --doctor' ] || exit 1\n"
+                         "echo '{\"check\":\"bus\",\"name\":\"u1\",\"health\":\"warning\","
+                         "\"text\":\"old \\u001b[31m name\",\"remedy\":\"rename it\"}'\n"
+                         "echo '{\"check\":\"clock\",\"name\":\"\",\"health\":\"ok\"}'\n");
+    assert_int_equal(run_program(ctl, ask, out), SB_EXIT_DONE);
+    sb_cleanup(sb_freep) char *text = read_file(out);
+    assert_string_equal(text, "CHECK  NAME  RESULT   FINDING\n"
+                              "bus    u1    warning  old ?[31m name\n"
+                              "clock  -     ok       -\n"
+                              "\nbus u1: old ?[31m name\n    rename it\n\n0 failed, 1 warning\n");
+    write_script(daemon, "#!/bin/sh\necho '{\"check\":\"bus\",\"health\":\"failed\"}'\n");
+    assert_int_equal(run_program(ctl, ask, out), SB_EXIT_FAILED);
+    write_script(daemon, "#!/bin/sh\nexit 0\n");
+    assert_int_equal(run_program(ctl, ask, out), SB_EXIT_DONE);
+    sb_cleanup(sb_freep) char *nothing = read_file(out);
+    expect_part(nothing, "nothing was examined");
+    write_script(daemon, "#!/bin/sh\necho '[1]'\necho 'no json'\n");
+    assert_int_equal(run_program(ctl, ask, out), SB_EXIT_FAILED);
+    sb_cleanup(sb_freep) char *broken = read_file(out);
+    expect_part(broken, "ended early (status 0)");
+    write_script(daemon, "#!/bin/sh\nexit 1\n");
+    assert_int_equal(run_program(ctl, ask, out), SB_EXIT_FAILED);
+    assert_int_equal(run_program(ctl, no_daemon, out), SB_EXIT_UNREACHABLE);
+    sb_cleanup(sb_freep) char *hint = read_file(out);
+    expect_part(hint, "doctor --config FILE");
+    assert_int_equal(unlink(daemon), 0);
+    assert_int_equal(unlink(ctl), 0);
+    assert_int_equal(unlink(out), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 /* What cannot be written is not "done". */
 static void test_full_output(void **state)
 {
@@ -870,6 +916,7 @@ int main(void)
         cmocka_unit_test(test_audit_without_end),
         cmocka_unit_test(test_on_a_terminal),
         cmocka_unit_test(test_mapping_check),
+        cmocka_unit_test(test_doctor_without_a_daemon),
         cmocka_unit_test(test_full_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,10 +15,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <termios.h>
 
 #include "adapters/transports/serial.h"
+#include "adapters/transports/serial_exam.h"
 #include "adapters/transports/serial_lock.h"
 #include "bridge/base/str.h"
 
@@ -371,6 +373,80 @@ static void test_a_lock_directory_that_cannot_be_written(void **state)
     port->close(port);
 }
 
+/* ---- looked at without opening it ---- */
+
+/* The exam has one line with this in it. */
+static void examined(struct line *line, int daemon, enum sb_health health, const char *part)
+{
+    struct sb_exam exam = { 0 };
+    sb_serial_transport.examine(&line->config, daemon, &exam);
+    if (exam.count != 1 || exam.lines[0].health != health || !strstr(exam.lines[0].text, part))
+        fail_msg("%zu: %s", exam.count, exam.count ? exam.lines[0].text : "");
+    assert_int_equal(exam.lines[0].remedy == NULL, health == SB_HEALTH_OK);
+    sb_exam_done(&exam);
+}
+
+static void test_an_examination(void **state)
+{
+    struct line *line = *state;
+    examined(line, 0, SB_HEALTH_OK, ", 115200 baud, free");
+    int said[2];
+    assert_int_equal(pipe(said), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sb_port *port = open_port(line);
+        (void)!write(said[1], port ? "x" : "", 1);
+        (void)pause();
+        _exit(0);
+    }
+    char byte;
+    assert_int_equal(read(said[0], &byte, 1), 1);
+    sb_cleanup(sb_freep) char *held = sb_format("is held by process %d (unit_serial)", (int)pid);
+    examined(line, 0, SB_HEALTH_FAILED, held);
+    examined(line, (int)pid, SB_HEALTH_OK, "115200 baud, open here");
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    (void)close(said[0]);
+    (void)close(said[1]);
+    sb_cleanup(sb_freep) char *file = lock_file(line);
+    examined(line, 0, SB_HEALTH_OK, "free"); /* its lock file is stale */
+    assert_int_equal(unlink(file), 0);
+    unplug(line);
+    examined(line, 0, SB_HEALTH_FAILED, "is not there: No such file");
+    char null[] = "/dev/null";
+    line->config.port = null;
+    examined(line, 0, SB_HEALTH_FAILED, "is not a serial line");
+}
+
+/* A rule with the system's own list cannot be tested with lines that are not there. */
+static void test_names_and_kinds_of_lines(void **state)
+{
+    struct line *line = *state;
+    sb_cleanup(sb_freep) char *list = sb_format("%s/drivers", line->folder);
+    FILE *file = fopen(list, "w");
+    assert_non_null(file);
+    assert_true(fputs("/dev/tty   /dev/tty      5   0 system:/dev/tty\n"
+                      "usbserial  /dev/ttyUSB 188 0-511 serial\nbroken\n",
+                      file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_true(sb_serial_is_tty(list, makedev(188, 511)));
+    assert_false(sb_serial_is_tty(list, makedev(188, 512)));
+    assert_true(sb_serial_is_tty(list, makedev(5, 0)));
+    assert_false(sb_serial_is_tty(list, makedev(5, 1)));
+    assert_false(sb_serial_is_tty(list, makedev(1, 3)));
+    assert_int_equal(unlink(list), 0);
+    assert_true(sb_serial_is_tty(list, makedev(1, 3))); /* without a list: who knows */
+
+    assert_true(sb_serial_is_numbered("/dev/ttyUSB0"));
+    assert_true(sb_serial_is_numbered("/dev/ttyACM12"));
+    assert_false(sb_serial_is_numbered("/dev/ttyS0"));
+    assert_false(sb_serial_is_numbered("/dev/serial/by-path/x"));
+    sb_cleanup(sb_freep) char *stable = sb_serial_stable_link(line->folder, line->name);
+    assert_string_equal(stable, line->link);
+    assert_null(sb_serial_stable_link(line->folder, "/dev/null"));
+    assert_null(sb_serial_stable_link("/nowhere", line->name));
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -389,6 +465,8 @@ int main(void)
         ON_LINE(test_the_same_line_twice_in_one_process),
         ON_LINE(test_without_locks),
         ON_LINE(test_a_lock_directory_that_cannot_be_written),
+        ON_LINE(test_an_examination),
+        ON_LINE(test_names_and_kinds_of_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

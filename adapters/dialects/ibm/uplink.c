@@ -9,6 +9,12 @@ static int ibm_open(struct sb_host *host, const char *link, const void *config,
     return sb_uplink_open(&sb_ibm_uplink, &sb_ibm_dialect, host, link, config, words, ret);
 }
 
+static int ibm_reach(const void *config, const struct sb_words *words, int64_t wall,
+                     struct sb_reach *ret, char **ret_error)
+{
+    return sb_uplink_reach(&sb_ibm_dialect, config, words, wall, ret, ret_error);
+}
+
 const struct sb_door_ops sb_ibm_uplink = {
     .dialect = "ibm",
     .role = "uplink",
@@ -21,4 +27,5 @@ const struct sb_door_ops sb_ibm_uplink = {
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
+    .reach = ibm_reach,
 };

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "adapters/transports/mqtt_address.h"
+
+#include <errno.h>
+
+#include "adapters/transports/mqtt.h"
+#include "bridge/base/str.h"
+
+static const struct scheme {
+    const char *ours, *paho, *port;
+    bool tls;
+} schemes[] = {
+    { "mqtt://", "tcp://", "1883", false },
+    { "mqtts://", "ssl://", "8883", true },
+    { "ws://", "ws://", "80", false },
+    { "wss://", "wss://", "443", true },
+};
+
+static const struct scheme *find_scheme(const char *uri)
+{
+    for (size_t i = 0; uri && i < SB_COUNT(schemes); i++)
+        if (strncmp(uri, schemes[i].ours, strlen(schemes[i].ours)) == 0)
+            return &schemes[i];
+    return NULL;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port": where the port begins, or the end. */
+static const char *end_of_host(const char *at, const char *end)
+{
+    if (at < end && *at == '[') {
+        const char *bracket = memchr(at, ']', (size_t)(end - at));
+        return bracket ? bracket + 1 : NULL;
+    }
+    const char *colon = memchr(at, ':', (size_t)(end - at));
+    return colon ? colon : end;
+}
+
+static bool good_port(const char *port)
+{
+    size_t n = strspn(port, "0123456789");
+    unsigned long number = n >= 1 && n <= 5 && !port[n] ? strtoul(port, NULL, 10) : 0;
+
+    return number >= 1 && number <= 65535;
+}
+
+static bool complete(const struct sb_mqtt_address *address)
+{
+    return address->host && address->port && address->place && address->paho;
+}
+
+char *sb_mqtt_address_read(const char *uri, struct sb_mqtt_address *ret)
+{
+    const struct scheme *scheme = find_scheme(uri);
+    const char *begin = scheme ? uri + strlen(scheme->ours) : "";
+    const char *end = begin + strcspn(begin, "/?#");
+    const char *after = end_of_host(begin, end);
+    if (uri && strchr(uri, '@'))
+        return strdup("uri: user and password do not belong in it; they have keys of their own");
+    if (!scheme || !after || after == begin || (after < end && *after != ':'))
+        return sb_format("uri '%s': expected mqtt://, mqtts://, ws:// or wss:// and host[:port]",
+                         uri ? uri : "");
+    bool bracket = *begin == '[';
+    struct sb_mqtt_address made = {
+        .host = strndup(begin + bracket, (size_t)(after - begin) - (bracket ? 2 : 0)),
+        .port = after < end ? strndup(after + 1, (size_t)(end - after) - 1) : strdup(scheme->port),
+        .tls = scheme->tls
+    };
+    bool good = made.port && good_port(made.port);
+    if (good) {
+        made.place = sb_format("%.*s:%s", (int)(after - begin), begin, made.port);
+        made.paho =
+            sb_format("%s%.*s:%s%s", scheme->paho, (int)(after - begin), begin, made.port, end);
+    }
+    if (good && complete(&made)) {
+        *ret = made;
+        return NULL;
+    }
+    sb_mqtt_address_done(&made);
+    return good ? strdup("out of memory") : sb_format("uri '%s': the port must be 1 to 65535", uri);
+}
+
+void sb_mqtt_address_done(struct sb_mqtt_address *address)
+{
+    free(address->host);
+    free(address->port);
+    free(address->place);
+    free(address->paho);
+    *address = (struct sb_mqtt_address){ 0 };
+}
+
+int sb_mqtt_reach(const struct sb_connect *login, struct sb_reach *ret, char **ret_error)
+{
+    struct sb_mqtt_address address = { 0 };
+    *ret_error = sb_mqtt_address_read(login->uri, &address);
+    if (*ret_error)
+        return -EINVAL;
+    struct sb_reach made = { .host = SB_STEAL(address.host),
+                             .port = SB_STEAL(address.port),
+                             .tls = address.tls,
+                             .verify = login->verify };
+    sb_mqtt_address_done(&address);
+    int r = sb_set_string(&made.ca_file, login->ca_file);
+    r = r ? r : sb_set_string(&made.cert_file, login->cert_file);
+    r = r ? r : sb_set_string(&made.key_file, login->key_file);
+    if (r < 0)
+        sb_reach_done(&made);
+    else
+        *ret = made;
+    return r;
+}
