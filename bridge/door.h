@@ -88,8 +88,17 @@ int sb_host_put(struct sb_host *host, struct sb_door *door,
 void sb_host_settle(struct sb_host *host, struct sb_door *door, int64_t parcel);
 bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char *device,
                           const char *token);
-/* The link went up or down: outbox, `link list`, audit and log follow. */
+/* The far side puts a parcel off: it goes again when `delay` ms have passed. */
+bool sb_host_again(struct sb_host *host, struct sb_door *door, const char *device,
+                   const char *token, int64_t delay);
+/* The link went up or down: `link list`, audit and log follow. Of many connections: when the
+ * first one is up, and when none is. */
 void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const char *text);
+/* A connection (sb_parcel.connection; NULL: the door's own) went up or down: the outbox follows.
+ * `gone`: it will not come back, what waits for it is dropped with an audit record. */
+void sb_host_connection(struct sb_host *host, struct sb_door *door, const char *connection,
+                        bool up);
+void sb_host_connection_gone(struct sb_host *host, struct sb_door *door, const char *connection);
 /* False: new work cannot be taken now (store or outbox); the text says why. */
 bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_why);
 struct sb_loop *sb_host_loop(struct sb_host *host);

@@ -211,6 +211,12 @@ bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char
     return sb_outbox_settle_token(host->parts.outbox, door->link, device, token);
 }
 
+bool sb_host_again(struct sb_host *host, struct sb_door *door, const char *device,
+                   const char *token, int64_t delay)
+{
+    return sb_outbox_again(host->parts.outbox, door->link, device, token, delay);
+}
+
 void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const char *text)
 {
     bool changed = door->up != up;
@@ -225,10 +231,19 @@ void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const cha
     } else {
         sb_info(SB_AT(.link = door->link), "%s", text ? text : "");
     }
+}
+
+void sb_host_connection(struct sb_host *host, struct sb_door *door, const char *connection, bool up)
+{
     if (up)
-        sb_outbox_resume(host->parts.outbox, door->link);
+        sb_outbox_resume(host->parts.outbox, door->link, connection);
     else
-        sb_outbox_pause(host->parts.outbox, door->link);
+        sb_outbox_pause(host->parts.outbox, door->link, connection);
+}
+
+void sb_host_connection_gone(struct sb_host *host, struct sb_door *door, const char *connection)
+{
+    sb_outbox_abandon(host->parts.outbox, door->link, connection, "its device is gone");
 }
 
 bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_why)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
 
 void sb_message_done(struct sb_message *message)
 {
@@ -12,16 +13,18 @@ void sb_message_done(struct sb_message *message)
     free(message->what);
     free(message->error);
     json_decref(message->body);
+    free(message->data);
     *message = (struct sb_message){ 0 };
 }
 
 static void output_done(struct sb_output *output)
 {
-    char *strings[] = { output->tag, output->name,  output->text, output->topic,
-                        output->key, output->token, output->what };
+    char *strings[] = { output->tag,   output->id,  output->name,  output->text,
+                        output->topic, output->key, output->token, output->what };
     for (size_t i = 0; i < SB_COUNT(strings); i++)
         free(strings[i]);
     json_decref(output->json);
+    free(output->bytes);
     json_decref(output->package);
     sb_policy_done(&output->policy);
 }
@@ -76,6 +79,24 @@ int sb_connect_add_topic(struct sb_connect *connect, char *topic)
     }
     connect->topics = topics;
     connect->topics[connect->topic_count++] = topic;
+    return 0;
+}
+
+int sb_connect_fill(const char *setting, const char *name, char **ret, char **ret_error)
+{
+    bool filled = setting && strstr(setting, "{name}");
+    if (filled && (!name || strchr(name, '/') || name[0] == '.')) {
+        *ret_error =
+            name ? sb_format("a device called '%.128s' cannot have a file of that name", name)
+                 : sb_format("'%s' is the setting of a device", setting);
+        return -EINVAL;
+    }
+    char *text = filled ? sb_words_fill(setting, "name", name, NULL) : NULL;
+    if (setting && !filled)
+        text = strdup(setting);
+    if (setting && !text)
+        return -ENOMEM;
+    *ret = text;
     return 0;
 }
 

@@ -1,13 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every dialect adapter is made of: a pure codec and a pure conversation; uplink.c is the
- * glue that gives them a link. No I/O, loop, clock or store here: all of it arrives as input and
- * leaves as effects, so that a test or a fuzzer can be the world.
+ * glue that gives them connections. No I/O, loop, clock or store here: all of it arrives as input
+ * and leaves as effects, so that a test or a fuzzer can be the world.
  *
  *     message in -> decode -> step(state, input) -> effects -> encode is inside the effects
  *
- * A conversation's state is per (link, device); device "" is the link's own. It is saved with
- * what it caused, in one batch.
+ * Conversations. One per device and one of the link itself (device ""), which is the gateway's
+ * own. State is per (link, device) and saved with what it caused, in one batch. A message belongs
+ * to the device that decode() names; else to whose connection brought it. What concerns several
+ * devices at once (a gateway's twin, a batch login, a topology) goes to the link's own
+ * conversation, which passes each its part by SB_OUT_TELL; a device's conversation reaches the
+ * gateway's the same way. Log a sub-device in, count what may be sent, batch: that is the work of
+ * the link's own conversation.
+ *
+ * Connections. Most dialects have one, the link's own, and all conversations use it. Where the
+ * platform wants one per device, has_connection() says for whom, and those conversations hear UP
+ * and DOWN of their own. Each connection logs in, backs off and renews for itself. A login that
+ * expires is the conversation's to renew, when it owes no answer: SB_OUT_RENEW.
+ *
+ * Acknowledgement. A parcel is delivered by its PUBACK, or, if it has a token, by SB_OUT_SETTLE of
+ * that token, which the reply to it names (request id, $rid). The far side may also put it off:
+ * SB_OUT_AGAIN. Answers to requests that die with the connection are SB_PARCEL_PASSING.
+ *
+ * Requests. An SB_OUT_SUBMIT with an `id`, the platform's own of this request, is the same as any
+ * other with that id, over restarts (intake.h); without one, equal requests are one while they
+ * are open. Properties are operations: get is SB_OP_READ {"names"}, set is SB_OP_WRITE {"values"},
+ * settings and desired properties are SB_OP_CONFIGURE {"values"}, services of a type's own are
+ * SB_OP_INVOKE {"action", "arguments"}; policy.answer SB_ANSWER_FINAL where the request wants the
+ * result. A package is {uri, version, name, module, sha256, md5, size, extra}; what its download
+ * needs beside the URI goes into extra.headers {"Authorization": "Bearer ..."}: it is kept secret
+ * and sent to the URI's own origin only.
+ *
+ * What others do to a device arrives as news: SB_NEWS_IDENTITY (versions, identity), _PRESENCE,
+ * _FIRMWARE (its firmware state, whoever moves it), _STAGED. Each dialect tells them in its tongue.
  */
 #pragma once
 
@@ -22,6 +48,8 @@ struct sb_message { /* a decoded foreign message; strings owned */
     int code;       /* of a response */
     char *what;     /* action name, or NULL */
     json_t *body;   /* or NULL */
+    void *data;     /* what is no JSON: a block of a file; or NULL */
+    size_t size;    /* of data */
     char *error;    /* what is wrong with it, when the dialect answers that; or NULL */
 };
 void sb_message_done(struct sb_message *message);
@@ -33,6 +61,8 @@ enum sb_input_kind {
     SB_IN_TIMER,   /* tag */
     SB_IN_UP,      /* connected and subscribed; value: ms the link was down, -1 first time */
     SB_IN_DOWN,
+    SB_IN_TOLD,   /* tag, told: by another conversation of this link (SB_OUT_TELL); name: whose,
+                     in `from`, NULL the link's own */
     SB_IN_LOADED, /* after a restart: the state was read back; SB_OUT_LOOK finds its tasks */
 };
 
@@ -42,11 +72,14 @@ struct sb_input {
     const struct sb_news *news;
     const char *tag;
     const struct sb_verdict *verdict;
+    const json_t *told;
+    const char *from;
     int64_t value;
     /* Facts, always there: */
     bool self;                      /* the conversation of the link itself */
     const char *link;               /* its name in the configuration */
     const char *name;               /* the device's name in the dialect; NULL for the link itself */
+    bool connected;                 /* its connection is up */
     const struct sb_device *device; /* NULL: unknown; self: the gateway's own record, or NULL */
     const struct sb_package *staged;
     const struct sb_words *words;
@@ -59,13 +92,16 @@ struct sb_input {
 };
 
 enum sb_output_kind {
-    SB_OUT_SEND,   /* a parcel: topic, payload, qos, class, key, token, task, what */
-    SB_OUT_SUBMIT, /* a request; answered by SB_IN_VERDICT with the same tag, in this turn */
+    SB_OUT_SEND,   /* a parcel: topic, json or bytes, qos, class, key, token, task, what */
+    SB_OUT_SUBMIT, /* a request: tag, id; answered by SB_IN_VERDICT with the tag, in this turn */
     SB_OUT_CANCEL, /* task, cause */
     SB_OUT_TIMER,  /* tag, value ms from now; < 0 stops it */
     SB_OUT_FACT,   /* name, json */
     SB_OUT_UNSTAGE,
     SB_OUT_SETTLE,  /* token: the far side acknowledged it */
+    SB_OUT_AGAIN,   /* token, value: the far side wants it in so many ms, and nothing before */
+    SB_OUT_TELL,    /* name (NULL: the link's own), tag, json: to that conversation, in this turn */
+    SB_OUT_RENEW,   /* connect anew with fresh login data, losing nothing: DOWN and UP follow */
     SB_OUT_LOOK,    /* task: answered by SB_IN_NEWS as it stands now, in this turn */
     SB_OUT_CURRENT, /* the link's own: what was queued at the broker has arrived, no backlog */
     SB_OUT_NOTE,    /* text, for the log */
@@ -73,9 +109,11 @@ enum sb_output_kind {
 
 struct sb_output { /* strings and json owned */
     enum sb_output_kind kind;
-    char *tag, *name, *text;
+    char *tag, *id, *name, *text;
     char *topic, *key, *token, *what;
-    json_t *json; /* SEND: the payload; FACT: the value; SUBMIT: params */
+    json_t *json; /* SEND: the payload; FACT: the value; SUBMIT: params; TELL: what */
+    void *bytes;  /* SEND: a payload that is no JSON, in its place; neither: an empty one */
+    size_t size;
     json_t *package;
     int qos;
     enum sb_parcel_class class;
@@ -115,6 +153,14 @@ void sb_connect_done(struct sb_connect *connect); /* wipes the password */
 int sb_connect_add_topic(struct sb_connect *connect, char *topic) SB_MUST_CHECK; /* takes it */
 
 /*
+ * A setting of many devices: "file:/etc/keys/{name}" with a device's name in place of {name}.
+ * Names are the platform's words, so one with a slash, or that begins with a dot, is refused.
+ * -EINVAL with a text, -ENOMEM. name NULL: what has the placeholder is refused.
+ */
+int sb_connect_fill(const char *setting, const char *name, char **ret,
+                    char **ret_error) SB_MUST_CHECK;
+
+/*
  * Does a topic fit a template "a/{x}/b/{rest}"? A placeholder takes one level, one at the very
  * end takes all that is left (at least one character). ret_parts: their values, borrowed from
  * the topic, in order; exactly `count` of them.
@@ -128,8 +174,12 @@ bool sb_topic_match(const char *pattern, const char *topic, struct sb_topic_part
 
 struct sb_dialect_ops {
     const char *name;
-    /* Login data, made anew for each try (tokens expire). 0, or -errno with a text. */
-    int (*connect)(const struct sb_words *words, const void *config, int64_t wall,
+    /* Has it a connection of its own? device NULL, or the gateway's record: the link's own. May
+     * be NULL: only the link has one. Pure. */
+    bool (*has_connection)(const void *config, const struct sb_device *device);
+    /* Login data, made anew for each try (tokens expire). name: whose connection it is, NULL the
+     * link's own. 0, or -errno with a text. */
+    int (*connect)(const struct sb_words *words, const void *config, const char *name, int64_t wall,
                    struct sb_connect *ret, char **ret_error);
     /*
      * 0: *ret says what it is. -ENOMSG: not for us, ignore. Never fails on content: a message

@@ -18,125 +18,12 @@ static struct sb_uplink *uplink_of(struct sb_door *door)
     return (struct sb_uplink *)door; /* its first member */
 }
 
-static struct sb_loop *loop_of(const struct sb_uplink *uplink)
-{
-    return sb_host_loop(uplink->door.host);
-}
-
-int64_t sb_uplink_outage(const struct sb_uplink *uplink)
-{
-    int64_t wall = sb_loop_wall(loop_of(uplink));
-    if (uplink->up)
-        return uplink->outage;
-    if (uplink->ever_up)
-        return sb_loop_now(loop_of(uplink)) - uplink->down_at;
-    /* A clock that was set back in between tells nothing. */
-    return uplink->seen > 0 && wall >= uplink->seen ? wall - uplink->seen : -1;
-}
-
-/* ---- parcels ---- */
-
-static void flying_free(struct sb_flying *flying)
-{
-    free(flying->token);
-    free(flying);
-}
-
-int64_t sb_uplink_land(struct sb_uplink *uplink, const char *token)
-{
-    for (struct sb_flying **at = &uplink->flying; *at; at = &(*at)->next) {
-        struct sb_flying *flying = *at;
-        if (!sb_streq(flying->token, token))
-            continue;
-        int64_t id = flying->id;
-        *at = flying->next;
-        flying_free(flying);
-        return id;
-    }
-    return 0;
-}
-
-static void land_all(struct sb_uplink *uplink)
-{
-    while (uplink->flying)
-        (void)sb_uplink_land(uplink, uplink->flying->token);
-    sb_timer_stop(uplink->patience);
-}
-
-static int take_off(struct sb_uplink *uplink, const struct sb_parcel *parcel)
-{
-    struct sb_flying *flying = calloc(1, sizeof(*flying));
-    if (!flying || !(flying->token = strdup(parcel->token))) {
-        free(flying);
-        return -ENOMEM;
-    }
-    flying->id = parcel->id;
-    flying->next = uplink->flying;
-    uplink->flying = flying;
-    return 0;
-}
-
 int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel)
 {
-    struct sb_uplink *uplink = uplink_of(door);
-    if (!uplink->up)
-        return -EAGAIN;
-    bool awaits = parcel->token && sb_words_limit(door->words, "reply_timeout") > 0;
-    int r = awaits ? take_off(uplink, parcel) : 0;
-    r = r ? r
-          : sb_mqtt_publish(uplink->mqtt, parcel->topic, parcel->payload, parcel->size, parcel->qos,
-                            parcel->id);
-    if (r == -ENOMEM)
-        r = -EAGAIN; /* it can be sent, later */
-    if (r < 0 && awaits)
-        (void)sb_uplink_land(uplink, parcel->token);
-    return r;
+    return sb_line_send(uplink_of(door), parcel);
 }
 
-static struct sb_flying *flying_of(struct sb_uplink *uplink, int64_t id)
-{
-    struct sb_flying *flying = uplink->flying;
-    while (flying && flying->id != id)
-        flying = flying->next;
-    return flying;
-}
-
-static void on_puback(struct sb_uplink *uplink, int64_t id)
-{
-    struct sb_flying *flying = flying_of(uplink, id);
-    if (!flying) {
-        sb_host_settle(uplink->door.host, &uplink->door, id);
-        return;
-    }
-    int64_t wait = sb_words_limit(uplink->door.words, "reply_timeout");
-    flying->due = sb_loop_now(loop_of(uplink)) + wait;
-    if (!sb_timer_armed(uplink->patience))
-        sb_timer_in(uplink->patience, wait);
-}
-
-/* No reply came: the broker has the message, and that has to do. */
-static void on_patience(void *arg)
-{
-    struct sb_uplink *uplink = arg;
-    int64_t now = sb_loop_now(loop_of(uplink)), next = INT64_MAX;
-    for (struct sb_flying **at = &uplink->flying; *at;) {
-        struct sb_flying *flying = *at;
-        if (flying->due == 0 || flying->due > now) {
-            next = flying->due > 0 ? SB_MIN(next, flying->due) : next;
-            at = &flying->next;
-            continue;
-        }
-        *at = flying->next;
-        sb_info(SB_AT(.link = uplink->door.link), "no reply to %s: taken as delivered",
-                flying->token);
-        sb_host_settle(uplink->door.host, &uplink->door, flying->id);
-        flying_free(flying);
-    }
-    if (next != INT64_MAX)
-        sb_timer_at(uplink->patience, next);
-}
-
-/* ---- the link ---- */
+/* ---- signs of life ---- */
 
 static void save_self(struct sb_uplink *uplink)
 {
@@ -147,11 +34,44 @@ static void save_self(struct sb_uplink *uplink)
 static void on_beat(void *arg)
 {
     struct sb_uplink *uplink = arg;
-    if (!uplink->up)
+    if (uplink->lit == 0)
         return;
     save_self(uplink);
     int64_t half = sb_words_limit(uplink->door.words, "stale_after") / 2;
     sb_timer_in(uplink->beat, SB_MIN(SB_MAX(half, BEAT_MIN), BEAT_MAX));
+}
+
+/* ---- rounds ---- */
+
+/* What a group is, of those that a second has. */
+static int64_t group_size(const struct sb_uplink *uplink)
+{
+    int64_t rate = sb_words_limit(uplink->door.words, "connect_rate");
+    return rate > 0 ? SB_MAX(rate * ROUND_STEP / SB_SECOND, 1) : ROUND_SIZE;
+}
+
+static void need_line(struct sb_uplink *uplink, const struct sb_device *device)
+{
+    int r = sb_line_need(uplink, device);
+    if (r < 0)
+        sb_error(SB_AT(.link = uplink->door.link, .device = device ? device->id : NULL),
+                 "a connection cannot be opened: %s", strerror(-r));
+}
+
+/* Connections, so that a thousand do not begin as one. */
+static void on_dial(void *arg)
+{
+    struct sb_uplink *uplink = arg;
+    const struct sb_device *device = NULL;
+    int64_t room = group_size(uplink);
+    while (room > 0 && (device = sb_host_device_at(uplink->door.host, uplink->next_dial))) {
+        size_t before = uplink->open;
+        uplink->next_dial++;
+        need_line(uplink, device);
+        room -= uplink->open > before;
+    }
+    if (device)
+        sb_timer_in(uplink->dial, ROUND_STEP);
 }
 
 /* Groups of devices, so that a thousand neither hold the loop up nor exceed what the platform
@@ -160,15 +80,14 @@ static void on_round(void *arg)
 {
     struct sb_uplink *uplink = arg;
     const struct sb_device *device = NULL;
-    int64_t rate = sb_words_limit(uplink->door.words, "connect_rate");
-    int64_t room = rate > 0 ? SB_MAX(rate * ROUND_STEP / SB_SECOND, 1) : ROUND_SIZE;
-    while (uplink->up && room > 0 &&
+    int64_t room = group_size(uplink);
+    while (uplink->own && uplink->own->up && room > 0 &&
            (device = sb_host_device_at(uplink->door.host, uplink->next))) {
         struct sb_convo *convo = device->gateway ? NULL : sb_convo_find(uplink, device);
         uplink->next++;
         room -= convo && sb_convo_greet(convo);
     }
-    if (uplink->up && device)
+    if (uplink->own && uplink->own->up && device)
         sb_timer_in(uplink->round, ROUND_STEP);
 }
 
@@ -180,46 +99,51 @@ static void part(struct sb_convo *convo)
     sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
 }
 
-static void tell_down(struct sb_uplink *uplink)
+/* ---- connections that come and go ---- */
+
+/* The conversations that use it, but the link's own. */
+void sb_uplink_down(struct sb_line *line)
 {
+    struct sb_uplink *uplink = line->uplink;
     const struct sb_device *device;
+    if (line->device) {
+        part(sb_map_get(&uplink->convos, line->device));
+        return;
+    }
     part(uplink->self);
     for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++)
-        part(sb_map_get(&uplink->convos, device->id));
+        if (!sb_map_get(&uplink->lines, device->id))
+            part(sb_map_get(&uplink->convos, device->id));
 }
 
-static void on_up(struct sb_uplink *uplink, bool session_present)
+void sb_uplink_up(struct sb_line *line)
 {
-    struct sb_convo *self = sb_convo_self(uplink); /* knows when we were here last */
-    uplink->outage = sb_uplink_outage(uplink);
-    uplink->backlog = session_present;
-    uplink->up = uplink->ever_up = true;
-    sb_host_link(uplink->door.host, &uplink->door, true, "connected");
-    if (self)
-        (void)sb_convo_greet(self);
-    uplink->next = 0;
-    on_round(uplink);
-    on_beat(uplink);
-}
-
-static void on_down(struct sb_uplink *uplink, const char *text, int64_t next)
-{
-    sb_cleanup(sb_freep) char *wait = sb_duration_text(next);
-    sb_cleanup(sb_freep) char *state =
-        sb_format("%s; next try in %s", text ? text : "disconnected", wait ? wait : "a while");
-    bool was_up = uplink->up;
-    uplink->up = false;
-    if (was_up) {
-        uplink->down_at = sb_loop_now(loop_of(uplink));
-        sb_timer_stop(uplink->beat);
-        sb_timer_stop(uplink->round);
-        land_all(uplink);
-        save_self(uplink);
+    struct sb_uplink *uplink = line->uplink;
+    const struct sb_device *device =
+        line->device ? sb_host_device(uplink->door.host, line->device) : NULL;
+    struct sb_convo *convo = device ? sb_convo_find(uplink, device) : uplink->self;
+    if (convo && (device || !line->device))
+        (void)sb_convo_greet(convo);
+    if (!line->device) {
+        uplink->next = 0;
+        on_round(uplink);
     }
-    sb_host_link(uplink->door.host, &uplink->door, false, state);
-    if (was_up)
-        tell_down(uplink);
+    if (uplink->lit == 1)
+        on_beat(uplink);
 }
+
+void sb_uplink_dark(struct sb_line *line)
+{
+    struct sb_uplink *uplink = line->uplink;
+    if (!line->device)
+        sb_timer_stop(uplink->round);
+    if (uplink->lit > 0)
+        return;
+    sb_timer_stop(uplink->beat);
+    save_self(uplink);
+}
+
+/* ---- messages ---- */
 
 /* Ready to be spoken to: first of all it hears that the link is up. */
 static struct sb_convo *convo_of(struct sb_uplink *uplink, const struct sb_device *device)
@@ -230,16 +154,22 @@ static struct sb_convo *convo_of(struct sb_uplink *uplink, const struct sb_devic
     return convo;
 }
 
-static struct sb_convo *convo_named(struct sb_uplink *uplink, const char *name)
+/* Whom decode() named, else whose connection it is. */
+static struct sb_convo *convo_named(struct sb_line *line, const char *name)
 {
-    if (!name)
+    struct sb_uplink *uplink = line->uplink;
+    const char *called = name ? name : line->name;
+    if (!called)
         return sb_convo_self(uplink);
-    const struct sb_device *device = sb_host_find(uplink->door.host, uplink->dialect->name, name);
-    return device ? convo_of(uplink, device) : sb_convo_stranger(uplink, name);
+    const struct sb_device *device =
+        name ? sb_host_find(uplink->door.host, uplink->dialect->name, called)
+             : sb_host_device(uplink->door.host, line->device);
+    return device ? convo_of(uplink, device) : sb_convo_stranger(uplink, called, line);
 }
 
-static void on_message(struct sb_uplink *uplink, const struct sb_mqtt_event *event)
+void sb_uplink_message(struct sb_line *line, const struct sb_mqtt_event *event)
 {
+    struct sb_uplink *uplink = line->uplink;
     struct sb_message message = { 0 };
     int r = uplink->dialect->decode(uplink->door.words, uplink->config, event->topic,
                                     event->payload, event->size, &message);
@@ -247,7 +177,7 @@ static void on_message(struct sb_uplink *uplink, const struct sb_mqtt_event *eve
         sb_debug(SB_AT(.link = uplink->door.link), "ignored: %s", event->topic);
         return;
     }
-    struct sb_convo *convo = r < 0 ? NULL : convo_named(uplink, message.name);
+    struct sb_convo *convo = r < 0 ? NULL : convo_named(line, message.name);
     if (!convo) {
         sb_error(SB_AT(.link = uplink->door.link), "a message is lost: %s",
                  strerror(r < 0 ? -r : ENOMEM));
@@ -258,34 +188,6 @@ static void on_message(struct sb_uplink *uplink, const struct sb_mqtt_event *eve
             sb_convo_free(convo);
     }
     sb_message_done(&message);
-}
-
-static void on_event(void *arg, const struct sb_mqtt_event *event)
-{
-    struct sb_uplink *uplink = arg;
-    switch (event->kind) {
-    case SB_MQTT_UP:
-        on_up(uplink, event->session_present);
-        break;
-    case SB_MQTT_DOWN:
-        on_down(uplink, event->text, event->value);
-        break;
-    case SB_MQTT_MESSAGE:
-        on_message(uplink, event);
-        break;
-    case SB_MQTT_PUBACK:
-        on_puback(uplink, event->value);
-        break;
-    case SB_MQTT_LOST:
-        break; /* the outbox sends it again after the reconnect */
-    }
-}
-
-static int on_login(void *arg, struct sb_connect *ret, char **ret_error)
-{
-    struct sb_uplink *uplink = arg;
-    return uplink->dialect->connect(uplink->door.words, uplink->config,
-                                    sb_loop_wall(loop_of(uplink)), ret, ret_error);
 }
 
 /* ---- news ---- */
@@ -310,15 +212,19 @@ static void forget_device(struct sb_uplink *uplink, const char *id)
 void sb_uplink_hear(struct sb_door *door, const struct sb_news *news)
 {
     struct sb_uplink *uplink = uplink_of(door);
-    struct sb_convo *convo = convo_of_news(uplink, news);
     bool leaves = news->kind == SB_NEWS_DEVICE_REMOVED && news->device;
+    if (news->kind == SB_NEWS_DEVICE_ADDED && news->device)
+        need_line(uplink, news->device);
+    struct sb_convo *convo = convo_of_news(uplink, news);
     if (leaves)
-        uplink->next = 0; /* those behind it move up by one */
+        uplink->next = uplink->next_dial = 0; /* those behind it move up by one */
     if (!convo)
         return;
     sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_NEWS, .news = news });
-    if (leaves && !news->device->gateway)
+    if (leaves && !news->device->gateway) {
         forget_device(uplink, news->device->id);
+        sb_line_end(uplink, news->device->id);
+    }
 }
 
 /* ---- the door ---- */
@@ -327,7 +233,9 @@ void sb_uplink_start(struct sb_door *door)
 {
     struct sb_uplink *uplink = uplink_of(door);
     (void)sb_convo_self(uplink); /* messages may precede UP, and ask for the outage */
-    sb_mqtt_start(uplink->mqtt);
+    need_line(uplink, NULL);
+    if (uplink->dialect->has_connection)
+        on_dial(uplink);
 }
 
 void sb_uplink_close(struct sb_door *door)
@@ -335,20 +243,21 @@ void sb_uplink_close(struct sb_door *door)
     struct sb_uplink *uplink = uplink_of(door);
     size_t cursor = 0;
     struct sb_convo *convo;
-    if (uplink->up)
+    if (uplink->lit > 0)
         save_self(uplink);
-    uplink->up = false;
-    sb_mqtt_free(uplink->mqtt);
+    sb_lines_free(uplink);
+    uplink->own = sb_line_free(uplink->own);
+    sb_mqtt_crew_free(uplink->crew);
     while ((convo = sb_map_next(&uplink->convos, &cursor, NULL)))
         sb_convo_free(convo);
     sb_map_done(&uplink->convos);
     sb_convo_free(uplink->self);
-    while (uplink->flying)
-        (void)sb_uplink_land(uplink, uplink->flying->token);
     sb_timer_free(uplink->beat);
+    sb_timer_free(uplink->dial);
     sb_timer_free(uplink->patience);
     sb_timer_free(uplink->round);
     free(uplink->gateway);
+    free(uplink->trouble);
     free(door->link);
     free(door->state_text);
     free(uplink);
@@ -364,13 +273,13 @@ int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *d
     uplink->door = (struct sb_door){ .ops = ops, .host = host, .words = words };
     uplink->dialect = dialect;
     uplink->config = config;
-    uplink->outage = -1;
     struct sb_loop *loop = sb_host_loop(host);
     int r = sb_set_string(&uplink->door.link, link);
     r = r ? r : sb_timer_new(loop, on_beat, uplink, &uplink->beat);
-    r = r ? r : sb_timer_new(loop, on_patience, uplink, &uplink->patience);
+    r = r ? r : sb_timer_new(loop, sb_uplink_patience, uplink, &uplink->patience);
     r = r ? r : sb_timer_new(loop, on_round, uplink, &uplink->round);
-    r = r ? r : sb_mqtt_new(loop, on_login, on_event, uplink, &uplink->mqtt);
+    r = r ? r : sb_timer_new(loop, on_dial, uplink, &uplink->dial);
+    r = r ? r : sb_mqtt_crew_new(&uplink->crew);
     if (r) {
         sb_uplink_close(&uplink->door);
         return r;
@@ -384,7 +293,7 @@ int sb_uplink_reach(const struct sb_dialect_ops *dialect, const void *config,
                     char **ret_error)
 {
     struct sb_connect login = { 0 };
-    int r = dialect->connect(words, config, wall, &login, ret_error);
+    int r = dialect->connect(words, config, NULL, wall, &login, ret_error);
     if (r == 0)
         r = sb_mqtt_reach(&login, ret, ret_error);
     sb_connect_done(&login);

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A link as an uplink door: the glue between a dialect's pure codec and conversation, one MQTT
- * connection, and the host. Knows no dialect.
+ * A link as an uplink door: the glue between a dialect's pure codec and conversation, its MQTT
+ * connections, and the host. Knows no dialect.
  *
  *     MQTT message -> decode -> step of the device's conversation -> effects -> host calls
- *     core news, timers, the link going up and down -> the same
+ *     core news, timers, connections going up and down -> the same
  *
  * Conversations live in memory, one per device and one of the link itself (device ""), which is
  * also the gateway's own record. They are read back when first needed, and saved in the turn's
  * batch with what they caused. A message for an unknown device meets a fresh conversation that is
- * forgotten again. After a connect the link's own conversation is told first, then the devices',
- * `connect_rate` in a second; one that is spoken to earlier is told at once.
+ * forgotten again; what it answers goes out where the message came in.
+ *
+ * Connections: the link's own, and one of each device that the dialect wants to have one
+ * (has_connection). All are opened at the start, `connect_rate` in a second, share the threads of
+ * one crew (mqtt.h), and fail and come back each for itself. A connection's parcels wait for it
+ * alone. One whose device was removed goes on for 10 s, so that its last reports leave.
+ * After a connect the link's own conversation is told first, then those of the devices that use
+ * its connection, `connect_rate` in a second; one that is spoken to earlier is told at once.
  *
  * Backlog: with a kept session, what arrives between the connect and SB_OUT_CURRENT waited at
- * the broker. How long the link was down is measured, or, over a restart of the process, taken
- * from the last sign of life, which is saved when the link goes down and every half `stale_after`.
+ * the broker. How long a connection was down is measured, or, over a restart of the process, taken
+ * from the link's last sign of life, which is saved when the last one goes down and every half
+ * `stale_after`.
  *
  * Settling: a parcel without token by its PUBACK, one with a token by SB_OUT_SETTLE, or, when the
  * far side does not reply within `reply_timeout` of the PUBACK, by that: the broker has it, and

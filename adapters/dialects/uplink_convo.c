@@ -35,6 +35,17 @@ static bool may_note(struct sb_uplink *uplink)
     return uplink->notes <= NOTES_MAX;
 }
 
+struct sb_line *sb_convo_line(const struct sb_convo *convo)
+{
+    return convo->heard ? convo->heard : sb_line_of(convo->uplink, convo->id);
+}
+
+static bool is_up(const struct sb_convo *convo)
+{
+    const struct sb_line *line = sb_convo_line(convo);
+    return line && line->up;
+}
+
 /* ---- facts ---- */
 
 static const struct sb_device *gateway_of(struct sb_uplink *uplink)
@@ -77,8 +88,10 @@ static void fill_facts(struct sb_convo *convo, struct sb_input *input)
     input->config = uplink->config;
     input->now = sb_loop_now(loop);
     input->wall = sb_loop_wall(loop);
-    input->backlog = !uplink->up || uplink->backlog;
-    input->outage = sb_uplink_outage(uplink);
+    const struct sb_line *line = sb_convo_line(convo);
+    input->connected = line && line->up;
+    input->backlog = !input->connected || line->backlog;
+    input->outage = sb_line_outage(line);
     input->ready = sb_host_ready(host, &uplink->door, &input->why);
 }
 
@@ -86,18 +99,20 @@ static void fill_facts(struct sb_convo *convo, struct sb_input *input)
 
 static void do_send(struct sb_convo *convo, struct sb_output *output, const struct sb_input *input)
 {
-    sb_cleanup(sb_freep) char *text = sb_json_text(output->json);
-    if (!text) {
+    sb_cleanup(sb_freep) char *text = output->json ? sb_json_text(output->json) : NULL;
+    if (output->json && !text) {
         complain(convo, "cannot encode a message", -ENOMEM);
         return;
     }
+    const struct sb_line *line = sb_convo_line(convo);
     bool leaving = input->news && input->news->kind == SB_NEWS_DEVICE_REMOVED;
     struct sb_parcel parcel = { .device = leaving || is_self(convo) ? NULL : convo->id,
                                 .key = output->key,
                                 .class = output->class,
+                                .connection = line ? line->device : NULL,
                                 .topic = output->topic,
-                                .payload = text,
-                                .size = strlen(text),
+                                .payload = text ? text : output->bytes,
+                                .size = text ? strlen(text) : output->size,
                                 .qos = output->qos,
                                 .token = output->token,
                                 .task = output->task,
@@ -147,9 +162,8 @@ static void do_submit(struct sb_convo *convo, struct sb_output *output,
     struct sb_verdict verdict = { 0 };
     const char *devices[] = { convo->id };
     /* A conversation is one device's: the same id may stand in that of another. */
-    sb_cleanup(sb_freep) char *key =
-        output->tag ? sb_format("%s/%s", convo->id, output->tag) : NULL;
-    struct sb_request request = { .external_id = output->tag,
+    sb_cleanup(sb_freep) char *key = output->id ? sb_format("%s/%s", convo->id, output->id) : NULL;
+    struct sb_request request = { .external_id = output->id,
                                   .key = key,
                                   .op = output->op,
                                   .devices = devices,
@@ -209,6 +223,45 @@ static void do_settle(struct sb_convo *convo, struct sb_output *output,
                                    is_self(convo) ? NULL : convo->id, output->token);
 }
 
+static void do_again(struct sb_convo *convo, struct sb_output *output,
+                     const struct sb_input *input SB_UNUSED)
+{
+    struct sb_uplink *uplink = convo->uplink;
+    (void)sb_uplink_land(uplink, output->token);
+    (void)sb_host_again(uplink->door.host, &uplink->door, is_self(convo) ? NULL : convo->id,
+                        output->token, output->value);
+}
+
+/* To a device that has a name here, or the link's own; nobody else is kept. */
+static void do_tell(struct sb_convo *convo, struct sb_output *output,
+                    const struct sb_input *input SB_UNUSED)
+{
+    struct sb_uplink *uplink = convo->uplink;
+    const struct sb_device *device =
+        output->name ? sb_host_find(uplink->door.host, uplink->dialect->name, output->name) : NULL;
+    struct sb_convo *to = device         ? sb_convo_find(uplink, device)
+                          : output->name ? NULL
+                                         : sb_convo_self(uplink);
+    if (!to || to->dead) {
+        sb_debug(SB_AT(.link = uplink->door.link), "nobody is called %s here: not told",
+                 output->name ? output->name : "the gateway");
+        return;
+    }
+    (void)sb_convo_greet(to);
+    sb_convo_step(to, &(struct sb_input){ .kind = SB_IN_TOLD,
+                                          .tag = output->tag,
+                                          .told = output->json,
+                                          .from = is_self(convo) ? NULL : convo->name });
+}
+
+static void do_renew(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
+                     const struct sb_input *input SB_UNUSED)
+{
+    struct sb_line *line = sb_convo_line(convo);
+    if (line && line->up)
+        sb_mqtt_renew(line->mqtt);
+}
+
 static void do_note(struct sb_convo *convo, struct sb_output *output,
                     const struct sb_input *input SB_UNUSED)
 {
@@ -222,7 +275,9 @@ static void do_note(struct sb_convo *convo, struct sb_output *output,
 static void do_current(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
                        const struct sb_input *input SB_UNUSED)
 {
-    convo->uplink->backlog = false;
+    struct sb_line *line = sb_convo_line(convo);
+    if (line)
+        line->backlog = false;
 }
 
 /* ---- timers ---- */
@@ -301,7 +356,8 @@ static void carry_out(struct sb_convo *convo, struct sb_effects *effects,
         [SB_OUT_SEND] = do_send,     [SB_OUT_SUBMIT] = do_submit, [SB_OUT_CANCEL] = do_cancel,
         [SB_OUT_TIMER] = do_timer,   [SB_OUT_FACT] = do_fact,     [SB_OUT_UNSTAGE] = do_unstage,
         [SB_OUT_SETTLE] = do_settle, [SB_OUT_LOOK] = do_look,     [SB_OUT_CURRENT] = do_current,
-        [SB_OUT_NOTE] = do_note,
+        [SB_OUT_NOTE] = do_note,     [SB_OUT_AGAIN] = do_again,   [SB_OUT_TELL] = do_tell,
+        [SB_OUT_RENEW] = do_renew,
     };
     for (size_t i = 0; i < effects->count; i++) {
         enum sb_output_kind kind = effects->list[i].kind;
@@ -386,18 +442,22 @@ static struct sb_convo *convo_new(struct sb_uplink *uplink, const char *id, cons
     return sb_convo_free(convo);
 }
 
-struct sb_convo *sb_convo_stranger(struct sb_uplink *uplink, const char *name)
+struct sb_convo *sb_convo_stranger(struct sb_uplink *uplink, const char *name,
+                                   struct sb_line *heard)
 {
-    return convo_new(uplink, NULL, name, NULL);
+    struct sb_convo *convo = convo_new(uplink, NULL, name, NULL);
+    if (convo)
+        convo->heard = heard;
+    return convo;
 }
 
 bool sb_convo_greet(struct sb_convo *convo)
 {
-    struct sb_uplink *uplink = convo->uplink;
-    if (!uplink->up || convo->up)
+    if (!is_up(convo) || convo->up)
         return false;
     convo->up = true;
-    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_UP, .value = uplink->outage });
+    sb_convo_step(convo,
+                  &(struct sb_input){ .kind = SB_IN_UP, .value = sb_convo_line(convo)->outage });
     return true;
 }
 

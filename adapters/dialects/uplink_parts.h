@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the two halves of the uplink share: uplink.c has the link, uplink_convo.c the
- * conversations. Internal.
+ * What the parts of the uplink share: uplink.c has the door, uplink_line.c the connections,
+ * uplink_convo.c the conversations. Internal.
  */
 #pragma once
 
@@ -24,52 +24,90 @@ struct sb_convo { /* one device's, or the link's own */
     char *name; /* in the dialect; NULL for the link's own */
     void *state;
     struct sb_convo_timer *timers;
-    bool up;       /* it was told that the link is up */
-    unsigned busy; /* steps under way */
-    bool dead;     /* to be freed when they are done */
+    struct sb_line *heard; /* an unknown device's: which brought its message */
+    bool up;               /* it was told that its connection is up */
+    unsigned busy;         /* steps under way */
+    bool dead;             /* to be freed when they are done */
 };
 
 struct sb_flying { /* a parcel that awaits a reply */
+    const struct sb_line *line;
     int64_t id;
     char *token;
     int64_t due; /* monotonic; 0: no PUBACK yet */
     struct sb_flying *next;
 };
 
+struct sb_line { /* a connection */
+    struct sb_uplink *uplink;
+    char *device; /* id; NULL: the link's own */
+    char *name;   /* under which it logs in; NULL: the link's own */
+    struct sb_mqtt *mqtt;
+    bool up, ever_up; /* ever: since it was opened */
+    bool backlog;
+    int64_t outage;          /* ms, of the last one; -1 unknown */
+    int64_t down_at;         /* monotonic */
+    struct sb_timer *ending; /* its device is gone: what is under way may still go; else NULL */
+};
+
 struct sb_uplink {
     struct sb_door door; /* first */
     const struct sb_dialect_ops *dialect;
     const void *config;
-    struct sb_mqtt *mqtt;
+    struct sb_mqtt_crew *crew;
+    struct sb_line *own; /* NULL: only devices have connections */
+    struct sb_map lines; /* those of devices, by device id */
+    size_t open, lit;    /* connections; of these up */
+    char *trouble;       /* why the last one that went down did */
     struct sb_map convos;
     struct sb_convo *self;
-    char *gateway;    /* device id of the gateway's own record, or NULL */
-    bool up, ever_up; /* ever: since this door was opened */
-    bool backlog;
-    int64_t outage;  /* ms, of the last one; -1 unknown */
-    int64_t down_at; /* monotonic */
-    int64_t seen;    /* wall, as read back: the last sign of life of an earlier run; 0 none */
+    char *gateway; /* device id of the gateway's own record, or NULL */
+    int64_t seen;  /* wall, as read back: the last sign of life of an earlier run; 0 none */
     struct sb_timer *beat, *patience;
     struct sb_timer *round; /* goes on telling the devices that the link is up */
     size_t next;            /* whom: their place in the registry */
+    struct sb_timer *dial;  /* goes on opening connections */
+    size_t next_dial;
     struct sb_flying *flying;
     int64_t notes_since; /* monotonic: the minute in which notes are counted */
     unsigned notes;
 };
 
+/* ---- uplink_line.c ---- */
+
+/* Its device's, or the link's own; NULL: has none. */
+struct sb_line *sb_line_of(struct sb_uplink *uplink, const char *device);
+/* Opens what the device (NULL: the link itself) should have, or renews it under a new name. */
+int sb_line_need(struct sb_uplink *uplink, const struct sb_device *device) SB_MUST_CHECK;
+void sb_line_end(struct sb_uplink *uplink, const char *device); /* its device is gone */
+void sb_lines_free(struct sb_uplink *uplink);                   /* of devices */
+struct sb_line *sb_line_free(struct sb_line *line);
+int64_t sb_line_outage(const struct sb_line *line); /* NULL: -1 */
+int sb_line_send(struct sb_uplink *uplink, const struct sb_parcel *parcel);
+/* A parcel whose reply came: its number, or 0: none of these connections has the token. */
+int64_t sb_uplink_land(struct sb_uplink *uplink, const char *token);
+void sb_uplink_patience(void *arg); /* timer */
+
+/* ---- uplink.c: what the connections tell it ---- */
+
+void sb_uplink_up(struct sb_line *line);
+void sb_uplink_dark(struct sb_line *line); /* first of all: signs of life and rounds end */
+void sb_uplink_down(struct sb_line *line);
+void sb_uplink_message(struct sb_line *line, const struct sb_mqtt_event *event);
+
+/* ---- uplink_convo.c ---- */
+
 /* The conversation of a device, read back if need be; NULL: the device has no name here. */
 struct sb_convo *sb_convo_find(struct sb_uplink *uplink, const struct sb_device *device);
 struct sb_convo *sb_convo_self(struct sb_uplink *uplink); /* or NULL without memory */
-/* Tells that the link is up, if it is and was not told. True: it was told now. */
+/* Tells that its connection is up, if it is and was not told. True: it was told now. */
 bool sb_convo_greet(struct sb_convo *convo);
 /* One that knows nothing and is not kept; for a name nobody has. */
-struct sb_convo *sb_convo_stranger(struct sb_uplink *uplink, const char *name);
+struct sb_convo *sb_convo_stranger(struct sb_uplink *uplink, const char *name,
+                                   struct sb_line *heard);
 struct sb_convo *sb_convo_free(struct sb_convo *convo); /* deferred while it is at work */
 /* Steps with the facts filled in and carries the effects out. input: kind and what belongs to it.
  */
 void sb_convo_step(struct sb_convo *convo, struct sb_input *input);
 void sb_convo_save(struct sb_convo *convo);
-/* How long the link has been, or was, down. */
-int64_t sb_uplink_outage(const struct sb_uplink *uplink);
-/* A parcel whose reply came: its number, or 0: none of this connection has the token. */
-int64_t sb_uplink_land(struct sb_uplink *uplink, const char *token);
+struct sb_line *sb_convo_line(const struct sb_convo *convo);

@@ -12,9 +12,10 @@
 #define BACK_OFF_MAX   (2 * SB_MINUTE)
 /* A link that fell sooner goes on backing off: two that push each other out do not storm. */
 #define STEADY   SB_MINUTE
+#define DRAIN    (2 * SB_SECOND) /* before a renewal */
 #define PER_TURN 64 /* events that are handed on at once: a burst does not hold the loop up */
 
-enum state { STATE_IDLE, STATE_WAITING, STATE_TRYING, STATE_UP, STATE_ENDING };
+enum state { STATE_IDLE, STATE_WAITING, STATE_TRYING, STATE_UP, STATE_DRAINING, STATE_ENDING };
 
 struct sb_mqtt {
     struct sb_loop *loop;
@@ -28,6 +29,8 @@ struct sb_mqtt {
     enum state state;
     uint64_t attempt;
     unsigned failures; /* in a row */
+    size_t under_way;  /* publishes without outcome */
+    bool renewing;     /* this attempt ends because its login data do */
     int64_t up_since;
     struct sb_mqtt_told *told, **told_end; /* to be handed on */
     bool handing_on, freed;                /* freed by its own function */
@@ -54,12 +57,14 @@ static void go_down(struct sb_mqtt *mqtt, const char *text)
 {
     struct sb_mqtt_event event = { .kind = SB_MQTT_DOWN, .text = text };
 
+    event.renewal = mqtt->renewing;
     if (mqtt->up_since && sb_loop_now(mqtt->loop) - mqtt->up_since >= STEADY)
         mqtt->failures = 0;
     mqtt->up_since = 0;
-    mqtt->failures++;
+    mqtt->failures += !mqtt->renewing;
     mqtt->state = STATE_WAITING;
-    event.value = next_delay(mqtt);
+    event.value = mqtt->renewing ? 0 : next_delay(mqtt);
+    mqtt->renewing = false;
     sb_timer_in(mqtt->timer, event.value);
     mqtt->fn(mqtt->arg, &event);
 }
@@ -84,8 +89,20 @@ static void go_up(struct sb_mqtt *mqtt, const struct sb_mqtt_told *told)
     mqtt->fn(mqtt->arg, &event);
 }
 
+/* Takes the text. */
+static void fail_attempt(struct sb_mqtt *mqtt, char *text);
+
+static void renew_now(struct sb_mqtt *mqtt)
+{
+    mqtt->renewing = true;
+    fail_attempt(mqtt, strdup("the login is renewed"));
+}
+
 static void pass(struct sb_mqtt *mqtt, const struct sb_mqtt_told *told)
 {
+    bool outcome = told->kind == SB_MQTT_PUBACK || told->kind == SB_MQTT_LOST;
+
+    mqtt->under_way -= outcome && mqtt->under_way > 0;
     struct sb_mqtt_event event = {
         .kind = told->kind,
         .topic = told->topic,
@@ -110,6 +127,8 @@ static void hand_on(struct sb_mqtt *mqtt, struct sb_mqtt_told *told)
         go_up(mqtt, told);
     else if (told->kind != SB_MQTT_UP && told->kind != SB_MQTT_DOWN)
         pass(mqtt, told);
+    if (!mqtt->freed && mqtt->state == STATE_DRAINING && mqtt->under_way == 0)
+        sb_timer_in(mqtt->timer, 0);
     sb_mqtt_told_free(told);
 }
 
@@ -164,7 +183,7 @@ static void on_more(void *arg)
     hand_on_some(arg);
 }
 
-/* For what is found out here; takes the text. */
+/* For what is found out here. */
 static void fail_attempt(struct sb_mqtt *mqtt, char *text)
 {
     struct sb_mqtt_told *down = calloc(1, sizeof(*down));
@@ -203,15 +222,17 @@ static void on_timer(void *arg)
 {
     struct sb_mqtt *mqtt = arg;
 
-    if (mqtt->state == STATE_TRYING)
+    if (mqtt->state == STATE_DRAINING)
+        renew_now(mqtt);
+    else if (mqtt->state == STATE_TRYING)
         fail_attempt(mqtt, sb_format("the broker did not answer within %d s",
                                      (int)(SB_MQTT_TRY_MS / SB_SECOND)));
     else
         try_now(mqtt);
 }
 
-int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, void *arg,
-                struct sb_mqtt **ret)
+int sb_mqtt_new(struct sb_loop *loop, struct sb_mqtt_crew *crew, sb_mqtt_login_fn login,
+                sb_mqtt_fn fn, void *arg, struct sb_mqtt **ret)
 {
     sb_cleanup(sb_mqtt_freep) struct sb_mqtt *mqtt = calloc(1, sizeof(*mqtt));
     int r;
@@ -229,7 +250,7 @@ int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, voi
     if (r == 0)
         r = sb_timer_new(loop, on_more, mqtt, &mqtt->more);
     if (r == 0)
-        r = sb_mqtt_link_new(mqtt->box, &mqtt->link);
+        r = sb_mqtt_link_new(crew, mqtt->box, &mqtt->link);
     if (r < 0)
         return r;
     *ret = SB_STEAL(mqtt);
@@ -251,7 +272,17 @@ int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload
         return -EAGAIN;
     if (n > SB_MQTT_MESSAGE_MAX)
         return -EMSGSIZE;
-    return sb_mqtt_link_publish(mqtt->link, topic, payload, n, qos, id);
+    int r = sb_mqtt_link_publish(mqtt->link, topic, payload, n, qos, id);
+    mqtt->under_way += r == 0;
+    return r;
+}
+
+void sb_mqtt_renew(struct sb_mqtt *mqtt)
+{
+    if (mqtt->state != STATE_UP)
+        return;
+    mqtt->state = STATE_DRAINING;
+    sb_timer_in(mqtt->timer, mqtt->under_way > 0 ? DRAIN : 0);
 }
 
 struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt)

@@ -19,16 +19,28 @@
 #define FREE_WAIT_MS  2000
 #define WORKER_STACK  ((size_t)512 * 1024)
 
-struct sb_mqtt_link {
+struct sb_mqtt_crew {
     atomic_uint refs; /* the loop's and the worker's */
     pthread_t thread;
-    struct sb_mailbox *box; /* not used once closing */
 
-    pthread_mutex_t mutex; /* guards all below */
+    pthread_mutex_t mutex; /* guards all below, and the links */
     pthread_cond_t work;   /* for the worker */
     pthread_cond_t room;   /* for messages; and for the end of the worker */
     bool closing, done;
+    struct sb_mqtt_link *links;              /* all of them */
+    struct sb_mqtt_link *ready, **ready_end; /* those with something to do */
+};
 
+struct sb_mqtt_link { /* freed by the worker only */
+    struct sb_mqtt_crew *crew;
+    struct sb_mqtt_link *next_link, **back; /* in crew->links */
+    struct sb_mqtt_link *after;             /* in crew->ready */
+    bool is_ready;
+    struct sb_mailbox *box; /* not used once closing */
+    bool closing;
+    struct timespec last; /* closing: what is unacknowledged has until then */
+
+    struct sb_mqtt_attempt *open; /* the worker's */
     struct sb_mqtt_attempt *next; /* to be opened */
     bool drop;                    /* close the one that is open */
 
@@ -66,6 +78,27 @@ static struct timespec deadline_in(long ms)
     return at;
 }
 
+static bool is_past(const struct timespec *at)
+{
+    struct timespec now = deadline_in(0);
+
+    return now.tv_sec != at->tv_sec ? now.tv_sec > at->tv_sec : now.tv_nsec >= at->tv_nsec;
+}
+
+/* The worker will look at it. */
+static void wake(struct sb_mqtt_link *link)
+{
+    struct sb_mqtt_crew *crew = link->crew;
+
+    if (!link->is_ready) {
+        link->is_ready = true;
+        link->after = NULL;
+        *crew->ready_end = link;
+        crew->ready_end = &link->after;
+    }
+    pthread_cond_signal(&crew->work);
+}
+
 /* ---- what is told to the loop ---- */
 
 static void tell_locked(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
@@ -86,19 +119,19 @@ static void tell_locked(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
 
 void sb_mqtt_link_tell(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
 {
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     tell_locked(link, told);
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->crew->mutex);
 }
 
 struct sb_mqtt_told *sb_mqtt_link_take(struct sb_mqtt_link *link)
 {
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     struct sb_mqtt_told *told = SB_STEAL(link->told);
     link->told_end = &link->told;
     link->message_count = link->message_bytes = 0;
-    pthread_cond_broadcast(&link->room);
-    pthread_mutex_unlock(&link->mutex);
+    pthread_cond_broadcast(&link->crew->room);
+    pthread_mutex_unlock(&link->crew->mutex);
     return told;
 }
 
@@ -127,7 +160,7 @@ static bool wait_for_room(struct sb_mqtt_link *link)
 
     while (r == 0 && !link->closing &&
            (link->message_count >= MESSAGES_MAX || link->message_bytes >= MESSAGE_BYTES))
-        r = pthread_cond_timedwait(&link->room, &link->mutex, &end);
+        r = pthread_cond_timedwait(&link->crew->room, &link->crew->mutex, &end);
     return r == 0;
 }
 
@@ -138,14 +171,14 @@ bool sb_mqtt_link_message(struct sb_mqtt_link *link, const char *topic, const vo
 
     if (!told)
         return false;
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     bool room = wait_for_room(link);
     if (room) {
         link->message_count++;
         link->message_bytes += n;
         tell_locked(link, told);
     }
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->crew->mutex);
     if (!room)
         sb_mqtt_told_free(told);
     return room;
@@ -168,7 +201,7 @@ static void drop_parcel(struct sb_mqtt_parcel *parcel)
         link->window_count--;
         link->window_bytes -= parcel->size;
     }
-    pthread_cond_broadcast(&link->work); /* the window opens; or these were the last ones */
+    wake(link); /* the window opens; or these were the last ones */
     if (parcel->outcome)
         sb_mqtt_told_free(parcel->outcome);
     free(parcel->topic);
@@ -188,10 +221,10 @@ void sb_mqtt_link_settle(struct sb_mqtt_parcel *parcel, enum sb_mqtt_event_kind 
 {
     struct sb_mqtt_link *link = parcel->link;
 
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     tell_outcome(parcel, kind);
     drop_parcel(parcel);
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->crew->mutex);
 }
 
 static void lose_locked(struct sb_mqtt_link *link)
@@ -202,9 +235,9 @@ static void lose_locked(struct sb_mqtt_link *link)
 
 void sb_mqtt_link_lose(struct sb_mqtt_link *link)
 {
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     lose_locked(link);
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->crew->mutex);
 }
 
 static struct sb_mqtt_parcel *make_parcel(const char *topic, const void *payload, size_t n, int qos,
@@ -242,7 +275,7 @@ static void add_parcel(struct sb_mqtt_link *link, struct sb_mqtt_parcel *parcel)
     link->parcel_bytes += parcel->size;
     *link->queue_end = parcel;
     link->queue_end = &parcel->behind;
-    pthread_cond_broadcast(&link->work);
+    wake(link);
 }
 
 int sb_mqtt_link_publish(struct sb_mqtt_link *link, const char *topic, const void *payload,
@@ -250,7 +283,7 @@ int sb_mqtt_link_publish(struct sb_mqtt_link *link, const char *topic, const voi
 {
     int r = 0;
 
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     if (link->parcel_count >= PARCELS_MAX ||
         (link->parcel_count > 0 && link->parcel_bytes + n > PARCEL_BYTES)) {
         r = -EAGAIN;
@@ -261,7 +294,7 @@ int sb_mqtt_link_publish(struct sb_mqtt_link *link, const char *topic, const voi
         else
             r = -ENOMEM;
     }
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->crew->mutex);
     return r;
 }
 
@@ -294,12 +327,12 @@ static void send_parcel(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open,
         link->window_count++;
         link->window_bytes += parcel->size;
     }
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_unlock(&link->crew->mutex);
     if (wanted)
         r = sb_mqtt_attempt_publish(open, parcel);
     if (r < 0)
         sb_mqtt_link_settle(parcel, SB_MQTT_LOST);
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
 }
 
 /* What Paho let go without a word. */
@@ -315,92 +348,131 @@ static void sweep_parcels(struct sb_mqtt_link *link)
 }
 
 /* Takes the place of the open attempt; NULL just closes it. */
-static struct sb_mqtt_attempt *replace(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open,
-                                       struct sb_mqtt_attempt *next)
+static void replace(struct sb_mqtt_link *link, struct sb_mqtt_attempt *next)
 {
-    pthread_mutex_unlock(&link->mutex);
+    struct sb_mqtt_attempt *open = SB_STEAL(link->open);
+
+    pthread_mutex_unlock(&link->crew->mutex);
     sb_mqtt_attempt_free(open);
     if (next)
         sb_mqtt_attempt_open(next);
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
+    link->open = next;
     if (!next)
         sweep_parcels(link);
-    return next;
 }
 
-/* Until it is closed; then wait_for_last_acks() sends the rest. */
-static struct sb_mqtt_attempt *work(struct sb_mqtt_link *link)
+/* It was closed: what was not sent, and what Paho let go without a word, goes with it. */
+static void bury(struct sb_mqtt_link *link)
 {
-    struct sb_mqtt_attempt *open = NULL;
-    struct sb_mqtt_parcel *parcel;
+    struct sb_mqtt_attempt *never = SB_STEAL(link->next);
 
-    while (!link->closing) {
-        if (link->drop) {
-            link->drop = false;
-            open = replace(link, open, NULL);
-        } else if (link->next) {
-            open = replace(link, open, SB_STEAL(link->next));
-        } else if ((parcel = pop_parcel(link))) {
-            send_parcel(link, open, parcel);
-        } else {
-            pthread_cond_wait(&link->work, &link->mutex);
-        }
-    }
-    return open;
-}
-
-static void wait_for_last_acks(struct sb_mqtt_link *link, struct sb_mqtt_attempt *open)
-{
-    struct timespec end = deadline_in(LAST_ACKS_MS);
-    struct sb_mqtt_parcel *parcel;
-    int r = 0;
-
-    while (r == 0 && link->parcels) {
-        parcel = pop_parcel(link);
-        if (parcel)
-            send_parcel(link, open, parcel);
-        else
-            r = pthread_cond_timedwait(&link->work, &link->mutex, &end);
-    }
-}
-
-/* What was not sent, and what Paho let go without a word. */
-static void drop_parcels(struct sb_mqtt_link *link)
-{
+    replace(link, NULL);
     while (link->parcels)
         drop_parcel(link->parcels);
+    sb_mqtt_attempt_free(never);
+    if (link->is_ready) { /* by the parcels that went */
+        struct sb_mqtt_link **at = &link->crew->ready;
+        while (*at != link)
+            at = &(*at)->after;
+        *at = link->after;
+        if (!*at)
+            link->crew->ready_end = at;
+    }
+    *link->back = link->next_link;
+    if (link->next_link)
+        link->next_link->back = link->back;
+    free(link);
 }
 
-static void unref(struct sb_mqtt_link *link)
+/* One thing of those that are to be done. */
+static void serve(struct sb_mqtt_link *link)
 {
-    if (atomic_fetch_sub(&link->refs, 1) > 1)
+    struct sb_mqtt_parcel *parcel = NULL;
+
+    if (link->drop) {
+        link->drop = false;
+        replace(link, NULL);
+    } else if (link->next && !link->closing) {
+        replace(link, SB_STEAL(link->next));
+    } else if ((parcel = pop_parcel(link))) {
+        send_parcel(link, link->open, parcel);
+    } else {
+        if (link->closing && (!link->open || !link->parcels || is_past(&link->last)))
+            bury(link);
         return;
-    pthread_cond_destroy(&link->work);
-    pthread_cond_destroy(&link->room);
-    pthread_mutex_destroy(&link->mutex);
-    free(link);
+    }
+    wake(link);
+}
+
+static struct sb_mqtt_link *pop_ready(struct sb_mqtt_crew *crew)
+{
+    struct sb_mqtt_link *link = crew->ready;
+
+    if (!link)
+        return NULL;
+    crew->ready = link->after;
+    if (!crew->ready)
+        crew->ready_end = &crew->ready;
+    link->is_ready = false;
+    return link;
+}
+
+/* Links that are closing have a deadline. */
+static void wait_for_work(struct sb_mqtt_crew *crew)
+{
+    const struct timespec *first = NULL;
+    struct sb_mqtt_link *link;
+
+    for (link = crew->links; link; link = link->next_link)
+        if (link->closing &&
+            (!first || first->tv_sec > link->last.tv_sec ||
+             (first->tv_sec == link->last.tv_sec && first->tv_nsec > link->last.tv_nsec)))
+            first = &link->last;
+    if (!first) {
+        pthread_cond_wait(&crew->work, &crew->mutex);
+        return;
+    }
+    struct timespec end = *first;
+    if (pthread_cond_timedwait(&crew->work, &crew->mutex, &end) == 0)
+        return;
+    for (link = crew->links; link; link = link->next_link)
+        if (link->closing && is_past(&link->last))
+            wake(link);
+}
+
+static void unref(struct sb_mqtt_crew *crew)
+{
+    if (atomic_fetch_sub(&crew->refs, 1) > 1)
+        return;
+    pthread_cond_destroy(&crew->work);
+    pthread_cond_destroy(&crew->room);
+    pthread_mutex_destroy(&crew->mutex);
+    free(crew);
 }
 
 static void *worker_main(void *arg)
 {
-    struct sb_mqtt_link *link = arg;
+    struct sb_mqtt_crew *crew = arg;
+    struct sb_mqtt_link *link;
 
     sb_mqtt_paho_use();
-    pthread_mutex_lock(&link->mutex);
-    struct sb_mqtt_attempt *open = work(link);
-    if (open && !link->drop)
-        wait_for_last_acks(link, open);
-    replace(link, open, NULL);
-    drop_parcels(link);
-    pthread_mutex_unlock(&link->mutex);
-    sb_mqtt_attempt_free(link->next);
+    pthread_mutex_lock(&crew->mutex);
+    while (!crew->closing || crew->links) {
+        link = pop_ready(crew);
+        if (link)
+            serve(link);
+        else
+            wait_for_work(crew);
+    }
+    pthread_mutex_unlock(&crew->mutex);
     sb_mqtt_paho_release();
 
-    pthread_mutex_lock(&link->mutex);
-    link->done = true;
-    pthread_cond_broadcast(&link->room);
-    pthread_mutex_unlock(&link->mutex);
-    unref(link);
+    pthread_mutex_lock(&crew->mutex);
+    crew->done = true;
+    pthread_cond_broadcast(&crew->room);
+    pthread_mutex_unlock(&crew->mutex);
+    unref(crew);
     return NULL;
 }
 
@@ -412,27 +484,68 @@ int sb_mqtt_link_try(struct sb_mqtt_link *link, uint64_t number, struct sb_conne
 
     if (!attempt)
         return -ENOMEM;
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     struct sb_mqtt_attempt *stale = link->next; /* the worker still looks a name up */
     link->next = attempt;
-    pthread_cond_broadcast(&link->work);
-    pthread_mutex_unlock(&link->mutex);
+    wake(link);
+    pthread_mutex_unlock(&link->crew->mutex);
     sb_mqtt_attempt_free(stale);
     return 0;
 }
 
 void sb_mqtt_link_drop(struct sb_mqtt_link *link)
 {
-    pthread_mutex_lock(&link->mutex);
+    pthread_mutex_lock(&link->crew->mutex);
     lose_locked(link);
     link->drop = true;
     struct sb_mqtt_attempt *stale = SB_STEAL(link->next);
-    pthread_cond_broadcast(&link->work);
-    pthread_mutex_unlock(&link->mutex);
+    wake(link);
+    pthread_mutex_unlock(&link->crew->mutex);
     sb_mqtt_attempt_free(stale);
 }
 
-static int start_worker(struct sb_mqtt_link *link)
+int sb_mqtt_link_new(struct sb_mqtt_crew *crew, struct sb_mailbox *box, struct sb_mqtt_link **ret)
+{
+    struct sb_mqtt_link *link = calloc(1, sizeof(*link));
+
+    if (!link)
+        return -ENOMEM;
+    link->crew = crew;
+    link->box = box;
+    link->told_end = &link->told;
+    link->parcels_end = &link->parcels;
+    link->queue_end = &link->queue;
+    pthread_mutex_lock(&crew->mutex);
+    link->next_link = crew->links;
+    link->back = &crew->links;
+    if (link->next_link)
+        link->next_link->back = &link->next_link;
+    crew->links = link;
+    pthread_mutex_unlock(&crew->mutex);
+    *ret = link;
+    return 0;
+}
+
+struct sb_mqtt_link *sb_mqtt_link_free(struct sb_mqtt_link *link)
+{
+    if (!link)
+        return NULL;
+    struct sb_mqtt_crew *crew = link->crew; /* the link may be gone once it is unlocked */
+    pthread_mutex_lock(&crew->mutex);
+    link->closing = true;
+    link->last = deadline_in(LAST_ACKS_MS);
+    for (struct sb_mqtt_told *told = SB_STEAL(link->told); told;)
+        told = sb_mqtt_told_free(told);
+    link->told_end = &link->told;
+    pthread_cond_broadcast(&crew->room);
+    wake(link);
+    pthread_mutex_unlock(&crew->mutex);
+    return NULL;
+}
+
+/* ---- the crew ---- */
+
+static int start_worker(struct sb_mqtt_crew *crew)
 {
     pthread_attr_t attributes;
     int r = pthread_attr_init(&attributes);
@@ -440,62 +553,55 @@ static int start_worker(struct sb_mqtt_link *link)
     if (r != 0)
         return -r;
     (void)pthread_attr_setstacksize(&attributes, WORKER_STACK);
-    r = pthread_create(&link->thread, &attributes, worker_main, link);
+    r = pthread_create(&crew->thread, &attributes, worker_main, crew);
     pthread_attr_destroy(&attributes);
     return -r;
 }
 
-int sb_mqtt_link_new(struct sb_mailbox *box, struct sb_mqtt_link **ret)
+int sb_mqtt_crew_new(struct sb_mqtt_crew **ret)
 {
-    struct sb_mqtt_link *link = calloc(1, sizeof(*link));
+    struct sb_mqtt_crew *crew = calloc(1, sizeof(*crew));
     pthread_condattr_t monotonic;
 
-    if (!link)
+    if (!crew)
         return -ENOMEM;
-    atomic_init(&link->refs, 2);
-    link->box = box;
-    link->told_end = &link->told;
-    link->parcels_end = &link->parcels;
-    link->queue_end = &link->queue;
-    pthread_mutex_init(&link->mutex, NULL);
+    atomic_init(&crew->refs, 2);
+    crew->ready_end = &crew->ready;
+    pthread_mutex_init(&crew->mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&link->work, &monotonic);
-    pthread_cond_init(&link->room, &monotonic);
+    pthread_cond_init(&crew->work, &monotonic);
+    pthread_cond_init(&crew->room, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    int r = start_worker(link);
+    int r = start_worker(crew);
     if (r < 0) {
-        unref(link);
-        unref(link);
+        unref(crew);
+        unref(crew);
         return r;
     }
-    *ret = link;
+    *ret = crew;
     return 0;
 }
 
 /* A worker that is stuck in a name lookup is left to end by itself; nothing of ours waits. */
-struct sb_mqtt_link *sb_mqtt_link_free(struct sb_mqtt_link *link)
+struct sb_mqtt_crew *sb_mqtt_crew_free(struct sb_mqtt_crew *crew)
 {
     struct timespec end = deadline_in(FREE_WAIT_MS);
     int r = 0;
 
-    if (!link)
+    if (!crew)
         return NULL;
-    pthread_mutex_lock(&link->mutex);
-    link->closing = true;
-    for (struct sb_mqtt_told *told = SB_STEAL(link->told); told;)
-        told = sb_mqtt_told_free(told);
-    link->told_end = &link->told;
-    pthread_cond_broadcast(&link->work);
-    pthread_cond_broadcast(&link->room);
-    while (r == 0 && !link->done)
-        r = pthread_cond_timedwait(&link->room, &link->mutex, &end);
-    bool done = link->done;
-    pthread_mutex_unlock(&link->mutex);
+    pthread_mutex_lock(&crew->mutex);
+    crew->closing = true;
+    pthread_cond_signal(&crew->work);
+    while (r == 0 && !crew->done)
+        r = pthread_cond_timedwait(&crew->room, &crew->mutex, &end);
+    bool done = crew->done;
+    pthread_mutex_unlock(&crew->mutex);
     if (done)
-        pthread_join(link->thread, NULL);
+        pthread_join(crew->thread, NULL);
     else
-        pthread_detach(link->thread);
-    unref(link);
+        pthread_detach(crew->thread);
+    unref(crew);
     return NULL;
 }

@@ -5,13 +5,14 @@
  *     loop (mqtt.c)  -- next attempt, drop, parcels -->  worker  -- calls -->  Paho
  *          ^------------ what happened (told) ------------ callbacks of Paho --'
  *
- * Why a worker for each link: Paho holds one lock for all its clients while one of them looks a
+ * Why a worker for each crew: Paho holds one lock for all its clients while one of them looks a
  * name up, so a call may take as long as a dead name server likes. The loop must not wait for
- * that, and the worker looks the name up itself first, so that other links seldom do.
+ * that, and the worker looks the name up itself first, so that other crews seldom do. The links
+ * of a crew go to the same place; there may be hundreds, so they share the thread.
  *
  * What is told keeps its order. Messages wait for room in the thread of Paho that brings them
  * (which makes the broker wait); outcomes never do: their memory is there from the beginning.
- * Locks: Paho's, then the link's, then the mailbox's. No call into Paho with the link locked.
+ * Locks: Paho's, then the crew's, then the mailbox's. No call into Paho with the crew locked.
  */
 #pragma once
 
@@ -60,8 +61,9 @@ struct sb_mqtt_attempt { /* one connection, from the try to its end */
 };
 
 /* mqtt_link.c, for the loop */
-int sb_mqtt_link_new(struct sb_mailbox *box, struct sb_mqtt_link **ret) SB_MUST_CHECK;
-/* Disconnects; gives what is unacknowledged a moment, and waits 2 s in all at most. */
+int sb_mqtt_link_new(struct sb_mqtt_crew *crew, struct sb_mailbox *box,
+                     struct sb_mqtt_link **ret) SB_MUST_CHECK;
+/* Disconnects after giving what is unacknowledged a moment; the worker does that. */
 struct sb_mqtt_link *sb_mqtt_link_free(struct sb_mqtt_link *link);
 /* Takes the login data. -ENOMEM. */
 int sb_mqtt_link_try(struct sb_mqtt_link *link, uint64_t number,

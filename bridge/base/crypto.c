@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -16,12 +17,22 @@ struct sb_digest {
     EVP_MD_CTX *ctx; /* NULL: spent */
 };
 
+static const EVP_MD *md_of(enum sb_digest_kind kind)
+{
+    switch (kind) {
+    case SB_SHA256:
+        return EVP_sha256();
+    case SB_SHA1:
+        return EVP_sha1();
+    case SB_MD5:
+        return EVP_md5();
+    }
+    return NULL;
+}
+
 struct sb_digest *sb_digest_new(enum sb_digest_kind kind)
 {
-    const EVP_MD *md = kind == SB_SHA256 ? EVP_sha256()
-                       : kind == SB_SHA1 ? EVP_sha1()
-                       : kind == SB_MD5  ? EVP_md5()
-                                         : NULL;
+    const EVP_MD *md = md_of(kind);
     struct sb_digest *digest = md ? calloc(1, sizeof(*digest)) : NULL;
     if (!digest)
         return NULL;
@@ -55,6 +66,19 @@ void sb_digest_free(struct sb_digest *digest)
         return;
     EVP_MD_CTX_free(digest->ctx);
     free(digest);
+}
+
+int sb_hmac(enum sb_digest_kind kind, const void *key, size_t key_n, const void *bytes, size_t n,
+            uint8_t ret[SB_HMAC_MAX])
+{
+    const EVP_MD *md = md_of(kind);
+    unsigned length = 0;
+    uint8_t code[EVP_MAX_MD_SIZE];
+    if (!md || key_n > INT_MAX || !HMAC(md, key, (int)key_n, bytes, n, code, &length) ||
+        length > SB_HMAC_MAX)
+        return -EIO;
+    memcpy(ret, code, length);
+    return (int)length;
 }
 
 char *sb_sha256_hex(const void *bytes, size_t n)

@@ -21,16 +21,20 @@ char *sb_digest_hex(struct sb_digest *digest);
 void sb_digest_free(struct sb_digest *digest);
 SB_DEFINE_CLEANUP(struct sb_digest *, sb_digest_free)
 
-char *sb_sha256_hex(const void *bytes, size_t n);          /* caller frees */
-char *sb_sha256_file(const char *path);                    /* caller frees; NULL with errno */
+#define SB_HMAC_MAX 32 /* bytes of the longest */
+/* How many bytes the code has, or -EIO. */
+int sb_hmac(enum sb_digest_kind kind, const void *key, size_t key_n, const void *bytes, size_t n,
+            uint8_t ret[SB_HMAC_MAX]) SB_MUST_CHECK;
+char *sb_sha256_hex(const void *bytes, size_t n); /* caller frees */
+char *sb_sha256_file(const char *path);           /* caller frees; NULL with errno */
 int sb_hex_decode(const char *hex, uint8_t *ret, size_t n) SB_MUST_CHECK; /* exactly n bytes */
-char *sb_hex(const void *bytes, size_t n);                 /* caller frees */
-char *sb_base64(const void *bytes, size_t n);              /* caller frees */
+char *sb_hex(const void *bytes, size_t n);                                /* caller frees */
+char *sb_base64(const void *bytes, size_t n);                             /* caller frees */
 int sb_base64_decode(const char *text, size_t n, uint8_t **ret, size_t *ret_n) SB_MUST_CHECK;
 
-void sb_uuid(char ret[SB_UUID_TEXT + 1]);   /* version 4 */
-uint32_t sb_random(uint32_t below);         /* for jitter, not for keys */
-void sb_random_seed(uint64_t seed);         /* tests: sb_uuid and sb_random repeatable; 0: real */
+void sb_uuid(char ret[SB_UUID_TEXT + 1]); /* version 4 */
+uint32_t sb_random(uint32_t below);       /* for jitter, not for keys */
+void sb_random_seed(uint64_t seed);       /* tests: sb_uuid and sb_random repeatable; 0: real */
 
 /* Equal in constant time for texts of one length; the length may show. */
 bool sb_secret_equal(const char *a, const char *b);

@@ -71,6 +71,20 @@ void sb_str_format(struct sb_str *s, const char *fmt, ...)
     va_end(ap);
 }
 
+void sb_str_add_percent(struct sb_str *s, const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (size_t n; *text; text += n) {
+        n = strspn(text, plain);
+        sb_str_add_bytes(s, text, n);
+        if (n == 0) {
+            sb_str_format(s, "%%%02X", (unsigned char)*text);
+            n = 1;
+        }
+    }
+}
+
 const char *sb_str_get(const struct sb_str *s)
 {
     return s->text ? s->text : "";

@@ -21,6 +21,8 @@ void sb_str_add_bytes(struct sb_str *s, const void *bytes, size_t n);
 void sb_str_add_char(struct sb_str *s, char c);
 void sb_str_format(struct sb_str *s, const char *fmt, ...) SB_PRINTF(2, 3);
 void sb_str_vformat(struct sb_str *s, const char *fmt, va_list ap) SB_PRINTF(2, 0);
+/* Percent-encoded (RFC 3986): all but letters, digits and -._~ */
+void sb_str_add_percent(struct sb_str *s, const char *text);
 const char *sb_str_get(const struct sb_str *s); /* never NULL: "" when empty */
 char *sb_str_take(struct sb_str *s);            /* caller frees; "" copied when empty */
 void sb_str_done(struct sb_str *s);

@@ -46,11 +46,85 @@ int sb_lane_need(struct sb_outbox *outbox, const char *link, struct sb_lane **re
     return 0;
 }
 
-void sb_lane_wake(struct sb_lane *lane)
+/* ---- wires ---- */
+
+struct sb_wire *sb_wire_find(const struct sb_lane *lane, const char *name)
 {
-    lane->dirty = true;
-    if (!sb_timer_armed(lane->outbox->pump_timer))
-        sb_timer_in(lane->outbox->pump_timer, 0);
+    if (name)
+        return sb_map_get(&lane->by_name, name);
+    for (struct sb_wire *wire = lane->wires; wire; wire = wire->next)
+        if (!wire->name)
+            return wire;
+    return NULL;
+}
+
+int sb_wire_need(struct sb_lane *lane, const char *name, struct sb_wire **ret)
+{
+    struct sb_wire *wire = sb_wire_find(lane, name);
+
+    if (!wire) {
+        wire = calloc(1, sizeof(*wire));
+        if (!wire || sb_set_string(&wire->name, name) < 0 ||
+            (name && sb_map_set(&lane->by_name, name, wire) < 0)) {
+            if (wire)
+                free(wire->name);
+            free(wire);
+            return -ENOMEM;
+        }
+        wire->lane = lane;
+        wire->next = lane->wires;
+        lane->wires = wire;
+    }
+    *ret = wire;
+    return 0;
+}
+
+void sb_wire_tidy(struct sb_wire *wire)
+{
+    struct sb_lane *lane = wire->lane;
+    struct sb_wire **at = &lane->wires;
+
+    if (wire->up || wire->first || !wire->name || lane->outbox->pumping)
+        return;
+    while (*at != wire)
+        at = &(*at)->next;
+    *at = wire->next;
+    (void)sb_map_take(&lane->by_name, wire->name);
+    free(wire->name);
+    free(wire);
+}
+
+void sb_wire_wake(struct sb_wire *wire)
+{
+    struct sb_outbox *outbox = wire->lane->outbox;
+
+    wire->dirty = wire->lane->dirty = true;
+    if (outbox->awake)
+        return;
+    outbox->awake = true;
+    sb_timer_in(outbox->pump_timer, 0);
+}
+
+static void join_wire(struct sb_item *item)
+{
+    struct sb_wire *wire = item->wire;
+    struct sb_item *after = wire->last;
+
+    while (after && after->is.id > item->is.id)
+        after = after->before;
+    item->before = after;
+    item->behind = after ? after->behind : wire->first;
+    *(after ? &after->behind : &wire->first) = item;
+    *(item->behind ? &item->behind->before : &wire->last) = item;
+}
+
+static void leave_wire(struct sb_item *item)
+{
+    struct sb_wire *wire = item->wire;
+
+    *(item->before ? &item->before->behind : &wire->first) = item->behind;
+    *(item->behind ? &item->behind->before : &wire->last) = item->before;
+    sb_wire_tidy(wire);
 }
 
 /* Where its number belongs: at the end, but for what a start reads in another order. */
@@ -67,6 +141,28 @@ void sb_lane_insert(struct sb_lane *lane, struct sb_item *item)
     *(item->next ? &item->next->previous : &lane->last) = item;
     lane->count++;
     lane->bytes += sb_parcel_bytes(&item->is);
+    join_wire(item);
+}
+
+void sb_lane_free(struct sb_lane *lane)
+{
+    while (lane->first)
+        sb_item_forget(lane->first);
+    for (struct sb_wire *wire = lane->wires, *next; wire; wire = next) {
+        next = wire->next;
+        free(wire->name);
+        free(wire);
+    }
+    sb_map_done(&lane->by_name);
+    free(lane->link);
+    free(lane);
+}
+
+void sb_item_again(struct sb_item *item)
+{
+    item->wire->unsettled--;
+    item->lane->sent--;
+    item->state = SB_ITEM_READY;
 }
 
 /* It counts no more: settled, dropped or lost. */
@@ -77,7 +173,7 @@ static void leave(struct sb_item *item)
     if (item->state == SB_ITEM_DONE)
         return;
     if (item->state == SB_ITEM_SENT)
-        lane->unsettled--;
+        sb_item_again(item);
     item->state = SB_ITEM_DONE;
     lane->count--;
     lane->bytes -= sb_parcel_bytes(&item->is);
@@ -94,6 +190,7 @@ void sb_item_forget(struct sb_item *item)
         sb_store_forget(lane->outbox->store, on_removed, item);
     *(item->previous ? &item->previous->next : &lane->first) = item->next;
     *(item->next ? &item->next->previous : &lane->last) = item->previous;
+    leave_wire(item);
     free(item->block);
     free(item);
 }
@@ -223,7 +320,7 @@ void sb_item_settle(struct sb_item *item)
     leave(item);
     item->settled = true;
     item->verb = item->is.what ? "told" : NULL;
-    sb_lane_wake(item->lane); /* the window has room */
+    sb_wire_wake(item->wire); /* the window has room */
     complete(item);
 }
 
@@ -232,7 +329,7 @@ void sb_item_drop(struct sb_item *item, bool audited, const char *why)
     leave(item);
     item->verb = audited ? "dropped" : NULL;
     item->why = why;
-    sb_lane_wake(item->lane);
+    sb_wire_wake(item->wire);
     complete(item);
 }
 
@@ -245,9 +342,10 @@ static void unsendable(struct sb_item *item, int error)
     sb_item_drop(item, true, "it cannot be sent");
 }
 
-/* False: the lane is down. */
-static bool send_one(struct sb_lane *lane, struct sb_item *item)
+/* False: the wire is down. */
+static bool send_one(struct sb_wire *wire, struct sb_item *item)
 {
+    struct sb_lane *lane = wire->lane;
     int r;
 
     lane->sending = item;
@@ -259,30 +357,71 @@ static bool send_one(struct sb_lane *lane, struct sb_item *item)
         complete(item);
     } else if (r == 0) {
         item->state = SB_ITEM_SENT;
-        lane->unsettled++;
+        wire->unsettled++;
+        lane->sent++;
     } else if (r == -EAGAIN) {
-        lane->up = false;
+        wire->up = false;
     } else {
         unsendable(item, r);
     }
-    return lane->up;
+    return wire->up;
 }
 
-static void pump(struct sb_lane *lane)
+/* Held back until later, and the timer is set for that. */
+static bool waits(const struct sb_wire *wire, const struct sb_item *item)
 {
-    struct sb_outbox *outbox = lane->outbox;
+    struct sb_outbox *outbox = wire->lane->outbox;
+    int64_t left = wire->not_before ? wire->not_before - sb_loop_now(outbox->loop) : 0;
+
+    if (left <= 0 || !sb_item_stored(item))
+        return false;
+    outbox->next_pump = SB_MIN(outbox->next_pump, wire->not_before);
+    return true;
+}
+
+/* True: a held wire must be looked at again. */
+static bool pump(struct sb_wire *wire)
+{
+    struct sb_lane *lane = wire->lane;
+    bool held = false;
     struct sb_item *next;
 
-    for (struct sb_item *item = lane->first;
-         item && lane->up && lane->send && lane->unsettled < outbox->limits.window; item = next) {
-        next = item->next;
+    for (struct sb_item *item = wire->first;
+         item && wire->up && lane->send && wire->unsettled < lane->outbox->limits.window;
+         item = next) {
+        next = item->behind;
         if (item->state != SB_ITEM_READY)
             continue;
         if (item->pending > 0)
             break; /* nothing overtakes it */
-        if (!send_one(lane, item))
+        if (waits(wire, item)) {
+            held = true;
+            continue;
+        }
+        if (!send_one(wire, item))
             break;
-        next = lane->first; /* its door may have put, settled or dropped any */
+        next = wire->first; /* its door may have put, settled or dropped any */
+    }
+    return held;
+}
+
+static void pump_lane(struct sb_lane *lane)
+{
+    lane->dirty = false;
+    for (struct sb_wire *wire = lane->wires; wire; wire = wire->next) {
+        if (!wire->dirty)
+            continue;
+        wire->dirty = false;
+        wire->dirty = pump(wire) || wire->dirty;
+        lane->dirty = lane->dirty || wire->dirty;
+    }
+}
+
+static void tidy_lane(struct sb_lane *lane)
+{
+    for (struct sb_wire *wire = lane->wires, *next; wire; wire = next) {
+        next = wire->next;
+        sb_wire_tidy(wire);
     }
 }
 
@@ -290,12 +429,17 @@ void sb_outbox_pump(void *arg)
 {
     struct sb_outbox *outbox = arg;
 
-    for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next) {
-        if (!lane->dirty)
-            continue;
-        lane->dirty = false;
-        pump(lane);
-    }
+    outbox->awake = false;
+    outbox->next_pump = INT64_MAX;
+    outbox->pumping = true;
+    for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)
+        if (lane->dirty)
+            pump_lane(lane);
+    outbox->pumping = false;
+    for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)
+        tidy_lane(lane);
+    if (outbox->next_pump != INT64_MAX && !outbox->awake)
+        sb_timer_at(outbox->pump_timer, outbox->next_pump);
 }
 
 static void on_durable(void *arg, int error)
@@ -306,5 +450,5 @@ static void on_durable(void *arg, int error)
     if (error && item->state != SB_ITEM_DONE)
         sb_item_forget(item); /* what the store still has, the next outbox reads there */
     else
-        sb_lane_wake(item->lane);
+        sb_wire_wake(item->wire);
 }

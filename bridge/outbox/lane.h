@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The insides of the outbox: a lane per link, with what waits in it. For the outbox only.
+ * The insides of the outbox: a lane per link, with what waits in it, and in each lane a wire per
+ * connection of its door, which sends on its own. For the outbox only.
  *
  *     READY --send--> SENT --settle--> DONE --removal is durable--> forgotten
  *       ^------resume---+
@@ -14,13 +15,16 @@
  */
 #pragma once
 
+#include "bridge/base/map.h"
 #include "bridge/outbox/outbox.h"
 
 enum sb_item_state { SB_ITEM_READY, SB_ITEM_SENT, SB_ITEM_DONE };
 
 struct sb_item {
-    struct sb_item *next, *previous;
+    struct sb_item *next, *previous; /* in the lane */
+    struct sb_item *behind, *before; /* on the wire */
     struct sb_lane *lane;
+    struct sb_wire *wire;
     struct sb_parcel is;
     void *block; /* what `is` points to */
     enum sb_item_state state;
@@ -32,17 +36,29 @@ struct sb_item {
     const char *why;
 };
 
+struct sb_wire { /* gone when it is down and nothing is on it */
+    struct sb_wire *next;
+    struct sb_lane *lane;
+    char *name; /* sb_parcel.connection; NULL: the door's only one, or its own */
+    bool up, dirty;
+    int64_t not_before;           /* monotonic: nothing is sent earlier, but passing; 0 none */
+    struct sb_item *first, *last; /* in order of number */
+    unsigned unsettled;           /* SENT */
+};
+
 struct sb_lane {
     struct sb_lane *next;
     struct sb_outbox *outbox;
     char *link;
     sb_send_fn send; /* NULL: closed */
     void *arg;
-    bool up, dirty;
+    struct sb_wire *wires;
+    struct sb_map by_name;        /* wires that have a name */
     struct sb_item *first, *last; /* in order of number */
     struct sb_item *sending;      /* its door has it in hand */
     size_t count, bytes;          /* of those not DONE */
-    unsigned unsettled;           /* SENT */
+    unsigned sent;                /* SENT, on all wires */
+    bool dirty;                   /* some wire is */
 };
 
 struct sb_outbox {
@@ -52,13 +68,21 @@ struct sb_outbox {
     struct sb_outbox_limits limits;
     struct sb_lane *lanes; /* never freed before the outbox: there are as many as links */
     struct sb_timer *pump_timer;
+    bool awake;        /* it is set for this instant */
+    bool pumping;      /* no wire may go */
+    int64_t next_pump; /* while pumping: when a held wire may go on */
     struct sb_timer *retry_timer;
 };
 
 struct sb_lane *sb_lane_find(const struct sb_outbox *outbox, const char *link); /* NULL: none */
 int sb_lane_need(struct sb_outbox *outbox, const char *link, struct sb_lane **ret) SB_MUST_CHECK;
-void sb_lane_wake(struct sb_lane *lane);                         /* send what may go, soon */
-void sb_lane_insert(struct sb_lane *lane, struct sb_item *item); /* where its number belongs */
+void sb_wire_wake(struct sb_wire *wire); /* send what may go, soon */
+struct sb_wire *sb_wire_find(const struct sb_lane *lane, const char *name); /* NULL: none */
+int sb_wire_need(struct sb_lane *lane, const char *name, struct sb_wire **ret) SB_MUST_CHECK;
+void sb_wire_tidy(struct sb_wire *wire); /* frees it if it is of no use */
+/* Where its number belongs; item->wire is set. */
+void sb_lane_insert(struct sb_lane *lane, struct sb_item *item);
+void sb_lane_free(struct sb_lane *lane); /* and all that is in it */
 
 /*
  * Writes `is` into the turn's batch under the item's number (passing ones are not written) and
@@ -69,6 +93,7 @@ bool sb_item_stored(const struct sb_item *item); /* the store has or gets it */
 void sb_item_settle(struct sb_item *item);
 void sb_item_drop(struct sb_item *item, bool audited, const char *why);
 void sb_item_forget(struct sb_item *item); /* frees it; the store is not told */
+void sb_item_again(struct sb_item *item);  /* SENT: it has to be sent once more */
 
 /* Timer functions, arg is the outbox. */
 void sb_outbox_pump(void *arg);

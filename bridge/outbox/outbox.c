@@ -10,12 +10,12 @@
 /* ---- putting ---- */
 
 /* The progress that a newer parcel makes pointless: never sent since it is here. */
-static struct sb_item *find_superseded(const struct sb_lane *lane, const struct sb_parcel *newer)
+static struct sb_item *find_superseded(const struct sb_wire *wire, const struct sb_parcel *newer)
 {
     if (!newer->key)
         return NULL;
-    for (struct sb_item *item = lane->last; item; item = item->previous)
-        if (item->state == SB_ITEM_READY && item->is.sends == 0 && lane->sending != item &&
+    for (struct sb_item *item = wire->last; item; item = item->before)
+        if (item->state == SB_ITEM_READY && item->is.sends == 0 && wire->lane->sending != item &&
             item->is.class == SB_PARCEL_PROGRESS && sb_streq(item->is.key, newer->key))
             return item;
     return NULL;
@@ -43,8 +43,9 @@ static int replace(struct sb_item *old, const struct sb_parcel *newer)
     return 0;
 }
 
-static int append(struct sb_lane *lane, const struct sb_parcel *newer, struct sb_item **ret)
+static int append(struct sb_wire *wire, const struct sb_parcel *newer, struct sb_item **ret)
 {
+    struct sb_lane *lane = wire->lane;
     sb_cleanup(sb_freep) struct sb_item *item = calloc(1, sizeof(*item));
     sb_cleanup(sb_freep) void *block = NULL;
     struct sb_parcel copy;
@@ -55,6 +56,7 @@ static int append(struct sb_lane *lane, const struct sb_parcel *newer, struct sb
     copy.id = item->is.id = sb_store_next_id(lane->outbox->store, SB_TABLE_PARCEL);
     copy.sends = 0;
     item->lane = lane;
+    item->wire = wire;
     r = sb_item_write(item, &copy);
     if (r < 0)
         return r;
@@ -65,7 +67,7 @@ static int append(struct sb_lane *lane, const struct sb_parcel *newer, struct sb
     return 0;
 }
 
-static int put(struct sb_lane *lane, const struct sb_parcel *newer, struct sb_item *old,
+static int put(struct sb_wire *wire, const struct sb_parcel *newer, struct sb_item *old,
                struct sb_item **ret)
 {
     int r;
@@ -74,7 +76,7 @@ static int put(struct sb_lane *lane, const struct sb_parcel *newer, struct sb_it
         *ret = old;
         return replace(old, newer);
     }
-    r = append(lane, newer, ret);
+    r = append(wire, newer, ret);
     if (r == 0 && old)
         sb_item_drop(old, false, NULL);
     return r;
@@ -84,6 +86,7 @@ int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel, int6
 {
     struct sb_lane *lane = parcel->link ? sb_lane_find(outbox, parcel->link) : NULL;
     struct sb_item *old, *item = NULL;
+    struct sb_wire *wire = NULL;
     int r;
 
     if (!lane)
@@ -91,12 +94,17 @@ int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel, int6
     if (!parcel->topic || parcel->class >= SB_PARCEL_CLASS_MAX_ ||
         (parcel->size && !parcel->payload))
         return -EINVAL;
-    old = find_superseded(lane, parcel);
-    r = sb_room_choose(lane, old, sb_parcel_bytes(parcel));
+    r = sb_wire_need(lane, parcel->connection, &wire);
     if (r < 0)
         return r;
-    r = put(lane, parcel, old, &item);
-    sb_room_take(lane, r < 0);
+    old = find_superseded(wire, parcel);
+    r = sb_room_choose(lane, old, sb_parcel_bytes(parcel));
+    if (r == 0) {
+        r = put(wire, parcel, old, &item);
+        sb_room_take(lane, r < 0);
+    }
+    if (r < 0)
+        sb_wire_tidy(wire);
     if (r == 0 && ret_id)
         *ret_id = item->is.id;
     return r;
@@ -174,6 +182,21 @@ void sb_outbox_settle_all(struct sb_outbox *outbox, const int64_t *parcels, size
             sb_outbox_settle(outbox, lane->link, parcels[i]);
 }
 
+bool sb_outbox_again(struct sb_outbox *outbox, const char *link, const char *device,
+                     const char *token, int64_t delay)
+{
+    struct sb_lane *lane = token ? sb_lane_find(outbox, link) : NULL;
+    struct sb_item *item = lane ? find_token(lane, SB_ITEM_SENT, device, token) : NULL;
+
+    if (!item)
+        return false;
+    sb_item_again(item);
+    item->wire->not_before =
+        SB_MAX(item->wire->not_before, sb_loop_now(outbox->loop) + SB_MAX(delay, 1));
+    sb_wire_wake(item->wire);
+    return true;
+}
+
 /* ---- links ---- */
 
 int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send, void *arg)
@@ -190,34 +213,65 @@ int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send, 
     return 0;
 }
 
-void sb_outbox_resume(struct sb_outbox *outbox, const char *link)
+void sb_outbox_resume(struct sb_outbox *outbox, const char *link, const char *connection)
 {
     struct sb_lane *lane = sb_lane_find(outbox, link);
+    struct sb_wire *wire = NULL;
 
     if (!lane)
         return;
-    if (!lane->up)
-        for (struct sb_item *item = lane->first; item; item = item->next)
-            if (item->state == SB_ITEM_SENT)
-                item->state = SB_ITEM_READY;
-    if (!lane->up)
-        lane->unsettled = 0;
-    lane->up = true;
-    sb_lane_wake(lane);
+    if (sb_wire_need(lane, connection, &wire) < 0) {
+        sb_error(SB_AT(.link = link), "outbox: out of memory: what waits for a connection stays "
+                                      "until its next one");
+        return;
+    }
+    for (struct sb_item *item = wire->up ? NULL : wire->first; item; item = item->behind)
+        if (item->state == SB_ITEM_SENT)
+            sb_item_again(item);
+    wire->up = true;
+    sb_wire_wake(wire);
 }
 
-void sb_outbox_pause(struct sb_outbox *outbox, const char *link)
+static void pause_wire(struct sb_wire *wire)
 {
-    struct sb_lane *lane = sb_lane_find(outbox, link);
+    struct sb_outbox *outbox = wire->lane->outbox;
     struct sb_item *next;
+    bool pumping = outbox->pumping;
 
-    if (!lane)
-        return;
-    lane->up = false;
-    for (struct sb_item *item = lane->first; item; item = next) {
-        next = item->next;
+    wire->up = false;
+    wire->not_before = 0;
+    outbox->pumping = true; /* the wire stays until we are through */
+    for (struct sb_item *item = wire->first; item; item = next) {
+        next = item->behind;
         if (!sb_item_stored(item) && item->state != SB_ITEM_DONE)
             sb_item_drop(item, false, NULL); /* the next connect makes it anew */
+    }
+    outbox->pumping = pumping;
+    sb_wire_tidy(wire);
+}
+
+void sb_outbox_pause(struct sb_outbox *outbox, const char *link, const char *connection)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+    struct sb_wire *wire = lane ? sb_wire_find(lane, connection) : NULL;
+
+    if (wire)
+        pause_wire(wire);
+}
+
+void sb_outbox_abandon(struct sb_outbox *outbox, const char *link, const char *connection,
+                       const char *why)
+{
+    struct sb_lane *lane = sb_lane_find(outbox, link);
+    struct sb_wire *wire = lane ? sb_wire_find(lane, connection) : NULL;
+    struct sb_item *next;
+
+    sb_outbox_pause(outbox, link, connection);
+    wire = lane ? sb_wire_find(lane, connection) : NULL;
+    for (struct sb_item *item = wire ? wire->first : NULL; item; item = next) {
+        next = item->behind;
+        if (item->state != SB_ITEM_DONE)
+            sb_item_drop(item, true, why); /* stored, so it is freed later */
     }
 }
 
@@ -227,7 +281,10 @@ void sb_outbox_close(struct sb_outbox *outbox, const char *link)
 
     if (!lane)
         return;
-    sb_outbox_pause(outbox, link);
+    for (struct sb_wire *wire = lane->wires, *next; wire; wire = next) {
+        next = wire->next;
+        pause_wire(wire);
+    }
     lane->send = NULL;
     lane->arg = NULL;
 }
@@ -249,7 +306,7 @@ void sb_outbox_stats(const struct sb_outbox *outbox, const char *link, struct sb
     if (!lane)
         return;
     ret->waiting = lane->count;
-    ret->unsettled = lane->unsettled;
+    ret->unsettled = lane->sent;
     ret->bytes = lane->bytes;
     for (const struct sb_item *item = lane->first; item; item = item->next)
         if (item->state != SB_ITEM_DONE && item->is.created &&
@@ -267,10 +324,16 @@ static int load(struct sb_outbox *outbox, const struct sb_row *row)
 
     if (r == 0)
         r = sb_parcel_from_row(row, &item->is, &item->block);
-    if (r < 0)
+    if (r == 0)
+        r = sb_wire_need(lane, item->is.connection, &item->wire);
+    if (r < 0) {
+        if (item)
+            free(item->block);
         return r;
+    }
+    struct sb_wire *wire = item->wire;
     sb_lane_insert(lane, SB_STEAL(item));
-    sb_lane_wake(lane);
+    sb_wire_wake(wire);
     return 0;
 }
 
@@ -317,10 +380,7 @@ struct sb_outbox *sb_outbox_free(struct sb_outbox *outbox)
     while (outbox->lanes) {
         struct sb_lane *lane = outbox->lanes;
         outbox->lanes = lane->next;
-        while (lane->first)
-            sb_item_forget(lane->first);
-        free(lane->link);
-        free(lane);
+        sb_lane_free(lane);
     }
     sb_timer_free(outbox->pump_timer);
     sb_timer_free(outbox->retry_timer);

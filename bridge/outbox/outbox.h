@@ -7,9 +7,9 @@
  * (reply code, twin 204, HTTP 200, else PUBACK). Over restarts and outages.
  *
  * Classes: `passing` is not stored (an announcement that every connect makes anew, a refusal while
- * the store is not ready) but waits for the batch like all others; the pause of its link forgets
- * it. `progress` that was not sent yet is superseded by a newer progress with the same key, in
- * place; an `answer` or `final` with that key takes it away and goes behind what came before.
+ * the store is not ready) but waits for the batch like all others; the pause of its connection
+ * forgets it. `progress` that was not sent yet is superseded by a newer progress with the same key,
+ * in place; an `answer` or `final` with that key takes it away and goes behind what came before.
  * Answers and finals are never dropped before their age limit.
  * Policy when full (per link: count, and bytes of payload and topic): the oldest progress goes
  * first; answers older than answer_age go next, since nobody waits any more; a final report only
@@ -17,9 +17,12 @@
  * nothing is old. What is on its way is not dropped. When three quarters are taken by what cannot
  * go or is owed to it, new work from that link is refused (sb_outbox_full).
  *
- * Order: parcels of one link leave in order of creation, at most `window` unsettled at a time.
+ * Order: parcels of one connection of a link leave in order of creation, at most `window`
+ * unsettled at a time; connections do not wait for one another. Bounds are the link's.
  * A parcel that was sent and not settled is sent again after a reconnect, same bytes; one that was
- * settled is not, even while the store cannot write that down (a crash excepted).
+ * settled is not, even while the store cannot write that down (a crash excepted). A parcel that the
+ * far side refuses for the moment goes again after a time (sb_outbox_again), and what its
+ * connection has to say, but passing parcels, waits as long.
  * A settled parcel with `what` has an audit record "told". Thread: the loop.
  */
 #pragma once
@@ -57,7 +60,7 @@ struct sb_parcel {
     unsigned sends;    /* how often it went out */
 };
 
-/* The door's side: takes one committed parcel. 0: on its way; -EAGAIN: the link is down, try
+/* The door's side: takes one committed parcel. 0: on its way; -EAGAIN: the connection is down, try
  * after sb_outbox_resume(); other errors: it can never be sent, it is dropped with an audit.
  * Called from a timer, never inside a call of the door; it may call the outbox (QoS 0: settle). */
 typedef int (*sb_send_fn)(void *arg, const struct sb_parcel *parcel);
@@ -96,9 +99,17 @@ void sb_outbox_settle(struct sb_outbox *outbox, const char *link, int64_t id);
 /* By token; false: no such parcel. */
 bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const char *device,
                             const char *token);
-/* The link is up: unsettled parcels go (again). The link is down: hold. A lane begins down. */
-void sb_outbox_resume(struct sb_outbox *outbox, const char *link);
-void sb_outbox_pause(struct sb_outbox *outbox, const char *link);
+/* By token: sent and refused for now; it goes again when `delay` ms have passed. False: no such
+ * parcel is on its way. */
+bool sb_outbox_again(struct sb_outbox *outbox, const char *link, const char *device,
+                     const char *token, int64_t delay);
+/* A connection (NULL: the door's only one, or its own) is up: unsettled parcels go (again). It is
+ * down: hold. All begin down. */
+void sb_outbox_resume(struct sb_outbox *outbox, const char *link, const char *connection);
+void sb_outbox_pause(struct sb_outbox *outbox, const char *link, const char *connection);
+/* It will never be up again: what waits for it is dropped with an audit record. */
+void sb_outbox_abandon(struct sb_outbox *outbox, const char *link, const char *connection,
+                       const char *why);
 /* owed: final reports that open work will bring yet. */
 bool sb_outbox_full(const struct sb_outbox *outbox, const char *link, size_t owed);
 

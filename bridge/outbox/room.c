@@ -14,11 +14,11 @@ static int rank(const struct sb_item *item, int64_t wall)
     const struct sb_outbox *outbox = item->lane->outbox;
     int64_t age = wall && item->is.created ? wall - item->is.created : 0;
 
-    if (item->state == SB_ITEM_DONE || (item->state == SB_ITEM_SENT && item->lane->up))
+    if (item->state == SB_ITEM_DONE || (item->state == SB_ITEM_SENT && item->wire->up))
         return 0;
     switch (item->is.class) {
     case SB_PARCEL_PASSING:
-        return item->lane->up ? 0 : 1;
+        return item->wire->up ? 0 : 1;
     case SB_PARCEL_PROGRESS:
         return 1;
     case SB_PARCEL_ANSWER:

@@ -144,9 +144,26 @@ static void on_happening(void *arg)
         sb_timer_in(mqtt->timer, 0);
 }
 
-int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, void *arg,
-                struct sb_mqtt **ret)
+int sb_mqtt_crew_new(struct sb_mqtt_crew **ret)
 {
+    *ret = NULL;
+    return 0;
+}
+
+struct sb_mqtt_crew *sb_mqtt_crew_free(struct sb_mqtt_crew *crew)
+{
+    return crew;
+}
+
+void sb_mqtt_renew(struct sb_mqtt *mqtt)
+{
+    (void)mqtt;
+}
+
+int sb_mqtt_new(struct sb_loop *loop, struct sb_mqtt_crew *crew, sb_mqtt_login_fn login,
+                sb_mqtt_fn fn, void *arg, struct sb_mqtt **ret)
+{
+    (void)crew;
     (void)login;
     struct sb_mqtt *mqtt = calloc(1, sizeof(*mqtt));
     if (!mqtt)

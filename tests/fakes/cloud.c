@@ -67,14 +67,16 @@ static void start(struct sb_door *base)
 {
     const struct door *door = (const struct door *)base;
     if (!door->cloud->unlinked)
-        sb_host_link(base->host, base, true, "connected");
+        cloud_link_of(door->cloud, true);
 }
 
 void cloud_link_of(struct cloud *which, bool up)
 {
     which->unlinked = !up;
-    if (which->door)
-        sb_host_link(which->host, which->door, up, up ? "connected" : "cut");
+    if (!which->door)
+        return;
+    sb_host_link(which->host, which->door, up, up ? "connected" : "cut");
+    sb_host_connection(which->host, which->door, NULL, up);
 }
 
 void cloud_link(bool up)

@@ -106,7 +106,8 @@ static void on_event(void *arg, const struct sb_mqtt_event *event)
 void sb_mqtt_peer_start(struct sb_mqtt_peer *peer, struct sb_loop *loop)
 {
     peer->loop = loop;
-    if (sb_mqtt_new(loop, login, on_event, peer, &peer->mqtt) < 0) {
+    if (sb_mqtt_crew_new(&peer->crew) < 0 ||
+        sb_mqtt_new(loop, peer->crew, login, on_event, peer, &peer->mqtt) < 0) {
         (void)fprintf(stderr, "mqtt_peer: cannot be made\n");
         abort();
     }
@@ -116,6 +117,7 @@ void sb_mqtt_peer_start(struct sb_mqtt_peer *peer, struct sb_loop *loop)
 void sb_mqtt_peer_done(struct sb_mqtt_peer *peer)
 {
     peer->mqtt = sb_mqtt_free(peer->mqtt);
+    peer->crew = sb_mqtt_crew_free(peer->crew);
     free(peer->down);
     free(peer->topic);
     free(peer->payload);

@@ -14,6 +14,7 @@ struct sb_mqtt_peer {
     bool clean, no_verify;
     /* Record */
     struct sb_loop *loop;
+    struct sb_mqtt_crew *crew;
     struct sb_mqtt *mqtt;
     unsigned tries, ups, downs, messages, acks, losts, out_of_order;
     bool session_present, messages_before_up, free_on_down;

@@ -453,9 +453,22 @@ static void map_visits_each_once(void **state)
     sb_map_done(&map);
 }
 
+static void text_is_percent_encoded(void **state)
+{
+    (void)state;
+    struct sb_str s = { 0 };
+    sb_str_add_percent(&s, "hub.example/devices/a-b_~ !'()*+\xc3\xa9=&");
+    assert_string_equal(sb_str_get(&s),
+                        "hub.example%2Fdevices%2Fa-b_~%20%21%27%28%29%2A%2B%C3%A9%3D%26");
+    sb_str_done(&s);
+    sb_str_add_percent(&s, "");
+    assert_string_equal(sb_str_get(&s), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_is_percent_encoded),
         cmocka_unit_test(set_string_copies_and_clears),
         cmocka_unit_test(names_go_both_ways),
         cmocka_unit_test(string_grows),

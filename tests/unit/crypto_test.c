@@ -47,6 +47,33 @@ static char *put_file(const void *bytes, size_t n, mode_t mode)
     return path;
 }
 
+/* RFC 4231 case 2, RFC 2202 case 2; and the shared access signature of an Azure device SDK. */
+static void keyed_codes_match_the_vectors(void **state)
+{
+    (void)state;
+    static const struct {
+        enum sb_digest_kind kind;
+        const char *key, *text, *hex;
+    } cases[] = {
+        { SB_SHA256, "Jefe", "what do ya want for nothing?",
+          "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+        { SB_SHA1, "Jefe", "what do ya want for nothing?",
+          "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79" },
+        { SB_MD5, "Jefe", "what do ya want for nothing?", "750c783e6ab0b503eaa86e310a5db738" },
+        { SB_SHA256, "", "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        uint8_t code[SB_HMAC_MAX];
+        int n = sb_hmac(cases[i].kind, cases[i].key, strlen(cases[i].key), cases[i].text,
+                        strlen(cases[i].text), code);
+        assert_true(n > 0);
+        sb_cleanup(sb_freep) char *hex = sb_hex(code, (size_t)n);
+        assert_string_equal(hex, cases[i].hex);
+    }
+    uint8_t code[SB_HMAC_MAX];
+    assert_int_equal(sb_hmac((enum sb_digest_kind)99, "", 0, "", 0, code), -EIO);
+}
+
 static void digests_match_the_vectors(void **state)
 {
     (void)state;
@@ -358,6 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digests_match_the_vectors),
+        cmocka_unit_test(keyed_codes_match_the_vectors),
         cmocka_unit_test(files_are_digested),
         cmocka_unit_test(hex_goes_both_ways),
         cmocka_unit_test(base64_goes_both_ways),

@@ -420,12 +420,12 @@ static void the_login_is_a_gateways(void **state)
     link.ca_file = "/etc/ca.pem";
     struct sb_connect login = { 0 };
     char *error = NULL;
-    assert_int_not_equal(sb_ibm_dialect.connect(words, &link, 0, &login, &error), 0);
+    assert_int_not_equal(sb_ibm_dialect.connect(words, &link, NULL, 0, &login, &error), 0);
     assert_non_null(error); /* there is no such file yet */
     free(error);
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0 && write(fd, "s3cret\n", 7) == 7 && close(fd) == 0);
-    assert_int_equal(sb_ibm_dialect.connect(words, &link, 0, &login, &error), 0);
+    assert_int_equal(sb_ibm_dialect.connect(words, &link, NULL, 0, &login, &error), 0);
     assert_string_equal(login.client_id, "g:org123:gwtype:gw1");
     assert_string_equal(login.user, "use-token-auth");
     assert_string_equal(login.password, "s3cret");

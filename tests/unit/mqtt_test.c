@@ -314,6 +314,122 @@ static void it_may_be_freed_in_its_event(void **state)
     sb_broker_start(broker);
 }
 
+/* What was published before is acknowledged before; then it is back with other login data. */
+static void a_login_is_renewed_without_losing_anything(void **state)
+{
+    struct world *w = *state;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    sb_mqtt_renew(w->a.mqtt); /* not up: nothing to renew */
+    UNTIL(w, w->a.ups);
+    for (int i = 0; i < 20; i++)
+        publish(&w->a, "to/a/x", "before", 1, i);
+    sb_mqtt_renew(w->a.mqtt);
+    sb_mqtt_renew(w->a.mqtt);
+    assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/a", "x", 1, 1, 1), -EAGAIN);
+    w->a.password = "wrong";
+    UNTIL(w, w->a.downs == 2);
+    assert_int_equal(w->a.acks, 20);
+    assert_int_equal(w->a.losts, 0);
+    w->a.password = "right";
+    UNTIL(w, w->a.ups == 2);
+    publish(&w->a, "to/a/x", "after", 1, 99);
+    UNTIL(w, w->a.last_ack == 99);
+}
+
+static void a_renewal_waits_only_so_long(void **state)
+{
+    struct world *w = *state;
+
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
+    sb_broker_freeze(broker, true);
+    publish(&w->a, "to/a/x", "never acknowledged", 1, 7);
+    sb_mqtt_renew(w->a.mqtt);
+    UNTIL(w, w->a.downs == 1);
+    assert_int_equal(w->a.losts, 1);
+    assert_int_equal(w->a.last_lost, 7);
+    sb_broker_freeze(broker, false);
+    UNTIL(w, w->a.ups == 2);
+}
+
+/* ---- a crowd on the threads of one crew ---- */
+
+#define CROWD 100
+
+struct member {
+    struct world *world;
+    struct sb_mqtt *mqtt;
+    char *id;
+};
+
+static unsigned crowd_ups, crowd_acks;
+
+static int crowd_login(void *arg, struct sb_connect *ret, char **ret_error)
+{
+    const struct member *member = arg;
+
+    *ret_error = NULL;
+    ret->uri = strdup(member->world->uri);
+    ret->client_id = strdup(member->id);
+    ret->user = strdup("gw");
+    ret->password = strdup("right");
+    ret->ca_file = sb_broker_path(broker, "ca.pem");
+    ret->verify = true;
+    ret->keepalive = 60;
+    return 0;
+}
+
+static void on_crowd(void *arg, const struct sb_mqtt_event *event)
+{
+    const struct member *member = arg;
+
+    crowd_ups += event->kind == SB_MQTT_UP;
+    crowd_acks += event->kind == SB_MQTT_PUBACK;
+    sb_loop_stop(member->world->loop);
+}
+
+static unsigned threads(void)
+{
+    sb_cleanup(sb_freep) char *line = NULL;
+    size_t room = 0;
+    unsigned count = 0;
+    FILE *status = fopen("/proc/self/status", "re");
+
+    while (status && getline(&line, &room, status) > 0)
+        (void)sscanf(line, "Threads: %u", &count); /* NOLINT(cert-err34-c) */
+    if (status)
+        (void)fclose(status);
+    return count;
+}
+
+static void a_crowd_shares_its_threads(void **state)
+{
+    struct world *w = *state;
+    struct member crowd[CROWD];
+    struct sb_mqtt_crew *crew = NULL;
+
+    crowd_ups = crowd_acks = 0;
+    use_uri(w, uri_of("mqtts", "localhost", SB_BROKER_TLS));
+    assert_int_equal(sb_mqtt_crew_new(&crew), 0);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = (struct member){ .world = w, .id = sb_format("crowd-%d", i) };
+        assert_int_equal(
+            sb_mqtt_new(w->loop, crew, crowd_login, on_crowd, &crowd[i], &crowd[i].mqtt), 0);
+        sb_mqtt_start(crowd[i].mqtt);
+    }
+    UNTIL(w, crowd_ups == CROWD);
+    assert_true(threads() <= 6); /* ours, the crew's, Paho's two, a sanitizer's */
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(sb_mqtt_publish(crowd[i].mqtt, "x", "x", 1, 1, i), 0);
+    UNTIL(w, crowd_acks == CROWD);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i].mqtt = sb_mqtt_free(crowd[i].mqtt);
+        free(crowd[i].id);
+    }
+    sb_mqtt_crew_free(crew);
+}
+
 /* ---- TLS ---- */
 
 static void use_tls(struct world *w, enum sb_broker_port port, const char *host)
@@ -471,6 +587,9 @@ int main(void)
         TEST(publishes_are_bounded),
         TEST(what_is_published_last_still_arrives),
         TEST(it_may_be_freed_in_its_event),
+        TEST(a_login_is_renewed_without_losing_anything),
+        TEST(a_renewal_waits_only_so_long),
+        TEST(a_crowd_shares_its_threads),
         TEST(tls_by_name),
         TEST(tls_by_address),
         TEST(tls_with_a_wrong_authority),

@@ -43,7 +43,7 @@ static void check_round_trip(struct world *w, const void *payload, size_t size)
     assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
     restart(w, false);
     assert_int_equal(sb_outbox_open(w->outbox, "other", look_at_all, &parcel), 0);
-    sb_outbox_resume(w->outbox, "other");
+    sb_outbox_resume(w->outbox, "other", NULL);
     turn(w);
     assert_true(sb_outbox_settle_token(w->outbox, "other", parcel.device, "r"));
     restart(w, false);
@@ -161,7 +161,7 @@ static void what_was_settled_is_not_sent_again_while_the_disk_is_full(void **sta
     settle(w, id);
     assert_int_equal(stats(w).waiting, 0);
     assert_int_equal(stored(w), 1);
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
     resume(w);
     expect_sent(w, "");
     expect_audit(w, "");
@@ -307,10 +307,10 @@ static void what_is_on_its_way_is_not_dropped(void **state)
     resume(w);
     expect_sent(w, "a b ");
     put(w, SB_PARCEL_PROGRESS, "x");
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
     resume(w);
     expect_sent(w, "a b ");
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
     put(w, SB_PARCEL_PROGRESS, "y"); /* now it is not */
     resume(w);
     expect_sent(w, "b d ");

@@ -113,7 +113,7 @@ static void progress_on_its_way_is_followed_not_changed(void **state)
     assert_int_equal(put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "30%"), second + 1);
     assert_int_equal(put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "40%"), second + 1);
     expect_sent(w, "");
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
     resume(w);
     expect_sent(w, "10% 20% "); /* the same bytes once more */
     settle(w, first);
@@ -127,8 +127,8 @@ static void what_was_sent_once_keeps_its_bytes(void **state)
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
     resume(w);
     expect_sent(w, "10% ");
-    sb_outbox_pause(w->outbox, LINK);
-    sb_outbox_resume(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
+    sb_outbox_resume(w->outbox, LINK, NULL);
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%"); /* before it goes again */
     expect_sent(w, "10% 20% ");
 }
@@ -264,8 +264,8 @@ static void resume_sends_the_unsettled_again(void **state)
     resume(w); /* it is up: no reason to repeat */
     expect_sent(w, "");
     for (unsigned storm = 1; storm <= 20; storm++) {
-        sb_outbox_pause(w->outbox, LINK);
-        sb_outbox_pause(w->outbox, LINK);
+        sb_outbox_pause(w->outbox, LINK, NULL);
+        sb_outbox_pause(w->outbox, LINK, NULL);
         resume(w);
         expect_sent(w, "b c ");
         assert_int_equal(w->sends, storm);
@@ -279,8 +279,8 @@ static void a_pause_before_the_turn_ends_holds_all(void **state)
 
     put(w, SB_PARCEL_FINAL, "a");
     for (int i = 0; i < 5; i++) {
-        sb_outbox_resume(w->outbox, LINK);
-        sb_outbox_pause(w->outbox, LINK);
+        sb_outbox_resume(w->outbox, LINK, NULL);
+        sb_outbox_pause(w->outbox, LINK, NULL);
     }
     expect_sent(w, "");
 }
@@ -330,7 +330,7 @@ static void passing_parcels_live_until_the_link_pauses(void **state)
     assert_int_equal(stored(w), 1);
     resume(w);
     expect_sent(w, "hello a ");
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
     resume(w);
     expect_sent(w, "a ");
     put(w, SB_PARCEL_PASSING, "hello2");
@@ -353,7 +353,7 @@ static void a_closed_lane_keeps_its_parcels(void **state)
     resume(w); /* nobody there */
     expect_sent(w, "");
     assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
     resume(w);
     expect_sent(w, "a b ");
     parcel.link = "nowhere";
@@ -387,7 +387,7 @@ static void a_door_may_settle_while_it_sends(void **state)
 static void pause_inside(struct world *w, const struct sb_parcel *parcel)
 {
     (void)parcel;
-    sb_outbox_pause(w->outbox, LINK);
+    sb_outbox_pause(w->outbox, LINK, NULL);
 }
 
 static void a_door_may_pause_while_it_sends(void **state)
@@ -424,6 +424,123 @@ static void a_door_may_put_while_it_sends(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- many connections of one link ---- */
+
+static int64_t put_on(struct world *w, const char *connection, const char *text)
+{
+    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, text);
+    int64_t id = 0;
+
+    parcel.connection = connection;
+    parcel.token = text;
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, &id), 0);
+    return id;
+}
+
+static void connections_do_not_wait_for_one_another(void **state)
+{
+    struct world *w = *state;
+
+    put_on(w, "a", "a1");
+    put_on(w, "b", "b1");
+    put_on(w, "a", "a2");
+    put_on(w, "a", "a3");
+    put_on(w, "b", "b2");
+    sb_outbox_resume(w->outbox, LINK, "b");
+    expect_sent(w, "b1 b2 ");
+    sb_outbox_resume(w->outbox, LINK, "a");
+    expect_sent(w, "a1 a2 "); /* a window of its own */
+    assert_int_equal(stats(w).unsettled, 4);
+    sb_outbox_pause(w->outbox, LINK, "a");
+    assert_true(sb_outbox_settle_token(w->outbox, LINK, NULL, "b1"));
+    restart(w, false); /* which is whose is stored */
+    sb_outbox_resume(w->outbox, LINK, "a");
+    expect_sent(w, "a1 a2 ");
+    settle(w, w->last);
+    expect_sent(w, "a3 ");
+    sb_outbox_resume(w->outbox, LINK, "b");
+    expect_sent(w, "b2 ");
+}
+
+static void bounds_are_the_links(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 0; i < 8; i++)
+        put_on(w, i % 2 ? "a" : "b", (char[]){ (char)('a' + i), 0 });
+    assert_int_equal(try_put(w, SB_PARCEL_FINAL, "x", NULL), -ENOSPC);
+}
+
+static void progress_is_superseded_on_its_own_connection(void **state)
+{
+    struct world *w = *state;
+    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PROGRESS, "1");
+    int64_t first = 0, second = 0;
+
+    parcel.key = "k";
+    parcel.connection = "a";
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, &first), 0);
+    parcel.connection = "b";
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, &second), 0);
+    assert_int_not_equal(first, second);
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, &first), 0);
+    assert_int_equal(first, second);
+}
+
+static void what_is_put_off_goes_again_later(void **state)
+{
+    struct world *w = *state;
+
+    sb_outbox_resume(w->outbox, LINK, "a");
+    sb_outbox_resume(w->outbox, LINK, "b");
+    put_on(w, "a", "a1");
+    expect_sent(w, "a1 ");
+    assert_false(sb_outbox_again(w->outbox, LINK, NULL, "b1", 1000));
+    assert_true(sb_outbox_again(w->outbox, LINK, NULL, "a1", 1000));
+    assert_false(sb_outbox_again(w->outbox, LINK, NULL, "a1", 1000)); /* not on its way now */
+    put_on(w, "a", "a2");
+    put_on(w, "b", "b1");
+    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PASSING, "a3");
+    parcel.connection = "a";
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
+    expect_sent(w, "b1 a3 "); /* a3 is gone with the connection, so it does not wait */
+    sb_sim_advance(w->loop, 990);
+    expect_sent(w, "");
+    settle(w, w->last);
+    sb_sim_advance(w->loop, 20);
+    expect_sent(w, "a1 a2 ");
+}
+
+static void a_reconnect_does_not_wait(void **state)
+{
+    struct world *w = *state;
+
+    sb_outbox_resume(w->outbox, LINK, "a");
+    put_on(w, "a", "a1");
+    expect_sent(w, "a1 ");
+    assert_true(sb_outbox_again(w->outbox, LINK, NULL, "a1", SB_HOUR));
+    sb_outbox_pause(w->outbox, LINK, "a");
+    sb_outbox_resume(w->outbox, LINK, "a");
+    expect_sent(w, "a1 ");
+}
+
+static void a_connection_that_never_comes_back(void **state)
+{
+    struct world *w = *state;
+
+    sb_outbox_resume(w->outbox, LINK, "a");
+    put_on(w, "a", "a1");
+    put_on(w, "b", "b1");
+    expect_sent(w, "a1 ");
+    sb_outbox_abandon(w->outbox, LINK, "a", "its device is gone");
+    sb_outbox_abandon(w->outbox, LINK, "c", "nobody knows it");
+    assert_int_equal(stored(w), 1);
+    expect_audit(w, "link factory dropped -;");
+    assert_int_equal(stats(w).waiting, 1);
+    sb_outbox_resume(w->outbox, LINK, "b");
+    expect_sent(w, "b1 ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +566,12 @@ int main(void)
         T(a_door_may_settle_while_it_sends),
         T(a_door_may_pause_while_it_sends),
         T(a_door_may_put_while_it_sends),
+        T(connections_do_not_wait_for_one_another),
+        T(bounds_are_the_links),
+        T(progress_is_superseded_on_its_own_connection),
+        T(what_is_put_off_goes_again_later),
+        T(a_reconnect_does_not_wait),
+        T(a_connection_that_never_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ static SB_UNUSED void on_turn(void *arg)
     sb_outbox_settle_all(w->outbox, settled, count);
     assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
     if (w->up)
-        sb_outbox_resume(w->outbox, LINK);
+        sb_outbox_resume(w->outbox, LINK, NULL);
 }
 
 static SB_UNUSED void power_on(struct world *w)
@@ -191,7 +191,7 @@ static SB_UNUSED void turn(struct world *w)
 static SB_UNUSED void resume(struct world *w)
 {
     w->up = true;
-    sb_outbox_resume(w->outbox, LINK);
+    sb_outbox_resume(w->outbox, LINK, NULL);
     turn(w);
 }
 

@@ -47,58 +47,100 @@ static void check_at(int line, const char *wanted)
 
 /* ---- the connection ---- */
 
-struct sb_mqtt {
+struct sb_mqtt { /* the link's own is the one of which the tests speak without a number */
     sb_mqtt_login_fn login;
     sb_mqtt_fn fn;
     void *arg;
+    bool freed;
 };
-static struct sb_mqtt connection;
+static struct sb_mqtt connections[8];
+static size_t connection_count;
 static int publish_error;
 
-int sb_mqtt_new(struct sb_loop *loop, sb_mqtt_login_fn login, sb_mqtt_fn fn, void *arg,
-                struct sb_mqtt **ret)
+int sb_mqtt_crew_new(struct sb_mqtt_crew **ret)
+{
+    *ret = NULL;
+    return 0;
+}
+
+struct sb_mqtt_crew *sb_mqtt_crew_free(struct sb_mqtt_crew *crew)
+{
+    return crew;
+}
+
+/* " 2" of the third, nothing of the first */
+static const char *number_of(const struct sb_mqtt *mqtt)
+{
+    static char text[8];
+    (void)snprintf(text, sizeof(text), " %d", (int)(mqtt - connections));
+    return mqtt == connections ? "" : text;
+}
+
+int sb_mqtt_new(struct sb_loop *loop, struct sb_mqtt_crew *crew, sb_mqtt_login_fn login,
+                sb_mqtt_fn fn, void *arg, struct sb_mqtt **ret)
 {
     (void)loop;
-    connection = (struct sb_mqtt){ login, fn, arg };
-    *ret = &connection;
+    (void)crew;
+    if (connections[0].freed) /* the daemon was restarted */
+        connection_count = 0;
+    assert_true(connection_count < SB_COUNT(connections));
+    *ret = &connections[connection_count++];
+    **ret = (struct sb_mqtt){ login, fn, arg, false };
     return 0;
 }
 
 void sb_mqtt_start(struct sb_mqtt *mqtt)
 {
-    (void)mqtt;
-    record("start");
+    record("start%s", number_of(mqtt));
+}
+
+void sb_mqtt_renew(struct sb_mqtt *mqtt)
+{
+    record("renew%s", number_of(mqtt));
 }
 
 int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload, size_t n, int qos,
                     int64_t id)
 {
-    (void)mqtt;
-    record("publish %s %.*s qos %d id %lld", topic, (int)n, (const char *)payload, qos,
-           (long long)id);
+    record("publish%s %s %.*s qos %d id %lld", number_of(mqtt), topic, (int)n,
+           (const char *)payload, qos, (long long)id);
     return publish_error;
 }
 
 struct sb_mqtt *sb_mqtt_free(struct sb_mqtt *mqtt)
 {
-    (void)mqtt;
+    if (mqtt && mqtt != connections)
+        record("free%s", number_of(mqtt));
+    if (mqtt)
+        mqtt->freed = true;
     return NULL;
+}
+
+static void event_on(size_t which, enum sb_mqtt_event_kind kind, int64_t value)
+{
+    assert_false(connections[which].freed);
+    connections[which].fn(
+        connections[which].arg,
+        &(struct sb_mqtt_event){
+            .kind = kind, .value = value, .text = "broken pipe", .session_present = value != 0 });
 }
 
 static void event(enum sb_mqtt_event_kind kind, int64_t value)
 {
-    connection.fn(connection.arg, &(struct sb_mqtt_event){ .kind = kind,
-                                                           .value = value,
-                                                           .text = "broken pipe",
-                                                           .session_present = value != 0 });
+    event_on(0, kind, value);
+}
+
+static void arrives_on(size_t which, const char *topic, const char *payload)
+{
+    connections[which].fn(
+        connections[which].arg,
+        &(struct sb_mqtt_event){
+            .kind = SB_MQTT_MESSAGE, .topic = topic, .payload = payload, .size = strlen(payload) });
 }
 
 static void arrives(const char *topic, const char *payload)
 {
-    connection.fn(connection.arg, &(struct sb_mqtt_event){ .kind = SB_MQTT_MESSAGE,
-                                                           .topic = topic,
-                                                           .payload = payload,
-                                                           .size = strlen(payload) });
+    arrives_on(0, topic, payload);
 }
 
 /* ---- the host ---- */
@@ -213,8 +255,9 @@ json_t *sb_host_saved(struct sb_host *h, struct sb_door *door, const char *devic
 int sb_host_put(struct sb_host *h, struct sb_door *door, struct sb_parcel *parcel)
 {
     (void)door;
-    record("put %s of %s: %s %.*s key %s token %s task %lld", class_names[parcel->class],
-           parcel->device ? parcel->device : "-", parcel->topic, (int)parcel->size,
+    record("put %s of %s%s%s: %s %.*s key %s token %s task %lld", class_names[parcel->class],
+           parcel->device ? parcel->device : "-", parcel->connection ? " on " : "",
+           parcel->connection ? parcel->connection : "", parcel->topic, (int)parcel->size,
            (const char *)parcel->payload, parcel->key ? parcel->key : "-",
            parcel->token ? parcel->token : "-", (long long)parcel->task);
     return h->error;
@@ -240,6 +283,30 @@ void sb_host_link(struct sb_host *h, struct sb_door *door, bool up, const char *
 {
     (void)h;
     record("link %s %s: %s", door->link, up ? "up" : "down", text);
+}
+
+void sb_host_connection(struct sb_host *h, struct sb_door *door, const char *connection, bool up)
+{
+    (void)h;
+    (void)door;
+    if (connection)
+        record("connection %s %s", connection, up ? "up" : "down");
+}
+
+void sb_host_connection_gone(struct sb_host *h, struct sb_door *door, const char *connection)
+{
+    (void)h;
+    (void)door;
+    record("connection %s gone", connection);
+}
+
+bool sb_host_again(struct sb_host *h, struct sb_door *door, const char *device, const char *token,
+                   int64_t delay)
+{
+    (void)h;
+    (void)door;
+    record("again %s of %s in %lld", token, device ? device : "-", (long long)delay);
+    return true;
 }
 
 bool sb_host_ready(struct sb_host *h, struct sb_door *door, const char **ret_why)
@@ -292,15 +359,16 @@ static int talk_decode(const struct sb_words *words, const void *config, const c
     return 0;
 }
 
-static const char *const kinds[] = {
-    "message", "news", "verdict", "timer", "up", "down", "loaded"
-};
+static const char *const kinds[] = { "message", "news", "verdict", "timer",
+                                     "up",      "down", "told",    "loaded" };
 
 static int talk_step(void *state, const struct sb_input *input, struct sb_effects *effects)
 {
     struct talk *talk = state;
     sb_cleanup(sb_freep) char *detail =
-        input->message   ? sb_format("%s", input->message->what)
+        input->told      ? sb_format("%s by %s: %s", input->tag, input->from ? input->from : "self",
+                                     sb_json_str(input->told, "text"))
+        : input->message ? sb_format("%s", input->message->what)
         : input->verdict ? sb_format("%s %s", input->tag, sb_cause_name((int)input->verdict->cause))
         : input->news    ? sb_format("%s %lld", news_names[input->news->kind],
                                      (long long)(input->news->task ? input->news->task->id : 0))
@@ -318,13 +386,13 @@ static int talk_step(void *state, const struct sb_input *input, struct sb_effect
     return step_error;
 }
 
-static int talk_connect(const struct sb_words *words, const void *config, int64_t wall,
-                        struct sb_connect *ret, char **ret_error)
+static int talk_connect(const struct sb_words *words, const void *config, const char *name,
+                        int64_t wall, struct sb_connect *ret, char **ret_error)
 {
     (void)words;
     (void)config;
     (void)ret;
-    *ret_error = sb_format("at %lld", (long long)wall);
+    *ret_error = sb_format("%s%sat %lld", name ? name : "", name ? " " : "", (long long)wall);
     return -EACCES;
 }
 
@@ -362,6 +430,8 @@ static int set_up(void **state)
     plan = NULL;
     plan_stays = false;
     publish_error = step_error = 0;
+    connection_count = 0;
+    connections[0].freed = false;
     return sb_loop_new(&host.loop);
 }
 
@@ -408,6 +478,7 @@ static void plan_submit(const struct sb_input *input, struct sb_effects *effects
     (void)input;
     struct sb_output *output = sb_effects_add(effects, SB_OUT_SUBMIT);
     output->tag = strdup("r1");
+    output->id = strdup("r1");
     output->op = SB_OP_REBOOT;
     output->json = json_object();
     plan_send(input, effects); /* comes after the verdict */
@@ -456,6 +527,52 @@ static void plan_current(const struct sb_input *input, struct sb_effects *effect
         sb_effects_add(effects, SB_OUT_CURRENT);
 }
 
+static void plan_tell(const struct sb_input *input, struct sb_effects *effects)
+{
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_TELL);
+    output->name = input->self ? strdup("pump/p7") : NULL;
+    output->tag = strdup("part");
+    output->json = json_pack("{s:s}", "text", "yours");
+}
+
+static void plan_tell_nobody(const struct sb_input *input, struct sb_effects *effects)
+{
+    plan_tell(input, effects);
+    free(effects->list[0].name);
+    effects->list[0].name = strdup("pump/p9");
+}
+
+static void plan_again(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_AGAIN);
+    output->token = strdup("t1");
+    output->value = 30000;
+}
+
+static void plan_renew(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    sb_effects_add(effects, SB_OUT_RENEW);
+}
+
+static void plan_bytes(const struct sb_input *input, struct sb_effects *effects)
+{
+    (void)input;
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_SEND);
+    output->topic = strdup("out/x");
+    output->bytes = strdup("not json");
+    output->size = 3;
+    output = sb_effects_add(effects, SB_OUT_SEND);
+    output->topic = strdup("out/empty");
+}
+
+static void plan_equal(const struct sb_input *input, struct sb_effects *effects)
+{
+    plan_submit(input, effects);
+    free(SB_STEAL(effects->list[0].id));
+}
+
 static void plan_saving(const struct sb_input *input, struct sb_effects *effects)
 {
     (void)input;
@@ -472,7 +589,7 @@ static void a_connect_tells_everybody_once(void **state)
     check("start\n");
     char *error = NULL;
     struct sb_connect login = { 0 };
-    assert_int_equal(connection.login(connection.arg, &login, &error), -EACCES);
+    assert_int_equal(connections[0].login(connections[0].arg, &login, &error), -EACCES);
     sb_cleanup(sb_freep) char *at = sb_format("at %lld", (long long)SB_SIM_WALL);
     assert_string_equal(error, at);
     free(error);
@@ -967,6 +1084,183 @@ static void many_devices_are_told_in_groups(void **state)
     assert_int_equal(told_up(), 10);
 }
 
+/* ---- what the tongues of other clouds need ---- */
+
+static void conversations_tell_each_other(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_tell;
+    arrives("in/", "for many");
+    check("message self gw: for many\ntold pump/p7 pump-7: part by self: yours\n");
+    plan = plan_tell;
+    arrives("in/pump/p7", "for the gateway");
+    check("message pump/p7 pump-7: for the gateway\ntold self gw: part by pump/p7: yours\n");
+    plan = plan_tell_nobody;
+    arrives("in/", "for nobody");
+    check("message self gw: for nobody\n");
+}
+
+static void a_parcel_that_is_put_off(void **state)
+{
+    (void)state;
+    is_up();
+    assert_int_equal(
+        sb_uplink_send(
+            door,
+            &(struct sb_parcel){ .id = 4, .topic = "x", .qos = 1, .token = "t1", .payload = "" }),
+        0);
+    event(SB_MQTT_PUBACK, 4);
+    plan = plan_again;
+    arrives("in/pump/p7", "later");
+    sb_sim_advance(host.loop, SB_MINUTE); /* no patience ends: it is on its way no more */
+    check("publish x  qos 1 id 4\nmessage pump/p7 pump-7: later\nagain t1 of pump-7 in 30000\n");
+}
+
+static void payloads_that_are_no_json(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_bytes;
+    arrives("in/pump/p7", "send");
+    check("message pump/p7 pump-7: send\n"
+          "put passing of pump-7: out/x not key - token - task 0\n"
+          "put passing of pump-7: out/empty  key - token - task 0\n");
+}
+
+static void requests_without_an_id_of_their_own(void **state)
+{
+    (void)state;
+    is_up();
+    plan = plan_equal;
+    arrives("in/pump/p7", "reboot");
+    char *as = strstr(sb_str_get(&happened), "submit cloud reboot for pump-7 as (null): {}");
+    assert_non_null(as);
+    sb_str_done(&happened);
+}
+
+/* ---- a connection for each device ---- */
+
+static bool each_has(const void *config, const struct sb_device *device)
+{
+    (void)config;
+    return device && !device->gateway;
+}
+
+static struct sb_dialect_ops talk_each;
+
+static void opens_each(void)
+{
+    talk_each = talk;
+    talk_each.has_connection = each_has;
+    host.devices[2] = &valve;
+    assert_int_equal(sb_uplink_open(&ops, &talk_each, &host, "cloud", NULL, words, &door), 0);
+    sb_uplink_start(door);
+}
+
+static void each_device_has_its_connection(void **state)
+{
+    (void)state;
+    opens_each();
+    check("start\nstart 1\n");
+    sb_cleanup(sb_freep) char *error = NULL;
+    struct sb_connect login = { 0 };
+    assert_int_equal(connections[1].login(connections[1].arg, &login, &error), -EACCES);
+    assert_ptr_equal(strstr(error, "valve/v1 at"), error);
+    event_on(0, SB_MQTT_UP, 0);
+    check("link cloud up: 1 of 2 devices connected\nconnection pump-7 up\n"
+          "up pump/p7 pump-7: -1\n"
+          "save '' {\"seen\":1767571200000,\"state\":{\"steps\":0}}\n");
+    event_on(1, SB_MQTT_UP, 0);
+    check("link cloud up: 2 of 2 devices connected\nconnection valve-1 up\n"
+          "up valve/v1 valve-1: -1\n");
+    plan = plan_send;
+    arrives_on(1, "in/", "to whom it came");
+    check("message valve/v1 valve-1: to whom it came\n"
+          "put final of valve-1 on valve-1: out/x {\"a\":1} key k token t1 task 9\n"
+          "save 'valve-1' {\"steps\":2}\n");
+    event_on(1, SB_MQTT_DOWN, 2000);
+    check("link cloud up: 1 of 2 devices connected; valve/v1: broken pipe; next try in 2s\n"
+          "connection valve-1 down\ndown valve/v1 valve-1: 0 backlog\n");
+    event_on(0, SB_MQTT_DOWN, 2000);
+    check("save '' {\"seen\":1767571200000,\"state\":{\"steps\":0}}\n"
+          "link cloud down: 0 of 2 devices connected; pump/p7: broken pipe; next try in 2s\n"
+          "connection pump-7 down\ndown pump/p7 pump-7: 0 backlog\n");
+}
+
+static void a_parcel_goes_by_its_own_connection(void **state)
+{
+    (void)state;
+    const struct sb_parcel parcel = {
+        .id = 4, .topic = "x", .connection = "valve-1", .payload = ""
+    };
+    opens_each();
+    event_on(0, SB_MQTT_UP, 0);
+    sb_str_done(&happened);
+    assert_int_equal(sb_uplink_send(door, &parcel), -EAGAIN);
+    event_on(1, SB_MQTT_UP, 0);
+    sb_str_done(&happened);
+    assert_int_equal(sb_uplink_send(door, &parcel), 0);
+    check("publish 1 x  qos 0 id 4\n");
+    assert_int_equal(sb_uplink_send(door, &(struct sb_parcel){ .topic = "x", .payload = "" }),
+                     -EAGAIN); /* the link itself has none */
+}
+
+static void a_login_is_renewed(void **state)
+{
+    (void)state;
+    opens_each();
+    event_on(1, SB_MQTT_UP, 0);
+    sb_str_done(&happened);
+    plan = plan_renew;
+    arrives_on(1, "in/", "it is time");
+    check("message valve/v1 valve-1: it is time\nrenew 1\n");
+    connections[1].fn(connections[1].arg,
+                      &(struct sb_mqtt_event){ .kind = SB_MQTT_DOWN, .renewal = true });
+    event_on(1, SB_MQTT_UP, 0);
+    check("save '' {\"seen\":1767571200000,\"state\":{\"steps\":0}}\n"
+          "connection valve-1 down\ndown valve/v1 valve-1: 0 backlog\n"
+          "link cloud up: 1 of 2 devices connected\nconnection valve-1 up\n"
+          "up valve/v1 valve-1: 0\n"
+          "save '' {\"seen\":1767571200000,\"state\":{\"steps\":0}}\n");
+}
+
+/* Its last words may leave yet; what is left then never will. */
+static void a_device_goes_and_its_connection_after_it(void **state)
+{
+    (void)state;
+    opens_each();
+    event_on(0, SB_MQTT_UP, 0);
+    event_on(1, SB_MQTT_UP, 0);
+    sb_str_done(&happened);
+    host.devices[2] = NULL;
+    const struct sb_news gone = { .kind = SB_NEWS_DEVICE_REMOVED, .device = &valve };
+    plan = plan_send;
+    sb_uplink_hear(door, &gone);
+    check("news valve/v1 valve-1: device_removed 0\n"
+          "put final of - on valve-1: out/x {\"a\":1} key k token t1 task 9\n"
+          "save 'valve-1' {\"steps\":2}\nsave 'valve-1' nothing\n");
+    sb_sim_advance(host.loop, 11 * SB_SECOND);
+    check("connection valve-1 gone\nfree 1\nlink cloud up: 1 of 1 devices connected\n");
+}
+
+static void a_device_that_comes_back_keeps_its_connection(void **state)
+{
+    (void)state;
+    opens_each();
+    event_on(1, SB_MQTT_UP, 0);
+    host.devices[2] = NULL;
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = &valve });
+    host.devices[2] = &valve;
+    json_object_set_new(valve.names, "talk", json_string("valve/v2"));
+    sb_str_done(&happened);
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = &valve });
+    check("renew 1\nup valve/v2 valve-1: -1\nnews valve/v2 valve-1: device_added 0\n");
+    sb_sim_advance(host.loop, 11 * SB_SECOND);
+    assert_int_equal(connection_count, 2);
+    assert_false(connections[1].freed);
+}
+
 static int load(void **state)
 {
     (void)state;
@@ -1011,6 +1305,15 @@ int main(void)
         TEST(without_a_clock_the_outage_is_unknown),
         TEST(a_clock_that_was_set_back_tells_nothing),
         TEST(many_devices_are_told_in_groups),
+        TEST(conversations_tell_each_other),
+        TEST(a_parcel_that_is_put_off),
+        TEST(payloads_that_are_no_json),
+        TEST(requests_without_an_id_of_their_own),
+        TEST(each_device_has_its_connection),
+        TEST(a_parcel_goes_by_its_own_connection),
+        TEST(a_login_is_renewed),
+        TEST(a_device_goes_and_its_connection_after_it),
+        TEST(a_device_that_comes_back_keeps_its_connection),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

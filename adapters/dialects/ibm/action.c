@@ -28,6 +28,7 @@ static void request(struct sb_ibm_turn *turn, enum sb_op op, bool custom, json_t
         return;
     }
     output->tag = strdup(turn->in->message->id);
+    output->id = strdup(turn->in->message->id);
     output->op = op;
     output->json = params;
     output->package = package;
@@ -36,7 +37,7 @@ static void request(struct sb_ibm_turn *turn, enum sb_op op, bool custom, json_t
         sb_op_is_firmware(op) ? SB_CONFLICT_REPLACE_UNSTARTED : SB_CONFLICT_QUEUE;
     output->policy.answer = custom ? SB_ANSWER_FINAL : SB_ANSWER_ACCEPTED;
     output->policy.online_timeout = sb_ibm_limit(turn, "online_within");
-    turn->effects->broken = turn->effects->broken || !output->tag;
+    turn->effects->broken = turn->effects->broken || !output->tag || !output->id;
 }
 
 void sb_ibm_submit(struct sb_ibm_turn *turn, enum sb_op op, bool custom, json_t *params,

@@ -183,8 +183,8 @@ static int copy_files(const struct sb_ibm_config *config, struct sb_connect *ret
     return r ? r : sb_set_string(&ret->key_file, config->key_file);
 }
 
-static int ibm_connect(const struct sb_words *words, const void *data, int64_t wall SB_UNUSED,
-                       struct sb_connect *ret, char **ret_error)
+static int ibm_connect(const struct sb_words *words, const void *data, const char *name SB_UNUSED,
+                       int64_t wall SB_UNUSED, struct sb_connect *ret, char **ret_error)
 {
     const struct sb_ibm_config *config = data;
     struct sb_connect made = { .clean = config->clean,
