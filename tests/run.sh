@@ -11,4 +11,5 @@ cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSB_WERROR=ON
       -DSB_SANITIZE=address,undefined >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 rm -f "$build.log"
 ninja -C "$build" --quiet
-exec ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)" "$@"
+# Most tests wait most of the time: for devices to restart, for silence to become a fault.
+exec ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$(($(nproc) * 4))" "$@"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of the daemon, of the device (a power cut) and of the broker, at random instants of a
-firmware job: each job ends right, once, with nothing lost and nothing told that did not happen.
+"""kill -9 at random instants of a firmware job, for the tests test_kill_*.py: whatever dies, each
+job ends right, once, with nothing lost and nothing told that did not happen.
 
 The instants come from a seed that is printed; SB_SEED gives it. They are spread over the whole job,
 whose undisturbed duration is measured first. SB_KILLS scales their number, in percent.
@@ -172,15 +172,3 @@ def play(quick_world, broker, capsys):
         with capsys.disabled():
             print(game, flush=True)
     return play
-
-
-def test_kill_of_the_daemon(play):
-    play("daemon", 42, 8, twice_every=5)
-
-
-def test_power_cut_of_the_device(play):
-    play("device", 12, 3)
-
-
-def test_kill_of_the_broker(play):
-    play("broker", 12, 3)
