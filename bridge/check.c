@@ -2,10 +2,46 @@
 #include "bridge/check.h"
 
 #include <errno.h>
+#include <unistd.h>
 
+#include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
 #include "bridge/bus.h"
 #include "bridge/host.h"
 #include "bridge/mapping/type.h"
+
+/* ---- links and buses ---- */
+
+/* NULL: it can be read; else why not, for the caller to free. */
+static char *unreadable(const struct sb_field *field, const char *setting)
+{
+    char *secret = NULL, *error = NULL;
+    if ((field->flags & SB_FIELD_FILE) && access(setting, R_OK) < 0)
+        return sb_format("'%s': '%s' cannot be read: %s", field->key, setting, strerror(errno));
+    /* A credential is there only for the service. */
+    if (field->type == SB_TYPE_SECRET && strncmp(setting, "file:", 5) == 0 &&
+        sb_secret_load(setting, &secret, &error) == 0)
+        sb_secret_free(secret);
+    return error;
+}
+
+static int check_files(const struct sb_link_config *link, const struct sb_link_parts *parts,
+                       struct sb_diags *diags)
+{
+    int r = 0;
+    for (const struct sb_field *field = parts->ops->fields; field->key; field++) {
+        if (field->type != SB_TYPE_SECRET && !(field->flags & SB_FIELD_FILE))
+            continue;
+        const char *setting = *(char *const *)((const char *)parts->config + field->offset);
+        sb_cleanup(sb_freep) char *error = setting ? unreadable(field, setting) : NULL;
+        if (!error)
+            continue;
+        const struct sb_yaml *at = sb_yaml_get(link->yaml, field->key);
+        sb_schema_find(diags, at ? at : link->yaml, "%s", error);
+        r = -EINVAL;
+    }
+    return r;
+}
 
 static int check_links(const struct sb_config *config, const struct sb_adapters *adapters,
                        struct sb_diags *diags)
@@ -14,7 +50,8 @@ static int check_links(const struct sb_config *config, const struct sb_adapters 
     int r = 0;
     for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
         struct sb_link_parts parts = { 0 };
-        if (sb_link_load(config, link, adapters, &parts, diags) < 0)
+        if (sb_link_load(config, link, adapters, &parts, diags) < 0 ||
+            check_files(link, &parts, diags) < 0)
             r = -EINVAL;
         sb_link_parts_done(&parts);
     }
@@ -50,55 +87,91 @@ static bool has(const struct names *names, const char *name)
     return false;
 }
 
+struct known {
+    struct names buses, types, links;
+};
+
+static void known_done(struct known *known)
+{
+    free(known->buses.list);
+    free(known->types.list);
+    free(known->links.list);
+}
+
 static int collect(const struct sb_config *config, const struct sb_types *types,
-                   struct names *ret_buses, struct names *ret_types)
+                   struct known *known)
 {
     const struct sb_type *type;
     const struct sb_bus_config *bus;
+    const struct sb_link_config *link;
     size_t n = 0;
     while (sb_types_at(types, n))
         n++;
-    ret_types->list = calloc(n + 1, sizeof(*ret_types->list));
-    ret_buses->list = calloc(config->buses.count + 1, sizeof(*ret_buses->list));
-    if (!ret_types->list || !ret_buses->list)
+    known->types.list = calloc(n + 1, sizeof(const char *));
+    known->buses.list = calloc(config->buses.count + 1, sizeof(const char *));
+    known->links.list = calloc(config->links.count + 1, sizeof(const char *));
+    if (!known->types.list || !known->buses.list || !known->links.list)
         return -ENOMEM;
     for (size_t i = 0; (type = sb_types_at(types, i)); i++)
-        ret_types->list[ret_types->count++] = type->name;
+        known->types.list[known->types.count++] = type->name;
     for (size_t i = 0; (bus = sb_config_bus(config, i)); i++)
-        ret_buses->list[ret_buses->count++] = bus->name;
+        known->buses.list[known->buses.count++] = bus->name;
+    for (size_t i = 0; (link = sb_config_link(config, i)); i++)
+        known->links.list[known->links.count++] = link->name;
+    known->links.list[known->links.count++] = "native"; /* who sits at southbridgectl */
     return 0;
 }
 
-static void check_ref(const json_t *spec, const char *key, const char *what,
+static void complain(const json_t *spec, struct sb_diags *diags, const char *text)
+{
+    sb_diags_add(diags, sb_json_str(spec, "_file"), (int)sb_json_int(spec, "_line", 0), 0,
+                 "device '%s': %s", sb_json_str(spec, "id"), text);
+}
+
+static void check_ref(const json_t *spec, const char *name, const char *what,
                       const struct names *names, struct sb_diags *diags)
 {
-    const char *name = sb_json_str(spec, key);
     if (!name || has(names, name))
         return;
     const char *near = sb_nearest(name, names->list, names->count);
-    sb_diags_add(diags, sb_json_str(spec, "_file"), (int)sb_json_int(spec, "_line", 0), 0,
-                 "device '%s': there is no %s '%s'%s%s%s", sb_json_str(spec, "id"), what, name,
-                 near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+    sb_cleanup(sb_freep) char *text =
+        sb_format("there is no %s '%s'%s%s%s", what, name, near ? " (did you mean '" : "",
+                  near ? near : "", near ? "'?)" : "");
+    complain(spec, diags, text ? text : what);
+}
+
+static void check_refs(const json_t *spec, const struct sb_types *types, const struct known *known,
+                       struct sb_diags *diags)
+{
+    size_t i;
+    const json_t *commander;
+    const char *kind = sb_json_str(spec, "type");
+    check_ref(spec, sb_json_str(spec, "bus"), "bus", &known->buses, diags);
+    check_ref(spec, kind, "device type", &known->types, diags);
+    json_array_foreach (sb_json_array(spec, "commanders"), i, commander)
+        check_ref(spec, json_string_value(commander), "link", &known->links, diags);
+    const struct sb_type *type = sb_types_get(types, kind);
+    if (type && type->driver && type->driver->run && !sb_json_str(spec, "bus"))
+        complain(spec, diags, "it is on a bus, but 'bus' does not say on which");
 }
 
 static int check_devices(const struct sb_config *config, const struct sb_types *types,
                          struct sb_diags *diags)
 {
     sb_cleanup(json_decrefp) json_t *specs = NULL;
-    struct names buses = { 0 }, kinds = { 0 };
+    struct known known = { 0 };
     size_t i, before = diags->total;
     json_t *spec;
     int r = sb_devices_load(config->devices, &specs, diags);
-    if (specs && types && collect(config, types, &buses, &kinds) < 0)
-        r = -ENOMEM;
-    if (types && r != -ENOMEM) {
-        json_array_foreach (specs, i, spec) {
-            check_ref(spec, "bus", "bus", &buses, diags);
-            check_ref(spec, "type", "device type", &kinds, diags);
-        }
+    int sound = specs ? sb_devices_check(specs, diags) : 0;
+    int known_all = specs && types ? collect(config, types, &known) : 0;
+    if (types && known_all == 0) {
+        json_array_foreach (specs, i, spec)
+            check_refs(spec, types, &known, diags);
     }
-    free(buses.list);
-    free(kinds.list);
+    known_done(&known);
+    if (sound == -ENOMEM || known_all < 0)
+        return -ENOMEM;
     return r < 0 || diags->total == before ? r : -EINVAL;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Everything that the configuration leads to, checked without starting anything: links with their
- * words, buses, device types, declared devices, and that they fit together.
+ * words and files, buses, device types, declared devices, and that they fit together. More than a
+ * start asks for: that goes on without a link whose token is missing.
  */
 #pragma once
 

@@ -9,7 +9,7 @@
 
 static void set(int fd)
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = { 0 };
     socklen_t size = sizeof(peer);
     const int on = 1;
 

@@ -186,6 +186,25 @@ static int carry_out(struct sb_registry *registry, struct plan *plan, json_t *re
     return r < 0 ? r : sb_registry_free_orphans(registry);
 }
 
+static int plan_sound(struct plan *plan, struct sb_registry *registry, const json_t *declared,
+                      struct sb_diags *diags)
+{
+    int r = plan_make(plan, registry, declared, diags);
+    if (r < 0 && r != -EINVAL)
+        return r;
+    int checked = plan_check(plan, diags);
+    return r < 0 ? r : checked;
+}
+
+int sb_devices_check(const json_t *declared, struct sb_diags *diags)
+{
+    struct sb_registry none = { 0 };
+    struct plan plan = { 0 };
+    int r = plan_sound(&plan, &none, declared, diags);
+    plan_done(&plan);
+    return r;
+}
+
 int sb_registry_declare(struct sb_registry *registry, const json_t *declared, json_t **ret_removed,
                         struct sb_diags *diags)
 {
@@ -193,11 +212,7 @@ int sb_registry_declare(struct sb_registry *registry, const json_t *declared, js
         return -EAGAIN;
     sb_cleanup(json_decrefp) json_t *removed = json_array();
     struct plan plan = { 0 };
-    int r = removed ? plan_make(&plan, registry, declared, diags) : -ENOMEM;
-    if (r == 0 || r == -EINVAL) {
-        int checked = plan_check(&plan, diags);
-        r = r < 0 ? r : checked;
-    }
+    int r = removed ? plan_sound(&plan, registry, declared, diags) : -ENOMEM;
     if (r == 0)
         r = carry_out(registry, &plan, removed);
     plan_done(&plan);

@@ -118,6 +118,8 @@ int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHE
  */
 int sb_registry_declare(struct sb_registry *registry, const json_t *declared, json_t **ret_removed,
                         struct sb_diags *diags) SB_MUST_CHECK;
+/* Would an empty registry take these? 0, -EINVAL with findings, -ENOMEM. */
+int sb_devices_check(const json_t *declared, struct sb_diags *diags) SB_MUST_CHECK;
 
 bool sb_device_may_command(const struct sb_device *device, const char *link);
 bool sb_device_in_group(const struct sb_device *device, const char *group);
