@@ -173,11 +173,9 @@ static enum sb_exit watch(struct sb_ctl *ctl, struct sb_client *client, int64_t 
     sb_cleanup(json_decrefp) json_t *args = json_pack("{s:I}", "id", (json_int_t)id);
     struct view view = { .ctl = ctl, .progress = progress };
     struct sb_signals signals;
+    sb_signals_catch(&signals); /* before the first event can come */
     int r = progress && args ? sb_client_send(client, "job watch", args) : -ENOMEM;
-    if (r < 0)
-        return sb_ctl_lost(ctl, r);
-    sb_signals_catch(&signals);
-    enum sb_exit code = follow(&view, client, &signals, id);
+    enum sb_exit code = r < 0 ? sb_ctl_lost(ctl, r) : follow(&view, client, &signals, id);
     sb_signals_release(&signals);
     return code;
 }
