@@ -47,17 +47,28 @@ void sb_doctor_buses(struct sb_doctor *doctor)
 /* One link's way to its server, tried on a thread of its own: all of them together then take no
  * longer than one, and a dead name server holds up only the thread. */
 struct probe {
+    struct probes *all;
     const char *name;
     struct sb_exam exam; /* of the settings; then of the server */
     struct sb_reach reach;
-    bool started;
+    bool started, ended; /* ended: under the lock */
     pthread_t thread;
+};
+
+struct probes {
+    pthread_mutex_t lock;
+    pthread_cond_t one_ended;
+    struct probe list[];
 };
 
 static void *try(void *arg)
 {
     struct probe *probe = arg;
     sb_reach_try(&probe->reach, REACH_WAIT, &probe->exam);
+    (void)pthread_mutex_lock(&probe->all->lock);
+    probe->ended = true;
+    (void)pthread_cond_signal(&probe->all->one_ended);
+    (void)pthread_mutex_unlock(&probe->all->lock);
     return NULL;
 }
 
@@ -105,40 +116,60 @@ static void say_login(const struct sb_doctor *doctor, const char *name, struct s
     }
 }
 
-/* Leaves a thread that hangs alone: the process ends soon. */
+/* False: it hangs, and is left alone: the process ends soon. */
 static bool finish(struct probe *probe, const struct timespec *until)
 {
-    if (!probe->started || pthread_clockjoin_np(probe->thread, NULL, CLOCK_MONOTONIC, until) == 0) {
-        sb_reach_done(&probe->reach);
+    struct probes *all = probe->all;
+    int r = 0;
+    if (!probe->started)
         return true;
-    }
-    return false;
+    (void)pthread_mutex_lock(&all->lock);
+    while (!probe->ended && r == 0)
+        r = pthread_cond_clockwait(&all->one_ended, &all->lock, CLOCK_MONOTONIC, until);
+    bool ended = probe->ended;
+    (void)pthread_mutex_unlock(&all->lock);
+    if (ended)
+        (void)pthread_join(probe->thread, NULL);
+    return ended;
+}
+
+static bool tell_probe(struct sb_doctor *doctor, struct probe *probe, const struct timespec *until)
+{
+    struct sb_exam late = { 0 };
+    bool done = finish(probe, until);
+    struct sb_exam *exam = done ? &probe->exam : &late;
+    if (done)
+        sb_reach_done(&probe->reach);
+    else
+        sb_exam_say(&late, SB_HEALTH_FAILED, "check the name servers (/etc/resolv.conf)",
+                    "the look-up of the server's name does not end");
+    say_login(doctor, probe->name, exam);
+    sb_doctor_tell(doctor, probe->name, exam);
+    return done;
 }
 
 static void probe_links(struct sb_doctor *doctor, size_t first, size_t count)
 {
-    struct probe *probes = calloc(count, sizeof(*probes));
+    struct probes *probes = calloc(1, sizeof(*probes) + count * sizeof(struct probe));
     struct timespec until;
     bool all = true;
     if (!probes)
         return;
-    for (size_t i = 0; i < count; i++)
-        load_link(doctor, sb_config_link(doctor->config, first + i), &probes[i]);
+    (void)pthread_mutex_init(&probes->lock, NULL);
+    (void)pthread_cond_init(&probes->one_ended, NULL);
+    for (size_t i = 0; i < count; i++) {
+        probes->list[i].all = probes;
+        load_link(doctor, sb_config_link(doctor->config, first + i), &probes->list[i]);
+    }
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += REACH_WAIT / SB_SECOND + NAME_WAIT;
-    for (size_t i = 0; i < count; i++) {
-        struct sb_exam late = { 0 };
-        bool done = finish(&probes[i], &until);
-        struct sb_exam *exam = done ? &probes[i].exam : &late;
-        if (!done)
-            sb_exam_say(&late, SB_HEALTH_FAILED, "check the name servers (/etc/resolv.conf)",
-                        "the look-up of the server's name does not end");
-        say_login(doctor, probes[i].name, exam);
-        sb_doctor_tell(doctor, probes[i].name, exam);
-        all &= done;
-    }
-    if (all)
-        free(probes);
+    for (size_t i = 0; i < count; i++)
+        all &= tell_probe(doctor, &probes->list[i], &until);
+    if (!all)
+        return; /* a thread still works with it */
+    (void)pthread_cond_destroy(&probes->one_ended);
+    (void)pthread_mutex_destroy(&probes->lock);
+    free(probes);
 }
 
 void sb_doctor_links(struct sb_doctor *doctor)

@@ -16,9 +16,9 @@ ROOT = pathlib.Path(os.environ.get("SB_SOURCE", pathlib.Path(__file__).resolve()
 BUILD = os.environ["SB_BUILD"]
 FOLDERS = {"unit": ("unit/{}_test.c",), "scenario": ("scenario/{}_test.c",),
            "system": ("system/test_{}.py",), "interop": ("interop/test_{}.py",),
-           "fuzz": ("fuzz/{}.c",), "lint": ("lint/{}.py",),
+           "fuzz": ("fuzz/{}.c",), "lint": ("lint/{}.py",), "tsan": ("tsan/{}.py",),
            "bench": ("bench/{}.c", "bench/test_{}.py")}
-NAME = re.compile(r"`((?:unit|scenario|system|interop|fuzz|lint|bench)_\w+)(?::(\w+))?`")
+NAME = re.compile(r"`((?:unit|scenario|system|interop|fuzz|lint|tsan|bench)_\w+)(?::(\w+))?`")
 
 
 def known_tests():

@@ -634,5 +634,6 @@ int main(void)
         ON_BENCH(test_a_reboot_that_was_agreed_to_before_a_crash),
         ON_BENCH(test_a_reboot_that_is_seen_after_a_crash),
     };
+    cmocka_set_test_filter(getenv("SB_ONLY")); /* a pattern; NULL: all */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
