@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -17,10 +18,17 @@ struct sb_loop {
     int64_t wall_ahead; /* wall - now; meaningless while unset */
     bool wall_unset;
     atomic_bool stop;
+    struct sb_watch *watches;
 };
 
 struct sb_watch {
+    struct sb_loop *loop;
+    struct sb_watch *next;
     int fd;
+    unsigned wanted;
+    sb_watch_fn fn;
+    void *arg;
+    bool asked; /* in this poll */
 };
 
 int sb_loop_new(struct sb_loop **ret)
@@ -41,6 +49,8 @@ struct sb_loop *sb_loop_free(struct sb_loop *loop)
     if (!loop)
         return NULL;
     sb_loop_parts_done(&loop->parts);
+    for (struct sb_watch *watch = loop->watches; watch; watch = watch->next)
+        watch->loop = NULL;
     free(loop);
     return NULL;
 }
@@ -134,7 +144,6 @@ void sb_sim_set_wall(struct sb_loop *loop, int64_t wall_ms)
 int sb_watch_new(struct sb_loop *loop, int fd, unsigned wanted, sb_watch_fn fn, void *arg,
                  struct sb_watch **ret)
 {
-    (void)loop, (void)wanted, (void)fn, (void)arg;
     struct sb_watch *watch = calloc(1, sizeof(*watch));
 
     if (!watch)
@@ -144,22 +153,64 @@ int sb_watch_new(struct sb_loop *loop, int fd, unsigned wanted, sb_watch_fn fn, 
         free(watch);
         return -errno;
     }
+    watch->loop = loop;
+    watch->wanted = wanted;
+    watch->fn = fn;
+    watch->arg = arg;
+    watch->next = loop->watches;
+    loop->watches = watch;
     *ret = watch;
     return 0;
 }
 
 void sb_watch_want(struct sb_watch *watch, unsigned wanted)
 {
-    (void)watch, (void)wanted;
+    watch->wanted = wanted;
 }
 
 struct sb_watch *sb_watch_free(struct sb_watch *watch)
 {
     if (!watch)
         return NULL;
+    struct sb_watch **at = watch->loop ? &watch->loop->watches : NULL;
+    while (at && *at && *at != watch)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = watch->next;
     (void)close(watch->fd);
     free(watch);
     return NULL;
+}
+
+/* The next that has not been asked, is ready, and whose readiness is wanted; NULL: no more. */
+static struct sb_watch *next_ready(struct sb_loop *loop, unsigned *ret_ready)
+{
+    for (struct sb_watch *watch = loop->watches; watch; watch = watch->next) {
+        struct pollfd fd = { .fd = watch->fd };
+        fd.events = (short)((watch->wanted & SB_READABLE ? POLLIN : 0) |
+                            (watch->wanted & SB_WRITABLE ? POLLOUT : 0));
+        if (watch->asked || !watch->wanted)
+            continue;
+        watch->asked = true;
+        if (poll(&fd, 1, 0) <= 0)
+            continue;
+        *ret_ready =
+            (fd.revents & ~POLLOUT ? SB_READABLE : 0) | (fd.revents & POLLOUT ? SB_WRITABLE : 0);
+        return watch;
+    }
+    return NULL;
+}
+
+bool sb_sim_poll(struct sb_loop *loop)
+{
+    bool any = false;
+    unsigned ready;
+    for (struct sb_watch *watch = loop->watches; watch; watch = watch->next)
+        watch->asked = false;
+    for (struct sb_watch *watch; (watch = next_ready(loop, &ready)); any = true)
+        watch->fn(watch->arg, ready);
+    sb_sim_turn(loop);
+    return any;
 }
 
 struct lws_context *sb_loop_lws(struct sb_loop *loop)

@@ -89,8 +89,7 @@ static void fuzz_value(const uint8_t *data, size_t size)
     sb_cleanup(sb_freep) uint8_t *bytes = NULL;
     sb_cleanup(sb_freep) char *error = NULL;
     size_t n;
-    if (sb_value_decode(type, big, data + 1, size - 1, &value, &error) < 0 ||
-        json_is_null(value))
+    if (sb_value_decode(type, big, data + 1, size - 1, &value, &error) < 0 || json_is_null(value))
         return;
     if (sb_value_encode(type, big, value, &bytes, &n, &error) == 0)
         check(n <= size - 1);
