@@ -315,7 +315,7 @@ def test_two_devices_on_one_line_one_after_the_other(bench):
     device = bench.device("line")
     bench.start([device_spec(name, "board", "line", None) for name in ("a", "b")])
     device.fault("slow", 0.05)
-    first = bench.update("a")
+    first = bench.update("a", package=bench.package(size=120000))  # slow: for half a minute
     device.wait_event("upload", lambda e: e["off"] > 2000)
     waiting = [bench.job("reboot", "b"), bench.job("read", "b", "--name", "interval")]
     for job in waiting:
