@@ -12,6 +12,36 @@
 
 /* ---- links and buses ---- */
 
+static bool is_same(const struct sb_field *fields, const struct sb_yaml *a, const struct sb_yaml *b)
+{
+    bool any = false;
+    for (const struct sb_field *field = fields; field->key; field++) {
+        if (!(field->flags & SB_FIELD_ALONE))
+            continue;
+        const struct sb_yaml *x = sb_yaml_get(a, field->key), *y = sb_yaml_get(b, field->key);
+        if (!x || !y || !sb_streq(x->text, y->text))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* Two of a kind that would take the same thing from each other; the finding is at the second. */
+static int check_alone(const char *what, const struct sb_field *fields, const char *first,
+                       const struct sb_yaml *a, const struct sb_yaml *b, struct sb_diags *diags)
+{
+    if (!is_same(fields, a, b))
+        return 0;
+    struct sb_str keys = { 0 };
+    for (const struct sb_field *field = fields; field->key; field++)
+        if (field->flags & SB_FIELD_ALONE)
+            sb_str_format(&keys, "%s'%s'", keys.length ? ", " : "", field->key);
+    sb_schema_find(diags, b, "%s of %s '%s' (line %d) again: only one can have it",
+                   sb_str_get(&keys), what, first, a->line);
+    sb_str_done(&keys);
+    return -EINVAL;
+}
+
 /* NULL: it can be read; else why not, for the caller to free. */
 static char *unreadable(const struct sb_field *field, const char *setting)
 {
@@ -43,6 +73,19 @@ static int check_files(const struct sb_link_config *link, const struct sb_link_p
     return r;
 }
 
+static int check_link_alone(const struct sb_config *config, size_t at,
+                            const struct sb_door_ops *ops, struct sb_diags *diags)
+{
+    const struct sb_link_config *link = sb_config_link(config, at);
+    for (size_t i = 0; i < at; i++) {
+        const struct sb_link_config *other = sb_config_link(config, i);
+        if (sb_streq(other->dialect, link->dialect) && sb_streq(other->role, link->role) &&
+            check_alone("link", ops->fields, other->name, other->yaml, link->yaml, diags) < 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
 static int check_links(const struct sb_config *config, const struct sb_adapters *adapters,
                        struct sb_diags *diags)
 {
@@ -51,11 +94,25 @@ static int check_links(const struct sb_config *config, const struct sb_adapters 
     for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
         struct sb_link_parts parts = { 0 };
         if (sb_link_load(config, link, adapters, &parts, diags) < 0 ||
-            check_files(link, &parts, diags) < 0)
+            check_files(link, &parts, diags) < 0 ||
+            check_link_alone(config, i, parts.ops, diags) < 0)
             r = -EINVAL;
         sb_link_parts_done(&parts);
     }
     return r;
+}
+
+static int check_bus_alone(const struct sb_config *config, size_t at, const struct sb_port_ops *ops,
+                           struct sb_diags *diags)
+{
+    const struct sb_bus_config *bus = sb_config_bus(config, at);
+    for (size_t i = 0; i < at; i++) {
+        const struct sb_bus_config *other = sb_config_bus(config, i);
+        if (sb_streq(other->transport, bus->transport) &&
+            check_alone("bus", ops->fields, other->name, other->yaml, bus->yaml, diags) < 0)
+            return -EINVAL;
+    }
+    return 0;
 }
 
 static int check_buses(const struct sb_config *config, const struct sb_adapters *adapters,
@@ -65,7 +122,8 @@ static int check_buses(const struct sb_config *config, const struct sb_adapters 
     int r = 0;
     for (size_t i = 0; (bus = sb_config_bus(config, i)); i++) {
         struct sb_bus_parts parts = { 0 };
-        if (sb_bus_load(config, bus, adapters, &parts, diags) < 0)
+        if (sb_bus_load(config, bus, adapters, &parts, diags) < 0 ||
+            check_bus_alone(config, i, parts.ops, diags) < 0)
             r = -EINVAL;
         sb_bus_parts_done(&parts);
     }

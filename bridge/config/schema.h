@@ -48,6 +48,7 @@ struct sb_array {
 
 #define SB_FIELD_REQUIRED 1u
 #define SB_FIELD_FILE     2u /* a STRING that names a file to be read when it is used */
+#define SB_FIELD_ALONE    4u /* those of a table together name what only one can have */
 
 /* A table ends with { 0 }. Members are in the order in which a row is written. */
 struct sb_field { /* NOLINT(clang-analyzer-optin.performance.Padding) */

@@ -136,6 +136,11 @@ FINDINGS = [
     ("devices.d/pumps.yaml", "    type: zephyr-smp", "    tipe: zephyr-smp", 3, "'type'"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n  - id: pump-1\n    type: pump",
      5, "declared already"),
+    ("southbridge.yaml", "links:\n", "  uart2:\n    port: /dev/serial/by-path/none\nlinks:\n", 14,
+     "'port' of bus 'uart1' (line 11) again"),
+    ("southbridge.yaml", "links:\n", "links:\n  other: {{ dialect: ibm, uri: 'mqtt://127.0.0.1:1', "
+     "org: abc123, type: gw, id: gw1, token: 'file:{dir}/token' }}\n", 16,
+     "'uri', 'org', 'type', 'id' of link 'other' (line 14) again"),
     ("southbridge.yaml", "token: file:{dir}/token", "token: file:{dir}/tokn", 20, "cannot open"),
     ("southbridge.yaml", "    id: gw1", "    id: gw1\n    ca_file: {dir}/none.pem", 20,
      "none.pem' cannot be read"),

@@ -15,12 +15,15 @@ SB_NAMES(
 
 #define AT(member) offsetof(struct sb_ibm_config, member)
 
+/* A second client of the same name puts the first one out, for ever. */
+#define OWN (SB_FIELD_REQUIRED | SB_FIELD_ALONE)
+
 const struct sb_field sb_ibm_fields[] = {
-    { "uri", SB_TYPE_STRING, AT(uri), SB_FIELD_REQUIRED, 8, 512,
+    { "uri", SB_TYPE_STRING, AT(uri), OWN, 8, 512,
       .doc = "The platform's MQTT server: mqtts://ORG.messaging.DOMAIN:8883, or mqtt, ws, wss." },
-    { "org", SB_TYPE_STRING, AT(org), SB_FIELD_REQUIRED, 1, 36, .doc = "Organization id." },
-    { "type", SB_TYPE_STRING, AT(type), SB_FIELD_REQUIRED, 1, 36, .doc = "The gateway's type id." },
-    { "id", SB_TYPE_STRING, AT(id), SB_FIELD_REQUIRED, 1, 36, .doc = "The gateway's device id." },
+    { "org", SB_TYPE_STRING, AT(org), OWN, 1, 36, .doc = "Organization id." },
+    { "type", SB_TYPE_STRING, AT(type), OWN, 1, 36, .doc = "The gateway's type id." },
+    { "id", SB_TYPE_STRING, AT(id), OWN, 1, 36, .doc = "The gateway's device id." },
     { "token", SB_TYPE_SECRET, AT(token), SB_FIELD_REQUIRED,
       .doc = "The gateway's authentication token, as file:PATH or credential:NAME." },
     { "clean_session", SB_TYPE_BOOL, AT(clean), .otherwise = "false",
