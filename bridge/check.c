@@ -42,37 +42,6 @@ static int check_alone(const char *what, const struct sb_field *fields, const ch
     return -EINVAL;
 }
 
-/* NULL: it can be read; else why not, for the caller to free. */
-static char *unreadable(const struct sb_field *field, const char *setting)
-{
-    char *secret = NULL, *error = NULL;
-    if ((field->flags & SB_FIELD_FILE) && access(setting, R_OK) < 0)
-        return sb_format("'%s': '%s' cannot be read: %s", field->key, setting, strerror(errno));
-    /* A credential is there only for the service. */
-    if (field->type == SB_TYPE_SECRET && strncmp(setting, "file:", 5) == 0 &&
-        sb_secret_load(setting, &secret, &error) == 0)
-        sb_secret_free(secret);
-    return error;
-}
-
-static int check_files(const struct sb_link_config *link, const struct sb_link_parts *parts,
-                       struct sb_diags *diags)
-{
-    int r = 0;
-    for (const struct sb_field *field = parts->ops->fields; field->key; field++) {
-        if (field->type != SB_TYPE_SECRET && !(field->flags & SB_FIELD_FILE))
-            continue;
-        const char *setting = *(char *const *)((const char *)parts->config + field->offset);
-        sb_cleanup(sb_freep) char *error = setting ? unreadable(field, setting) : NULL;
-        if (!error)
-            continue;
-        const struct sb_yaml *at = sb_yaml_get(link->yaml, field->key);
-        sb_schema_find(diags, at ? at : link->yaml, "%s", error);
-        r = -EINVAL;
-    }
-    return r;
-}
-
 static int check_link_alone(const struct sb_config *config, size_t at,
                             const struct sb_door_ops *ops, struct sb_diags *diags)
 {
@@ -94,7 +63,6 @@ static int check_links(const struct sb_config *config, const struct sb_adapters 
     for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
         struct sb_link_parts parts = { 0 };
         if (sb_link_load(config, link, adapters, &parts, diags) < 0 ||
-            check_files(link, &parts, diags) < 0 ||
             check_link_alone(config, i, parts.ops, diags) < 0)
             r = -EINVAL;
         sb_link_parts_done(&parts);
@@ -246,4 +214,54 @@ int sb_check_all(const struct sb_config *config, const struct sb_adapters *adapt
         if (results[i] < 0)
             return results[i];
     return 0;
+}
+
+/* ---- files ---- */
+
+/* NULL: it can be read; else why not, for the caller to free. */
+static char *unreadable(const struct sb_field *field, const char *setting)
+{
+    char *secret = NULL, *error = NULL;
+    if ((field->flags & SB_FIELD_FILE) && access(setting, R_OK) < 0)
+        return sb_format("'%s': '%s' cannot be read: %s", field->key, setting, strerror(errno));
+    /* A credential is there only for the service. */
+    if (field->type == SB_TYPE_SECRET && strncmp(setting, "file:", 5) == 0 &&
+        sb_secret_load(setting, &secret, &error) == 0)
+        sb_secret_free(secret);
+    return error;
+}
+
+static int check_files(const struct sb_link_config *link, const struct sb_link_parts *parts,
+                       struct sb_diags *diags)
+{
+    int r = 0;
+    for (const struct sb_field *field = parts->ops->fields; field->key; field++) {
+        if (field->type != SB_TYPE_SECRET && !(field->flags & SB_FIELD_FILE))
+            continue;
+        const char *setting = *(char *const *)((const char *)parts->config + field->offset);
+        sb_cleanup(sb_freep) char *error = setting ? unreadable(field, setting) : NULL;
+        if (!error)
+            continue;
+        const struct sb_yaml *at = sb_yaml_get(link->yaml, field->key);
+        sb_schema_find(diags, at ? at : link->yaml, "%s", error);
+        r = -EINVAL;
+    }
+    return r;
+}
+
+int sb_check_files(const struct sb_config *config, const struct sb_adapters *adapters,
+                   struct sb_diags *diags)
+{
+    const struct sb_link_config *link;
+    int r = 0;
+    for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
+        struct sb_link_parts parts = { 0 };
+        struct sb_diags known = { 0 }; /* what sb_check_all() says */
+        if (sb_link_load(config, link, adapters, &parts, &known) == 0 &&
+            check_files(link, &parts, diags) < 0)
+            r = -EINVAL;
+        sb_diags_done(&known);
+        sb_link_parts_done(&parts);
+    }
+    return r;
 }

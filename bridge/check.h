@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Everything that the configuration leads to, checked without starting anything: links with their
- * words and files, buses, device types, declared devices, and that they fit together. More than a
- * start asks for: that goes on without a link whose token is missing.
+ * words, buses, device types, declared devices, and that they fit together; and apart from that
+ * the files of links, without which a start leaves a link down and goes on.
  */
 #pragma once
 
@@ -12,3 +12,6 @@
 /* 0; -EINVAL with findings, section by section; -ENOMEM. */
 int sb_check_all(const struct sb_config *config, const struct sb_adapters *adapters,
                  struct sb_diags *diags) SB_MUST_CHECK;
+/* Tokens and certificates that links name: are they there, and readable by this user? */
+int sb_check_files(const struct sb_config *config, const struct sb_adapters *adapters,
+                   struct sb_diags *diags) SB_MUST_CHECK;

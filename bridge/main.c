@@ -128,6 +128,8 @@ static int check(const struct sb_config *config)
 {
     struct sb_diags diags = { 0 };
     int r = sb_check_all(config, &sb_adapters, &diags);
+    int files = sb_check_files(config, &sb_adapters, &diags);
+    r = r < 0 ? r : files;
     int status = print_findings(&diags);
     if (status == 0 && r < 0)
         (void)fprintf(stderr, "southbridge: %s\n", strerror(-r));
