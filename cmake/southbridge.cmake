@@ -61,7 +61,7 @@ function(sb_test name)
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE sb_options ${T_DEPS} PkgConfig::CMOCKA)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT 120
+  set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT 400
     ENVIRONMENT "SB_SOURCE=${PROJECT_SOURCE_DIR};SB_BUILD=${PROJECT_BINARY_DIR}")
 endfunction()
 

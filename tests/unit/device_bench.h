@@ -48,6 +48,7 @@ struct bench {
     bool done;
     unsigned phases; /* bit per phase seen */
     uint8_t percent; /* highest while transferring */
+    bool forgets;    /* the device asks again for what it had: percent may fall */
     unsigned commits, progresses;
     json_t *checkpoint; /* the newest, as a store would keep it */
     char *notes;

@@ -174,6 +174,7 @@ static void test_a_bootloader_loses_its_power_in_mid_upload(void **state)
 static void test_the_offset_is_obeyed(void **state)
 {
     struct bench *bench = *state;
+    bench->forgets = true;
     device(bench, "forget_at=12000");
     bench_say(bench, "set back 5");
     assert_cause(update(bench, 30000), SB_CAUSE_NONE);
@@ -184,6 +185,7 @@ static void test_the_offset_is_obeyed(void **state)
 static void test_a_device_that_never_goes_forward(void **state)
 {
     struct bench *bench = *state;
+    bench->forgets = true;
     device(bench, "back=100000");
     assert_cause(update(bench, 30000), SB_CAUSE_WRITE_FAILED);
     assert_in_range(bench_events(bench, "upload"), 60, 70);
