@@ -20,14 +20,11 @@ static void add_states(struct sb_str *sql, uint64_t mask)
 }
 
 /* Every value is a parameter; of foreign text nothing enters the SQL. */
-static void make_select(struct sb_str *sql, const struct sb_query *query)
+static void add_conditions(struct sb_str *sql, const struct sb_query *query)
 {
-    const char *table = sb_table_name((int)query->table);
     bool numbered = sb_table_numbered(query->table);
-    const char *key = numbered ? "id" : "name";
-    const char *down = query->newest_first ? " DESC" : "";
 
-    sb_str_format(sql, "SELECT %s, a, b, state, time, body FROM %s WHERE true", key, table);
+    sb_str_format(sql, " FROM %s WHERE true", sb_table_name((int)query->table));
     if (numbered && query->id)
         sb_str_add(sql, " AND id = :id");
     if (!numbered && query->name)
@@ -42,6 +39,16 @@ static void make_select(struct sb_str *sql, const struct sb_query *query)
         add_states(sql, query->state_mask);
     if (numbered && query->after_id)
         sb_str_format(sql, " AND id %s :after", query->newest_first ? "<" : ">");
+}
+
+static void make_select(struct sb_str *sql, const struct sb_query *query)
+{
+    bool numbered = sb_table_numbered(query->table);
+    const char *key = numbered ? "id" : "name";
+    const char *down = query->newest_first ? " DESC" : "";
+
+    sb_str_format(sql, "SELECT %s, a, b, state, time, body", key);
+    add_conditions(sql, query);
     if (!numbered && query->newest_first)
         sb_str_add(sql, " ORDER BY time DESC, name DESC");
     else
@@ -110,20 +117,67 @@ static int show(sqlite3_stmt *statement, bool numbered, sb_row_fn fn, void *arg)
     return sb_row_visit(&row, body, (size_t)sqlite3_column_bytes(statement, 5), fn, arg);
 }
 
+static int prepare(sqlite3 *db, const struct sb_str *sql, const struct sb_query *query,
+                   sqlite3_stmt **ret)
+{
+    if (sql->broken)
+        return -ENOMEM;
+    int rc = sqlite3_prepare_v2(db, sql->text, -1, ret, NULL);
+    if (rc == SQLITE_OK && query)
+        rc = bind_all(*ret, query);
+    return sb_sql_errno(db, rc);
+}
+
+/* The one number that a statement gives. */
+static int read_number(sqlite3 *db, const struct sb_str *sql, const struct sb_query *query,
+                       int64_t *ret)
+{
+    sb_cleanup(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
+    int r = prepare(db, sql, query, &statement);
+    int rc = r == 0 ? sqlite3_step(statement) : SQLITE_OK;
+
+    if (r < 0 || rc != SQLITE_ROW)
+        return r < 0 ? r : rc == SQLITE_DONE ? -EUCLEAN : sb_sql_errno(db, rc);
+    *ret = sqlite3_column_int64(statement, 0);
+    return 0;
+}
+
+int sb_sql_count(sqlite3 *db, const struct sb_query *query, int64_t *ret)
+{
+    sb_cleanup(sb_str_done) struct sb_str sql = { 0 };
+
+    sb_str_add(&sql, "SELECT count(*)");
+    add_conditions(&sql, query);
+    return read_number(db, &sql, query, ret);
+}
+
+int sb_sql_measure(sqlite3 *db, struct sb_store_size *ret)
+{
+    static const char *const names[] = { "page_size", "page_count", "freelist_count" };
+    int64_t numbers[SB_COUNT(names)];
+
+    for (size_t i = 0; i < SB_COUNT(names); i++) {
+        sb_cleanup(sb_str_done) struct sb_str sql = { 0 };
+        sb_str_format(&sql, "PRAGMA %s", names[i]);
+        int r = read_number(db, &sql, NULL, &numbers[i]);
+        if (r < 0)
+            return r;
+    }
+    *ret = (struct sb_store_size){ .used = numbers[0] * (numbers[1] - numbers[2]),
+                                   .file = numbers[0] * numbers[1] };
+    return 0;
+}
+
 int sb_sql_query(sqlite3 *db, const struct sb_query *query, sb_row_fn fn, void *arg)
 {
     sb_cleanup(sb_str_done) struct sb_str sql = { 0 };
     sb_cleanup(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
-    int rc, r = 0;
+    int rc = SQLITE_DONE, r;
 
     make_select(&sql, query);
-    if (sql.broken)
-        return -ENOMEM;
-    rc = sqlite3_prepare_v2(db, sql.text, -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = bind_all(statement, query);
-    if (rc != SQLITE_OK)
-        return sb_sql_errno(db, rc);
+    r = prepare(db, &sql, query, &statement);
+    if (r < 0)
+        return r;
     while (r == 0 && (rc = sqlite3_step(statement)) == SQLITE_ROW)
         r = show(statement, sb_table_numbered(query->table), fn, arg);
     return r ? r : sb_sql_errno(db, rc);

@@ -62,6 +62,16 @@ static int query(void *backend, const struct sb_query *wanted, sb_row_fn fn, voi
     return r;
 }
 
+static int count(void *backend, const struct sb_query *wanted, int64_t *ret)
+{
+    return sb_sql_count(((struct sqlite *)backend)->reader, wanted, ret);
+}
+
+static int measure(void *backend, struct sb_store_size *ret)
+{
+    return sb_sql_measure(((struct sqlite *)backend)->reader, ret);
+}
+
 static void attach(void *backend, struct sb_store *store)
 {
     ((struct sqlite *)backend)->store = store;
@@ -83,6 +93,8 @@ static void release(void *backend)
 static const struct sb_backend_ops sqlite_ops = {
     .commit = commit,
     .query = query,
+    .count = count,
+    .measure = measure,
     .attach = attach,
     .close = release,
 };

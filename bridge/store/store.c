@@ -341,6 +341,16 @@ int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_
     return store->ops->query(store->backend, query, fn, arg);
 }
 
+int sb_store_count(struct sb_store *store, const struct sb_query *query, int64_t *ret)
+{
+    return query->table < SB_TABLE_MAX_ ? store->ops->count(store->backend, query, ret) : -EINVAL;
+}
+
+int sb_store_measure(struct sb_store *store, struct sb_store_size *ret)
+{
+    return store->ops->measure(store->backend, ret);
+}
+
 bool sb_store_ready(const struct sb_store *store, const char **ret_why)
 {
     const char *why = NULL;
@@ -356,7 +366,12 @@ bool sb_store_ready(const struct sb_store *store, const char **ret_why)
 
 bool sb_store_failing(const struct sb_store *store)
 {
-    return store->error || store->spoiled;
+    return sb_store_error(store) != 0;
+}
+
+int sb_store_error(const struct sb_store *store)
+{
+    return store->error ? store->error : store->spoiled;
 }
 
 void sb_store_stats(const struct sb_store *store, struct sb_store_stats *ret)

@@ -70,6 +70,12 @@ struct sb_query {
 };
 typedef int (*sb_row_fn)(void *arg, const struct sb_row *row); /* != 0 stops and is returned */
 
+/* What the store takes of the disk: rows that were removed leave room that is used again. */
+struct sb_store_size {
+    int64_t used; /* bytes, with indexes */
+    int64_t file; /* bytes, with what is free for new rows */
+};
+
 /* A batch as a backend sees it: changes in order. */
 struct sb_change {
     enum sb_table table;
@@ -97,6 +103,8 @@ struct sb_backend_ops {
      */
     void (*commit)(void *backend, struct sb_batch *batch);
     int (*query)(void *backend, const struct sb_query *query, sb_row_fn fn, void *arg);
+    int (*count)(void *backend, const struct sb_query *query, int64_t *ret);
+    int (*measure)(void *backend, struct sb_store_size *ret);
     void (*attach)(void *backend, struct sb_store *store); /* whom to answer */
     void (*close)(void *backend);                          /* waits for what was handed over */
 };
@@ -134,12 +142,17 @@ void sb_store_forget(struct sb_store *store, sb_commit_fn fn, void *arg);
 bool sb_store_ready(const struct sb_store *store, const char **ret_why);
 /* Commits fail: nothing that changes can be kept now. */
 bool sb_store_failing(const struct sb_store *store);
+int sb_store_error(const struct sb_store *store); /* why they fail, -errno; 0: they work */
 /* Called once per failure, after the pending functions; and once when a commit works again. */
 void sb_store_on_failure(struct sb_store *store, void (*fn)(void *arg, int error), void *arg);
 void sb_store_on_recovery(struct sb_store *store, void (*fn)(void *arg), void *arg);
 
 int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_fn fn,
                    void *arg) SB_MUST_CHECK;
+/* How many rows fit; the query's order and limit do not matter. */
+int sb_store_count(struct sb_store *store, const struct sb_query *query,
+                   int64_t *ret) SB_MUST_CHECK;
+int sb_store_measure(struct sb_store *store, struct sb_store_size *ret) SB_MUST_CHECK;
 /*
  * Next number of a numbered table; never used twice, also after a failed commit or when the rows
  * were removed. After a restart parcels go on up to 1000 higher. Not for SB_TABLE_AUDIT, whose

@@ -186,6 +186,29 @@ static int mem_query(void *backend, const struct sb_query *query, sb_row_fn fn, 
     return r;
 }
 
+static int mem_count(void *backend, const struct sb_query *query, int64_t *ret)
+{
+    const struct table *table = &((struct sb_store_mem *)backend)->tables[query->table];
+
+    *ret = 0;
+    for (size_t i = 0; i < table->count; i++)
+        *ret += wanted(query, &table->rows[i].c);
+    return 0;
+}
+
+/* Of the bodies alone; room is not left behind. */
+static int mem_measure(void *backend, struct sb_store_size *ret)
+{
+    const struct sb_store_mem *disk = backend;
+
+    *ret = (struct sb_store_size){ 0 };
+    for (size_t t = 0; t < SB_TABLE_MAX_; t++)
+        for (size_t i = 0; i < disk->tables[t].count; i++)
+            ret->used += (int64_t)strlen(disk->tables[t].rows[i].c.body);
+    ret->file = ret->used;
+    return 0;
+}
+
 /* ---- commits ---- */
 
 static int outcome(struct sb_store_mem *disk, const struct sb_batch *batch)
@@ -291,6 +314,8 @@ static void mem_close(void *backend)
 const struct sb_backend_ops sb_store_mem_ops = {
     .commit = mem_commit,
     .query = mem_query,
+    .count = mem_count,
+    .measure = mem_measure,
     .attach = mem_attach,
     .close = mem_close,
 };

@@ -422,6 +422,59 @@ static void queries_filter(void **state)
     }
 }
 
+static void rows_are_counted(void **state)
+{
+    struct world *w = *state;
+    const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1, .limit = 3 };
+    const struct sb_query some = { .table = SB_TABLE_TASK, .state = -1, .a = "d2", .after_id = 9 };
+    const struct sb_query none = { .table = SB_TABLE_CONVO, .state = -1 };
+    const struct sb_query wrong = { .table = SB_TABLE_MAX_, .state = -1 };
+    int64_t n, few;
+
+    fill_tasks(w);
+    assert_int_equal(sb_store_count(w->store, &all, &n), 0);
+    assert_int_equal(n, 12);
+    assert_int_equal(sb_store_count(w->store, &some, &few), 0);
+    assert_in_range(few, 1, 3);
+    assert_int_equal(sb_store_count(w->store, &none, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(sb_store_count(w->store, &wrong, &n), -EINVAL);
+}
+
+static void put_large(struct world *w, int from, int to)
+{
+    sb_cleanup(sb_freep) char *text = calloc(1, 4001);
+    assert_non_null(text);
+    memset(text, 'x', 4000);
+    for (int i = from; i < to; i++) {
+        sb_cleanup(json_decrefp) json_t *body = json_pack("{s:s}", "text", text);
+        assert_int_equal(
+            sb_store_put(w->store, SB_TABLE_JOB, &(struct sb_row){ .id = i, .body = body }), 0);
+    }
+    settle(w);
+}
+
+/* What is removed leaves room, and the next rows take it: the file stays as large as it was. */
+static void room_of_removed_rows_is_used_again(void **state)
+{
+    struct world *w = *state;
+    struct sb_store_size empty, full, half, again;
+
+    assert_int_equal(sb_store_measure(w->store, &empty), 0);
+    put_large(w, 1, 201);
+    assert_int_equal(sb_store_measure(w->store, &full), 0);
+    assert_true(full.used >= empty.used + 200 * 4000);
+    for (int i = 1; i < 101; i++)
+        assert_int_equal(sb_store_remove(w->store, SB_TABLE_JOB, i, NULL), 0);
+    settle(w);
+    assert_int_equal(sb_store_measure(w->store, &half), 0);
+    assert_true(half.used <= full.used - 90 * 4000);
+    put_large(w, 201, 291);
+    assert_int_equal(sb_store_measure(w->store, &again), 0);
+    assert_true(again.used > half.used);
+    assert_true(again.file <= full.file);
+}
+
 static void queries_page(void **state)
 {
     static const struct {
@@ -573,6 +626,8 @@ int main(void)
         BOTH(a_number_from_elsewhere_counts),
         BOTH(queries_filter),
         BOTH(queries_page),
+        BOTH(rows_are_counted),
+        BOTH(room_of_removed_rows_is_used_again),
         BOTH(named_tables_sort_by_name_or_time),
         BOTH(the_reader_may_stop_a_query),
         BOTH(a_query_may_query_and_put),
