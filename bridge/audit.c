@@ -12,7 +12,7 @@
 struct sb_audit {
     struct sb_store *store;
     char previous[SB_SHA256_HEX + 1]; /* "": no record yet */
-    int64_t next;
+    int64_t first, next;              /* numbers of the oldest, and of the one to come */
 };
 
 /* ---- the chain ---- */
@@ -34,19 +34,26 @@ static int see_tail(void *arg, const struct sb_row *row)
     return 0;
 }
 
+static int see_head(void *arg, const struct sb_row *row)
+{
+    ((struct sb_audit *)arg)->first = row->id;
+    return 0;
+}
+
 int sb_audit_new(struct sb_store *store, struct sb_audit **ret)
 {
-    const struct sb_query tail = {
-        .table = SB_TABLE_AUDIT, .state = -1, .newest_first = true, .limit = 1
-    };
+    struct sb_query end = { .table = SB_TABLE_AUDIT, .state = -1, .limit = 1 };
     sb_cleanup(sb_audit_freep) struct sb_audit *audit = calloc(1, sizeof(*audit));
     int r;
 
     if (!audit)
         return -ENOMEM;
     audit->store = store;
-    audit->next = 1;
-    r = sb_store_query(store, &tail, see_tail, audit);
+    audit->first = audit->next = 1;
+    r = sb_store_query(store, &end, see_head, audit);
+    end.newest_first = true;
+    if (r == 0)
+        r = sb_store_query(store, &end, see_tail, audit);
     if (r == 0)
         *ret = SB_STEAL(audit);
     return r;
@@ -164,5 +171,73 @@ int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, co
         return r;
     memcpy(audit->previous, hash, SB_SHA256_HEX + 1);
     audit->next++;
+    return 0;
+}
+
+/* ---- trimming ---- */
+
+int64_t sb_audit_count(const struct sb_audit *audit)
+{
+    return audit->next - audit->first;
+}
+
+struct trimming {
+    int64_t excess, before;
+    size_t seen, going; /* of the oldest records; what lies between goes only with its successor */
+    int64_t through;
+    char hash[SB_SHA256_HEX + 1];
+};
+
+/* 1: it stays, and all after it. */
+static int see_old(void *arg, const struct sb_row *row)
+{
+    struct trimming *trimming = arg;
+    const char *hash = sb_json_str(row->body, "hash");
+    bool surplus = (int64_t)trimming->seen < trimming->excess;
+    bool dated = row->time != 0;
+
+    if (!is_hash(hash))
+        return -EBADMSG;
+    if (!surplus && (!trimming->before || (dated && row->time >= trimming->before)))
+        return 1;
+    trimming->seen++;
+    if (!surplus && !dated)
+        return 0;
+    trimming->going = trimming->seen;
+    trimming->through = row->id;
+    memcpy(trimming->hash, hash, SB_SHA256_HEX + 1);
+    return 0;
+}
+
+static int note_trim(struct sb_audit *audit, const struct trimming *trimming, int64_t wall)
+{
+    sb_cleanup(json_decrefp) json_t *detail =
+        json_pack("{s:I,s:I,s:s}", "records", (json_int_t)trimming->going, "through",
+                  (json_int_t)trimming->through, "hash", trimming->hash);
+
+    return detail ? sb_audit_add(audit, "core", SB_AUDIT_TRIMMED, "audit", wall, detail) : -ENOMEM;
+}
+
+int sb_audit_trim(struct sb_audit *audit, int64_t excess, int64_t before, int64_t wall, size_t *ret)
+{
+    int64_t most = SB_MIN(sb_audit_count(audit) - SB_AUDIT_LEAST, (int64_t)SB_AUDIT_TRIM);
+    struct trimming trimming = { .excess = excess, .before = before };
+    struct sb_query oldest = { .table = SB_TABLE_AUDIT,
+                               .state = -1,
+                               .after_id = audit->first - 1,
+                               .limit = (size_t)SB_MAX(most, INT64_C(1)) };
+    int r = most > 1 ? sb_store_query(audit->store, &oldest, see_old, &trimming) : 0;
+
+    *ret = 0;
+    if (r < 0 || trimming.going < 2) /* the record of it takes the room of one */
+        return SB_MIN(r, 0);
+    for (size_t i = 0; i < trimming.going && r >= 0; i++)
+        r = sb_store_remove(audit->store, SB_TABLE_AUDIT, audit->first + (int64_t)i, NULL);
+    if (r >= 0)
+        r = note_trim(audit, &trimming, wall);
+    if (r < 0)
+        return r;
+    audit->first += (int64_t)trimming.going;
+    *ret = trimming.going;
     return 0;
 }

@@ -10,6 +10,7 @@
 #define PAGE         200 /* records asked for at a time; one may have 16 KiB */
 #define LAST_DEFAULT 50
 #define FOLLOW_EVERY 1000 /* ms */
+#define BEGIN_AGAIN  8    /* times, when the trail is trimmed while it is read */
 
 struct trail {
     struct sb_ctl *ctl;
@@ -148,6 +149,8 @@ struct finding {
     struct sb_audit_check check;
     int64_t records, first, broken; /* broken: the id that record claims */
     bool breaks;
+    bool gap;      /* it breaks between two pages */
+    bool headless; /* nothing vouches for the first one */
 };
 
 /* 0, -EBADMSG at the break, -ENOMEM. */
@@ -159,15 +162,26 @@ static int check_page(struct finding *finding, const json_t *page)
         int64_t id = sb_json_int(record, "id", 0);
         if (finding->records == 0)
             finding->first = id;
+        int64_t wanted = finding->check.expected_id;
         int r = sb_audit_verify(&finding->check, record);
         if (r < 0) {
             finding->broken = id;
             finding->breaks = true;
+            finding->gap = i == 0 && wanted > 0 && id > wanted;
             return r;
         }
         finding->records++;
     }
     return 0;
+}
+
+/* Oldest records may be gone only by a trim that says so. */
+static void check_begin(struct finding *finding)
+{
+    if (finding->breaks || sb_audit_whole(&finding->check))
+        return;
+    finding->breaks = finding->headless = true;
+    finding->broken = finding->first;
 }
 
 static enum sb_exit tell(struct trail *trail, const struct finding *found)
@@ -183,6 +197,11 @@ static enum sb_exit tell(struct trail *trail, const struct finding *found)
         if (!whole)
             (void)json_object_set_new(value, "broken", json_integer(found->broken));
         sb_ctl_print_json(ctl, value);
+    } else if (found->headless) {
+        sb_show_line(ctl,
+                     "the trail begins with record %lld: those before it were removed, and no "
+                     "record says that retention did it",
+                     (long long)found->broken);
     } else if (!whole) {
         sb_show_line(ctl,
                      "the chain breaks at record %lld: it, or one before it, was changed or "
@@ -198,21 +217,31 @@ static enum sb_exit tell(struct trail *trail, const struct finding *found)
     return whole ? SB_EXIT_DONE : SB_EXIT_FAILED;
 }
 
-static enum sb_exit verify(struct trail *trail)
+static enum sb_exit verify_once(struct trail *trail, struct finding *ret)
 {
-    struct finding finding = { 0 };
+    int64_t after = trail->after;
     enum sb_exit code = SB_EXIT_DONE;
     size_t got = PAGE;
     int r = 0;
+    *ret = (struct finding){ 0 };
     while (code == SB_EXIT_DONE && r == 0 && got == PAGE) {
         sb_cleanup(json_decrefp) json_t *page = NULL;
-        code = ask(trail, trail->after, PAGE, false, &page);
+        code = ask(trail, after, PAGE, false, &page);
         got = json_array_size(page);
-        trail->after = last_id(page, trail->after);
-        r = check_page(&finding, page);
+        after = last_id(page, after);
+        r = check_page(ret, page);
     }
-    if (r == -ENOMEM)
-        return sb_ctl_lost(trail->ctl, r);
+    check_begin(ret);
+    return r == -ENOMEM ? sb_ctl_lost(trail->ctl, r) : code;
+}
+
+/* Retention may take records between two pages: what is left then has another beginning. */
+static enum sb_exit verify(struct trail *trail)
+{
+    struct finding finding = { .gap = true };
+    enum sb_exit code = SB_EXIT_DONE;
+    for (int i = 0; code == SB_EXIT_DONE && finding.gap && i < BEGIN_AGAIN; i++)
+        code = verify_once(trail, &finding);
     return code == SB_EXIT_DONE ? tell(trail, &finding) : code;
 }
 

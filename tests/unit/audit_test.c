@@ -322,6 +322,141 @@ static void an_incomplete_record_is_refused(void **state)
     assert_int_equal(sb_audit_add(w->audit, "a", "v", NULL, WALL, NULL), -EINVAL);
 }
 
+/* ---- trimming ---- */
+
+static void fill(struct world *w, int from, int to)
+{
+    for (int i = from; i <= to; i++) {
+        sb_cleanup(sb_freep) char *subject = sb_format("task %d", i);
+        assert_int_equal(sb_audit_add(w->audit, "core", "state", subject, WALL + i, NULL), 0);
+    }
+    sb_sim_advance(w->loop, 0);
+}
+
+static size_t trim(struct world *w, int64_t excess, int64_t before)
+{
+    size_t n = 999;
+
+    assert_int_equal(sb_audit_trim(w->audit, excess, before, WALL, &n), 0);
+    sb_sim_advance(w->loop, 0);
+    return n;
+}
+
+/* Is it whole, and where does it begin? */
+static bool whole(struct world *w, int64_t *ret_first)
+{
+    struct sb_audit_check check = { 0 };
+    sb_cleanup(json_decrefp) json_t *list = records(w);
+    size_t i;
+    json_t *record;
+
+    json_array_foreach (list, i, record)
+        assert_int_equal(sb_audit_verify(&check, record), 0);
+    *ret_first = check.first;
+    return sb_audit_whole(&check);
+}
+
+static void a_trim_is_recorded_and_the_rest_verifies(void **state)
+{
+    struct world *w = *state;
+    int64_t first;
+
+    fill(w, 1, 300);
+    assert_int_equal(trim(w, 0, 0), 0);
+    assert_int_equal(trim(w, 10, 0), 10);
+    assert_int_equal(sb_audit_count(w->audit), 291); /* with the record that says so */
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 11);
+    power_off(w);
+    power_on(w);
+    assert_int_equal(sb_audit_count(w->audit), 291);
+    assert_int_equal(trim(w, 10000, 0), SB_AUDIT_TRIM); /* so many at once */
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 11 + (int64_t)SB_AUDIT_TRIM);
+    while (trim(w, 10000, 0))
+        ;
+    assert_int_equal(sb_audit_count(w->audit), SB_AUDIT_LEAST + 1);
+    assert_true(whole(w, &first));
+}
+
+static void a_trim_by_age_ends_at_the_first_younger_one(void **state)
+{
+    struct world *w = *state;
+    int64_t first;
+
+    fill(w, 1, 100);
+    assert_int_equal(trim(w, 0, WALL + 1), 0);
+    assert_int_equal(trim(w, 0, WALL + 21), 20);
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 21);
+    assert_int_equal(trim(w, 3, WALL + 22), 3); /* the larger of both */
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 24);
+}
+
+/* Without a clock a record has no age: it goes with the next one that has. */
+static void records_from_before_the_clock_go_with_their_successor(void **state)
+{
+    struct world *w = *state;
+    int64_t first;
+
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sb_audit_add(w->audit, "core", "state", "task 1", 0, NULL), 0);
+    fill(w, 1, 100);
+    assert_int_equal(trim(w, 0, WALL + 1), 0);
+    assert_int_equal(trim(w, 0, WALL + 2), 6);
+    assert_int_equal(trim(w, 2, 0), 2);
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 9);
+}
+
+static int one_less(void *arg, const struct sb_row *row)
+{
+    struct sb_store *store = arg;
+
+    return sb_store_remove(store, SB_TABLE_AUDIT, row->id, NULL);
+}
+
+/* Somebody takes more of the oldest than the trim says: nothing vouches for the rest. */
+static void oldest_records_that_were_not_trimmed_show(void **state)
+{
+    struct world *w = *state;
+    const struct sb_query oldest = { .table = SB_TABLE_AUDIT, .state = -1, .limit = 1 };
+    int64_t first;
+
+    fill(w, 1, 100);
+    assert_int_equal(sb_store_query(w->store, &oldest, one_less, w->store), 0);
+    sb_sim_advance(w->loop, 0);
+    assert_false(whole(w, &first));
+    power_off(w);
+    power_on(w);
+    assert_int_equal(trim(w, 5, 0), 5); /* what retention itself takes later heals nothing before */
+    assert_true(whole(w, &first));      /* but it says from where on the trail is sound */
+    assert_int_equal(sb_store_query(w->store, &oldest, one_less, w->store), 0);
+    assert_false(whole(w, &first));
+}
+
+/* The power goes between a trim and its commit: nothing of it happened, and it works again. */
+static void a_lost_trim_is_no_break(void **state)
+{
+    struct world *w = *state;
+    int64_t first;
+    size_t n;
+
+    fill(w, 1, 100);
+    assert_int_equal(sb_audit_trim(w->audit, 10, 0, WALL, &n), 0);
+    sb_store_mem_cut(w->disk);
+    power_off(w);
+    power_on(w);
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 1);
+    assert_int_equal(trim(w, 10, 0), 10);
+    assert_true(whole(w, &first));
+    assert_int_equal(first, 11);
+    sb_store_mem_fail_reads(w->disk, 1, -EIO);
+    assert_int_equal(sb_audit_trim(w->audit, 10, 0, WALL, &n), -EIO);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -341,6 +476,11 @@ int main(void)
         T(a_huge_detail_is_recorded_by_its_digest),
         T(a_damaged_tail_is_no_silent_new_beginning),
         T(an_incomplete_record_is_refused),
+        T(a_trim_is_recorded_and_the_rest_verifies),
+        T(a_trim_by_age_ends_at_the_first_younger_one),
+        T(records_from_before_the_clock_go_with_their_successor),
+        T(oldest_records_that_were_not_trimmed_show),
+        T(a_lost_trim_is_no_break),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -585,15 +585,24 @@ static void test_interrupted(void **state)
 
 /* ---- the audit trail ---- */
 
-/* Records from..to of a sound chain that begins at 1. */
-static json_t *chain(int from, int to)
+/* Records from..to of a sound chain that begins at 1; the last one says that retention took all
+ * before `from`, when `trimmed`. */
+static json_t *chain_of(int from, int to, bool trimmed)
 {
     json_t *list = json_array();
     sb_cleanup(sb_freep) char *previous = strdup("");
+    sb_cleanup(sb_freep) char *through = NULL;
     for (int id = 1; id <= to; id++) {
         json_t *record =
             json_pack("{s:i,s:I,s:s,s:s,s:s,s:s}", "id", id, "time", (json_int_t)NOW, "actor",
                       "core", "verb", "state", "subject", "task 1", "previous", previous);
+        if (id == from)
+            through = strdup(previous);
+        if (id == to && trimmed) {
+            (void)json_object_set_new(record, "verb", json_string("trim"));
+            (void)json_object_set_new(record, "detail",
+                                      json_pack("{s:i,s:s}", "through", from - 1, "hash", through));
+        }
         char *hash = sb_audit_hash(previous, record);
         (void)json_object_set_new(record, "hash", json_string(hash));
         free(previous);
@@ -603,6 +612,11 @@ static json_t *chain(int from, int to)
         json_decref(record);
     }
     return list;
+}
+
+static json_t *chain(int from, int to)
+{
+    return chain_of(from, to, false);
 }
 
 static char *answer_with(json_t *list)
@@ -615,7 +629,7 @@ static void test_audit_verify(void **state)
 {
     sb_cleanup(sb_freep) char *first = answer_with(chain(1, 200));
     sb_cleanup(sb_freep) char *second = answer_with(chain(201, 203));
-    sb_cleanup(sb_freep) char *late = answer_with(chain(150, 160));
+    sb_cleanup(sb_freep) char *trimmed = answer_with(chain_of(150, 160, true));
     sb_cleanup(sb_freep) char *none = answer_with(json_array());
     (void)state;
     expect_run(STEPS({ "\"after\":0,\"limit\":200", first, GO_ON },
@@ -623,8 +637,36 @@ static void test_audit_verify(void **state)
                "audit --verify", 0, "203 records, 1 to 203: the chain is whole; its end is ", NULL);
     expect_run(STEPS({ "", first, GO_ON }, { "", second, GO_ON }), "audit --verify --json", 0,
                "{\"whole\":true,\"records\":203,\"first\":1,\"last\":203,\"hash\":\"", NULL);
-    expect_run(STEPS({ "", late }), "audit --verify", 0, "11 records, 150 to 160", NULL);
+    expect_run(STEPS({ "", trimmed }), "audit --verify", 0, "11 records, 150 to 160", NULL);
     expect_run(STEPS({ "", none }), "audit --verify", 0, "there are no records", NULL);
+}
+
+/* Between two pages retention took records: the check begins again with what is left. */
+static void test_audit_trimmed_while_it_is_read(void **state)
+{
+    sb_cleanup(sb_freep) char *first = answer_with(chain(1, 200));
+    sb_cleanup(sb_freep) char *second = answer_with(chain(301, 303));
+    sb_cleanup(sb_freep) char *left = answer_with(chain_of(301, 304, true));
+    (void)state;
+    expect_run(STEPS({ "\"after\":0", first, GO_ON }, { "\"after\":200", second, GO_ON },
+                     { "\"after\":0", left, GO_ON }),
+               "audit --verify", 0, "4 records, 301 to 304: the chain is whole", NULL);
+}
+
+/* The oldest records are gone and no trim says so: a removed line shows. */
+static void test_audit_without_its_beginning(void **state)
+{
+    sb_cleanup(sb_freep) char *late = answer_with(chain(150, 160));
+    json_t *list = chain_of(149, 160, true); /* the trim was of one record less */
+    (void)state;
+    (void)json_array_remove(list, 0);
+    sb_cleanup(sb_freep) char *more = answer_with(list);
+    expect_run(STEPS({ "", late }), "audit --verify", SB_EXIT_FAILED,
+               "the trail begins with record 150: those before it were removed", NULL);
+    expect_run(STEPS({ "", late }), "audit --verify --json", SB_EXIT_FAILED, "\"broken\":150}",
+               NULL);
+    expect_run(STEPS({ "", more }), "audit --verify", SB_EXIT_FAILED, "begins with record 150",
+               NULL);
 }
 
 static void test_audit_broken(void **state)
@@ -910,6 +952,8 @@ int main(void)
         cmocka_unit_test(test_create_and_watch),
         cmocka_unit_test(test_interrupted),
         cmocka_unit_test(test_audit_verify),
+        cmocka_unit_test(test_audit_trimmed_while_it_is_read),
+        cmocka_unit_test(test_audit_without_its_beginning),
         cmocka_unit_test(test_audit_broken),
         cmocka_unit_test(test_audit_lists),
         cmocka_unit_test(test_audit_follow),
