@@ -177,6 +177,7 @@ void sb_book_retire(struct sb_book *book)
         else
             book->jobs[kept++] = book->jobs[i];
     }
+    book->ended += book->job_count - kept;
     book->job_count = kept;
     book->stale = false;
 }

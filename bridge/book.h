@@ -35,6 +35,7 @@ size_t sb_book_open_of(const struct sb_book *book, const char *origin); /* how m
 /* The open tasks of one device: next after `previous` (NULL: first); NULL: end. */
 struct sb_task *sb_book_of_device(struct sb_book *book, const char *device,
                                   const struct sb_task *previous);
+uint64_t sb_book_ended(const struct sb_book *book); /* jobs that are done, since it was made */
 /* The open job of this origin and key; NULL: none. */
 struct sb_job *sb_book_same(struct sb_book *book, const char *origin, const char *key);
 

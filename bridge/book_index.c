@@ -154,6 +154,11 @@ struct sb_task *sb_book_task(struct sb_book *book, int64_t id)
     return task;
 }
 
+uint64_t sb_book_ended(const struct sb_book *book)
+{
+    return book->ended;
+}
+
 size_t sb_book_jobs(const struct sb_book *book)
 {
     return book->job_count;

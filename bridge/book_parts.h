@@ -20,6 +20,7 @@ struct sb_book {
     size_t open_count, open_room;
     struct sb_map devices; /* device -> struct device_tasks */
     struct sb_map origins; /* origin -> struct origin_tasks */
+    uint64_t ended;        /* jobs */
     bool stale;            /* a job is done or a task final: retire has work */
 };
 

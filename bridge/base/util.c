@@ -2,6 +2,7 @@
 #include "bridge/base/util.h"
 
 #include <errno.h>
+#include <sys/statvfs.h>
 
 int sb_set_string(char **slot, const char *text)
 {
@@ -11,4 +12,14 @@ int sb_set_string(char **slot, const char *text)
     free(*slot);
     *slot = copy;
     return 0;
+}
+
+int64_t sb_disk_free(const char *path)
+{
+    struct statvfs fs;
+    if (statvfs(path, &fs) < 0)
+        return -1;
+    int64_t unit = (int64_t)(fs.f_frsize ? fs.f_frsize : fs.f_bsize);
+    return (int64_t)fs.f_bavail > INT64_MAX / 2 / unit ? INT64_MAX / 2
+                                                       : (int64_t)fs.f_bavail * unit;
 }

@@ -14,13 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SB_UNUSED        __attribute__((unused))
-#define SB_PRINTF(f, a)  __attribute__((format(printf, f, a)))
-#define SB_MUST_CHECK    __attribute__((warn_unused_result))
-#define sb_cleanup(fn)   __attribute__((cleanup(fn)))
-#define SB_COUNT(array)  (sizeof(array) / sizeof((array)[0]))
-#define SB_MIN(a, b)     ((a) < (b) ? (a) : (b))
-#define SB_MAX(a, b)     ((a) > (b) ? (a) : (b))
+#define SB_UNUSED       __attribute__((unused))
+#define SB_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define SB_MUST_CHECK   __attribute__((warn_unused_result))
+#define sb_cleanup(fn)  __attribute__((cleanup(fn)))
+#define SB_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SB_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define SB_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
 /* Takes the value out of an owner; the owner is left empty. */
 #define SB_STEAL(p)                                                                                \
@@ -58,3 +58,5 @@ static inline SB_UNUSED bool sb_streq(const char *a, const char *b)
 
 /* Replaces *slot by a copy of text (NULL clears it). 0 or -ENOMEM; *slot is kept on error. */
 int sb_set_string(char **slot, const char *text) SB_MUST_CHECK;
+/* What an ordinary user may still write on the file system of path, in bytes; -1: not known. */
+int64_t sb_disk_free(const char *path);

@@ -44,9 +44,36 @@ static bool fits(const struct sb_outbox_limits *limits, size_t count, size_t byt
     return count <= limits->count && bytes <= limits->bytes;
 }
 
+/* What is dropped only with an audit record. */
+static bool is_kept(const struct sb_item *item)
+{
+    return item->is.class == SB_PARCEL_ANSWER || item->is.class == SB_PARCEL_FINAL;
+}
+
+size_t sb_outbox_sweep(struct sb_outbox *outbox, size_t most)
+{
+    int64_t wall = sb_loop_wall(outbox->loop);
+    size_t dropped = 0;
+
+    for (struct sb_lane *lane = outbox->lanes; lane && wall; lane = lane->next) {
+        struct sb_item *next;
+        if (lane->send)
+            continue;
+        date(lane, wall);
+        for (struct sb_item *item = lane->first; item && dropped < most; item = next) {
+            next = item->next;
+            if (item->state == SB_ITEM_DONE || wall - item->is.created <= outbox->limits.final_age)
+                continue;
+            sb_item_drop(item, is_kept(item), "its link is configured no more");
+            dropped++;
+        }
+    }
+    return dropped;
+}
+
 static void drop_victim(struct sb_item *item)
 {
-    bool kept = item->is.class == SB_PARCEL_ANSWER || item->is.class == SB_PARCEL_FINAL;
+    bool kept = is_kept(item);
 
     item->victim = false;
     if (kept)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "bridge/base/crypto.h"
@@ -285,6 +284,14 @@ static int drop(struct sb_packages *packages, struct sb_depot_file *file)
     return 0;
 }
 
+void sb_depot_discard(struct sb_packages *packages, const char *sha256)
+{
+    struct sb_depot_file *file = sb_depot_file(packages, sha256);
+    int r = file && file->size >= 0 && !file->pins ? drop(packages, file) : 0;
+    if (r < 0)
+        sb_warning(NULL, "depot: %s cannot be dropped: %s", sha256, strerror(-r));
+}
+
 bool sb_depot_check(struct sb_packages *packages, const char *sha256)
 {
     struct stat st;
@@ -306,13 +313,10 @@ bool sb_depot_check(struct sb_packages *packages, const char *sha256)
 static int64_t shortage(const struct sb_packages *packages, int64_t bytes, int64_t disk)
 {
     const struct sb_depot_limits *limits = &packages->limits;
-    struct statvfs fs;
     int64_t own = bytes - (limits->bytes - packages->bytes);
-    if (statvfs(packages->directory, &fs) < 0)
+    int64_t spare = sb_disk_free(packages->directory);
+    if (spare < 0)
         return INT64_MAX;
-    int64_t unit = (int64_t)(fs.f_frsize ? fs.f_frsize : fs.f_bsize);
-    int64_t spare =
-        (int64_t)fs.f_bavail > INT64_MAX / 2 / unit ? INT64_MAX / 2 : (int64_t)fs.f_bavail * unit;
     int64_t floor = SB_MIN(limits->free_floor, INT64_MAX / 4);
     return SB_MAX(SB_MAX(own, disk + floor - spare), INT64_C(0));
 }

@@ -267,21 +267,47 @@ int sb_packages_remove(struct sb_packages *packages, const char *id)
     return 0;
 }
 
-size_t sb_packages_trim(struct sb_packages *packages, size_t keep, sb_package_needed_fn needed,
-                        void *arg)
+static const struct sb_package *least_used(struct sb_packages *packages,
+                                           sb_package_needed_fn needed, void *arg)
+{
+    const struct sb_package *oldest = NULL;
+    for (size_t i = 0; i < packages->count; i++) {
+        const struct sb_package *package = packages->list[i];
+        if ((!oldest || package->used < oldest->used) && package->door &&
+            !pinned(packages, package) && !needed(arg, package))
+            oldest = package;
+    }
+    return oldest;
+}
+
+static bool is_named(const struct sb_packages *packages, const char *artifact)
+{
+    for (size_t i = 0; i < packages->count; i++)
+        if (sb_streq(packages->list[i]->artifact, artifact))
+            return true;
+    return false;
+}
+
+static int remove_with_file(struct sb_packages *packages, const struct sb_package *package)
+{
+    sb_cleanup(sb_freep) char *artifact = NULL;
+    int r = sb_set_string(&artifact, package->artifact);
+    if (r == 0)
+        r = sb_packages_remove(packages, package->id);
+    if (r == 0 && artifact && !is_named(packages, artifact))
+        sb_depot_discard(packages, artifact);
+    return r;
+}
+
+size_t sb_packages_trim(struct sb_packages *packages, const struct sb_packages_bounds *bounds,
+                        sb_package_needed_fn needed, void *arg)
 {
     size_t removed = 0;
-    while (packages->count > keep) {
-        const struct sb_package *oldest = NULL;
-        for (size_t i = 0; i < packages->count; i++) {
-            const struct sb_package *package = packages->list[i];
-            if ((!oldest || package->used < oldest->used) && package->door &&
-                !pinned(packages, package) && !needed(arg, package))
-                oldest = package;
-        }
-        if (!oldest || sb_packages_remove(packages, oldest->id) < 0)
+    for (; removed < bounds->most; removed++) {
+        const struct sb_package *oldest = least_used(packages, needed, arg);
+        if (!oldest || (packages->count <= bounds->keep && oldest->used >= bounds->before) ||
+            remove_with_file(packages, oldest) < 0)
             break;
-        removed++;
     }
     return removed;
 }

@@ -63,12 +63,17 @@ int sb_packages_save(struct sb_packages *packages, const struct sb_package *pack
 int sb_packages_remove(struct sb_packages *packages,
                        const char *id) SB_MUST_CHECK; /* -EBUSY pinned */
 /*
- * Retention: removes least recently used records that came through a door while more than `keep`
- * are there; never pinned ones, nor those `needed` says true of. How many went.
+ * Retention: removes least recently used records that came through a door, each with its file when
+ * no other record names it; never pinned ones, nor those `needed` says true of. How many went.
  */
+struct sb_packages_bounds {
+    size_t keep;    /* while more records than this are there */
+    int64_t before; /* and those last used before this, wall ms; 0: none for its age */
+    size_t most;    /* that go in one call */
+};
 typedef bool (*sb_package_needed_fn)(void *arg, const struct sb_package *package);
-size_t sb_packages_trim(struct sb_packages *packages, size_t keep, sb_package_needed_fn needed,
-                        void *arg);
+size_t sb_packages_trim(struct sb_packages *packages, const struct sb_packages_bounds *bounds,
+                        sb_package_needed_fn needed, void *arg);
 
 /* Pins count holders; a pin on a missing file is legal (the fetch brings it). */
 void sb_depot_pin(struct sb_packages *packages, const char *sha256);

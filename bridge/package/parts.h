@@ -46,6 +46,7 @@ int sb_package_take_artifact(struct sb_packages *packages,
 int sb_depot_open(struct sb_packages *packages) SB_MUST_CHECK;
 void sb_depot_close(struct sb_packages *packages);
 struct sb_depot_file *sb_depot_file(struct sb_packages *packages, const char *sha256); /* or NULL */
+void sb_depot_discard(struct sb_packages *packages, const char *sha256); /* unless it is pinned */
 /* A file was dropped: no package has it any more. */
 int sb_packages_lost(struct sb_packages *packages, const char *sha256) SB_MUST_CHECK;
 bool sb_sha256_legal(const char *text);

@@ -441,6 +441,31 @@ static void what_was_told_is_recorded_with_its_removal(void **state)
     expect_audit(w, "task 9 told downloading 50;device pump told 400;");
 }
 
+/* Nobody speaks for the lane: its link stands in the configuration no more. */
+static void what_waits_for_a_link_that_is_gone_goes_by_age(void **state)
+{
+    struct world *w = *state;
+
+    (void)put(w, SB_PARCEL_PROGRESS, "p");
+    (void)put(w, SB_PARCEL_FINAL, "f");
+    assert_int_equal(stored(w), 2);
+    sb_sim_advance(w->loop, 31 * SB_DAY);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 10), 0); /* its door is there */
+    sb_outbox_close(w->outbox, LINK);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 1), 1);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 10), 1);
+    assert_int_equal(stored(w), 0);
+    expect_audit(w, "link factory dropped -;");
+    assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
+    (void)put(w, SB_PARCEL_FINAL, "young");
+    sb_outbox_close(w->outbox, LINK);
+    sb_sim_advance(w->loop, 29 * SB_DAY);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 10), 0);
+    sb_sim_set_wall(w->loop, 0);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 10), 0); /* nothing is old without a clock */
+    assert_int_equal(stored(w), 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -467,6 +492,7 @@ int main(void)
         T(too_large_for_the_store_changes_nothing),
         T(every_payload_of_128_kib_fits),
         T(what_was_told_is_recorded_with_its_removal),
+        T(what_waits_for_a_link_that_is_gone_goes_by_age),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

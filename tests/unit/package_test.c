@@ -297,6 +297,12 @@ static bool is_needed(void *arg, const struct sb_package *one)
     return sb_streq(one->name, arg);
 }
 
+static size_t trim(struct bench *b, size_t keep, int64_t before, char *needed)
+{
+    const struct sb_packages_bounds bounds = { .keep = keep, .before = before, .most = 100 };
+    return sb_packages_trim(b->packages, &bounds, is_needed, needed);
+}
+
 static void retention_takes_the_least_used(void **state)
 {
     struct bench *b = *state;
@@ -309,14 +315,15 @@ static void retention_takes_the_least_used(void **state)
     sb_cleanup(sb_freep) char *third = sb_format("%064d", 3);
     sb_depot_pin(b->packages, third);
     char needed[] = "n4";
-    assert_int_equal(0, sb_packages_trim(b->packages, 9, is_needed, needed));
-    assert_int_equal(3, sb_packages_trim(b->packages, 6, is_needed, needed));
+    assert_int_equal(0, trim(b, 9, 0, needed));
+    assert_int_equal(3, trim(b, 6, 0, needed));
     static const char *const left[] = { "mine", "n3", "n4", "n7", "n8", "n9" };
     for (size_t i = 0; i < SB_COUNT(left); i++)
         assert_string_equal(left[i], sb_packages_at(b->packages, i)->name);
-    assert_int_equal(3, sb_packages_trim(b->packages, 0, is_needed, needed));
+    assert_int_equal(1, trim(b, 9, 8, needed)); /* by age: n7 */
+    assert_int_equal(2, trim(b, 0, 0, needed));
     sb_depot_unpin(b->packages, third);
-    assert_int_equal(1, sb_packages_trim(b->packages, 0, is_needed, needed));
+    assert_int_equal(1, trim(b, 0, 0, needed));
 }
 
 /* ---- files ---- */
