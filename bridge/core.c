@@ -133,6 +133,33 @@ static int build_records(struct sb_core *core)
     return r;
 }
 
+static int build_retention(struct sb_core *core)
+{
+    const struct sb_config *config = core->parts.config;
+    int r = sb_space_new(core->parts.loop, core->packages, config->state,
+                         config->artifacts.free_floor, &core->space);
+    if (r < 0)
+        return r;
+    return sb_retention_new(
+        &(struct sb_retention_parts){
+            .loop = core->parts.loop,
+            .store = core->store,
+            .audit = core->audit,
+            .book = core->book,
+            .registry = core->registry,
+            .packages = core->packages,
+            .outbox = core->outbox,
+            .limits = { .bytes = config->retention.bytes,
+                        .job_age = config->retention.job_age,
+                        .job_count = config->retention.job_count,
+                        .remember = config->retention.remember,
+                        .audit_age = config->retention.audit_age,
+                        .audit_count = config->retention.audit_count,
+                        .package_age = config->retention.package_age,
+                        .package_count = config->retention.package_count } },
+        &core->retention);
+}
+
 static int build_runner(struct sb_core *core)
 {
     return sb_runner_new(
@@ -164,6 +191,8 @@ static int build_host(struct sb_core *core)
                             .registry = core->registry,
                             .packages = core->packages,
                             .runner = core->runner,
+                            .space = core->space,
+                            .retention = core->retention,
                             .limits = { .jobs = (size_t)core->parts.config->limits.jobs,
                                         .tasks = (size_t)core->parts.config->limits.tasks } };
     return sb_host_new(&(struct sb_host_parts){ .loop = core->parts.loop,
@@ -187,7 +216,9 @@ static int build(struct sb_core *core)
         return r;
     sb_registry_attach_types(core->registry, core->types);
     sb_registry_on_leave(core->registry, on_leave, core);
-    r = build_runner(core);
+    r = build_retention(core);
+    if (r >= 0)
+        r = build_runner(core);
     return r < 0 ? r : build_host(core);
 }
 
@@ -197,6 +228,8 @@ static void tear_down(struct sb_core *core)
         core->running = false;
     core->runner = sb_runner_free(core->runner); /* first: its threads read what the others own */
     core->host = sb_host_free(core->host);
+    core->retention = sb_retention_free(core->retention);
+    core->space = sb_space_free(core->space);
     core->outbox = sb_outbox_free(core->outbox);
     core->book = sb_book_free(core->book);
     core->packages = sb_packages_free(core->packages);
@@ -278,6 +311,8 @@ static void on_turn(void *arg)
     }
     if (!more) /* else there are news of what would go */
         sb_book_retire(core->book);
+    if (core->running)
+        sb_retention_turn(core->retention);
 }
 
 int sb_core_new(const struct sb_core_parts *parts, struct sb_core **ret)

@@ -38,6 +38,8 @@ struct sb_core {
     struct sb_book *book;
     struct sb_outbox *outbox;
     struct sb_runner *runner;
+    struct sb_retention *retention;
+    struct sb_space *space;
     struct sb_intake intake;
     struct sb_host *host;
     struct sb_runner_bus *buses; /* with their transports' settings */

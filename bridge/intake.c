@@ -37,8 +37,10 @@ static bool room(struct sb_asking *asking)
     const struct sb_intake *intake = asking->intake;
     const char *why = NULL;
     if (!sb_store_ready(intake->store, &why))
-        return sb_refuse(asking, SB_CAUSE_INTERNAL, "no new work can be taken: %s",
-                         why ? why : "the store is not ready");
+        return sb_refuse(asking,
+                         sb_store_error(intake->store) == -ENOSPC ? SB_CAUSE_NO_SPACE
+                                                                  : SB_CAUSE_INTERNAL,
+                         "no new work can be taken: %s", why ? why : "the store is not ready");
     if (sb_book_jobs(intake->book) >= intake->limits.jobs ||
         sb_book_open_tasks(intake->book) + asking->request->device_count > intake->limits.tasks)
         return sb_refuse(asking, SB_CAUSE_BUSY,
@@ -46,6 +48,21 @@ static bool room(struct sb_asking *asking)
                          intake->limits.tasks);
     if (asking->request->device_count == 0)
         return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "no device is named");
+    return true;
+}
+
+/* For what it brings: an image on the disk, rows in the store. */
+static bool space(struct sb_asking *asking)
+{
+    const struct sb_intake *intake = asking->intake;
+    const struct sb_request *request = asking->request;
+    struct sb_space_view view;
+    if (!sb_space_look(intake->space, &view))
+        return sb_refuse(asking, SB_CAUSE_NO_SPACE, "no new work can be taken: %s", view.why);
+    if ((request->key || request->external_id) && sb_retention_crowded(intake->retention))
+        return sb_refuse(asking, SB_CAUSE_BUSY,
+                         "too many requests with ids of their own have ended lately, and must be "
+                         "remembered; ask again later");
     return true;
 }
 
@@ -320,15 +337,16 @@ static int decide(struct sb_asking *asking)
 {
     sb_cleanup(sb_freep) char *key = NULL;
     struct sb_job *again = NULL;
-    if (!room(asking) || !parameters(asking) || !window(asking) || !devices(asking) ||
-        !package(asking))
+    bool repeats = sb_asking_repeats(asking);
+    if (!room(asking) || (!repeats && !space(asking)) || !parameters(asking) || !window(asking) ||
+        !devices(asking) || !package(asking))
         return 0;
     key = sb_asking_key(asking);
     if (!key)
         return -ENOMEM;
     if (sb_asking_known(asking, key, &again))
         return 0;
-    if (makes_way(asking))
+    if ((!repeats || space(asking)) && makes_way(asking))
         return accept(asking, key, again);
     sb_job_free(again);
     return 0;

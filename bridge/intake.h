@@ -9,12 +9,18 @@
  *
  * The same request: with an id of the caller's, whatever has that id at this origin, over restarts.
  * While it is open, and after its success, it is the answer; after a failure it gets a new round
- * under its id; with another body it is a conflict. Without an id: what asks for the same at the
+ * under its id; with another body it is a conflict; and when retention has taken its job (after
+ * retention.remember at the earliest) it is new. Without an id: what asks for the same at the
  * same devices, while it is open. A refused request changes nothing.
+ *
+ * Without room on the disk (space.h) or in the store (retention.h) new work is refused; what was
+ * asked for before is answered all the same.
  */
 #pragma once
 
+#include "bridge/retention/retention.h"
 #include "bridge/runner/runner.h"
+#include "bridge/space.h"
 
 struct sb_request {
     const char *caller;      /* for the audit: platform, user */
@@ -49,6 +55,8 @@ struct sb_intake {
     struct sb_registry *registry;
     struct sb_packages *packages;
     struct sb_runner *runner;
+    struct sb_space *space;
+    const struct sb_retention *retention;
     struct sb_intake_limits limits;
 };
 
@@ -59,5 +67,6 @@ struct sb_intake {
 int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
                      const struct sb_request *request, struct sb_verdict *ret) SB_MUST_CHECK;
 /* A new round for the failed and cancelled tasks of a job that is done. -ENOENT: no such job;
- * -EBUSY: still open, or its end is not durable; -ENODATA: nothing of it failed; -EAGAIN. */
+ * -EBUSY: still open, or its end is not durable; -ENODATA: nothing of it failed; -EAGAIN; -ENOSPC:
+ * no room on the disk (space.h). */
 int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor) SB_MUST_CHECK;

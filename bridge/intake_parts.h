@@ -28,6 +28,9 @@ char *sb_asking_key(const struct sb_asking *asking);
  */
 bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **ret_again);
 
+/* Has a job, open or ended, the id that this request brings? */
+bool sb_asking_repeats(const struct sb_asking *asking);
+
 /* An ended job with its tasks. -ENOENT; -EBUSY: it is open, or its end is not durable yet. */
 int sb_intake_ended(struct sb_intake *intake, int64_t id, struct sb_job **ret) SB_MUST_CHECK;
 /* A new round for what failed of an ended job; takes the job over, also on failure. -ENODATA:

@@ -192,6 +192,23 @@ static bool knows_ended(struct sb_asking *asking, struct sb_job *job, struct sb_
     return true;
 }
 
+/* When it cannot be told, it is taken for new. */
+bool sb_asking_repeats(const struct sb_asking *asking)
+{
+    const struct sb_request *request = asking->request;
+    int64_t n = 0;
+    sb_cleanup(sb_freep) char *key =
+        request->key || request->external_id ? sb_asking_key(asking) : NULL;
+    if (!key)
+        return false;
+    return sb_book_same(asking->intake->book, asking->origin, key) ||
+           (sb_store_count(asking->intake->store,
+                           &(struct sb_query){
+                               .table = SB_TABLE_JOB, .a = asking->origin, .b = key, .state = -1 },
+                           &n) == 0 &&
+            n > 0);
+}
+
 bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **ret_again)
 {
     struct sb_intake *intake = asking->intake;
@@ -273,6 +290,8 @@ int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor)
     struct sb_job *job;
     if (sb_store_failing(intake->store))
         return -EAGAIN;
+    if (!sb_space_look(intake->space, NULL))
+        return -ENOSPC;
     int r = sb_intake_ended(intake, id, &job);
     return r < 0 ? r : sb_intake_reopen(intake, job, actor);
 }

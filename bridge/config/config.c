@@ -70,7 +70,9 @@ static const struct sb_field artifact_fields[] = {
       .min = 0,
       .max = TIB,
       .otherwise = "8M",
-      .doc = "With less free space than this on the disk, new jobs are refused." },
+      .doc =
+          "With less than this free on the disk of the store, or on that of the images, new jobs "
+          "are refused." },
     { .key = "parallel",
       .type = SB_TYPE_INT,
       .offset = AT(artifacts.parallel) - AT(artifacts),
@@ -117,6 +119,69 @@ static const struct sb_field outbox_fields[] = {
       .max = 1000,
       .otherwise = "16",
       .doc = "Messages sent and not yet acknowledged at the same time, per link." },
+    { 0 },
+};
+
+static const struct sb_field retention_fields[] = {
+    { .key = "bytes",
+      .type = SB_TYPE_SIZE,
+      .offset = AT(retention.bytes) - AT(retention),
+      .min = MIB,
+      .max = TIB,
+      .otherwise = "48M",
+      .doc =
+          "Most that the store may take; beyond it the oldest ended jobs and audit records go." },
+    { .key = "job_age",
+      .type = SB_TYPE_DURATION,
+      .offset = AT(retention.job_age) - AT(retention),
+      .min = SB_HOUR,
+      .max = 3650 * SB_DAY,
+      .otherwise = "90d",
+      .doc = "After this time an ended job goes, with its tasks." },
+    { .key = "job_count",
+      .type = SB_TYPE_INT,
+      .offset = AT(retention.job_count) - AT(retention),
+      .min = 16,
+      .max = 1000000,
+      .otherwise = "10000",
+      .doc = "Ended jobs kept; beyond it the oldest go." },
+    { .key = "remember",
+      .type = SB_TYPE_DURATION,
+      .offset = AT(retention.remember) - AT(retention),
+      .min = 0,
+      .max = 3650 * SB_DAY,
+      .otherwise = "7d",
+      .doc =
+          "So long an ended job whose caller gave it an id is kept for certain: the same id does "
+          "nothing anew." },
+    { .key = "audit_age",
+      .type = SB_TYPE_DURATION,
+      .offset = AT(retention.audit_age) - AT(retention),
+      .min = SB_HOUR,
+      .max = 3650 * SB_DAY,
+      .otherwise = "365d",
+      .doc = "After this time an audit record goes; the trail says so and still verifies." },
+    { .key = "audit_count",
+      .type = SB_TYPE_INT,
+      .offset = AT(retention.audit_count) - AT(retention),
+      .min = 256,
+      .max = 10000000,
+      .otherwise = "50000",
+      .doc = "Audit records kept; beyond it the oldest go." },
+    { .key = "package_age",
+      .type = SB_TYPE_DURATION,
+      .offset = AT(retention.package_age) - AT(retention),
+      .min = SB_HOUR,
+      .max = 3650 * SB_DAY,
+      .otherwise = "180d",
+      .doc = "After this time without use a package that a cloud named goes, with its image." },
+    { .key = "package_count",
+      .type = SB_TYPE_INT,
+      .offset = AT(retention.package_count) - AT(retention),
+      .min = 16,
+      .max = 10000,
+      .otherwise = "1000",
+      .doc = "Packages kept; beyond it the least recently used that a cloud named go." },
     { 0 },
 };
 
@@ -224,6 +289,11 @@ const struct sb_field sb_config_fields[] = {
       .offset = AT(outbox),
       .fields = outbox_fields,
       .doc = "Messages that wait for their acknowledgement." },
+    { .key = "retention",
+      .type = SB_TYPE_OBJECT,
+      .offset = AT(retention),
+      .fields = retention_fields,
+      .doc = "How long what has ended is kept." },
     { .key = "limits",
       .type = SB_TYPE_OBJECT,
       .offset = AT(limits),
@@ -291,6 +361,20 @@ static void check_sizes(struct sb_diags *diags, const struct sb_config *config)
                    one ? one : "?", all ? all : "?");
 }
 
+static void check_remember(struct sb_diags *diags, const struct sb_config *config)
+{
+    if (config->retention.remember <= config->retention.job_age)
+        return;
+    const struct sb_yaml *section = sb_yaml_get(config->yaml, "retention");
+    const struct sb_yaml *at = sb_yaml_get(section, "remember");
+    sb_cleanup(sb_freep) char *ids = sb_duration_text(config->retention.remember);
+    sb_cleanup(sb_freep) char *jobs = sb_duration_text(config->retention.job_age);
+    sb_schema_find(diags, at ? at : sb_yaml_get(section, "job_age"),
+                   "'remember' (%s) is longer than 'job_age' (%s): an id is remembered only as "
+                   "long as its job is kept",
+                   ids ? ids : "?", jobs ? jobs : "?");
+}
+
 static int check(const struct sb_config *config, int error, struct sb_diags *diags)
 {
     size_t before = diags->total;
@@ -299,6 +383,8 @@ static int check(const struct sb_config *config, int error, struct sb_diags *dia
     check_names(diags, sb_yaml_get(config->yaml, "links"), "link");
     if (error == 0)
         check_sizes(diags, config);
+    if (error == 0)
+        check_remember(diags, config);
     return error == 0 && diags->total > before ? -EINVAL : error;
 }
 

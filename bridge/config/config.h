@@ -47,6 +47,12 @@ struct sb_config {
         int64_t answer_age, final_age; /* ms */
         int64_t window;
     } outbox;
+    struct { /* struct sb_retention_limits */
+        int64_t bytes;
+        int64_t job_age, job_count, remember;
+        int64_t audit_age, audit_count;
+        int64_t package_age, package_count;
+    } retention;
     struct {
         int64_t jobs, tasks; /* open ones */
         int64_t devices;

@@ -19,9 +19,24 @@ static json_t *view_store(const struct sb_core *core)
         json_pack("{s:b,s:I,s:I,s:I,s:I}", "ready", (int)ready, "batches",
                   (json_int_t)stats.batches, "changes", (json_int_t)stats.changes, "failures",
                   (json_int_t)stats.failures, "waiting", (json_int_t)stats.waiting);
-    if (object && !ready && sb_json_put_str(object, "why", why) < 0)
-        return object;
+    struct sb_store_size size;
+    if (sb_store_measure(core->store, &size) == 0) {
+        (void)json_object_set_new(object, "bytes", json_integer(size.used));
+        (void)json_object_set_new(object, "file", json_integer(size.file));
+    }
+    if (!ready)
+        (void)json_object_set_new(object, "why", json_string(why));
     return object;
+}
+
+/* -1: not known. */
+static json_t *view_space(const struct sb_core *core)
+{
+    struct sb_space_view view;
+    (void)sb_space_look(core->space, &view);
+    return json_pack("{s:I,s:I,s:I,s:s*}", "floor", (json_int_t)view.floor, "store",
+                     (json_int_t)view.store_free, "artifacts", (json_int_t)view.depot_free, "why",
+                     view.why);
 }
 
 static json_t *view_link(const struct sb_core *core, const struct sb_door *door)
@@ -61,14 +76,14 @@ int sb_verb_status(struct sb_call *call)
     const struct sb_core *core = call->core;
     struct sb_runner_stats stats;
     sb_runner_stats(core->runner, &stats);
-    call->data = json_pack("{s:s,s:i,s:b,s:b,s:o,s:o,s:o,s:{s:I,s:I,s:i,s:i,s:i,s:i}}", "version",
-                           SB_VERSION, "pid", (int)getpid(), "running", (int)core->running,
-                           "paused", (int)sb_runner_paused(core->runner), "store", view_store(core),
-                           "links", view_links(core), "devices", view_presence(core), "jobs",
-                           "open", (json_int_t)sb_book_jobs(core->book), "tasks",
-                           (json_int_t)sb_book_open_tasks(core->book), "under_way",
-                           (int)stats.under_way, "fetching", (int)stats.fetching, "waiting_for_bus",
-                           (int)stats.waiting_for_bus, "driving", (int)stats.driving);
+    call->data = json_pack(
+        "{s:s,s:i,s:b,s:b,s:o,s:o,s:o,s:o,s:{s:I,s:I,s:i,s:i,s:i,s:i}}", "version", SB_VERSION,
+        "pid", (int)getpid(), "running", (int)core->running, "paused",
+        (int)sb_runner_paused(core->runner), "store", view_store(core), "space", view_space(core),
+        "links", view_links(core), "devices", view_presence(core), "jobs", "open",
+        (json_int_t)sb_book_jobs(core->book), "tasks", (json_int_t)sb_book_open_tasks(core->book),
+        "under_way", (int)stats.under_way, "fetching", (int)stats.fetching, "waiting_for_bus",
+        (int)stats.waiting_for_bus, "driving", (int)stats.driving);
     return call->data ? 0 : -1;
 }
 

@@ -371,6 +371,12 @@ int sb_verb_job_confirm(struct sb_call *call)
     return each_task(call, "job confirm", confirm);
 }
 
+static const char *why(struct sb_call *call)
+{
+    struct sb_space_view view;
+    return sb_space_look(call->core->space, &view) ? "no space is left" : view.why;
+}
+
 int sb_verb_job_retry(struct sb_call *call)
 {
     int r = sb_intake_retry(&call->core->intake, id_of(call), call->actor);
@@ -380,6 +386,8 @@ int sb_verb_job_retry(struct sb_call *call)
     if (r == -EBUSY)
         return sb_call_refuse(call, SB_REFUSAL_REFUSED, "job %lld is still open",
                               (long long)id_of(call));
+    if (r == -ENOSPC)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "no new round: %s", why(call));
     if (r < 0)
         return sb_call_failed(call, r, "job retry");
     call->data = json_pack("{s:I}", "id", (json_int_t)id_of(call));

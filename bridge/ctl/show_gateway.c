@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bridge/base/time.h"
 #include "bridge/ctl/show.h"
 
 /* ---- links ---- */
@@ -50,6 +51,26 @@ static void show_store(struct sb_ctl *ctl, const json_t *store)
     sb_show_field(ctl, "Store", ready ? SB_INK_PLAIN : SB_INK_BAD, text);
 }
 
+static char *free_text(const json_t *space, const char *key)
+{
+    int64_t bytes = sb_json_int(space, key, -1);
+    return bytes < 0 ? strdup("an unknown amount") : sb_size_text(bytes);
+}
+
+static void show_space(struct sb_ctl *ctl, const json_t *space)
+{
+    const char *why = sb_json_str(space, "why");
+    sb_cleanup(sb_freep) char *store = free_text(space, "store");
+    sb_cleanup(sb_freep) char *images = free_text(space, "artifacts");
+    sb_cleanup(sb_freep) char *floor = free_text(space, "floor");
+    sb_cleanup(sb_freep) char *text =
+        why ? sb_format("new jobs are refused: %s", why)
+            : sb_format("free for the store %s, for images %s (floor %s)", store ? store : "?",
+                        images ? images : "?", floor ? floor : "?");
+    if (space)
+        sb_show_field(ctl, "Space", why ? SB_INK_BAD : SB_INK_PLAIN, text);
+}
+
 static void show_jobs(struct sb_ctl *ctl, const json_t *jobs)
 {
     sb_show_field_take(ctl, "Jobs",
@@ -92,6 +113,7 @@ SB_SHOW(status)
         sb_show_field(ctl, "Paused", SB_INK_WARN,
                       "nothing is handed over (`southbridgectl job resume --all` ends it)");
     show_store(ctl, sb_json_object(data, "store"));
+    show_space(ctl, sb_json_object(data, "space"));
     show_jobs(ctl, sb_json_object(data, "jobs"));
     show_presence(ctl, sb_json_object(data, "devices"));
     sb_show_grid(ctl, "Links", link_grid(ctl, sb_json_array(data, "links")));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -19,6 +20,7 @@ struct sb_loop {
     bool wall_unset;
     atomic_bool stop;
     struct sb_watch *watches;
+    sem_t posted;
 };
 
 struct sb_watch {
@@ -37,6 +39,7 @@ int sb_loop_new(struct sb_loop **ret)
 
     if (!loop)
         return -ENOMEM;
+    (void)sem_init(&loop->posted, 0, 0);
     sb_loop_parts_init(&loop->parts);
     loop->now = SB_SIM_NOW;
     loop->wall_ahead = SB_SIM_WALL - SB_SIM_NOW;
@@ -51,6 +54,7 @@ struct sb_loop *sb_loop_free(struct sb_loop *loop)
     sb_loop_parts_done(&loop->parts);
     for (struct sb_watch *watch = loop->watches; watch; watch = watch->next)
         watch->loop = NULL;
+    (void)sem_destroy(&loop->posted);
     free(loop);
     return NULL;
 }
@@ -62,12 +66,20 @@ struct sb_loop_parts *sb_loop_parts_of(struct sb_loop *loop)
 
 void sb_loop_parts_wake(struct sb_loop_parts *parts)
 {
-    (void)parts; /* the next turn looks */
+    struct sb_loop *loop = (struct sb_loop *)((char *)parts - offsetof(struct sb_loop, parts));
+
+    (void)sem_post(&loop->posted); /* the next turn looks */
 }
 
 void sb_sim_turn(struct sb_loop *loop)
 {
     sb_loop_parts_turn(&loop->parts, loop->now);
+}
+
+void sb_sim_await_post(struct sb_loop *loop)
+{
+    while (!sb_loop_parts_waiting(&loop->parts))
+        (void)sem_wait(&loop->posted);
 }
 
 /* When the next turn has something to do. */

@@ -18,6 +18,8 @@
 /* Runs what is due and posted, timer after timer, until ms have passed; 0: only what is due now. */
 void sb_sim_advance(struct sb_loop *loop, int64_t ms);
 void sb_sim_turn(struct sb_loop *loop); /* one turn at the present time */
+/* Waits, in real time, until another thread has posted something. */
+void sb_sim_await_post(struct sb_loop *loop);
 /* The wall clock alone jumps; 0: it is not set any more, until the next call. */
 void sb_sim_set_wall(struct sb_loop *loop, int64_t wall_ms);
 /* Descriptors are looked at here only: each that is ready is told once, then a turn. False: none

@@ -54,6 +54,7 @@ static void judge(void)
                                     &(struct sb_query){ .table = SB_TABLE_AUDIT, .state = -1 },
                                     verify_record, &check),
                      0);
+    assert_true(sb_audit_whole(&check));
     assert_int_equal(sb_store_query(world.core->store,
                                     &(struct sb_query){ .table = SB_TABLE_TASK, .state = -1 },
                                     see_task, &stray),

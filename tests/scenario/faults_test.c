@@ -79,7 +79,7 @@ static void test_refused_while_the_disk_is_full(void **state)
     struct sb_verdict first = world_ask(&world, SB_OP_REBOOT, "a", NULL);
     world_run(&world, 1000);
     struct sb_verdict second = world_ask(&world, SB_OP_REBOOT, "a", NULL);
-    assert_int_equal(second.cause, SB_CAUSE_INTERNAL);
+    assert_int_equal(second.cause, SB_CAUSE_NO_SPACE);
     assert_non_null(strstr(second.text, "no new work"));
     sb_store_mem_fail_next(world.disk, 0, 0);
     world_run(&world, 60000);

@@ -47,7 +47,7 @@ static void write_words(const char *directory)
     sb_str_done(&text);
 }
 
-static void write_files(const char *directory)
+static void write_files(const char *directory, const char *more)
 {
     make_directory(directory, "dialects");
     make_directory(directory, "devices");
@@ -68,8 +68,9 @@ static void write_files(const char *directory)
                                                   "devices: %s/devices.d\n"
                                                   "links:\n"
                                                   "  north: { dialect: cloud, role: uplink }\n"
-                                                  "  south: { dialect: cloud, role: uplink }\n",
-                                                  directory, directory, directory);
+                                                  "  south: { dialect: cloud, role: uplink }\n"
+                                                  "%s",
+                                                  directory, directory, directory, more);
     write_file(directory, "southbridge.yaml", config);
 }
 
@@ -89,12 +90,18 @@ static void on_commit(void *arg, uint64_t number, bool durable)
 
 void world_new(struct world *world)
 {
+    world_new_as(world, &(struct world_wish){ 0 });
+}
+
+void world_new_as(struct world *world, const struct world_wish *wish)
+{
     struct sb_diags diags = { 0 };
-    char template[] = "/tmp/sb-world-XXXXXX";
     *world = (struct world){ .wall = INT64_C(1767571200000) };
-    must(mkdtemp(template) != NULL, "mkdtemp");
-    world->directory = strdup(template);
-    write_files(world->directory);
+    world->directory = sb_format("%s/sb-world-XXXXXX", wish->base ? wish->base : "/tmp");
+    must(world->directory && mkdtemp(world->directory) != NULL, "mkdtemp");
+    if (wish->sqlite)
+        world->database = sb_format("%s/southbridge.db", world->directory);
+    write_files(world->directory, wish->more ? wish->more : "");
     sb_cleanup(sb_freep) char *path = sb_format("%s/southbridge.yaml", world->directory);
     int r = sb_config_load(path, &world->config, &diags);
     if (r < 0)
@@ -110,6 +117,18 @@ void world_new(struct world *world)
     world_boot(world);
 }
 
+static void power_disk(struct world *world, struct sb_core_parts *parts)
+{
+    char *error = NULL;
+    if (!world->database) {
+        must(sb_store_mem_use(world->disk, world->loop) == 0, "power on");
+        return;
+    }
+    int r = sb_store_real_open(world->loop, world->database, &parts->backend_ops, &parts->backend,
+                               &error);
+    must(r == 0, error ? error : "no store");
+}
+
 void world_boot(struct world *world)
 {
     must(sb_loop_new(&world->loop) == 0, "loop");
@@ -122,7 +141,7 @@ void world_boot(struct world *world)
                                    .backend_ops = &sb_store_mem_ops,
                                    .backend = world->disk,
                                    .fetcher_ops = &shelf_ops };
-    must(sb_store_mem_use(world->disk, world->loop) == 0, "power on");
+    power_disk(world, &parts);
     must(sb_core_new(&parts, &world->core) == 0, "core");
     must(sb_core_start(world->core) == 0, "start");
     sb_sim_advance(world->loop, 0);
@@ -164,6 +183,7 @@ void world_done(struct world *world)
     sb_cleanup(sb_freep) char *command = sb_format("rm -rf '%s'", world->directory);
     must(command && system(command) == 0, "clean up"); // NOLINT(cert-env33-c): our own directory
     free(world->directory);
+    free(world->database);
 }
 
 struct sb_verdict world_ask_by(struct cloud *which, enum sb_op op, const char *device,

@@ -12,11 +12,13 @@
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/shelf.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/fakes/store_real.h"
 
 struct world {
     char *directory;
     struct sb_config *config;
     struct sb_store_mem *disk;
+    char *database; /* the store is SQLite's, in this file; NULL: it is on the disk above */
     struct sb_loop *loop;
     struct sb_core *core; /* NULL: powered off */
     int64_t wall;         /* kept over power cuts */
@@ -28,6 +30,12 @@ struct world {
 /* Two device types "one-step" and "two-step" (driver bench), devices a, b, c and d, which only
  * north may command; links "north" and "south". */
 void world_new(struct world *world);
+struct world_wish {
+    const char *more; /* further sections of southbridge.yaml */
+    const char *base; /* directory in which its own is made; NULL: /tmp */
+    bool sqlite;      /* a real store; without power cuts */
+};
+void world_new_as(struct world *world, const struct world_wish *wish);
 /* One of its files: "devices/one-step.yaml", "devices.d/all.yaml". */
 void world_write(const struct world *world, const char *name, const char *text);
 void world_done(struct world *world);

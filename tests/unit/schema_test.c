@@ -456,6 +456,14 @@ static void an_empty_configuration_is_a_good_one(void **state)
     assert_int_equal(c->outbox.answer_age, SB_HOUR);
     assert_int_equal(c->outbox.final_age, 30 * SB_DAY);
     assert_int_equal(c->outbox.window, 16);
+    assert_int_equal(c->retention.bytes, 48 << 20);
+    assert_int_equal(c->retention.job_age, 90 * SB_DAY);
+    assert_int_equal(c->retention.job_count, 10000);
+    assert_int_equal(c->retention.remember, 7 * SB_DAY);
+    assert_int_equal(c->retention.audit_age, 365 * SB_DAY);
+    assert_int_equal(c->retention.audit_count, 50000);
+    assert_int_equal(c->retention.package_age, 180 * SB_DAY);
+    assert_int_equal(c->retention.package_count, 1000);
     assert_int_equal(c->limits.jobs, 1000);
     assert_int_equal(c->limits.tasks, 20000);
     assert_int_equal(c->limits.devices, 10000);
@@ -511,6 +519,12 @@ static void what_no_table_can_say_is_checked(void **state)
     assert_null(configure("artifacts: { limit: 2M }\n", -EINVAL,
                           "s.yaml:1:21: 'file_limit' (16M) is above 'limit' (2M): such an image "
                           "could never be kept\n"));
+    assert_null(configure("retention: { remember: 100d }\n", -EINVAL,
+                          "s.yaml:1:24: 'remember' (100d) is longer than 'job_age' (90d): an id "
+                          "is remembered only as long as its job is kept\n"));
+    assert_null(configure("retention: { job_age: 1d }\n", -EINVAL,
+                          "s.yaml:1:23: 'remember' (7d) is longer than 'job_age' (1d): an id is "
+                          "remembered only as long as its job is kept\n"));
     assert_null(configure("a: [\n", -EINVAL,
                           "s.yaml:2:1: while parsing a flow node: did not find expected node "
                           "content\n"));
