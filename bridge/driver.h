@@ -119,6 +119,9 @@ int sb_session_checkpoint(struct sb_session *session, const json_t *checkpoint) 
 /* Durable when it returns 0: from now on a stop is refused. Otherwise do not go on. */
 int sb_session_commit_point(struct sb_session *session) SB_MUST_CHECK;
 bool sb_session_stopped(const struct sb_session *session);
+/* Stopped: a few last requests may follow, for which waits work again. -ECANCELED: not when the
+ * gateway itself goes down. */
+int sb_session_part(struct sb_session *session) SB_MUST_CHECK;
 int sb_session_sleep(struct sb_session *session, int64_t ms) SB_MUST_CHECK; /* -ECANCELED */
 int64_t sb_session_now(const struct sb_session *session); /* monotonic ms, the worker's own */
 /* A line for the operator (job's transcript and debug log). */

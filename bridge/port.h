@@ -38,11 +38,12 @@ struct sb_port_ops { /* a transport: serial lines; the tests' pipes */
 
 /* What a transport embeds as its first member. */
 struct sb_port {
-    int fd;        /* non-blocking, pollable */
-    int interrupt; /* eventfd: readable ends waits with -ECANCELED */
-    bool failed;   /* set by the calls below when the line is gone; its owner then closes it */
+    int fd;         /* non-blocking, pollable */
+    int interrupt;  /* eventfd: readable ends waits with -ECANCELED */
+    bool failed;    /* set by the calls below when the line is gone; its owner then closes it */
+    uint32_t speed; /* bits per second; 0: it has none */
     void (*close)(struct sb_port *port);
-    int (*set_speed)(struct sb_port *port, uint32_t baud); /* may be NULL */
+    int (*set_speed)(struct sb_port *port, uint32_t baud); /* may be NULL; keeps `speed` true */
 };
 
 /* At least 1 and at most n bytes. */

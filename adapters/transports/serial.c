@@ -147,6 +147,7 @@ static int serial_set_speed(struct sb_port *port, uint32_t baud)
     if (tcgetattr(port->fd, &t) < 0 || cfsetspeed(&t, speed) < 0 ||
         tcsetattr(port->fd, TCSADRAIN, &t) < 0)
         return -errno;
+    port->speed = baud;
     return 0;
 }
 
@@ -333,6 +334,7 @@ static int serial_open(const void *config, struct sb_port **ret, int *ret_owner,
         r = set_mode(serial->port.fd, c, ret_error);
     if (r < 0)
         return r;
+    serial->port.speed = (uint32_t)c->baud;
     set_dtr(serial->port.fd, c);
     (void)tcflush(serial->port.fd, TCIOFLUSH);
     struct serial *opened = SB_STEAL(serial);

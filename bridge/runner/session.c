@@ -22,7 +22,7 @@ static void unlock(struct sb_session *session)
 
 bool sb_session_stopping(const struct sb_session *session)
 {
-    return session->stop || session->worker->quit;
+    return (session->stop && !session->parting) || session->worker->quit;
 }
 
 static struct sb_port *swap_port(struct sb_worker *worker, struct sb_port *port)
@@ -60,8 +60,11 @@ void sb_session_run(struct sb_session *session)
         session->outcome.cause = SB_CAUSE_OPERATOR; /* before it began */
     else
         session->driver->run(session, session->command, &session->outcome);
+    lock(session);
+    session->parting = false;
     session->outcome.stopped =
-        session->outcome.cause != SB_CAUSE_NONE && sb_session_stopped(session);
+        session->outcome.cause != SB_CAUSE_NONE && sb_session_stopping(session);
+    unlock(session);
     /* A driver further out still holds the port of its own. */
     if (!session->outer && worker->port && worker->port->failed)
         close_port(worker);
@@ -206,6 +209,17 @@ bool sb_session_stopped(const struct sb_session *session)
     bool stopped = sb_session_stopping(session);
     (void)pthread_mutex_unlock(mutex);
     return stopped;
+}
+
+int sb_session_part(struct sb_session *session)
+{
+    struct sb_worker *worker = session->worker;
+    lock(session);
+    session->parting = true;
+    int r = worker->quit ? -ECANCELED : 0;
+    sb_worker_set_interrupt(worker);
+    unlock(session);
+    return r;
 }
 
 int sb_session_sleep(struct sb_session *session, int64_t ms)

@@ -27,6 +27,7 @@ struct sb_session {
     bool shares; /* its driver calls sb_session_share() */
     /* mutex */
     bool stop, committed;
+    bool parting; /* stopped, and takes its leave */
     enum sb_grant grant;
     int grant_error;
     /* thread */

@@ -345,9 +345,11 @@ static void set_image(struct bench *bench, const char *path)
     assert_int_equal(stat(path, &st), 0);
     free(bench->sha256);
     bench->sha256 = sb_sha256_file(path);
-    bench->image = (struct sb_image){
-        .path = path, .sha256 = bench->sha256, .module = bench->image.module, .size = st.st_size
-    };
+    bench->image = (struct sb_image){ .path = path,
+                                      .sha256 = bench->sha256,
+                                      .version = bench->image.version,
+                                      .module = bench->image.module,
+                                      .size = st.st_size };
     bench->command.image = &bench->image;
 }
 
