@@ -89,7 +89,7 @@ int sb_modbus_place_read(const json_t *spec, const char *address_key, int order,
     ret->address = (uint16_t)address;
     ret->kind = (enum sb_modbus_kind)kind;
     if (bits && kind != SB_MODBUS_BOOL)
-        return sb_described_wrong(ret_error, -EINVAL, "a %s is a bool, not a %s",
+        return sb_described_wrong(ret_error, -EINVAL, "what is in table %s is a bool, not a %s",
                                   sb_modbus_table_name(ret->table), sb_modbus_kind_name(kind));
     r = place_length(spec, ret, ret_error);
     if (r == 0 && address + ret->count > UINT16_MAX + 1)
@@ -182,7 +182,8 @@ static int read_access(const json_t *spec, struct sb_modbus_property *ret, char 
     if (fixed && !json_object_get(spec, "access"))
         ret->access.writable = false;
     if (fixed && ret->access.writable)
-        return sb_described_wrong(ret_error, -EINVAL, "a %s cannot be written (access: read)",
+        return sb_described_wrong(ret_error, -EINVAL,
+                                  "what is in table %s cannot be written (access: read)",
                                   sb_modbus_table_name(ret->at.table));
     ret->poll = sb_json_bool(spec, "poll", false);
     ret->checked = ret->access.readable && sb_json_bool(spec, "read_back", true);
@@ -363,8 +364,10 @@ static int encode_flags(const struct sb_modbus_property *property, const json_t 
     *ret_word = *ret_mask = 0;
     json_object_foreach ((json_t *)value, name, on) {
         const json_t *bit = json_object_get(property->flags, name);
-        if (!bit)
-            return sb_described_unknown("flag", name, property->flags, ret_error);
+        if (!bit) {
+            (void)sb_described_unknown("flag", name, property->flags, ret_error);
+            return -EINVAL;
+        }
         if (!json_is_boolean(on))
             return sb_described_wrong(ret_error, -EINVAL, "%.32s: not true or false", name);
         uint16_t one = (uint16_t)(1u << json_integer_value(bit));
