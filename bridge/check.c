@@ -179,6 +179,10 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
     const struct sb_type *type = sb_types_get(types, kind);
     if (type && type->driver && type->driver->run && !sb_json_str(spec, "bus"))
         complain(spec, diags, "it is on a bus, but 'bus' does not say on which");
+    if (type &&
+        sb_type_check_address(type, sb_json_str(spec, "_file"), (int)sb_json_int(spec, "_line", 0),
+                              json_object_get(spec, "address"), diags) < 0)
+        complain(spec, diags, "its address is not one of its type's driver");
 }
 
 static int check_devices(const struct sb_config *config, const struct sb_types *types,

@@ -286,6 +286,24 @@ const struct sb_type *sb_type_unref(const struct sb_type *const_type)
     return NULL;
 }
 
+int sb_type_check_address(const struct sb_type *type, const char *file, int line,
+                          const json_t *address, struct sb_diags *diags)
+{
+    const struct sb_driver_ops *driver = type->driver;
+    sb_cleanup(json_decrefp) json_t *given =
+        json_is_object(address) ? json_incref((json_t *)address) : json_object();
+    sb_cleanup(sb_yaml_freep) struct sb_yaml *tree = NULL;
+    if (!driver || !driver->address_fields)
+        return 0;
+    sb_cleanup(sb_freep) void *read = calloc(1, SB_MAX(driver->address_size, (size_t)1));
+    int r = read && given ? sb_yaml_from_json(file, line, given, &tree) : -ENOMEM;
+    if (r == 0) {
+        r = sb_schema_read(tree, file, driver->address_fields, read, diags);
+        sb_schema_done(driver->address_fields, read);
+    }
+    return r;
+}
+
 bool sb_type_allows(const struct sb_type *type, enum sb_op op)
 {
     const char *name = sb_op_name((int)op);

@@ -59,4 +59,7 @@ const struct sb_type *sb_types_get(const struct sb_types *types, const char *nam
 const struct sb_type *sb_types_at(const struct sb_types *types, size_t index);      /* NULL: end */
 const struct sb_type *sb_type_ref(const struct sb_type *type);
 const struct sb_type *sb_type_unref(const struct sb_type *type);
+/* Whether a device of the type can have this address (NULL: none given); else findings there. */
+int sb_type_check_address(const struct sb_type *type, const char *file, int line,
+                          const json_t *address, struct sb_diags *diags) SB_MUST_CHECK;
 bool sb_type_allows(const struct sb_type *type, enum sb_op op);

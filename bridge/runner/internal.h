@@ -52,6 +52,7 @@ struct run {
     bool stopping;                         /* asked to stop */
     bool stalled;                          /* because it had been silent */
     bool wanted;                           /* a look somebody waits for: has its turn like a task */
+    unsigned passed;                       /* how many had their turn before this waiting look */
     bool abandoned;                        /* its task is over, the device may still be at it */
     bool committed;                        /* it was told to go on past its commit point */
     enum grant granting;
@@ -61,6 +62,7 @@ struct unit {          /* the runner's view of one device */
     int64_t look_at;   /* monotonic time of the next look, 0: none planned */
     struct bus *bus;   /* on which it will be; NULL: none */
     unsigned failures; /* looks in a row without an answer */
+    int64_t kept;      /* monotonic time when the values it told were written, 0: never */
     bool wanted;       /* a task or a person waits for it: before all others */
 };
 

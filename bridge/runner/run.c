@@ -5,6 +5,8 @@
 #include "bridge/base/str.h"
 #include "bridge/mapping/type.h"
 
+#define LOOK_PASSED 3
+
 struct run *sb_run_of_task(struct sb_runner *runner, int64_t task)
 {
     for (struct run *run = runner->runs; run; run = run->next)
@@ -120,6 +122,14 @@ bool sb_bus_free_for(const struct bus *bus, const struct run *run)
     return !bus || bus->sessions == 0 || sb_bus_lets_in(bus, run->command.op);
 }
 
+/* A look gives way to tasks, but not for ever: passed over so often, it is as good as wanted. */
+static void pass_over_looks(const struct run *run)
+{
+    for (struct run *other = run->runner->runs; other; other = other->next)
+        if (other->bus == run->bus && other->stage == STAGE_BUS && other->task == 0)
+            other->wanted = ++other->passed >= LOOK_PASSED || other->wanted;
+}
+
 void sb_run_drive(struct run *run)
 {
     struct sb_runner *runner = run->runner;
@@ -135,8 +145,10 @@ void sb_run_drive(struct run *run)
         sb_run_fail(run, SB_CAUSE_INTERNAL, strerror(-r));
         return;
     }
-    if (run->bus)
+    if (run->bus) {
         run->bus->sessions++;
+        pass_over_looks(run);
+    }
 }
 
 void sb_run_want_bus(struct run *run)

@@ -11,8 +11,11 @@
 /* A look at a port that is not there costs nobody anything. */
 #define LOOK_PORT (5 * SB_SECOND)
 
-#define LOOKS_BUS 2  /* under way at the same time: one on the line, one that waits for it */
-#define LOOKS_MAX 64 /* of devices without one */
+/* What is polled changes all the time: it is written no more often, for the sake of the flash. */
+#define VALUES_SAVE SB_MINUTE
+
+#define LOOKS_BUS   2  /* under way at the same time: one on the line, one that waits for it */
+#define LOOKS_MAX   64 /* of devices without one */
 
 struct unit *sb_unit(struct sb_runner *runner, const char *device)
 {
@@ -166,6 +169,23 @@ static bool merge(json_t **into, const json_t *from)
     return changed;
 }
 
+/* Values read along the way; true: it is time to write them. */
+static bool take_values(struct sb_runner *runner, struct sb_device *device, struct unit *unit,
+                        const json_t *values)
+{
+    int64_t now = sb_loop_now(runner->parts.loop), wall = sb_loop_wall(runner->parts.loop);
+    const char *name;
+    json_t *value;
+    json_object_foreach ((json_t *)values, name, value) {
+        if (sb_device_set_property(device, name, value, wall) < 0)
+            sb_warning(SB_AT(.device = device->id), "cannot keep the value of '%s'", name);
+    }
+    if (json_object_size(values) == 0 || (unit->kept && now - unit->kept < VALUES_SAVE))
+        return false;
+    unit->kept = now;
+    return true;
+}
+
 void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_identity *identity)
 {
     struct sb_device *device = sb_registry_get(runner->parts.registry, id);
@@ -185,11 +205,11 @@ void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_
         runner->dirty = true;
         changed = true;
     }
-    if (changed) {
+    if (take_values(runner, device, unit, identity->properties) || changed)
         sb_runner_save_device(runner, device);
+    if (changed)
         runner->parts.tell(runner->parts.arg,
                            &(struct sb_news){ .kind = SB_NEWS_IDENTITY, .device = device });
-    }
     set_presence(runner, device, SB_PRESENCE_READY);
 }
 
