@@ -58,6 +58,7 @@ struct sb_mqtt_attempt { /* one connection, from the try to its end */
     char *uri, *place;              /* Paho's form; host:port */
     char *tls_reason;
     bool tls, session_present;
+    size_t subscribed; /* topics that the broker has granted */
 };
 
 /* mqtt_link.c, for the loop */

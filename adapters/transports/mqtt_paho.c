@@ -161,19 +161,21 @@ static char *refused_topic_text(const struct sb_mqtt_attempt *attempt, size_t in
                      attempt->place, attempt->login.topics[index]);
 }
 
+static void subscribe_next(struct sb_mqtt_attempt *attempt);
+
+/* Of a single topic's answer Paho says the code itself; of several it points to as many as the
+ * broker sent, and does not say how many those are. So each topic is subscribed alone. */
 static void on_subscribed(void *context, MQTTAsync_successData *data)
 {
     struct sb_mqtt_attempt *attempt = context;
-    size_t count = attempt->login.topic_count;
+    bool granted = data->alt.qos >= 0 && data->alt.qos <= 2;
 
-    for (size_t i = 0; i < count; i++) {
-        int qos = count == 1 ? data->alt.qos : data->alt.qosList[i];
-        if (qos == REFUSED) {
-            tell_down(attempt, refused_topic_text(attempt, i));
-            return;
-        }
-    }
-    tell_up(attempt);
+    if (!granted)
+        tell_down(attempt, refused_topic_text(attempt, attempt->subscribed));
+    else if (++attempt->subscribed < attempt->login.topic_count)
+        subscribe_next(attempt);
+    else
+        tell_up(attempt);
 }
 
 static void on_not_subscribed(void *context, MQTTAsync_failureData *data)
@@ -181,27 +183,21 @@ static void on_not_subscribed(void *context, MQTTAsync_failureData *data)
     struct sb_mqtt_attempt *attempt = context;
 
     if (data->code == REFUSED)
-        tell_down(attempt, refused_topic_text(attempt, 0));
+        tell_down(attempt, refused_topic_text(attempt, attempt->subscribed));
     else
         tell_down(attempt, sb_format("%s: subscribing failed: %s", attempt->place,
                                      data->message ? data->message : "connection lost"));
 }
 
-static void subscribe(struct sb_mqtt_attempt *attempt)
+static void subscribe_next(struct sb_mqtt_attempt *attempt)
 {
-    size_t count = attempt->login.topic_count;
-    sb_cleanup(sb_freep) int *qos = calloc(count, sizeof(*qos));
     MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
-    int r = MQTTASYNC_FAILURE;
 
     options.onSuccess = on_subscribed;
     options.onFailure = on_not_subscribed;
     options.context = attempt;
-    for (size_t i = 0; qos && i < count; i++)
-        qos[i] = attempt->login.qos;
-    if (qos)
-        r = MQTTAsync_subscribeMany(attempt->handle, (int)count, attempt->login.topics, qos,
-                                    &options);
+    int r = MQTTAsync_subscribe(attempt->handle, attempt->login.topics[attempt->subscribed],
+                                attempt->login.qos, &options);
     if (r != MQTTASYNC_SUCCESS)
         tell_down(attempt,
                   sb_format("%s: cannot subscribe: %s", attempt->place, MQTTAsync_strerror(r)));
@@ -214,7 +210,7 @@ static void on_connected(void *context, MQTTAsync_successData *data)
     sb_nodelay_all();
     attempt->session_present = data->alt.connect.sessionPresent != 0;
     if (attempt->login.topic_count > 0)
-        subscribe(attempt);
+        subscribe_next(attempt);
     else
         tell_up(attempt);
 }

@@ -12,7 +12,9 @@
 #define CONNECTIONS 32
 #define LINE_MAX_   (1u << 20)
 #define PILE_MAX    (4u << 20)
-#define EVENTS_MAX  1000 /* that wait for the disk; the last line of a watch says it all */
+#define AHEAD_MAX   65536u /* read while whole lines wait for their turn */
+#define LINES_TURN  16     /* of one connection in a turn: the others are served in between */
+#define EVENTS_MAX  1000   /* that wait for the disk; the last line of a watch says it all */
 
 enum promise_kind { EVENT, READ, CHANGE };
 
@@ -47,6 +49,7 @@ struct sb_control {
     struct connection *connections;
     unsigned count;
     struct sb_visit *visit; /* under way, or NULL */
+    struct sb_timer *more;  /* lines are left from this turn */
 };
 
 static void on_news(void *arg, const struct sb_news *news);
@@ -90,6 +93,15 @@ static void drop(struct connection *connection)
     free(connection);
 }
 
+/* Who asks faster than he is answered waits in his own socket. */
+static void want(struct connection *connection)
+{
+    const struct sb_str *in = &connection->in;
+    bool ahead = in->length >= AHEAD_MAX && memchr(in->text, '\n', in->length);
+    bool more = connection->out_sent < connection->out.length;
+    sb_watch_want(connection->watch, (ahead ? 0 : SB_READABLE) | (more ? SB_WRITABLE : 0));
+}
+
 /* False: the peer is gone; the caller drops it. */
 static bool flush(struct connection *connection)
 {
@@ -107,10 +119,8 @@ static bool flush(struct connection *connection)
     if (connection->out_sent == connection->out.length) {
         sb_str_done(&connection->out);
         connection->out_sent = 0;
-        sb_watch_want(connection->watch, SB_READABLE);
-        return true;
     }
-    sb_watch_want(connection->watch, SB_READABLE | SB_WRITABLE);
+    want(connection);
     return true;
 }
 
@@ -358,13 +368,17 @@ static void on_rebuild(void *arg, bool there)
 static void take_lines(struct connection *connection)
 {
     struct sb_str *in = &connection->in;
-    size_t taken = 0;
+    size_t taken = 0, lines = 0;
     while (!connection->closing && !connection->promises && !connection->job &&
            !connection->patient) {
         const char *start = sb_str_get(in) + taken;
         const char *end = strchr(start, '\n');
         if (!end)
             break;
+        if (lines++ == LINES_TURN) {
+            sb_timer_in(connection->control->more, 0);
+            break;
+        }
         taken += (size_t)(end - start) + 1;
         handle(connection, start, (size_t)(end - start));
     }
@@ -374,6 +388,19 @@ static void take_lines(struct connection *connection)
     sb_str_add(&rest, in->text + taken);
     sb_str_done(in);
     *in = rest;
+    want(connection);
+}
+
+static void on_more(void *arg)
+{
+    struct sb_control *control = arg;
+    struct connection *next;
+    for (struct connection *c = control->connections; c; c = next) {
+        next = c->next;
+        take_lines(c);
+        if (c->closing)
+            drop(c);
+    }
 }
 
 static void on_ready(void *arg, unsigned ready)
@@ -395,6 +422,7 @@ static void on_ready(void *arg, unsigned ready)
     }
     sb_str_add_bytes(&connection->in, buffer, (size_t)n);
     connection->closing |= connection->in.broken;
+    want(connection);
     take_lines(connection);
     if (connection->closing)
         drop(connection);
@@ -458,6 +486,8 @@ int sb_control_new(struct sb_core *core, const char *path, const char *group,
                                      &control->watch)
                       : -ENOMEM;
     if (r >= 0)
+        r = sb_timer_new(control->loop, on_more, control, &control->more);
+    if (r >= 0)
         r = sb_host_watch(core->host, on_news, control);
     if (r < 0)
         return r;
@@ -475,6 +505,7 @@ struct sb_control *sb_control_free(struct sb_control *control)
     while (control->connections)
         drop(control->connections);
     sb_watch_free(control->watch);
+    sb_timer_free(control->more);
     if (control->fd >= 0)
         close(control->fd);
     if (control->path)

@@ -31,9 +31,9 @@ enum reply { ACCEPT, SILENT, HANG_UP };
 
 struct script { /* a broker's part; set before it is started */
     enum reply reply;
-    uint8_t connack, suback[2]; /* codes */
-    unsigned topics;
-    unsigned hang_up_after; /* this many publishes, unacknowledged; 0: never */
+    uint8_t connack, suback[2]; /* codes; suback: of the first subscription, and the second */
+    unsigned codes;             /* in each answer to a subscription; right is 1 */
+    unsigned hang_up_after;     /* this many publishes, unacknowledged; 0: never */
 };
 
 struct world {
@@ -86,20 +86,24 @@ static void answer(int fd, const void *bytes, size_t n)
     (void)send(fd, bytes, n, MSG_NOSIGNAL);
 }
 
+static void grant(const struct script *s, int fd, const uint8_t id[2], unsigned nth)
+{
+    uint8_t code = s->suback[nth < 2 ? nth : 1];
+    answer(fd, (uint8_t[]){ 0x90, (uint8_t)(2 + s->codes), id[0], id[1], code, code, code },
+           4 + s->codes);
+}
+
 static void serve(const struct world *w, int fd)
 {
     const struct script *s = &w->script;
     uint8_t body[256];
-    unsigned type, published = 0;
+    unsigned type, published = 0, subscribed = 0;
 
     while (s->reply == ACCEPT && (type = read_packet(w, fd, body)) != 0) {
         if (type == 1)
             answer(fd, (uint8_t[]){ 0x20, 2, 0, s->connack }, 4);
         else if (type == 8)
-            answer(fd,
-                   (uint8_t[]){ 0x90, (uint8_t)(2 + s->topics), body[0], body[1], s->suback[0],
-                                s->suback[1] },
-                   4 + s->topics);
+            grant(s, fd, body, subscribed++);
         else if (type == 3 && ++published == s->hang_up_after)
             return;
     }
@@ -240,7 +244,7 @@ static void refused_with_an_unknown_code(void **state)
 
 static void a_refused_topic_is_named(void **state)
 {
-    start_script(*state, (struct script){ .suback = { 0x80 }, .topics = 1 });
+    start_script(*state, (struct script){ .suback = { 0x80 }, .codes = 1 });
     goes_down_with(*state, "refuses the subscription of one: check what this client may do");
 }
 
@@ -249,8 +253,29 @@ static void the_refused_one_of_several_topics_is_named(void **state)
     struct world *w = *state;
 
     w->a.topics[1] = "two";
-    start_script(w, (struct script){ .suback = { 1, 0x80 }, .topics = 2 });
+    start_script(w, (struct script){ .suback = { 1, 0x80 }, .codes = 1 });
     goes_down_with(w, "refuses the subscription of two");
+}
+
+/* The library gives as many codes as came, and does not say how many: one must not be read as a
+ * list of them, nor a list as one. */
+static void an_answer_with_too_many_codes(void **state)
+{
+    struct world *w = *state;
+
+    w->a.topics[1] = "two";
+    start_script(w, (struct script){ .suback = { 1, 1 }, .codes = 3 });
+    goes_down_with(w, "refuses the subscription of one");
+}
+
+static void an_answer_with_one_code_for_two_topics(void **state)
+{
+    struct world *w = *state;
+
+    w->a.topics[1] = "two";
+    start_script(w, (struct script){ .suback = { 1, 1 }, .codes = 1 });
+    sb_mqtt_peer_start(&w->a, w->loop);
+    UNTIL(w, w->a.ups);
 }
 
 static void no_topics_at_all(void **state)
@@ -273,7 +298,7 @@ static void what_a_broker_did_not_acknowledge_is_lost(void **state)
 {
     struct world *w = *state;
 
-    start_script(w, (struct script){ .topics = 1, .suback = { 1 }, .hang_up_after = 3 });
+    start_script(w, (struct script){ .codes = 1, .suback = { 1 }, .hang_up_after = 3 });
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
     for (int i = 1; i <= 3; i++)
@@ -413,7 +438,7 @@ static void a_link_that_never_lasts_backs_off_too(void **state)
     int64_t longest = 0;
 
     sb_random_seed(5);
-    start_script(w, (struct script){ .topics = 1, .suback = { 1 }, .hang_up_after = 1 });
+    start_script(w, (struct script){ .codes = 1, .suback = { 1 }, .hang_up_after = 1 });
     sb_mqtt_peer_start(&w->a, w->loop);
     for (unsigned i = 1; i <= 8; i++) {
         UNTIL(w, w->a.ups == i);
@@ -459,7 +484,7 @@ static void freeing_does_not_wait_for_a_broker_that_acknowledges_nothing(void **
 {
     struct world *w = *state;
 
-    start_script(w, (struct script){ .topics = 1, .suback = { 1 } });
+    start_script(w, (struct script){ .codes = 1, .suback = { 1 } });
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
     for (int i = 0; i < 500; i++)
@@ -483,6 +508,8 @@ int main(void)
         TEST(refused_with_an_unknown_code),
         TEST(a_refused_topic_is_named),
         TEST(the_refused_one_of_several_topics_is_named),
+        TEST(an_answer_with_too_many_codes),
+        TEST(an_answer_with_one_code_for_two_topics),
         TEST(no_topics_at_all),
         TEST(a_connection_closed_unanswered),
         TEST(what_a_broker_did_not_acknowledge_is_lost),
