@@ -22,6 +22,8 @@
 #define SB_MQTT_MESSAGE_MAX                                                                        \
     ((size_t)1024 * 1024) /* bytes; longer ones are dropped with a warning */
 
+void sb_mqtt_leaks(void); /* nothing but a reason to link mqtt_leaks.c */
+
 struct sb_mqtt_link;
 
 struct sb_mqtt_told { /* something that happened; strings owned */

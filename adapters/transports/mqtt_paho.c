@@ -25,16 +25,6 @@
 #define REFUSED      0x80 /* a topic, in SUBACK */
 #define IN_FLIGHT    65535
 
-#ifdef __SANITIZE_ADDRESS__
-/* A publish that waits in Paho's queue when the connection is lost is leaked by
- * MQTTAsync_destroy(), up to 1.3.13 (its issue 1474). The link's window keeps that small. */
-const char *__lsan_default_suppressions(void); /* NOLINT(bugprone-reserved-identifier) */
-const char *__lsan_default_suppressions(void)  /* NOLINT(bugprone-reserved-identifier) */
-{
-    return "leak:libpaho-mqtt3as\n";
-}
-#endif
-
 /* ---- Paho's threads ---- */
 
 static pthread_mutex_t idle_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -43,6 +33,7 @@ static MQTTAsync idle;
 
 void sb_mqtt_paho_use(void)
 {
+    sb_mqtt_leaks();
     pthread_mutex_lock(&idle_mutex);
     if (idle_users++ == 0 && MQTTAsync_create(&idle, "tcp://localhost:1883", "idle",
                                               MQTTCLIENT_PERSISTENCE_NONE, NULL) != 0)
