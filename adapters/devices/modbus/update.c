@@ -196,7 +196,8 @@ static enum sb_modbus_stage first_stage(const struct update *update)
         .has_resume = update->config->resume != NULL,
     };
     int kept = sb_modbus_stage_from_name(sb_json_str(command->checkpoint, "stage"));
-    if (command->resumed && kept >= 0 && command->image->sha256 &&
+    /* A new attempt goes on as well, but not with what the device has judged. */
+    if (kept >= 0 && (command->resumed || kept <= SB_MODBUS_AT_BLOCKS) && command->image->sha256 &&
         sb_streq(sb_json_str(command->checkpoint, "sha256"), command->image->sha256)) {
         standing.begun = true;
         standing.kept = (enum sb_modbus_stage)kept;
