@@ -275,22 +275,34 @@ static int store_end(struct sb_item *item)
     return r < 0 ? r : sb_store_then(store, on_removed, item);
 }
 
+/* One that was never stored leaves nothing but its record. */
+static void end_passing(struct sb_item *item)
+{
+    if (audit_end(item) < 0)
+        sb_debug(SB_AT(.link = item->is.link), "outbox: no audit record while the store is not "
+                                               "ready");
+    sb_item_forget(item);
+}
+
+/*
+ * An end asks for no sync of its own: forgotten in a crash, the message goes out again, as it does
+ * after a crash before its acknowledgement.
+ */
 static void complete(struct sb_item *item)
 {
     struct sb_outbox *outbox = item->lane->outbox;
 
     if (item->lane->sending == item)
         return; /* afterwards */
+    sb_store_at_leisure(outbox->store, true);
     if (!sb_item_stored(item)) {
-        if (audit_end(item) < 0)
-            sb_debug(SB_AT(.link = item->is.link), "outbox: no audit record while the store is "
-                                                   "not ready");
-        sb_item_forget(item);
-        return;
+        end_passing(item);
+    } else {
+        item->removing = store_end(item) == 0;
+        if (!item->removing && !sb_timer_armed(outbox->retry_timer))
+            sb_timer_in(outbox->retry_timer, RETRY_MS);
     }
-    item->removing = store_end(item) == 0;
-    if (!item->removing && !sb_timer_armed(outbox->retry_timer))
-        sb_timer_in(outbox->retry_timer, RETRY_MS);
+    sb_store_at_leisure(outbox->store, false);
 }
 
 static void on_removed(void *arg, int error)

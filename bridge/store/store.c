@@ -12,6 +12,7 @@
 #define PROBE_LAST  (30 * SB_SECOND)
 #define PROBE_BYTES 8192 /* a probe too small would find room where a real batch does not */
 #define HARD_FACTOR 8
+#define LEISURE     (SB_SECOND / 5)
 
 struct then {
     struct then *next;
@@ -30,12 +31,15 @@ struct sb_store {
     int64_t probe_wait;
 
     struct sb_batch *gathering; /* number handed + 1; NULL: nothing put yet */
-    int spoiled;                /* the gathering batch is incomplete and will fail with this */
-    bool overfull;              /* too much of earlier turns waits: the next change spoils it */
-    uint64_t handed;            /* the last number that went to the backend */
-    uint64_t settled;           /* the last number that is durable or lost */
-    size_t flying;              /* changes at the backend */
-    bool probing;               /* what is at the backend is a probe */
+    bool at_leisure;            /* what is put now is in no hurry */
+    bool hurried;               /* somebody waits for the gathering batch */
+    struct sb_timer *leisure_timer;
+    int spoiled;      /* the gathering batch is incomplete and will fail with this */
+    bool overfull;    /* too much of earlier turns waits: the next change spoils it */
+    uint64_t handed;  /* the last number that went to the backend */
+    uint64_t settled; /* the last number that is durable or lost */
+    size_t flying;    /* changes at the backend */
+    bool probing;     /* what is at the backend is a probe */
 
     struct then *thens, **thens_end;
     uint64_t asked;
@@ -62,6 +66,30 @@ static void want_turn_end(struct sb_store *store)
         sb_timer_in(store->turn_timer, 0);
 }
 
+/* The gathering batch has got something, or somebody who waits for it. */
+static void hurry(struct sb_store *store)
+{
+    if (store->at_leisure && store->gathering) {
+        if (!store->hurried && !sb_timer_armed(store->leisure_timer))
+            sb_timer_in(store->leisure_timer, LEISURE);
+        return;
+    }
+    store->hurried = true;
+    want_turn_end(store);
+}
+
+static void end_leisure(void *arg)
+{
+    struct sb_store *store = arg;
+
+    store->hurried = true; /* the turn it came in has an end */
+}
+
+void sb_store_at_leisure(struct sb_store *store, bool at_leisure)
+{
+    store->at_leisure = at_leisure;
+}
+
 /* The batch that has all that was put so far. */
 static uint64_t last_number(const struct sb_store *store)
 {
@@ -80,7 +108,7 @@ int sb_store_then(struct sb_store *store, sb_commit_fn fn, void *arg)
     then->batch = store->error ? store->settled : last_number(store);
     *store->thens_end = then;
     store->thens_end = &then->next;
-    want_turn_end(store);
+    hurry(store);
     return 0;
 }
 
@@ -148,6 +176,8 @@ static void fail(struct sb_store *store, int error)
     store->error = error;
     store->spoiled = 0;
     store->overfull = false;
+    store->hurried = false;
+    sb_timer_stop(store->leisure_timer);
     store->failures++;
     explain(store, error);
     sb_batch_free(SB_STEAL(store->gathering));
@@ -254,8 +284,12 @@ static void hand_over_turn(struct sb_store *store)
         return;
     if (store->spoiled)
         fail(store, store->spoiled);
-    else if (store->gathering)
+    else if (store->gathering && store->hurried)
         hand_over(store, SB_STEAL(store->gathering));
+    else
+        return;
+    store->hurried = false;
+    sb_timer_stop(store->leisure_timer);
 }
 
 static void end_turn(void *arg)
@@ -266,7 +300,7 @@ static void end_turn(void *arg)
     hand_over_turn(store);
     run_thens(store, store->settled, 0);
     /* What the functions put is the next turn's: others have to add what they owe because of it. */
-    if (!at_backend(store) && (store->gathering || store->spoiled))
+    if (!at_backend(store) && ((store->gathering && store->hurried) || store->spoiled))
         want_turn_end(store);
     store->overfull = gathered_over(store, HARD_FACTOR);
 }
@@ -284,10 +318,9 @@ static int begin_change(struct sb_store *store)
         return -EAGAIN;
     if (store->spoiled)
         return store->spoiled;
-    if (!store->gathering) {
+    if (!store->gathering)
         store->gathering = sb_batch_new();
-        want_turn_end(store);
-    }
+    hurry(store);
     if (!store->gathering)
         return store->spoiled = -ENOMEM;
     return store->overfull ? store->spoiled = -ENOBUFS : 0;
@@ -405,6 +438,8 @@ static int start(struct sb_store *store, struct sb_loop *loop)
     store->loop = loop;
     if (r == 0)
         r = sb_timer_new(loop, probe, store, &store->probe_timer);
+    if (r == 0)
+        r = sb_timer_new(loop, end_leisure, store, &store->leisure_timer);
     if (r < 0)
         return r;
     store->ops->attach(store->backend, store);
@@ -448,6 +483,7 @@ struct sb_store *sb_store_free(struct sb_store *store)
         free(take_then(store));
     sb_timer_free(store->turn_timer);
     sb_timer_free(store->probe_timer);
+    sb_timer_free(store->leisure_timer);
     free(store->why);
     free(store);
     return NULL;

@@ -130,6 +130,12 @@ int sb_store_put(struct sb_store *store, enum sb_table table,
 int sb_store_remove(struct sb_store *store, enum sb_table table, int64_t id,
                     const char *name) SB_MUST_CHECK;
 /*
+ * What is put, removed and waited for between true and false is in no hurry: it is committed with
+ * the next batch that is, or 200 ms later. For what a crash may forget, like that a message was
+ * acknowledged; it saves a sync of its own.
+ */
+void sb_store_at_leisure(struct sb_store *store, bool at_leisure);
+/*
  * Runs fn when everything put so far is durable (error 0) or lost (error < 0); with nothing
  * pending, at the end of this turn. Order is kept. -ENOMEM.
  */

@@ -158,6 +158,83 @@ static void a_function_waits_for_its_batch(void **state)
     assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1);
 }
 
+/* ---- leisure ---- */
+
+static void put_at_leisure(struct world *w, int64_t id, struct mark *mark, int number)
+{
+    sb_store_at_leisure(w->store, true);
+    put(w, id);
+    then(w, mark, number);
+    sb_store_at_leisure(w->store, false);
+}
+
+static void what_is_at_leisure_goes_with_what_is_not(void **state)
+{
+    struct world *w = *state;
+    struct mark marks[3];
+
+    put_at_leisure(w, 1, &marks[0], 1);
+    sb_sim_advance(w->loop, 199);
+    assert_int_equal(sb_store_mem_commits(w->disk), 0);
+    assert_int_equal(stats(w).waiting, 1);
+    put(w, 2);
+    then(w, &marks[1], 2);
+    put_at_leisure(w, 3, &marks[2], 3); /* the batch is in a hurry already */
+    sb_sim_advance(w->loop, 0);
+    EXPECT(w, 1, 2, 3);
+    assert_int_equal(sb_store_mem_commits(w->disk), 1);
+    sb_sim_advance(w->loop, 1000);
+    assert_int_equal(sb_store_mem_commits(w->disk), 1);
+}
+
+static void leisure_has_an_end(void **state)
+{
+    struct world *w = *state;
+    struct mark marks[3];
+
+    put_at_leisure(w, 1, &marks[0], 1);
+    sb_sim_advance(w->loop, 150);
+    put_at_leisure(w, 2, &marks[1], 2); /* does not begin anew */
+    sb_sim_advance(w->loop, 50);
+    EXPECT(w, 1, 2);
+    assert_int_equal(sb_store_mem_commits(w->disk), 1);
+    put_at_leisure(w, 3, &marks[2], 3);
+    power_off(w); /* hands over what was put */
+    assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 3);
+    power_on(w);
+}
+
+static void who_waits_hurries_what_is_at_leisure(void **state)
+{
+    struct world *w = *state;
+    struct mark marks[2];
+
+    put_at_leisure(w, 1, &marks[0], 1);
+    sb_sim_turn(w->loop);
+    then(w, &marks[1], 2);
+    sb_sim_advance(w->loop, 0);
+    EXPECT(w, 1, 2);
+    assert_int_equal(sb_store_mem_commits(w->disk), 1);
+}
+
+static void a_failure_tells_what_was_at_leisure(void **state)
+{
+    struct world *w = *state;
+    struct mark mark;
+
+    put_at_leisure(w, 1, &mark, 1);
+    sb_store_mem_fail_next(w->disk, 1, -ENOSPC);
+    sb_sim_advance(w->loop, 200);
+    EXPECT(w, -ENOSPC);
+    sb_sim_advance(w->loop, 2000); /* it recovers, and no leisure of before is left */
+    uint64_t commits = sb_store_mem_commits(w->disk);
+    put_at_leisure(w, 2, &mark, 2);
+    sb_sim_advance(w->loop, 199);
+    assert_int_equal(sb_store_mem_commits(w->disk), commits);
+    sb_sim_advance(w->loop, 1);
+    EXPECT(w, 2);
+}
+
 static void turns_during_a_commit_make_one_batch(void **state)
 {
     struct world *w = *state;
@@ -615,6 +692,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(nothing_pending_runs_at_the_turns_end),
+        T(what_is_at_leisure_goes_with_what_is_not),
+        T(leisure_has_an_end),
+        T(who_waits_hurries_what_is_at_leisure),
+        T(a_failure_tells_what_was_at_leisure),
         T(a_function_waits_for_its_batch),
         T(turns_during_a_commit_make_one_batch),
         T(what_waits_for_an_earlier_batch_does_not_wait_for_a_later),

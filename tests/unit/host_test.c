@@ -271,7 +271,7 @@ static void test_a_token_settles_its_report(void **state)
     assert_false(sb_host_settle_token(cloud.host, north(), NULL, "req-2"));
     assert_false(sb_host_settle_token(south.host, south.door, NULL, "req-1"));
     assert_true(sb_host_settle_token(cloud.host, north(), NULL, "req-1"));
-    world_run(&world, 100);
+    world_run(&world, 200);
     assert_int_equal(sb_store_mem_rows(world.disk, SB_TABLE_PARCEL), 0);
 }
 

@@ -454,6 +454,7 @@ static void what_waits_for_a_link_that_is_gone_goes_by_age(void **state)
     sb_outbox_close(w->outbox, LINK);
     assert_int_equal(sb_outbox_sweep(w->outbox, 1), 1);
     assert_int_equal(sb_outbox_sweep(w->outbox, 10), 1);
+    at_leisure(w);
     assert_int_equal(stored(w), 0);
     expect_audit(w, "link factory dropped -;");
     assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
@@ -464,6 +465,45 @@ static void what_waits_for_a_link_that_is_gone_goes_by_age(void **state)
     sb_sim_set_wall(w->loop, 0);
     assert_int_equal(sb_outbox_sweep(w->outbox, 10), 0); /* nothing is old without a clock */
     assert_int_equal(stored(w), 1);
+}
+
+/* Lock-step: one sync for each message, that of its own commit. */
+static void what_was_settled_costs_no_sync_of_its_own(void **state)
+{
+    struct world *w = *state;
+    int64_t id = put(w, SB_PARCEL_ANSWER, "0");
+
+    resume(w);
+    uint64_t commits = sb_store_mem_commits(w->disk);
+    for (int i = 1; i <= 20; i++) {
+        sb_outbox_settle(w->outbox, LINK, id);
+        turn(w);
+        id = put(w, SB_PARCEL_ANSWER, "n");
+        turn(w);
+        assert_int_equal(sb_store_mem_commits(w->disk), commits + (uint64_t)i);
+        assert_int_equal(stored(w), 1);
+    }
+    settle(w, id); /* and the last one does not stay */
+    assert_int_equal(sb_store_mem_commits(w->disk), commits + 21);
+    assert_int_equal(stored(w), 0);
+}
+
+static void a_crash_may_forget_that_it_was_settled(void **state)
+{
+    struct world *w = *state;
+    int64_t id = put(w, SB_PARCEL_ANSWER, "a");
+
+    resume(w);
+    expect_sent(w, "a ");
+    sb_outbox_settle(w->outbox, LINK, id);
+    turn(w);
+    restart(w, true);
+    resume(w);
+    expect_sent(w, "a "); /* at least once */
+    sb_outbox_settle(w->outbox, LINK, id);
+    restart(w, false); /* a clean end forgets nothing */
+    resume(w);
+    expect_sent(w, "");
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -493,6 +533,8 @@ int main(void)
         T(every_payload_of_128_kib_fits),
         T(what_was_told_is_recorded_with_its_removal),
         T(what_waits_for_a_link_that_is_gone_goes_by_age),
+        T(what_was_settled_costs_no_sync_of_its_own),
+        T(a_crash_may_forget_that_it_was_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,7 @@ static void settling_counts_once_and_only_what_is_durable(void **state)
     sb_outbox_settle(w->outbox, LINK, id);
     turn(w);
     assert_int_equal(stats(w).waiting, 0);
+    at_leisure(w);
     assert_int_equal(stored(w), 0);
 }
 
@@ -215,6 +216,7 @@ static void a_token_settles_its_parcel(void **state)
     assert_true(sb_outbox_settle_token(outbox, LINK, NULL, "r2"));
     assert_true(sb_outbox_settle_token(outbox, LINK, "d1", "r1"));
     expect_sent(w, "d ");
+    at_leisure(w);
     assert_int_equal(stored(w), 1);
 }
 
@@ -244,6 +246,7 @@ static void an_answer_that_comes_after_a_restart_counts(void **state)
     assert_true(sb_outbox_settle_token(w->outbox, LINK, "d", "r"));
     resume(w);
     expect_sent(w, "");
+    at_leisure(w);
     assert_int_equal(stored(w), 0);
 }
 
@@ -381,6 +384,7 @@ static void a_door_may_settle_while_it_sends(void **state)
     expect_sent(w, "a b c d e f ");
     assert_int_equal(stats(w).waiting, 0);
     assert_int_equal(stats(w).unsettled, 0);
+    at_leisure(w);
     assert_int_equal(stored(w), 0);
 }
 
