@@ -18,6 +18,7 @@
 EMBED(sb_sql_open, "open.sql");
 EMBED(sb_sql_open_reader, "open_reader.sql");
 EMBED(sb_sql_put, "put.sql");
+EMBED(sb_sql_update, "update.sql");
 EMBED(sb_sql_remove, "remove.sql");
 EMBED(sb_sql_001, "001.sql");
 extern const char sb_sql_001[];

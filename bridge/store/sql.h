@@ -12,7 +12,8 @@
 extern const char sb_sql_open[];        /* settings */
 extern const char sb_sql_open_reader[]; /* settings */
 extern const char sb_sql_put[];         /* one statement per table, in enum order */
-extern const char sb_sql_remove[];      /* the same */
+extern const char sb_sql_update[];      /* the same, but for the audit, which is the last */
+extern const char sb_sql_remove[];      /* as put */
 
 /* Schema n of the list is n+1: what brings a store from schema n there. */
 extern const char *const sb_sql_migrations[];

@@ -19,6 +19,7 @@ struct item {
 struct statements {
     sqlite3_stmt *transaction[3];
     sqlite3_stmt *put[SB_TABLE_MAX_];
+    sqlite3_stmt *update[SB_TABLE_MAX_]; /* what is found as before; NULL: nothing ever is */
     sqlite3_stmt *remove[SB_TABLE_MAX_];
 };
 enum { BEGIN, COMMIT, ROLLBACK };
@@ -57,7 +58,7 @@ static int bind_key(sqlite3_stmt *statement, const struct sb_change *change)
                         : sqlite3_bind_int64(statement, 1, change->id);
 }
 
-static int put(sqlite3_stmt *statement, const struct sb_change *change)
+static int write_row(sqlite3_stmt *statement, const struct sb_change *change)
 {
     int rc = bind_key(statement, change);
 
@@ -74,6 +75,17 @@ static int put(sqlite3_stmt *statement, const struct sb_change *change)
     return rc == SQLITE_OK ? run(statement) : rc;
 }
 
+/* Most rows that are written are there already and only their body is another. */
+static int put(sqlite3 *db, const struct statements *sql, const struct sb_change *change)
+{
+    sqlite3_stmt *update = sql->update[change->table];
+    int rc = update ? write_row(update, change) : SQLITE_OK;
+
+    if (rc != SQLITE_OK || (update && sqlite3_changes(db) > 0))
+        return rc;
+    return write_row(sql->put[change->table], change);
+}
+
 static int take_out(sqlite3_stmt *statement, const struct sb_change *change)
 {
     int rc = bind_key(statement, change);
@@ -81,14 +93,13 @@ static int take_out(sqlite3_stmt *statement, const struct sb_change *change)
     return rc == SQLITE_OK ? run(statement) : rc;
 }
 
-static int apply(const struct statements *sql, const struct sb_batch *batch)
+static int apply(sqlite3 *db, const struct statements *sql, const struct sb_batch *batch)
 {
     int rc = run(sql->transaction[BEGIN]);
 
     for (size_t i = 0; i < batch->count && rc == SQLITE_OK; i++) {
         const struct sb_change *change = &batch->changes[i];
-        rc = change->remove ? take_out(sql->remove[change->table], change)
-                            : put(sql->put[change->table], change);
+        rc = change->remove ? take_out(sql->remove[change->table], change) : put(db, sql, change);
     }
     return rc == SQLITE_OK ? run(sql->transaction[COMMIT]) : rc;
 }
@@ -101,7 +112,7 @@ static int commit(struct sb_writer *writer, const struct sb_batch *batch)
         writer->broken = 0;
     if (writer->broken)
         return writer->broken;
-    rc = apply(&writer->sql, batch);
+    rc = apply(writer->db, &writer->sql, batch);
     if (rc == SQLITE_OK)
         return 0;
     error = sb_sql_errno(writer->db, rc);
@@ -181,8 +192,8 @@ int sb_writer_add(struct sb_writer *writer, struct sb_batch *batch)
     pthread_mutex_lock(&writer->mutex);
     *writer->end = item;
     writer->end = &item->next;
-    pthread_cond_signal(&writer->more);
     pthread_mutex_unlock(&writer->mutex);
+    pthread_cond_signal(&writer->more); /* not before: it would wake into a locked mutex */
     return 0;
 }
 
@@ -192,6 +203,8 @@ static int prepare(sqlite3 *db, struct statements *sql)
 
     if (rc == SQLITE_OK)
         rc = sb_sql_prepare(db, sb_sql_put, sql->put, SB_TABLE_MAX_);
+    if (rc == SQLITE_OK)
+        rc = sb_sql_prepare(db, sb_sql_update, sql->update, SB_TABLE_AUDIT);
     if (rc == SQLITE_OK)
         rc = sb_sql_prepare(db, sb_sql_remove, sql->remove, SB_TABLE_MAX_);
     return rc;
@@ -203,6 +216,7 @@ static void finalize(struct statements *sql)
         sqlite3_finalize(sql->transaction[i]);
     for (size_t i = 0; i < SB_TABLE_MAX_; i++) {
         sqlite3_finalize(sql->put[i]);
+        sqlite3_finalize(sql->update[i]);
         sqlite3_finalize(sql->remove[i]);
     }
 }

@@ -241,6 +241,49 @@ static void the_log_stays_small(void **state)
     assert_true(status.st_size <= 1024 * 1024);
 }
 
+/* Pages in the log; then it is folded into the file, and the next commit begins it anew. */
+static int fold_log(struct world *w)
+{
+    sb_cleanup(sqlite3_closep) sqlite3 *db = NULL;
+    sb_cleanup(sqlite3_finalizep) sqlite3_stmt *statement = NULL;
+
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA wal_checkpoint", -1, &statement, NULL), 0);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(statement, 1), sqlite3_column_int(statement, 2));
+    return sqlite3_column_int(statement, 1);
+}
+
+static int pages_of_put(struct world *w, int64_t id, const char *a, int state)
+{
+    static int body_number;
+    sb_cleanup(json_decrefp) json_t *body = json_pack("{s:i}", "n", ++body_number);
+    const struct sb_row row = { .id = id, .a = a, .b = "b", .state = state, .body = body };
+
+    assert_int_equal(sb_store_put(w->store, SB_TABLE_JOB, &row), 0);
+    settle(w);
+    return fold_log(w);
+}
+
+/* Flash wears. */
+static void a_row_that_is_found_as_before_costs_one_page(void **state)
+{
+    struct world *w = *state;
+
+    put_job(w, 1);
+    settle(w);
+    (void)fold_log(w);
+    assert_true(pages_of_put(w, 2, "north", 1) > 1); /* new: its indexes, too */
+    assert_int_equal(pages_of_put(w, 2, "north", 1), 1);
+    assert_true(pages_of_put(w, 2, "north", 2) > 1);
+    assert_int_equal(pages_of_put(w, 2, "north", 2), 1);
+    assert_true(pages_of_put(w, 2, "south", 2) > 1);
+    assert_int_equal(pages_of_put(w, 2, "south", 2), 1);
+    assert_true(pages_of_put(w, 2, NULL, 2) > 1);
+    assert_int_equal(pages_of_put(w, 2, NULL, 2), 1);
+    assert_int_equal(count_rows(w, SB_TABLE_JOB), 2);
+}
+
 /* ---- kills ---- */
 
 struct child {
@@ -547,6 +590,7 @@ int main(void)
         T(a_batch_behind_a_failed_one_is_not_written),
         T(what_was_put_last_is_stored_at_a_clean_end),
         T(the_log_stays_small),
+        T(a_row_that_is_found_as_before_costs_one_page),
         T(a_killed_process_loses_nothing_it_acknowledged),
         T(a_newer_schema_is_refused_and_left_alone),
         T(a_foreign_database_is_refused),

@@ -30,13 +30,10 @@ CREATE INDEX package_time ON package (time);
 CREATE TABLE parcel ( -- a: link, b: supersede key, state: class, time: created
     id INTEGER PRIMARY KEY, a TEXT, b TEXT, state INTEGER NOT NULL, time INTEGER NOT NULL,
     body TEXT NOT NULL) STRICT;
-CREATE INDEX parcel_link ON parcel (a, b);
 
 CREATE TABLE convo ( -- name: link/device, a: link, b: device
     name TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, state INTEGER NOT NULL, time INTEGER NOT NULL,
     body TEXT NOT NULL) STRICT;
-CREATE INDEX convo_link ON convo (a);
-CREATE INDEX convo_device ON convo (b);
 
 CREATE TABLE meta ( -- counters, flags, the probe
     name TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, state INTEGER NOT NULL, time INTEGER NOT NULL,
