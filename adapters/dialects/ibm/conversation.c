@@ -48,13 +48,12 @@ static bool refused_early(struct sb_ibm_turn *turn)
 static bool repeated(struct sb_ibm_turn *turn)
 {
     const char *id = turn->in->message->id;
-    struct sb_ibm_seen *seen = id ? sb_ibm_seen_find(turn->state, id) : NULL;
-    if (!seen)
+    if (!id || !sb_ibm_seen(turn->state, id))
         return false;
-    if (!seen->answer)
+    if (sb_ibm_seen_open(turn->state, id))
         return true;
-    json_t *answer = json_deep_copy(seen->answer);
-    if (!answer || sb_json_put_str(answer, "reqId", id) < 0)
+    json_t *answer = sb_ibm_seen_answer(turn->state, id);
+    if (!answer)
         turn->effects->broken = true;
     sb_ibm_send(turn, &(struct sb_ibm_parcel){ .suffix = "out_response",
                                                .payload = answer,

@@ -17,11 +17,6 @@ struct sb_ibm_ask { /* an accepted request whose task is not final yet */
     int64_t task;  /* 0: no verdict yet */
 };
 
-struct sb_ibm_seen { /* a reqId that was worked on */
-    char *id;
-    json_t *answer; /* {rc, message, d}; NULL: still open */
-};
-
 struct sb_ibm_firmware {                   /* mgmt.firmware, and the task that moves it */
     char *version, *name, *uri, *verifier; /* as the platform wrote them; may be NULL */
     int state, status;
@@ -46,8 +41,7 @@ struct sb_ibm_state {
     struct sb_ibm_firmware firmware;
     struct sb_ibm_ask *asks;
     size_t ask_count;
-    struct sb_ibm_seen *seen; /* oldest first */
-    size_t seen_count;
+    json_t *seen; /* reqIds that were worked on, oldest first: {id: answer}; see state.c */
     /* of this run */
     bool up;
     bool no_bundle;          /* the platform refused the bundle, until the next connect */
@@ -69,9 +63,12 @@ struct sb_ibm_ask *sb_ibm_ask_add(struct sb_ibm_state *state, const char *id, en
                                   bool custom);
 struct sb_ibm_ask *sb_ibm_ask_find(struct sb_ibm_state *state, const char *id);
 void sb_ibm_ask_remove(struct sb_ibm_state *state, const struct sb_ibm_ask *ask);
-struct sb_ibm_seen *sb_ibm_seen_find(struct sb_ibm_state *state, const char *id);
-/* Remembers an id; the oldest beyond `limit` that are not open go. Takes answer. */
-int sb_ibm_seen_set(struct sb_ibm_state *state, const char *id, json_t *answer,
+bool sb_ibm_seen(const struct sb_ibm_state *state, const char *id);
+/* The answer that was given, a new reference; NULL: the request is open, or there is no memory. */
+json_t *sb_ibm_seen_answer(const struct sb_ibm_state *state, const char *id);
+bool sb_ibm_seen_open(const struct sb_ibm_state *state, const char *id);
+/* Remembers an id; the oldest beyond `limit` that are not open go. answer NULL: it is open. */
+int sb_ibm_seen_set(struct sb_ibm_state *state, const char *id, const json_t *answer,
                     size_t limit) SB_MUST_CHECK;
 void sb_ibm_firmware_clear(struct sb_ibm_firmware *firmware); /* no image described: idle */
 /* Forgets everything but what this run knows of the link. */

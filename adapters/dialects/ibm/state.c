@@ -42,52 +42,63 @@ void sb_ibm_ask_remove(struct sb_ibm_state *state, const struct sb_ibm_ask *ask)
 
 /* ---- seen request ids ---- */
 
-struct sb_ibm_seen *sb_ibm_seen_find(struct sb_ibm_state *state, const char *id)
+/*
+ * They are kept in the form in which they are saved, because they are saved with every request:
+ * null while open, the number of an answer that has nothing but rc, else the answer without reqId.
+ */
+bool sb_ibm_seen(const struct sb_ibm_state *state, const char *id)
 {
-    for (size_t i = 0; i < state->seen_count; i++) {
-        if (sb_streq(state->seen[i].id, id))
-            return &state->seen[i];
-    }
-    return NULL;
+    return json_object_get(state->seen, id) != NULL;
 }
 
-static void seen_drop(struct sb_ibm_state *state, size_t at)
+bool sb_ibm_seen_open(const struct sb_ibm_state *state, const char *id)
 {
-    free(state->seen[at].id);
-    json_decref(state->seen[at].answer);
-    state->seen_count--;
-    memmove(&state->seen[at], &state->seen[at + 1],
-            (state->seen_count - at) * sizeof(*state->seen));
+    return json_is_null(json_object_get(state->seen, id));
+}
+
+json_t *sb_ibm_seen_answer(const struct sb_ibm_state *state, const char *id)
+{
+    const json_t *kept = json_object_get(state->seen, id);
+    json_t *answer = json_is_integer(kept)  ? json_pack("{s:O}", "rc", kept)
+                     : json_is_object(kept) ? json_deep_copy(kept)
+                                            : NULL;
+    if (answer && sb_json_put_str(answer, "reqId", id) < 0) {
+        json_decref(answer);
+        return NULL;
+    }
+    return answer;
+}
+
+static json_t *kept_form(const json_t *answer)
+{
+    json_t *rc = json_object_get(answer, "rc");
+    if (!answer)
+        return json_null();
+    if (json_is_integer(rc) && json_object_size(answer) == 2) /* and reqId */
+        return json_integer(json_integer_value(rc));
+    json_t *kept = json_copy((json_t *)answer);
+    (void)json_object_del(kept, "reqId");
+    return kept;
 }
 
 /* The open ones are bounded by the asks, so this ends. */
 static void seen_trim(struct sb_ibm_state *state, size_t limit)
 {
-    for (size_t i = 0; i < state->seen_count && state->seen_count > limit;) {
-        if (state->seen[i].answer)
-            seen_drop(state, i);
-        else
-            i++;
+    void *at = json_object_iter(state->seen);
+    while (at && json_object_size(state->seen) > limit) {
+        void *next = json_object_iter_next(state->seen, at);
+        if (!json_is_null(json_object_iter_value(at)))
+            (void)json_object_del(state->seen, json_object_iter_key(at));
+        at = next;
     }
 }
 
-int sb_ibm_seen_set(struct sb_ibm_state *state, const char *id, json_t *answer, size_t limit)
+int sb_ibm_seen_set(struct sb_ibm_state *state, const char *id, const json_t *answer, size_t limit)
 {
-    sb_cleanup(json_decrefp) json_t *mine = answer;
-    struct sb_ibm_seen *seen = sb_ibm_seen_find(state, id);
-    if (!seen) {
-        struct sb_ibm_seen *list = reallocarray(state->seen, state->seen_count + 1, sizeof(*list));
-        if (!list)
-            return -ENOMEM;
-        state->seen = list;
-        seen = &list[state->seen_count];
-        *seen = (struct sb_ibm_seen){ .id = strdup(id) };
-        if (!seen->id)
-            return -ENOMEM;
-        state->seen_count++;
-    }
-    json_decref(seen->answer);
-    seen->answer = SB_STEAL(mine);
+    if (!state->seen)
+        state->seen = json_object();
+    if (!state->seen || json_object_set_new(state->seen, id, kept_form(answer)) < 0)
+        return -ENOMEM;
     seen_trim(state, limit);
     return 0;
 }
@@ -108,10 +119,8 @@ void sb_ibm_state_reset(struct sb_ibm_state *state)
 {
     while (state->ask_count > 0)
         sb_ibm_ask_remove(state, &state->asks[0]);
-    while (state->seen_count > 0)
-        seen_drop(state, 0);
     free(state->asks);
-    free(state->seen);
+    json_decref(state->seen);
     sb_ibm_firmware_clear(&state->firmware);
     free(state->name);
     free(state->manage_id);
@@ -146,11 +155,6 @@ static json_t *ask_json(const struct sb_ibm_ask *ask)
                      (json_int_t)ask->task);
 }
 
-static json_t *seen_json(const struct sb_ibm_seen *seen)
-{
-    return json_pack("{s:s,s:O*}", "id", seen->id, "answer", seen->answer);
-}
-
 static json_t *asks_json(const struct sb_ibm_state *state)
 {
     json_t *list = json_array();
@@ -163,25 +167,13 @@ static json_t *asks_json(const struct sb_ibm_state *state)
     return list;
 }
 
-static json_t *all_seen_json(const struct sb_ibm_state *state)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < state->seen_count; i++) {
-        if (json_array_append_new(list, seen_json(&state->seen[i])) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
 static json_t *state_json(const struct sb_ibm_state *state)
 {
     return json_pack(
-        "{s:s*,s:b,s:b,s:s,s:s,s:o,s:o,s:o}", "name", state->name, "observed", state->observed,
+        "{s:s*,s:b,s:b,s:s,s:s,s:o,s:o,s:O*}", "name", state->name, "observed", state->observed,
         "error_told", state->error_told, "hold", sb_ibm_hold_name((int)state->hold[SB_IBM_REBOOTS]),
         "hold_reset", sb_ibm_hold_name((int)state->hold[SB_IBM_RESETS]), "firmware",
-        firmware_json(&state->firmware), "asks", asks_json(state), "seen", all_seen_json(state));
+        firmware_json(&state->firmware), "asks", asks_json(state), "seen", state->seen);
 }
 
 json_t *sb_ibm_save(const void *state)
@@ -235,6 +227,19 @@ static int load_ask(struct sb_ibm_state *state, const json_t *saved)
     return 0;
 }
 
+static int load_seen(struct sb_ibm_state *state, const json_t *saved)
+{
+    const char *id;
+    json_t *kept;
+    state->seen = json_object();
+    json_object_foreach ((json_t *)saved, id, kept) {
+        bool fits = json_is_null(kept) || json_is_integer(kept) || json_is_object(kept);
+        if (fits && json_object_set_new(state->seen, id, json_deep_copy(kept)) < 0)
+            return -ENOMEM;
+    }
+    return state->seen ? 0 : -ENOMEM;
+}
+
 static int load_lists(struct sb_ibm_state *state, const json_t *saved)
 {
     size_t i;
@@ -242,12 +247,7 @@ static int load_lists(struct sb_ibm_state *state, const json_t *saved)
     int r = 0;
     json_array_foreach (json_object_get(saved, "asks"), i, entry)
         r = r ? r : load_ask(state, entry);
-    json_array_foreach (json_object_get(saved, "seen"), i, entry) {
-        const char *id = sb_json_str(entry, "id");
-        if (!r && id)
-            r = sb_ibm_seen_set(state, id, json_incref(json_object_get(entry, "answer")), SIZE_MAX);
-    }
-    return r;
+    return r ? r : load_seen(state, sb_json_object(saved, "seen"));
 }
 
 /* In doubt it is withheld: the lesser evil. */

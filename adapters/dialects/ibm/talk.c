@@ -87,19 +87,26 @@ void sb_ibm_send(struct sb_ibm_turn *turn, const struct sb_ibm_parcel *parcel)
         turn->effects->broken = true;
 }
 
-static int remember(struct sb_ibm_turn *turn, const char *id, json_t *answer)
+/* Values may be many; a long answer is remembered without them. */
+static json_t *short_form(const json_t *answer)
+{
+    sb_cleanup(sb_freep) char *text = sb_json_text(answer);
+    json_t *form = text ? json_copy((json_t *)answer) : NULL;
+    if (form && strlen(text) > ANSWER_MAX_)
+        (void)json_object_del(form, "d");
+    return form;
+}
+
+static int remember(struct sb_ibm_turn *turn, const char *id, const json_t *answer)
 {
     if (strlen(id) > SB_IBM_ID_MAX)
         return 0; /* refused at once; should it come again, it is refused again */
-    sb_cleanup(json_decrefp) json_t *mine = json_copy(answer);
-    sb_cleanup(sb_freep) char *text = sb_json_text(mine);
-    if (!text)
+    bool has_values = json_object_get(answer, "d") != NULL;
+    sb_cleanup(json_decrefp) json_t *shorter = has_values ? short_form(answer) : NULL;
+    if (has_values && !shorter)
         return -ENOMEM;
-    json_object_del(mine, "reqId");
-    if (strlen(text) > ANSWER_MAX_)
-        json_object_del(mine, "d");
     turn->effects->save = turn->effects->save || turn->in->ready;
-    return sb_ibm_seen_set(turn->state, id, SB_STEAL(mine),
+    return sb_ibm_seen_set(turn->state, id, shorter ? shorter : answer,
                            (size_t)sb_ibm_limit(turn, "seen_requests"));
 }
 
