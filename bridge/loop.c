@@ -92,13 +92,19 @@ int64_t sb_loop_wall(const struct sb_loop *loop)
     return at_present(loop)->running ? loop->wall : wall_ms();
 }
 
-/* One syscall per turn at most, and none while the first timer stays. */
+/* The next turn is due at once. */
+static bool is_due(const struct sb_loop *loop)
+{
+    return sb_loop_parts_next(&loop->parts) <= loop->now;
+}
+
+/* One syscall per turn at most, and none while the first timer stays or need not be waited for. */
 static void set_alarm(struct sb_loop *loop)
 {
     int64_t next = sb_loop_parts_next(&loop->parts);
     struct itimerspec at = { 0 };
 
-    if (next == loop->alarm)
+    if (next == loop->alarm || is_due(loop))
         return;
     if (next != SB_NEVER) {
         at.it_value.tv_sec = (time_t)(next / SB_SECOND);
@@ -114,13 +120,6 @@ static void ring(int event)
 {
     uint64_t one = 1;
     ssize_t n = write(event, &one, sizeof(one)); /* full: it wakes all the same */
-    (void)n;
-}
-
-static void drain(int fd)
-{
-    uint64_t count;
-    ssize_t n = read(fd, &count, sizeof(count)); /* nothing there: a wake-up unasked */
     (void)n;
 }
 
@@ -168,6 +167,14 @@ static int poll_for(struct sb_loop *loop, int op, int fd, unsigned wanted, void 
 {
     struct epoll_event event = { .events = epoll_wants(wanted), .data.ptr = what };
     return epoll_ctl(loop->epoll, op, fd, &event) < 0 ? -errno : 0;
+}
+
+/* Told once for each ring or alarm, so it need not be read. */
+static int poll_edge(struct sb_loop *loop, int fd, void *what)
+{
+    struct epoll_event event = { .events = (uint32_t)EPOLLIN | (uint32_t)EPOLLET,
+                                 .data.ptr = what };
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 int sb_watch_new(struct sb_loop *loop, int fd, unsigned wanted, sb_watch_fn fn, void *arg,
@@ -249,11 +256,8 @@ struct sb_watch *sb_watch_free(struct sb_watch *watch)
 static void hand_out(struct sb_loop *loop, const struct epoll_event *event)
 {
     if (event->data.ptr == &loop->timer) {
-        drain(loop->timer);
         loop->alarm = SB_NEVER; /* spent */
-    } else if (event->data.ptr == &loop->event) {
-        drain(loop->event);
-    } else {
+    } else if (event->data.ptr != &loop->event) {
         struct sb_watch *watch = event->data.ptr;
         unsigned ready = watch->dead ? 0 : epoll_tells(event->events, watch->wanted);
         if (ready && watch->wanted)
@@ -353,8 +357,8 @@ static int open_descriptors(struct sb_loop *loop)
     loop->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll < 0 || loop->timer < 0 || loop->event < 0)
         return -errno;
-    int r = poll_for(loop, EPOLL_CTL_ADD, loop->timer, SB_READABLE, &loop->timer);
-    return r < 0 ? r : poll_for(loop, EPOLL_CTL_ADD, loop->event, SB_READABLE, &loop->event);
+    int r = poll_edge(loop, loop->timer, &loop->timer);
+    return r < 0 ? r : poll_edge(loop, loop->event, &loop->event);
 }
 
 int sb_loop_new(struct sb_loop **ret)
@@ -412,7 +416,7 @@ int sb_loop_run(struct sb_loop *loop)
     loop->running = true;
     end_turn(loop); /* what was prepared before */
     while (r == 0 && !atomic_load(&loop->stop)) {
-        r = lws_service(loop->context, 0) < 0 ? -EIO : 0;
+        r = lws_service(loop->context, is_due(loop) ? -1 : 0) < 0 ? -EIO : 0; /* -1: look only */
         end_turn(loop);
     }
     atomic_store(&loop->stop, false);

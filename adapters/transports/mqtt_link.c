@@ -85,18 +85,24 @@ static bool is_past(const struct timespec *at)
     return now.tv_sec != at->tv_sec ? now.tv_sec > at->tv_sec : now.tv_nsec >= at->tv_nsec;
 }
 
-/* The worker will look at it. */
-static void wake(struct sb_mqtt_link *link)
+/* The worker will look at it before it sleeps. True: it may be asleep. */
+static bool mark(struct sb_mqtt_link *link)
 {
     struct sb_mqtt_crew *crew = link->crew;
 
-    if (!link->is_ready) {
-        link->is_ready = true;
-        link->after = NULL;
-        *crew->ready_end = link;
-        crew->ready_end = &link->after;
-    }
-    pthread_cond_signal(&crew->work);
+    if (link->is_ready)
+        return false;
+    link->is_ready = true;
+    link->after = NULL;
+    *crew->ready_end = link;
+    crew->ready_end = &link->after;
+    return true;
+}
+
+static void wake(struct sb_mqtt_link *link)
+{
+    if (mark(link))
+        pthread_cond_signal(&link->crew->work);
 }
 
 /* ---- what is told to the loop ---- */
@@ -201,7 +207,8 @@ static void drop_parcel(struct sb_mqtt_parcel *parcel)
         link->window_count--;
         link->window_bytes -= parcel->size;
     }
-    wake(link); /* the window opens; or these were the last ones */
+    if (link->queue || link->closing) /* the window opens; or these were the last ones */
+        wake(link);
     if (parcel->outcome)
         sb_mqtt_told_free(parcel->outcome);
     free(parcel->topic);
@@ -275,26 +282,31 @@ static void add_parcel(struct sb_mqtt_link *link, struct sb_mqtt_parcel *parcel)
     link->parcel_bytes += parcel->size;
     *link->queue_end = parcel;
     link->queue_end = &parcel->behind;
-    wake(link);
 }
 
 int sb_mqtt_link_publish(struct sb_mqtt_link *link, const char *topic, const void *payload,
                          size_t n, int qos, int64_t id)
 {
+    struct sb_mqtt_crew *crew = link->crew;
+    bool asleep = false;
     int r = 0;
 
-    pthread_mutex_lock(&link->crew->mutex);
+    pthread_mutex_lock(&crew->mutex);
     if (link->parcel_count >= PARCELS_MAX ||
         (link->parcel_count > 0 && link->parcel_bytes + n > PARCEL_BYTES)) {
         r = -EAGAIN;
     } else {
         struct sb_mqtt_parcel *parcel = make_parcel(topic, payload, n, qos, id);
-        if (parcel)
+        if (parcel) {
             add_parcel(link, parcel);
-        else
+            asleep = mark(link);
+        } else {
             r = -ENOMEM;
+        }
     }
-    pthread_mutex_unlock(&link->crew->mutex);
+    pthread_mutex_unlock(&crew->mutex);
+    if (asleep) /* not before: it would wake into a locked mutex */
+        pthread_cond_signal(&crew->work);
     return r;
 }
 

@@ -435,6 +435,26 @@ static void many_watches(void **state)
         sb_watch_free(many[i]);
 }
 
+static void due_again(void *arg)
+{
+    struct world *w = arg;
+    if (++w->turns == 100)
+        assert_int_equal(write(w->pipe[1], "x", 1), 1);
+    sb_timer_in(w->t[0], 0);
+}
+
+/* Turns that follow each other without waiting look at descriptors all the same. */
+static void a_timer_that_is_always_due_starves_no_watch(void **state)
+{
+    struct world *w = *state;
+    w->t[0] = timer(w, due_again, w);
+    w->w[0] = watch(w, w->pipe[0], SB_READABLE, on_ready);
+    sb_timer_in(w->t[0], 0);
+    run(w);
+    assert_int_equal(w->count, 1);
+    assert_in_range(w->turns, 100, 103);
+}
+
 /* ---- mailboxes ---- */
 
 static void on_note(void *arg, struct sb_note *n)
@@ -759,6 +779,7 @@ int main(void)
         TEST(the_caller_may_close_its_descriptor),
         TEST(what_cannot_be_watched_is_refused),
         TEST(many_watches),
+        TEST(a_timer_that_is_always_due_starves_no_watch),
         TEST(notes_arrive_in_order),
         TEST(a_full_mailbox_refuses),
         TEST(a_closed_mailbox_refuses_and_outlives_the_loop),
