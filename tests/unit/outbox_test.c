@@ -538,6 +538,7 @@ static void a_connection_that_never_comes_back(void **state)
     expect_sent(w, "a1 ");
     sb_outbox_abandon(w->outbox, LINK, "a", "its device is gone");
     sb_outbox_abandon(w->outbox, LINK, "c", "nobody knows it");
+    at_leisure(w);
     assert_int_equal(stored(w), 1);
     expect_audit(w, "link factory dropped -;");
     assert_int_equal(stats(w).waiting, 1);

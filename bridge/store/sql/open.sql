@@ -6,5 +6,6 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA wal_autocheckpoint = 256;
 PRAGMA journal_size_limit = 2097152;
+PRAGMA cache_size = -512; -- KiB; what falls out is in the system's cache, which others can use as well
 PRAGMA temp_store = MEMORY;
 PRAGMA trusted_schema = OFF;
