@@ -12,6 +12,7 @@
 #define CONNECTIONS 32
 #define LINE_MAX_   (1u << 20)
 #define PILE_MAX    (4u << 20)
+#define IDLE_MS     10000  /* who asks nothing for so long gives way when there are too many */
 #define AHEAD_MAX   65536u /* read while whole lines wait for their turn */
 #define LINES_TURN  16     /* of one connection in a turn: the others are served in between */
 #define EVENTS_MAX  1000   /* that wait for the disk; the last line of a watch says it all */
@@ -33,8 +34,9 @@ struct connection {
     char *actor;
     struct sb_str in, out;
     size_t out_sent;
-    int64_t job;  /* watched, 0 none */
-    bool patient; /* waits for the visit's end */
+    int64_t job;   /* watched, 0 none */
+    bool patient;  /* waits for the visit's end */
+    int64_t heard; /* monotonic: when something came last */
     struct promise *promises;
     size_t promised;
     bool closing; /* gone, freed at the end of the turn's work on it */
@@ -420,6 +422,7 @@ static void on_ready(void *arg, unsigned ready)
         drop(connection);
         return;
     }
+    connection->heard = sb_loop_now(connection->control->loop);
     sb_str_add_bytes(&connection->in, buffer, (size_t)n);
     connection->closing |= connection->in.broken;
     want(connection);
@@ -443,7 +446,20 @@ static struct connection *connection_new(struct sb_control *control, int fd)
     connection->control = control;
     connection->fd = fd;
     connection->actor = actor;
+    connection->heard = sb_loop_now(control->loop);
     return connection;
+}
+
+/* Who has asked nothing for the longest; who waits for an answer or watches is not idle. */
+static void make_room(struct sb_control *control)
+{
+    struct connection *idle = NULL;
+    for (struct connection *c = control->connections; c; c = c->next)
+        if (!c->promises && !c->job && !c->patient && (!idle || c->heard < idle->heard))
+            idle = c;
+    if (control->count >= CONNECTIONS && idle &&
+        sb_loop_now(control->loop) - idle->heard >= IDLE_MS)
+        drop(idle);
 }
 
 static void on_connect(void *arg, unsigned ready)
@@ -455,6 +471,7 @@ static void on_connect(void *arg, unsigned ready)
     int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
+    make_room(control);
     struct connection *connection =
         control->count < CONNECTIONS ? connection_new(control, fd) : NULL;
     if (!connection) {
