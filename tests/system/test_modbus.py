@@ -179,7 +179,7 @@ def test_two_updates_on_one_line(bench):
     """One after the other; reads of the third go on."""
     line = bench.line({1: {}, 2: {}, 3: {}}, "--fault", "slow=0.005")
     bench.begin((1, 2, 3))
-    package = bench.package(size=6000)
+    package = bench.package(size=3000)
     jobs = [bench.update(name, package=package) for name in ("pump-1", "pump-2")]
     bench.succeeded(bench.job("read", "pump-3", "--name", "interval"))
     for job in jobs:
@@ -194,7 +194,7 @@ def test_two_updates_on_one_line(bench):
 RETRY = ("--retries", "6", "--retry-interval", "200ms")
 
 
-def in_the_middle(bench, line, *words, size=8000):
+def in_the_middle(bench, line, *words, size=4000):
     job = bench.update("pump-1", *words, package=bench.package(size=size))
     line.wait_event("block", lambda e: e["offset"] >= 1024)
     return job
@@ -255,7 +255,7 @@ def test_kill_of_the_daemon_in_the_middle(bench):
     southbridge.start()
     bench.succeeded(job, 90)
     assert line.version_of(1) == "2.0.0"
-    assert len(line.of(1, "block")) == 63, f"the device's {sent} blocks were not sent again"
+    assert len(line.of(1, "block")) == 32, f"the device's {sent} blocks were not sent again"
 
 
 def test_cancelled_in_the_middle(bench):
@@ -268,7 +268,7 @@ def test_cancelled_in_the_middle(bench):
     line.wait_event("given_up")
     # Its bootloader alone answers: it is ready, and takes the next one.
     bench.wait_presence("pump-1")
-    bench.succeeded(bench.update("pump-1", package=bench.package("2.1.0", 3000)))
+    bench.succeeded(bench.update("pump-1", package=bench.package("2.1.0", 2000)))
     assert line.version_of(1) == "2.1.0"
 
 

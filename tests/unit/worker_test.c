@@ -314,6 +314,35 @@ static void test_stop_ends_a_sleep(void **state)
     assert_int_equal(sb_worker_stop(f->worker, 1), -ENOENT);
 }
 
+static int parted[3];
+
+/* Stopped, it takes its leave: waits work again, and it still counts as stopped. */
+static void run_parting(struct sb_session *session, const struct sb_command *command SB_UNUSED,
+                        struct sb_outcome *ret)
+{
+    atomic_store(&step, 1);
+    ret->cause = SB_CAUSE_OPERATOR;
+    answers[0] = sb_session_sleep(session, 60000);
+    parted[0] = sb_session_part(session);
+    parted[1] = sb_session_sleep(session, 5);
+    parted[2] = sb_session_stopped(session);
+}
+
+static void test_a_stopped_driver_takes_its_leave(void **state)
+{
+    struct fixture *f = *state;
+    atomic_store(&step, 0);
+    start(f, &(struct sb_driver_ops){ .name = "l", .run = run_parting }, 1);
+    run_until(f, at_step1);
+    assert_int_equal(sb_worker_stop(f->worker, 1), 0);
+    run_until(f, done1);
+    assert_int_equal(answers[0], -ECANCELED);
+    assert_int_equal(parted[0], 0);
+    assert_int_equal(parted[1], 0);
+    assert_false(parted[2]);
+    assert_true(last_of(f, SB_DRIVER_DONE, 1)->stopped);
+}
+
 static void run_nap(struct sb_session *session, const struct sb_command *command SB_UNUSED,
                     struct sb_outcome *ret)
 {
@@ -634,6 +663,7 @@ int main(void)
         WITH_WORKER(test_progress_is_thinned),
         WITH_WORKER(test_a_loop_that_lags_loses_no_end),
         WITH_WORKER(test_stop_ends_a_sleep),
+        WITH_WORKER(test_a_stopped_driver_takes_its_leave),
         WITH_WORKER(test_a_sleep_lasts),
         WITH_WORKER(test_stop_ends_a_read_and_the_port_stays_usable),
         WITH_WORKER(test_a_lost_line_is_opened_anew),

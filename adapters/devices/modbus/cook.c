@@ -58,12 +58,8 @@ static enum sb_cause do_write(const struct cook *cook)
 static enum sb_cause do_mask(const struct cook *cook)
 {
     const struct sb_modbus_step *step = cook->step;
-    const uint16_t parts[] = { step->at.address, step->mask, step->set_bits };
-    struct sb_modbus_pdu request = { .bytes = { SB_MODBUS_MASK_WRITE }, .n = 1 };
-    for (size_t i = 0; i < SB_COUNT(parts); i++) {
-        request.bytes[request.n++] = (uint8_t)(parts[i] >> 8);
-        request.bytes[request.n++] = (uint8_t)parts[i];
-    }
+    struct sb_modbus_pdu request;
+    sb_modbus_mask(&request, step->at.address, step->mask, step->set_bits);
     return send(cook, &request, NULL);
 }
 
@@ -222,6 +218,8 @@ static enum sb_cause do_poll(const struct cook *cook)
                                   "%s: the device was not ready within %lld ms (register %u)",
                                   cook->what, (long long)cook->step->timeout,
                                   cook->step->at.address);
+        if (modbus->phase != SB_PHASE_TRANSFERRING) /* a sign of life; of a block its bytes are */
+            sb_session_progress(modbus->session, modbus->phase, 0, 0);
         cause = sb_modbus_wait(modbus, cook->step->every);
         if (cause == SB_CAUSE_NONE)
             cause = look(cook, &done);

@@ -7,16 +7,21 @@
 #define FAST_GAP_US    1750
 #define SPEED_DEFAULT  9600
 
-uint16_t sb_modbus_crc(const void *bytes, size_t n)
+uint16_t sb_modbus_crc_more(uint16_t crc, const void *bytes, size_t n)
 {
     const uint8_t *at = bytes;
-    unsigned crc = 0xffff;
+    unsigned sum = crc;
     for (size_t i = 0; i < n; i++) {
-        crc ^= at[i];
+        sum ^= at[i];
         for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? crc >> 1 ^ POLYNOMIAL : crc >> 1;
+            sum = sum & 1 ? sum >> 1 ^ POLYNOMIAL : sum >> 1;
     }
-    return (uint16_t)crc;
+    return (uint16_t)sum;
+}
+
+uint16_t sb_modbus_crc(const void *bytes, size_t n)
+{
+    return sb_modbus_crc_more(UINT16_MAX, bytes, n);
 }
 
 static void put16(struct sb_modbus_pdu *pdu, unsigned value)
@@ -64,6 +69,15 @@ bool sb_modbus_write(struct sb_modbus_pdu *ret, uint8_t function, uint16_t addre
     for (size_t i = 0; !coils && i < count; i++)
         put16(ret, values[i]);
     return true;
+}
+
+void sb_modbus_mask(struct sb_modbus_pdu *ret, uint16_t address, uint16_t keep, uint16_t set)
+{
+    ret->bytes[0] = SB_MODBUS_MASK_WRITE;
+    ret->n = 1;
+    put16(ret, address);
+    put16(ret, keep);
+    put16(ret, set);
 }
 
 bool sb_modbus_write_record(struct sb_modbus_pdu *ret, uint16_t file, uint16_t record,

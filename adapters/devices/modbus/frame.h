@@ -47,6 +47,8 @@ struct sb_modbus_pdu { /* function and data */
 };
 
 uint16_t sb_modbus_crc(const void *bytes, size_t n);
+/* The same over further bytes; it begins with 0xffff. */
+uint16_t sb_modbus_crc_more(uint16_t crc, const void *bytes, size_t n);
 static inline uint16_t sb_modbus_u16(const uint8_t *at)
 {
     return (uint16_t)(at[0] << 8 | at[1]);
@@ -58,6 +60,8 @@ void sb_modbus_read(struct sb_modbus_pdu *ret, uint8_t function, uint16_t addres
 /* One value by 0x05 / 0x06, or several by 0x0f / 0x10; coils are 0 or 1 each. */
 bool sb_modbus_write(struct sb_modbus_pdu *ret, uint8_t function, uint16_t address,
                      const uint16_t *values, size_t count);
+/* 0x16: the register's bits of `keep` stay, of the others those of `set` are set. */
+void sb_modbus_mask(struct sb_modbus_pdu *ret, uint16_t address, uint16_t keep, uint16_t set);
 /* One record of a file, 0x15. */
 bool sb_modbus_write_record(struct sb_modbus_pdu *ret, uint16_t file, uint16_t record,
                             const uint16_t *words, size_t count);

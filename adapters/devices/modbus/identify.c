@@ -113,8 +113,9 @@ static enum sb_cause by_registers(struct sb_modbus *modbus)
         sb_cleanup(sb_freep) char *number =
             value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)) : NULL;
         const char *text = json_is_string(value) ? json_string_value(value) : number;
-        if (cause == SB_CAUSE_NONE && text)
-            cause = put(modbus, key, text, strlen(text));
+        enum sb_cause kept = text ? put(modbus, key, text, strlen(text)) : SB_CAUSE_NONE;
+        cause =
+            cause == SB_CAUSE_NONE ? kept : cause; /* one that it does not have costs only itself */
     }
     return cause;
 }

@@ -4,7 +4,6 @@
  */
 #include "adapters/devices/modbus/update.h"
 
-#define POLYNOMIAL_16 0xa001
 #define POLYNOMIAL_32 0xedb88320
 
 void sb_modbus_sums_begin(struct sb_modbus_sums *sums)
@@ -14,14 +13,12 @@ void sb_modbus_sums_begin(struct sb_modbus_sums *sums)
 
 void sb_modbus_sums_add(struct sb_modbus_sums *sums, const uint8_t *bytes, size_t n)
 {
+    sums->crc16 = sb_modbus_crc_more(sums->crc16, bytes, n);
     for (size_t i = 0; i < n; i++) {
-        sums->crc16 ^= bytes[i];
-        sums->crc32 ^= bytes[i];
         sums->sum16 = (uint16_t)(sums->sum16 + bytes[i]);
-        for (int bit = 0; bit < 8; bit++) {
-            sums->crc16 = (uint16_t)(sums->crc16 >> 1 ^ (sums->crc16 & 1 ? POLYNOMIAL_16 : 0));
+        sums->crc32 ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
             sums->crc32 = sums->crc32 >> 1 ^ (sums->crc32 & 1 ? POLYNOMIAL_32 : 0);
-        }
     }
 }
 

@@ -54,7 +54,7 @@ int sb_modbus_key_number(const char *key, int64_t min, int64_t max, int64_t *ret
 
 static int place_length(const json_t *spec, struct sb_modbus_place *ret, char **ret_error)
 {
-    int64_t length;
+    int64_t length = 0;
     ret->count = kinds[ret->kind].words;
     if (ret->count) {
         return json_object_get(spec, "length")
@@ -62,8 +62,8 @@ static int place_length(const json_t *spec, struct sb_modbus_place *ret, char **
                                         sb_modbus_kind_name((int)ret->kind))
                    : 0;
     }
-    int r =
-        sb_modbus_number(spec, "length", 1, 2 * SB_MODBUS_WORDS_MAX, INT64_MIN, &length, ret_error);
+    int r = sb_modbus_number(spec, "length", 1, INT64_C(2) * SB_MODBUS_WORDS_MAX, INT64_MIN,
+                             &length, ret_error);
     ret->count = (uint16_t)((length + 1) / 2);
     return r;
 }
@@ -71,7 +71,7 @@ static int place_length(const json_t *spec, struct sb_modbus_place *ret, char **
 int sb_modbus_place_read(const json_t *spec, const char *address_key, int order,
                          struct sb_modbus_place *ret, char **ret_error)
 {
-    int64_t address;
+    int64_t address = 0;
     int kind = 0;
     int r = sb_described_choice(spec, "table", &sb_modbus_table_names, SB_MODBUS_HOLDING,
                                 &ret->table, ret_error);
@@ -199,7 +199,7 @@ int sb_modbus_property_read(const char *name, const json_t *spec, int order,
                                         "scale", "offset",  "unit",     "access", "min",
                                         "max",   "names",   "flags",    "bit",    "group",
                                         "poll",  "title",   "read_back" };
-    int64_t bit;
+    int64_t bit = -1;
     int r = sb_described_keys(spec, keys, SB_COUNT(keys), ret_error);
     if (r < 0)
         return r;

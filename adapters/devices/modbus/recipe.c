@@ -175,7 +175,7 @@ static int read_poll(const json_t *spec, int order, const json_t *names, struct 
 
 static int read_mask(const json_t *spec, struct sb_modbus_step *ret, char **ret_error)
 {
-    int64_t address, and_mask, or_mask;
+    int64_t address = 0, and_mask = 0, or_mask = 0;
     int r = sb_modbus_number(spec, "mask", 0, UINT16_MAX, INT64_MIN, &address, ret_error);
     if (r == 0)
         r = sb_modbus_number(spec, "and", 0, UINT16_MAX, INT64_MIN, &and_mask, ret_error);
@@ -192,7 +192,7 @@ static int read_mask(const json_t *spec, struct sb_modbus_step *ret, char **ret_
 static int read_file(const json_t *spec, const json_t *names, struct sb_modbus_step *ret,
                      char **ret_error)
 {
-    int64_t file;
+    int64_t file = 0;
     int r = sb_modbus_number(spec, "file", 1, UINT16_MAX, INT64_MIN, &file, ret_error);
     if (r < 0)
         return r;
@@ -276,7 +276,7 @@ static int find_verb(const json_t *spec, enum sb_modbus_verb *ret, char **ret_er
         found = verb;
         verbs++;
     }
-    *ret = (enum sb_modbus_verb)found;
+    *ret = (enum sb_modbus_verb)(found < 0 ? 0 : found);
     if (verbs == 1)
         return 0;
     const char *near = verbs == 0 && first
@@ -304,7 +304,7 @@ int sb_modbus_step_read(const json_t *spec, int order, const json_t *names,
                         struct sb_modbus_step *ret, char **ret_error)
 {
     size_t known = 0;
-    int choice;
+    int choice = 0;
     *ret = (struct sb_modbus_step){ 0 };
     if (!json_is_object(spec))
         return sb_described_wrong(ret_error, -EINVAL,
@@ -346,7 +346,7 @@ int sb_modbus_recipe_check(const json_t *list, int order, const json_t *names, b
         return sb_described_wrong(ret_error, -EINVAL, "wants a list of at most %d steps",
                                   SB_MODBUS_STEPS_MAX);
     json_array_foreach (list, i, spec) {
-        struct sb_modbus_step step;
+        struct sb_modbus_step step = { 0 };
         int r = sb_modbus_step_read(spec, order, names, &step, ret_error);
         if (r == 0 && !data && (step.verb == SB_MODBUS_DO_DATA || step.verb == SB_MODBUS_DO_FILE))
             r = sb_described_wrong(ret_error, -EINVAL, "there is no block to send here");

@@ -221,12 +221,7 @@ enum sb_cause sb_modbus_put_bits(struct sb_modbus *modbus, uint16_t address, uin
     uint16_t now;
     if (modbus->config->mask_write) {
         struct sb_modbus_call call = { .unit = modbus->unit };
-        const uint16_t parts[] = { address, (uint16_t)~mask, (uint16_t)(word & mask) };
-        call.request.bytes[call.request.n++] = SB_MODBUS_MASK_WRITE;
-        for (size_t i = 0; i < SB_COUNT(parts); i++) {
-            call.request.bytes[call.request.n++] = (uint8_t)(parts[i] >> 8);
-            call.request.bytes[call.request.n++] = (uint8_t)parts[i];
-        }
+        sb_modbus_mask(&call.request, address, (uint16_t)~mask, (uint16_t)(word & mask));
         return sb_modbus_ask(modbus, &call, what, NULL);
     }
     enum sb_cause cause = sb_modbus_get(modbus, SB_MODBUS_HOLDING, address, 1, &now, what);

@@ -18,13 +18,14 @@ struct sb_modbus {
     const struct sb_modbus_type *config;
     struct sb_outcome *outcome;
     struct sb_modbus_master master;
-    uint8_t unit;       /* who is spoken to */
-    uint32_t speed;     /* and how fast; 0: as the bus is */
-    uint32_t bus_speed; /* 0: the port was not open yet */
-    bool committed;     /* this session has passed its commit point */
-    bool repeat;        /* a recipe failed by a status that asks for the block again */
-    bool shares;        /* waits are for others on the bus as well */
-    const char *said;   /* the sentence of a success; static */
+    uint8_t unit;        /* who is spoken to */
+    uint32_t speed;      /* and how fast; 0: as the bus is */
+    uint32_t bus_speed;  /* 0: the port was not open yet */
+    bool committed;      /* this session has passed its commit point */
+    bool repeat;         /* a recipe failed by a status that asks for the block again */
+    bool shares;         /* waits are for others on the bus as well */
+    enum sb_phase phase; /* what long waits are part of */
+    const char *said;    /* the sentence of a success; static */
 };
 
 /* Sets the outcome's text and returns the cause. */

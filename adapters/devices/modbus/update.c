@@ -409,6 +409,12 @@ static enum sb_cause (*const stages[])(struct update *) = {
     [SB_MODBUS_AT_REBOOT] = do_reboot,
 };
 
+static const enum sb_phase phases[] = {
+    [SB_MODBUS_AT_ENTER] = SB_PHASE_STARTING,      [SB_MODBUS_AT_ERASE] = SB_PHASE_STARTING,
+    [SB_MODBUS_AT_BLOCKS] = SB_PHASE_TRANSFERRING, [SB_MODBUS_AT_FINISH] = SB_PHASE_VERIFYING,
+    [SB_MODBUS_AT_REBOOT] = SB_PHASE_ACTIVATING,
+};
+
 static enum sb_cause go(struct update *update, enum sb_modbus_stage stage)
 {
     enum sb_cause cause = SB_CAUSE_NONE;
@@ -419,6 +425,7 @@ static enum sb_cause go(struct update *update, enum sb_modbus_stage stage)
             cause = sb_modbus_commit(update->modbus);
         if (cause == SB_CAUSE_NONE)
             cause = keep(update, stage);
+        update->modbus->phase = phases[stage];
         if (cause == SB_CAUSE_NONE)
             cause = stages[stage](update);
     }
