@@ -274,19 +274,38 @@ static void rebuild(struct sb_core *core)
         sb_host_start(core->host);
 }
 
+static uint64_t batches(const struct sb_core *core)
+{
+    struct sb_store_stats stats;
+    sb_store_stats(core->store, &stats);
+    return stats.batches;
+}
+
+/* A disk that is nearly full takes probes and no more, for as long as it likes: told once. */
 static void on_failure(void *arg, int error)
 {
     struct sb_core *core = arg;
-    sb_error(NULL, "the store does not take changes: %s; what was not yet durable is dropped",
-             strerror(-error));
+    core->flapping = core->failed && batches(core) == core->batches;
+    if (!core->flapping)
+        sb_error(NULL, "the store does not take changes: %s; what was not yet durable is dropped",
+                 strerror(-error));
+    core->failed = true;
+    core->batches = batches(core);
     core->rebuild = true;
+}
+
+static void say_recovered(struct sb_core *core)
+{
+    core->flapping = false;
+    sb_notice(NULL, "the store takes changes again");
 }
 
 static void on_recovery(void *arg)
 {
     struct sb_core *core = arg;
     core->rebuild = true; /* what was said meanwhile could not be kept: memory follows the store */
-    sb_notice(NULL, "the store takes changes again");
+    if (!core->flapping)
+        say_recovered(core);
 }
 
 #define TURN_ROUNDS 8
@@ -294,6 +313,8 @@ static void on_recovery(void *arg)
 static void on_turn(void *arg)
 {
     struct sb_core *core = arg;
+    if (core->flapping && batches(core) != core->batches)
+        say_recovered(core);
     if (core->rebuild)
         rebuild(core);
     if (!core->host)

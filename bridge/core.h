@@ -47,6 +47,9 @@ struct sb_core {
     int64_t started_at;    /* monotonic */
     bool started, running; /* running: the runner has been started */
     bool rebuild;
+    uint64_t batches;    /* committed when the store failed last */
+    bool failed;         /* it did, once */
+    bool flapping;       /* and again, though nothing had been committed in between */
     const char *remover; /* for the audit, while devices are taken away */
     /* Told before the modules go and after they are there again (control drops its watches). */
     void (*on_rebuild)(void *arg, bool there);

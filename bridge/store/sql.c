@@ -28,6 +28,19 @@ const int sb_sql_migration_count = SB_COUNT(sb_sql_migrations);
 
 /* ---- errors ---- */
 
+/* What the system said last of the write-ahead log: a COMMIT that fails keeps it to itself. */
+static int log_errno(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int error = 0;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || !log ||
+        !log->pMethods ||
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK)
+        return 0;
+    return error;
+}
+
 int sb_sql_errno(sqlite3 *db, int rc)
 {
     int system;
@@ -53,6 +66,8 @@ int sb_sql_errno(sqlite3 *db, int rc)
         return -EINVAL;
     default:
         system = db ? sqlite3_system_errno(db) : 0;
+        if (db && system == 0)
+            system = log_errno(db);
         return system > 0 ? -system : -EIO;
     }
 }

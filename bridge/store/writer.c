@@ -30,6 +30,7 @@ struct sb_writer {
     struct sb_mailbox *box;
     pthread_t thread;
     int broken; /* since a failure: what it was */
+    int told;   /* of these failures; 0: none since it worked */
 
     pthread_mutex_t mutex; /* guards the rest */
     pthread_cond_t more;
@@ -113,10 +114,16 @@ static int commit(struct sb_writer *writer, const struct sb_batch *batch)
     if (writer->broken)
         return writer->broken;
     rc = apply(writer->db, &writer->sql, batch);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
+        writer->told = batch->probe ? writer->told : 0; /* small ones may find room */
         return 0;
+    }
     error = sb_sql_errno(writer->db, rc);
-    sb_error(NULL, "store: commit failed: %s (SQLite %d)", sqlite3_errmsg(writer->db), rc);
+    if (error != writer->told) /* it is tried again for as long as it takes */
+        sb_error(NULL, "store: commit failed: %s (SQLite %d)", sqlite3_errmsg(writer->db), rc);
+    else
+        sb_debug(NULL, "store: commit still fails: %s", sqlite3_errmsg(writer->db));
+    writer->told = error;
     if (!sqlite3_get_autocommit(writer->db))
         (void)run(writer->sql.transaction[ROLLBACK]);
     return writer->broken = error;

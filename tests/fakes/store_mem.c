@@ -33,7 +33,7 @@ struct sb_store_mem {
     int64_t delay;
     bool hold;
     unsigned fail, fail_reads;
-    int error, read_error;
+    int error, read_error, nearly_full;
     sb_store_mem_fn fn;
     void *arg;
 };
@@ -217,11 +217,11 @@ static int outcome(struct sb_store_mem *disk, const struct sb_batch *batch)
         disk->broken = false;
     if (disk->broken)
         return disk->broken_error;
-    if (disk->fail == 0)
+    if (disk->fail == 0 && (!disk->nearly_full || batch->probe))
         return 0;
-    disk->fail--;
+    disk->fail -= disk->fail > 0;
     disk->broken = true;
-    return disk->broken_error = disk->error;
+    return disk->broken_error = disk->nearly_full ? disk->nearly_full : disk->error;
 }
 
 static void tell(struct sb_store_mem *disk, uint64_t number, bool durable)
@@ -383,6 +383,11 @@ void sb_store_mem_fail_next(struct sb_store_mem *disk, unsigned n, int error)
 {
     disk->fail = n;
     disk->error = error;
+}
+
+void sb_store_mem_probes_alone(struct sb_store_mem *disk, int error)
+{
+    disk->nearly_full = error;
 }
 
 void sb_store_mem_fail_reads(struct sb_store_mem *disk, unsigned n, int error)

@@ -41,6 +41,8 @@ void sb_store_mem_hold(struct sb_store_mem *disk, bool hold);
 unsigned sb_store_mem_commit(struct sb_store_mem *disk);
 /* The next n commits fail with error (-ENOSPC), probes among them. */
 void sb_store_mem_fail_next(struct sb_store_mem *disk, unsigned n, int error);
+/* Commits fail with error, but probes: a disk that is nearly full. 0: they work. */
+void sb_store_mem_probes_alone(struct sb_store_mem *disk, int error);
 /* The next n queries fail with error. */
 void sb_store_mem_fail_reads(struct sb_store_mem *disk, unsigned n, int error);
 

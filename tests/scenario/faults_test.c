@@ -91,6 +91,51 @@ static void test_refused_while_the_disk_is_full(void **state)
     sb_verdict_done(&second);
 }
 
+/* How often the daemon's log says it while `during` runs. */
+static unsigned logged(const char *text, void (*during)(void))
+{
+    FILE *log = tmpfile();
+    int before = dup(STDERR_FILENO);
+    char line[4096];
+    unsigned n = 0;
+    assert_true(log && before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    during();
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    (void)close(before);
+    rewind(log);
+    while (fgets(line, sizeof(line), log))
+        n += strstr(line, text) != NULL;
+    (void)fclose(log);
+    return n;
+}
+
+static void ask_for_an_hour(void)
+{
+    for (int minute = 0; minute < 60; minute++) {
+        struct sb_verdict verdict = world_ask(&world, SB_OP_REBOOT, "a", NULL);
+        sb_verdict_done(&verdict);
+        world_run(&world, SB_MINUTE);
+    }
+}
+
+/* Nearly full: it seems to be well each time, until somebody wants something. */
+static void test_a_disk_that_takes_probes_alone(void **state)
+{
+    (void)state;
+    sb_store_mem_probes_alone(world.disk, -ENOSPC);
+    assert_int_equal(logged("does not take changes", ask_for_an_hour), 1);
+    assert_int_equal(bench_device("a")->boots, 0);
+    sb_store_mem_probes_alone(world.disk, 0);
+    world_run(&world, SB_MINUTE);
+    struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
+    world_run(&world, 5000);
+    assert_state(verdict.job, SB_TASK_SUCCEEDED);
+    sb_store_mem_probes_alone(world.disk, -ENOSPC); /* anew: it is told anew */
+    assert_int_equal(logged("does not take changes", ask_for_an_hour), 1);
+    sb_store_mem_probes_alone(world.disk, 0);
+    world_run(&world, SB_MINUTE);
+}
+
 /* A disk that stalls delays answers; nothing leaves before it is durable. */
 static void test_slow_disk(void **state)
 {
@@ -489,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(failed_commits),
         TEST(refused_while_the_disk_is_full),
+        TEST(a_disk_that_takes_probes_alone),
         TEST(slow_disk),
         TEST(retries_then_success),
         TEST(permanent_failures_are_not_retried),
