@@ -30,9 +30,12 @@ class World:
         platform.step_timeout, platform.run_timeout = 20.0, RUN
         platform.truth = self._truth
 
-    def start(self, **settings):
+    def start(self, disk=None, **settings):
         settings.setdefault("devices", [device_spec()])
-        self.southbridge = self._make({"uart1": self.device.link}, **settings).start()
+        self.southbridge = self._make({"uart1": self.device.link}, **settings)
+        if disk:
+            disk.prepare(self.southbridge)
+        self.southbridge.start()
         self.platform.wait_managed(GATEWAY, 30)
         if settings["devices"]:
             self.platform.wait_managed(DEVICE, 30)

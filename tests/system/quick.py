@@ -68,10 +68,11 @@ class Bench:
         self.devices[name] = device
         return device.start(*QUICK_BOOT, *SETTINGS, *options)
 
-    def start(self, specs=None, *, wait=True, buses=None, user=None, **settings):
+    def start(self, specs=None, *, wait=True, buses=None, user=None, disk=None,
+              **settings):
         """The daemon. buses: {name: {further keys}}; wait: until all devices are ready.
 
-        user: Nobody(), whose process it then is.
+        user: Nobody(), whose process it then is. disk: a Disk with faults under it.
         """
         ports = {name: device.link for name, device in self.devices.items()}
         top = {"links": {}, "log": {"level": "debug"}, **settings.pop("top", {})}
@@ -86,6 +87,8 @@ class Bench:
         if user:
             user.take(self.directory, self.southbridge.directory)
             self.southbridge.prefix = user.prefix
+        if disk:
+            disk.prepare(self.southbridge)
         self.southbridge.start()
         if wait:
             for spec in specs:
