@@ -404,7 +404,11 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
                        struct sb_diags *diags)
 {
     struct sb_device *device;
-    int r = sb_registry_add(core->registry, spec, &device, diags);
+    const struct sb_type *type = sb_types_get(core->types, sb_json_str(spec, "type"));
+    int r =
+        type ? sb_type_check_address(type, NULL, 0, json_object_get(spec, "address"), diags) : 0;
+    if (r == 0)
+        r = sb_registry_add(core->registry, spec, &device, diags);
     if (r < 0)
         return r;
     audit(core, actor, "device add", device->id);

@@ -305,3 +305,15 @@ def test_a_wrong_address_is_found_by_check(bench, address, finding):
     write_devices(southbridge.directory, specs)
     done = run([southbridge.daemon, "--config", southbridge.config, "--check"])
     assert done.returncode != 0 and finding in done.stdout + done.stderr, done
+
+
+def test_a_device_that_is_registered_at_run_time(bench):
+    line = bench.line({1: {}, 2: {}})
+    southbridge = bench.begin()
+    words = ("device", "add", "pump-2", "--type", "board", "--bus", "line", "--address")
+    for wrong in ("unit=300", "unti=2"):
+        done = southbridge.ctl(*words, wrong, check=False)
+        assert done.status != 0 and "unit" in done.text + done.error, done
+    bench.ctl(*words, "unit=2")
+    bench.wait_presence("pump-2")
+    assert line.of(2, "read") and not line.events("damaged")
