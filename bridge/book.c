@@ -47,17 +47,25 @@ int sb_book_save(struct sb_book *book, const struct sb_task *task)
                                           .body = body });
 }
 
-static int audit_submit(struct sb_book *book, const struct sb_job *job, const char *actor)
+static int audit_job(struct sb_book *book, const struct sb_job *job, const char *verb,
+                     const json_t *detail, const char *actor)
 {
     sb_cleanup(sb_freep) char *subject = sb_format("job %lld", (long long)job->id);
+    return subject
+               ? sb_audit_add(book->audit, actor, verb, subject, sb_loop_wall(book->loop), detail)
+               : -ENOMEM;
+}
+
+static int audit_submit(struct sb_book *book, const struct sb_job *job, const char *actor)
+{
     sb_cleanup(json_decrefp) json_t *detail = sb_job_json(job);
-    if (!subject || !detail)
+    if (!detail)
         return -ENOMEM;
     json_t *devices = json_array();
     for (size_t i = 0; i < job->task_count; i++)
         (void)json_array_append_new(devices, json_string(job->tasks[i]->device));
     (void)json_object_set_new(detail, "devices", devices);
-    return sb_audit_add(book->audit, actor, "submit", subject, sb_loop_wall(book->loop), detail);
+    return audit_job(book, job, "submit", detail, actor);
 }
 
 static int audit_state(struct sb_book *book, const struct sb_task *task, const char *actor)
@@ -130,6 +138,34 @@ static int follow_job(struct sb_book *book, struct sb_job *job)
         book->stale = true;
     }
     return sb_book_save_job(book, job);
+}
+
+int sb_book_add_task(struct sb_book *book, struct sb_job *job, struct sb_task *task,
+                     const char *actor)
+{
+    int r = sb_job_add_task(job, task);
+    if (r < 0) {
+        sb_task_free(task);
+        return r;
+    }
+    sb_cleanup(json_decrefp) json_t *detail =
+        json_pack("{s:I,s:s,s:i}", "task", (json_int_t)task->id, "device", task->device, "round",
+                  (int)task->round);
+    r = sb_book_index_task(book, task);
+    if (r >= 0)
+        r = sb_book_save(book, task);
+    if (r >= 0)
+        r = detail ? audit_job(book, job, "join", detail, actor) : -ENOMEM;
+    return r < 0 ? r : follow_job(book, job);
+}
+
+int sb_book_changed(struct sb_book *book, struct sb_job *job, const char *verb,
+                    const json_t *detail, const char *actor)
+{
+    int r = sb_book_save_job(book, job);
+    if (r >= 0)
+        r = audit_job(book, job, verb, detail, actor);
+    return r < 0 ? r : follow_job(book, job);
 }
 
 int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_event *event,

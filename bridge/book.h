@@ -44,6 +44,13 @@ int64_t sb_book_next_job(struct sb_book *book);
 int64_t sb_book_next_task(struct sb_book *book);
 /* Takes the job over (also on failure), with its tasks, and writes all of it. */
 int sb_book_add(struct sb_book *book, struct sb_job *job, const char *actor) SB_MUST_CHECK;
+/* Takes a further task of an open job over (also on failure), and writes it. */
+int sb_book_add_task(struct sb_book *book, struct sb_job *job, struct sb_task *task,
+                     const char *actor) SB_MUST_CHECK;
+/* The job's own members were changed by `verb`: writes it, with its state and an audit record.
+ * detail may be NULL. */
+int sb_book_changed(struct sb_book *book, struct sb_job *job, const char *verb,
+                    const json_t *detail, const char *actor) SB_MUST_CHECK;
 /*
  * Applies an event to a task: machine, record, audit, job state, batch. 0, -EPROTO (the machine
  * refuses: nothing changed), -ENOMEM, -EAGAIN (store not ready: nothing was written, the record

@@ -99,6 +99,8 @@ static void on_leave(void *arg, struct sb_device *device)
 static void on_tell(void *arg, const struct sb_news *news)
 {
     struct sb_core *core = arg;
+    if (core->rules)
+        sb_rules_hear(core->rules, news);
     if (core->host)
         sb_host_tell(core->host, news);
 }
@@ -194,19 +196,23 @@ static int build_host(struct sb_core *core)
                             .space = core->space,
                             .retention = core->retention,
                             .limits = { .jobs = (size_t)core->parts.config->limits.jobs,
-                                        .tasks = (size_t)core->parts.config->limits.tasks } };
-    return sb_host_new(&(struct sb_host_parts){ .loop = core->parts.loop,
-                                                .store = core->store,
-                                                .audit = core->audit,
-                                                .book = core->book,
-                                                .registry = core->registry,
-                                                .packages = core->packages,
-                                                .outbox = core->outbox,
-                                                .runner = core->runner,
-                                                .intake = &core->intake,
-                                                .config = core->parts.config,
-                                                .adapters = core->parts.adapters },
-                       &core->host);
+                                        .tasks = (size_t)core->parts.config->limits.tasks },
+                            .tell = on_tell,
+                            .arg = core };
+    int r = sb_rules_new(&core->intake, &core->rules);
+    return r < 0 ? r
+                 : sb_host_new(&(struct sb_host_parts){ .loop = core->parts.loop,
+                                                        .store = core->store,
+                                                        .audit = core->audit,
+                                                        .book = core->book,
+                                                        .registry = core->registry,
+                                                        .packages = core->packages,
+                                                        .outbox = core->outbox,
+                                                        .runner = core->runner,
+                                                        .intake = &core->intake,
+                                                        .config = core->parts.config,
+                                                        .adapters = core->parts.adapters },
+                               &core->host);
 }
 
 static int build(struct sb_core *core)
@@ -228,6 +234,7 @@ static void tear_down(struct sb_core *core)
         core->running = false;
     core->runner = sb_runner_free(core->runner); /* first: its threads read what the others own */
     core->host = sb_host_free(core->host);
+    core->rules = sb_rules_free(core->rules);
     core->retention = sb_retention_free(core->retention);
     core->space = sb_space_free(core->space);
     core->outbox = sb_outbox_free(core->outbox);
@@ -326,9 +333,10 @@ static void on_turn(void *arg)
     }
     bool more = true;
     for (int i = 0; more && i < TURN_ROUNDS; i++) {
+        bool joined = core->running && sb_rules_turn(core->rules);
         if (core->running)
             sb_runner_turn(core->runner);
-        more = sb_host_turn(core->host);
+        more = sb_host_turn(core->host) || joined;
     }
     if (!more) /* else there are news of what would go */
         sb_book_retire(core->book);
@@ -412,7 +420,7 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
     if (r < 0)
         return r;
     audit(core, actor, "device add", device->id);
-    sb_host_tell(core->host, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
+    on_tell(core, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
     r = sb_runner_identify(core->runner, device->id);
     return r == -ENODEV ? 0 : r;
 }
@@ -445,8 +453,7 @@ int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *dia
     audit(core, actor, "reload", NULL);
     const struct sb_device *device;
     for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++)
-        sb_host_tell(core->host,
-                     &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
+        on_tell(core, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = device });
     sb_runner_look_around(core->runner); /* types and addresses may be others now */
     sb_runner_wake(core->runner);
     sb_notice(NULL, "mappings and devices were read again");

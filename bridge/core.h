@@ -16,6 +16,7 @@
 #include "bridge/adapters.h"
 #include "bridge/config/config.h"
 #include "bridge/host.h"
+#include "bridge/intake_rules.h"
 
 struct sb_core_parts {
     struct sb_loop *loop;
@@ -41,6 +42,7 @@ struct sb_core {
     struct sb_retention *retention;
     struct sb_space *space;
     struct sb_intake intake;
+    struct sb_rules *rules;
     struct sb_host *host;
     struct sb_runner_bus *buses; /* with their transports' settings */
     size_t bus_count;

@@ -65,6 +65,10 @@ int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_r
                    struct sb_verdict *ret) SB_MUST_CHECK;
 int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum sb_cause cause)
     SB_MUST_CHECK; /* -ENOENT, -EPERM, -EALREADY (final), -EBUSY (past its commit point) */
+/* Changes an open job. -ENOENT, -EINVAL with a text to be freed, -EAGAIN; -EPERM: it may not
+ * command each of the devices that the job touches. */
+int sb_host_edit(struct sb_host *host, struct sb_door *door, int64_t job,
+                 const struct sb_edit *edit, char **ret_text) SB_MUST_CHECK;
 const struct sb_task *sb_host_task(struct sb_host *host, int64_t task); /* open ones; or NULL */
 
 const struct sb_device *sb_host_device(struct sb_host *host, const char *id);

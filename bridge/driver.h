@@ -68,6 +68,7 @@ struct sb_identity {    /* what the device says of itself; strings owned */
     json_t *versions;   /* {module: version}; NULL: cannot say */
     json_t *properties; /* {name: value} read along the way, or NULL */
     bool idle;          /* it is certain that nothing is under way on it */
+    bool asks;          /* it asks for what waits for it (jobs that push nothing) */
 };
 
 struct sb_outcome {      /* filled by run(); zeroed before */

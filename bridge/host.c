@@ -84,6 +84,27 @@ int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum 
     return sb_runner_cancel(host->parts.runner, task, cause, actor);
 }
 
+int sb_host_edit(struct sb_host *host, struct sb_door *door, int64_t id, const struct sb_edit *edit,
+                 char **ret_text)
+{
+    const struct sb_job *job = sb_book_job(host->parts.book, id);
+    if (!job)
+        return -ENOENT;
+    /* A rule of somebody else may come to touch any device. */
+    bool allowed = !job->standing || strcmp(job->origin, door->link) == 0;
+    for (size_t i = 0; i < job->task_count && allowed; i++) {
+        const struct sb_device *device =
+            sb_registry_get(host->parts.registry, job->tasks[i]->device);
+        allowed = !device || sb_device_may_command(device, door->link);
+    }
+    if (!allowed) {
+        note_refused(host, door, "edit", NULL);
+        return -EPERM;
+    }
+    sb_cleanup(sb_freep) char *actor = sb_format("link %s", door->link);
+    return actor ? sb_intake_edit(host->parts.intake, id, edit, actor, ret_text) : -ENOMEM;
+}
+
 const struct sb_task *sb_host_task(struct sb_host *host, int64_t task)
 {
     return sb_book_task(host->parts.book, task);

@@ -7,8 +7,9 @@
 /* News of the same kind about the same task or device are one; NULL: of nothing in particular. */
 static char *key_of(const struct sb_news *news)
 {
-    if (news->task)
-        return sb_format("%d/%lld", (int)news->kind, (long long)news->task->id);
+    if (news->task || news->job)
+        return sb_format("%d/%lld", (int)news->kind,
+                         (long long)(news->task ? news->task->id : news->job->id));
     return news->device ? sb_format("%d/%s", (int)news->kind, news->device->id) : NULL;
 }
 
@@ -25,7 +26,7 @@ static void spread(struct sb_host *host, const struct sb_news *news)
     facts.kind = SB_NEWS_FIRMWARE;
     for (size_t i = 0; i < host->entry_count; i++) {
         struct sb_door *door = host->entries[i].door;
-        if (!door)
+        if (!door || news->kind == SB_NEWS_JOB)
             continue;
         bool own = news->task && sb_streq(news->task->job->origin, door->link);
         if (news->kind != SB_NEWS_TASK || own)
@@ -41,6 +42,7 @@ static int keep(struct sb_host *host, const struct sb_news *news, const char *ke
 {
     struct item item = { .kind = news->kind,
                          .task = (struct sb_task *)news->task,
+                         .job = news->job,
                          .before = news->before };
     if (host->news_count == host->news_room) {
         size_t room = host->news_room ? host->news_room * 2 : 16;
@@ -83,10 +85,11 @@ bool sb_host_turn(struct sb_host *host)
         for (size_t i = 0; i < count; i++) {
             const struct sb_device *device =
                 list[i].device ? sb_registry_get(host->parts.registry, list[i].device) : NULL;
-            if (device || list[i].task)
+            if (device || list[i].task || list[i].job)
                 spread(host, &(struct sb_news){ .kind = list[i].kind,
                                                 .device = device,
                                                 .task = list[i].task,
+                                                .job = list[i].job,
                                                 .before = list[i].before });
             free(list[i].device);
         }

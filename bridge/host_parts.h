@@ -17,6 +17,7 @@ struct item { /* a piece of news that waits for the end of the turn */
     enum sb_news_kind kind;
     char *device;
     struct sb_task *task;
+    const struct sb_job *job;
     enum sb_task_state before;
 };
 

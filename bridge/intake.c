@@ -32,7 +32,7 @@ bool sb_refuse(struct sb_asking *asking, enum sb_cause cause, const char *fmt, .
 
 /* ---- each check says yes, or refuses with a cause and a sentence ---- */
 
-static bool room(struct sb_asking *asking)
+static bool room(struct sb_asking *asking, size_t tasks)
 {
     const struct sb_intake *intake = asking->intake;
     const char *why = NULL;
@@ -41,14 +41,11 @@ static bool room(struct sb_asking *asking)
                          sb_store_error(intake->store) == -ENOSPC ? SB_CAUSE_NO_SPACE
                                                                   : SB_CAUSE_INTERNAL,
                          "no new work can be taken: %s", why ? why : "the store is not ready");
-    if (sb_book_jobs(intake->book) >= intake->limits.jobs ||
-        sb_book_open_tasks(intake->book) + asking->request->device_count > intake->limits.tasks)
-        return sb_refuse(asking, SB_CAUSE_BUSY,
-                         "too many jobs are open (limit %zu jobs, %zu tasks)", intake->limits.jobs,
-                         intake->limits.tasks);
-    if (asking->request->device_count == 0)
-        return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "no device is named");
-    return true;
+    if (sb_book_jobs(intake->book) < intake->limits.jobs &&
+        sb_book_open_tasks(intake->book) + tasks <= intake->limits.tasks)
+        return true;
+    return sb_refuse(asking, SB_CAUSE_BUSY, "too many jobs are open (limit %zu jobs, %zu tasks)",
+                     intake->limits.jobs, intake->limits.tasks);
 }
 
 /* For what it brings: an image on the disk, rows in the store. */
@@ -132,6 +129,12 @@ static bool package(struct sb_asking *asking)
 
 /* ---- of each device ---- */
 
+static const struct sb_device *device_of(const struct sb_asking *asking,
+                                         const struct sb_share *share)
+{
+    return sb_registry_get(asking->intake->registry, share->device);
+}
+
 /* What it would get: the request's package, else what is staged for it; NULL: none. */
 static const struct sb_package *package_for(const struct sb_asking *asking,
                                             const struct sb_device *device)
@@ -147,7 +150,7 @@ static const char *module_for(const struct sb_asking *asking, const struct sb_de
     return package && package->module ? package->module : "";
 }
 
-static bool able(struct sb_asking *asking, const struct sb_device *device)
+bool sb_asking_able(struct sb_asking *asking, const struct sb_device *device)
 {
     const struct sb_request *request = asking->request;
     const struct sb_type *type = device->type;
@@ -166,30 +169,18 @@ static bool able(struct sb_asking *asking, const struct sb_device *device)
            sb_refuse(asking, cause, "%s", text ? text : sb_cause_text(cause));
 }
 
-/* There, allowed, able, and named once. */
 static bool devices(struct sb_asking *asking)
 {
-    const struct sb_request *request = asking->request;
-    sb_cleanup(sb_map_done) struct sb_map named = { 0 };
-    for (size_t i = 0; i < request->device_count; i++) {
-        const char *id = request->devices[i];
-        struct sb_device *device = sb_registry_get(asking->intake->registry, id);
-        if (!device)
-            return sb_refuse(asking, SB_CAUSE_DEVICE_GONE, "there is no device '%s'", id);
-        if (sb_map_get(&named, id))
-            return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "device '%s' is named twice", id);
-        if (sb_map_set(&named, id, device) < 0)
-            return sb_refuse(asking, SB_CAUSE_NO_MEMORY, "out of memory");
-        if (asking->bound && !sb_device_may_command(device, asking->origin))
-            return sb_refuse(asking, SB_CAUSE_REFUSED, "link '%s' may not command device '%s'",
-                             asking->origin, id);
-        if (!able(asking, device))
+    for (size_t i = 0; i < asking->share_count; i++) {
+        struct sb_share *share = &asking->shares[i];
+        const struct sb_device *device = device_of(asking, share);
+        if (!sb_asking_able(asking, device) && !sb_asking_leave_out(asking, share))
             return false;
     }
     return true;
 }
 
-static bool firmware(struct sb_asking *asking, const struct sb_device *device)
+bool sb_asking_fits(struct sb_asking *asking, const struct sb_device *device)
 {
     const struct sb_package *package = package_for(asking, device);
     sb_cleanup(sb_freep) char *text = NULL;
@@ -228,7 +219,7 @@ static bool replaceable(const struct sb_asking *asking, const struct sb_task *ta
     return wanted && sb_runner_can_cancel(asking->intake->runner, task) == 0;
 }
 
-static bool free_of_conflict(struct sb_asking *asking, const struct sb_device *device)
+bool sb_asking_free(struct sb_asking *asking, const struct sb_device *device)
 {
     for (struct sb_task *task = NULL; (task = rival(asking, device, task));)
         if (!replaceable(asking, task))
@@ -238,35 +229,43 @@ static bool free_of_conflict(struct sb_asking *asking, const struct sb_device *d
     return true;
 }
 
+bool sb_asking_replace(struct sb_asking *asking, const struct sb_device *device)
+{
+    for (struct sb_task *task = NULL; (task = rival(asking, device, task));)
+        if (sb_runner_cancel(asking->intake->runner, task, SB_CAUSE_OVERRIDDEN, asking->origin) < 0)
+            return sb_refuse(asking, SB_CAUSE_CONFLICT, "job %lld cannot be taken back",
+                             (long long)task->job->id);
+    return true;
+}
+
 /* Nothing is taken back for a request that is refused because of another of its devices. */
 static bool makes_way(struct sb_asking *asking)
 {
-    const struct sb_request *request = asking->request;
-    struct sb_registry *registry = asking->intake->registry;
-    for (size_t i = 0; i < request->device_count; i++) {
-        const struct sb_device *device = sb_registry_get(registry, request->devices[i]);
-        if (!firmware(asking, device) || !free_of_conflict(asking, device))
+    for (size_t i = 0; i < asking->share_count; i++) {
+        struct sb_share *share = &asking->shares[i];
+        const struct sb_device *device = device_of(asking, share);
+        bool open = share->cause == SB_CAUSE_NONE;
+        if (open && (!sb_asking_fits(asking, device) || !sb_asking_free(asking, device)) &&
+            !sb_asking_leave_out(asking, share))
             return false;
     }
-    for (size_t i = 0; i < request->device_count; i++) {
-        const struct sb_device *device = sb_registry_get(registry, request->devices[i]);
-        for (struct sb_task *task = NULL; (task = rival(asking, device, task));)
-            if (sb_runner_cancel(asking->intake->runner, task, SB_CAUSE_OVERRIDDEN,
-                                 asking->origin) < 0)
-                return sb_refuse(asking, SB_CAUSE_CONFLICT, "job %lld cannot be taken back",
-                                 (long long)task->job->id);
+    for (size_t i = 0; i < asking->share_count; i++) {
+        const struct sb_share *share = &asking->shares[i];
+        if (share->cause == SB_CAUSE_NONE && !sb_asking_replace(asking, device_of(asking, share)))
+            return false;
     }
     return true;
 }
 
 /* ---- writing the job ---- */
 
-static int add_task(struct sb_asking *asking, struct sb_job *job, const char *id)
+int sb_asking_task(const struct sb_asking *asking, const struct sb_job *job,
+                   const struct sb_device *device, struct sb_task **ret)
 {
-    const struct sb_device *device = sb_registry_get(asking->intake->registry, id);
     const struct sb_package *package = package_for(asking, device);
     sb_cleanup(sb_task_freep) struct sb_task *task = calloc(1, sizeof(*task));
-    if (!task || sb_set_string(&task->device, id) < 0 ||
+    if (!task || sb_set_string(&task->device, device->id) < 0 ||
+        sb_set_string(&task->uuid, device->uuid) < 0 ||
         sb_set_string(&task->module, module_for(asking, device)) < 0 ||
         sb_set_string(&task->target_version, package ? package->version : NULL) < 0)
         return -ENOMEM;
@@ -276,8 +275,18 @@ static int add_task(struct sb_asking *asking, struct sb_job *job, const char *id
     task->id = sb_book_next_task(asking->intake->book);
     task->round = 1;
     task->state = job->policy.hold ? SB_TASK_HELD : SB_TASK_QUEUED;
-    task->created = job->created;
-    int r = sb_job_add_task(job, task);
+    task->created = sb_loop_wall(asking->intake->loop);
+    *ret = SB_STEAL(task);
+    return 0;
+}
+
+static int add_task(const struct sb_asking *asking, struct sb_job *job,
+                    const struct sb_share *share)
+{
+    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
+    int r = sb_asking_task(asking, job, device_of(asking, share), &task);
+    if (r >= 0)
+        r = sb_job_add_task(job, task);
     if (r >= 0)
         SB_STEAL(task);
     return r;
@@ -293,20 +302,35 @@ static int make_job(struct sb_asking *asking, const char *key, struct sb_job **r
         sb_set_string(&job->caller, request->caller) < 0 ||
         sb_set_string(&job->external_id, request->external_id) < 0 ||
         sb_set_string(&job->key, key) < 0 ||
-        sb_set_string(&job->package, asking->package ? asking->package->id : NULL) < 0)
+        sb_set_string(&job->package, asking->package ? asking->package->id : NULL) < 0 ||
+        (asking->chooses && sb_targets_copy(&asking->targets, &job->targets) < 0))
         return -ENOMEM;
+    job->standing = job->rule = request->rule;
+    job->tags = json_deep_copy(request->tags);
     job->id = sb_book_next_job(asking->intake->book);
     job->op = request->op;
     job->params = json_deep_copy(request->params);
     job->created = sb_loop_wall(asking->intake->loop);
     job->state = SB_JOB_PLANNED;
-    for (size_t i = 0; i < request->device_count; i++) {
-        int r = add_task(asking, job, request->devices[i]);
+    for (size_t i = 0; i < asking->share_count; i++) {
+        int r = add_task(asking, job, &asking->shares[i]);
         if (r < 0)
             return r;
     }
     *ret = SB_STEAL(job);
     return 0;
+}
+
+/* Those who were chosen and cannot do it: their tasks say so. The others begin after this turn. */
+static void fail_left_out(const struct sb_asking *asking, const struct sb_job *job,
+                          const char *actor)
+{
+    for (size_t i = 0; i < asking->share_count && i < job->task_count; i++) {
+        const struct sb_share *share = &asking->shares[i];
+        if (share->cause != SB_CAUSE_NONE)
+            sb_runner_refuse(asking->intake->runner, job->tasks[i], share->cause, share->text,
+                             actor);
+    }
 }
 
 /* again: an ended job, owned: a new round of it; NULL: a new job. */
@@ -326,6 +350,9 @@ static int accept(struct sb_asking *asking, const char *key, struct sb_job *agai
     r = again ? sb_intake_reopen(intake, SB_STEAL(job), actor)
               : sb_intake_add(intake, SB_STEAL(job), actor);
     const struct sb_job *added = r < 0 ? NULL : sb_book_job(intake->book, id);
+    if (added && !again)
+        fail_left_out(asking, added, actor);
+    intake->rules_changed |= added && added->rule;
     for (size_t i = 0; added && i < added->task_count && !asking->verdict->task; i++)
         if (!sb_task_state_is_final(added->tasks[i]->state))
             asking->verdict->task = added->tasks[i]->id;
@@ -333,31 +360,47 @@ static int accept(struct sb_asking *asking, const char *key, struct sb_job *agai
     return r;
 }
 
+/* A rule's tasks are made as devices come to match: from the next look on. */
+static bool shares(struct sb_asking *asking)
+{
+    const struct sb_request *request = asking->request;
+    if (!request->rule)
+        return sb_asking_choose(asking) && room(asking, asking->share_count) &&
+               (!asking->chooses || devices(asking));
+    asking->share_count = 0;
+    return request->op != SB_OP_FIRMWARE_INSTALL || asking->package ||
+           sb_refuse(asking, SB_CAUSE_INVALID_REQUEST,
+                     "a rule needs a package: what is staged differs from device to device");
+}
+
 static int decide(struct sb_asking *asking)
 {
     sb_cleanup(sb_freep) char *key = NULL;
-    struct sb_job *again = NULL;
+    sb_cleanup(sb_job_freep) struct sb_job *again = NULL;
     bool repeats = sb_asking_repeats(asking);
-    if (!room(asking) || (!repeats && !space(asking)) || !parameters(asking) || !window(asking) ||
-        !devices(asking) || !package(asking))
+    if (!room(asking, asking->request->device_count) || (!repeats && !space(asking)) ||
+        !parameters(asking) || !window(asking) || !sb_asking_named(asking) || !devices(asking) ||
+        !package(asking))
         return 0;
     key = sb_asking_key(asking);
     if (!key)
         return -ENOMEM;
     if (sb_asking_known(asking, key, &again))
         return 0;
-    if ((!repeats || space(asking)) && makes_way(asking))
-        return accept(asking, key, again);
-    sb_job_free(again);
-    return 0;
+    if ((repeats && !space(asking)) || (!again && !shares(asking)))
+        return 0;
+    return makes_way(asking) ? accept(asking, key, SB_STEAL(again)) : 0;
 }
 
 int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
                      const struct sb_request *request, struct sb_verdict *ret)
 {
     struct sb_verdict verdict = { 0 };
-    struct sb_asking asking = { intake, origin, bound, request, NULL, &verdict };
+    struct sb_asking asking = {
+        .intake = intake, .origin = origin, .bound = bound, .request = request, .verdict = &verdict
+    };
     int r = decide(&asking);
+    sb_asking_done(&asking);
     if (r == -EAGAIN) { /* the store failed in this very turn */
         (void)sb_refuse(&asking, SB_CAUSE_INTERNAL, "the store does not take new work now");
         r = 0;

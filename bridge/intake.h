@@ -29,6 +29,12 @@ struct sb_request {
     enum sb_op op;
     const char *const *devices; /* device ids */
     size_t device_count;
+    /* Groups, types, versions, sample (its `devices` stay NULL); or NULL: the devices alone. Of
+     * those chosen this way one that cannot do it gets a task that fails at once; a named one
+     * refuses the whole request. */
+    const struct sb_targets *targets;
+    bool rule;              /* and whoever comes to match, until the rule is switched off */
+    const json_t *tags;     /* {name: text}, or NULL */
     const json_t *params;   /* or NULL */
     const json_t *package;  /* spec for sb_packages_resolve(), or NULL: what is staged */
     const char *package_id; /* or a known package */
@@ -37,7 +43,8 @@ struct sb_request {
 
 struct sb_verdict {
     enum sb_cause cause;  /* NONE: accepted */
-    int64_t job, task;    /* accepted (task: the first device's), or the one it equals */
+    int64_t job, task;    /* accepted (task: the first device's; 0: it has none yet), or the one it
+                             equals */
     bool existing;        /* the same request was made before: nothing new was made */
     struct sb_job *ended; /* existing: as it ended, owned; NULL: it is open */
     char *text;           /* one sentence; owned */
@@ -58,6 +65,9 @@ struct sb_intake {
     struct sb_space *space;
     const struct sb_retention *retention;
     struct sb_intake_limits limits;
+    void (*tell)(void *arg, const struct sb_news *news); /* of jobs that were edited */
+    void *arg;
+    bool rules_changed; /* a rule was made or switched on; for sb_rules_turn() */
 };
 
 /*
@@ -66,7 +76,19 @@ struct sb_intake {
  */
 int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
                      const struct sb_request *request, struct sb_verdict *ret) SB_MUST_CHECK;
-/* A new round for the failed and cancelled tasks of a job that is done. -ENOENT: no such job;
- * -EBUSY: still open, or its end is not durable; -ENODATA: nothing of it failed; -EAGAIN; -ENOSPC:
- * no room on the disk (space.h). */
+/* A new round for the failed and cancelled tasks of a job that is done, or of an open one whose
+ * rule is on. -ENOENT: no such job; -EBUSY: still open, or its end is not durable; -ENODATA:
+ * nothing of it failed; -EAGAIN; -ENOSPC: no room on the disk (space.h). */
 int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor) SB_MUST_CHECK;
+
+struct sb_edit {          /* of an open job; what is not given stays */
+    const json_t *policy; /* members of the policy's JSON form, see sb_policy_edit(); or NULL */
+    const json_t *tags;   /* {name: text, null to remove it}; or NULL */
+    int rule;             /* 1 on, 0 off, -1 as it is */
+};
+/*
+ * Changes an open job; deadlines count what has passed already. -ENOENT: no such open job; -EINVAL
+ * with a text to be freed: that cannot be changed, or not so, and nothing was; -EAGAIN.
+ */
+int sb_intake_edit(struct sb_intake *intake, int64_t id, const struct sb_edit *edit,
+                   const char *actor, char **ret_text) SB_MUST_CHECK;

@@ -18,9 +18,17 @@ static char *params_digest(const json_t *params)
     return digest_of(text);
 }
 
-static char *devices_digest(const struct sb_request *request)
+/* Who is meant: by name, and by what else the request chooses. */
+static char *devices_digest(const struct sb_asking *asking)
 {
+    const struct sb_request *request = asking->request;
     struct sb_str text = { 0 };
+    if (asking->chooses) {
+        sb_cleanup(json_decrefp) json_t *targets = sb_targets_json(&asking->targets);
+        sb_cleanup(sb_freep) char *chosen = sb_json_text(targets);
+        text.broken |= !chosen;
+        sb_str_format(&text, "%s %s\n", request->rule ? "rule" : "once", chosen ? chosen : "");
+    }
     for (size_t i = 0; i < request->device_count; i++)
         sb_str_format(&text, "%s\n", request->devices[i]);
     sb_cleanup(sb_freep) char *all = sb_str_take(&text);
@@ -35,7 +43,7 @@ char *sb_asking_key(const struct sb_asking *asking)
     if (own)
         return sb_format("id:%s", own);
     sb_cleanup(sb_freep) char *params = params_digest(request->params);
-    sb_cleanup(sb_freep) char *devices = devices_digest(request);
+    sb_cleanup(sb_freep) char *devices = devices_digest(asking);
     return params && devices
                ? sb_format("content:%s:%s:%s:%s", sb_op_name(request->op),
                            asking->package ? asking->package->key : "", params, devices)
@@ -115,6 +123,17 @@ static bool same_devices(const struct sb_job *job, const struct sb_request *requ
     return true;
 }
 
+static bool same_targets(const struct sb_asking *asking, const struct sb_job *job)
+{
+    if (asking->request->rule != job->standing)
+        return false;
+    if (!asking->chooses)
+        return !sb_targets_choose(&job->targets) && same_devices(job, asking->request);
+    sb_cleanup(json_decrefp) json_t *wanted = sb_targets_json(&asking->targets);
+    sb_cleanup(json_decrefp) json_t *found = sb_targets_json(&job->targets);
+    return json_equal(wanted, found);
+}
+
 static bool same_body(const struct sb_asking *asking, const struct sb_job *job)
 {
     const struct sb_request *request = asking->request;
@@ -122,7 +141,7 @@ static bool same_body(const struct sb_asking *asking, const struct sb_job *job)
     return job->op == request->op && sb_streq(job->package, package) &&
            json_equal(job->params ? job->params : json_null(),
                       request->params ? request->params : json_null()) &&
-           same_devices(job, request);
+           same_targets(asking, job);
 }
 
 /* The last round of the job's first device. */
@@ -138,7 +157,7 @@ static const struct sb_task *first_of(const struct sb_job *job)
 static bool equals(struct sb_asking *asking, const struct sb_job *job)
 {
     const struct sb_task *first = first_of(job);
-    if (!first || !same_body(asking, job)) {
+    if ((!first && !asking->chooses) || !same_body(asking, job)) {
         const char *id = asking->request->external_id;
         (void)sb_refuse(asking, SB_CAUSE_CONFLICT,
                         "id '%s' stands for another request, of job %lld", id ? id : "",
@@ -147,7 +166,7 @@ static bool equals(struct sb_asking *asking, const struct sb_job *job)
     }
     asking->verdict->existing = true;
     asking->verdict->job = job->id;
-    asking->verdict->task = first->id;
+    asking->verdict->task = first ? first->id : 0;
     return true;
 }
 
@@ -209,6 +228,20 @@ bool sb_asking_repeats(const struct sb_asking *asking)
             n > 0);
 }
 
+/* The shares of a new round: what failed, each as if it had been named. */
+static bool share_again(struct sb_asking *asking, const struct sb_job *job)
+{
+    asking->share_count = 0;
+    for (size_t i = 0; i < job->task_count; i++) {
+        const struct sb_device *device =
+            is_to_do(job, i) ? sb_registry_get(asking->intake->registry, job->tasks[i]->device)
+                             : NULL;
+        if (device && sb_asking_share(asking, device, true) < 0)
+            return sb_refuse(asking, SB_CAUSE_NO_MEMORY, "out of memory");
+    }
+    return true;
+}
+
 bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **ret_again)
 {
     struct sb_intake *intake = asking->intake;
@@ -232,7 +265,12 @@ bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **
         (void)sb_refuse(asking, SB_CAUSE_INTERNAL, "cannot look up the id: %s", strerror(-r));
         return true;
     }
-    return job && knows_ended(asking, job, ret_again);
+    if (!job || knows_ended(asking, job, ret_again))
+        return job != NULL;
+    if (!asking->chooses || share_again(asking, job))
+        return false;
+    *ret_again = sb_job_free(job);
+    return true;
 }
 
 /* ---- a new round ---- */
@@ -249,11 +287,14 @@ int sb_intake_add(struct sb_intake *intake, struct sb_job *job, const char *acto
     return r;
 }
 
-static int add_round(struct sb_intake *intake, struct sb_job *job, const struct sb_task *old)
+static int make_round(struct sb_intake *intake, const struct sb_job *job, const struct sb_task *old,
+                      struct sb_task **ret)
 {
     bool staged = sb_op_is_firmware(job->op) && !job->package;
+    const struct sb_device *device = sb_registry_get(intake->registry, old->device);
     sb_cleanup(sb_task_freep) struct sb_task *task = calloc(1, sizeof(*task));
     if (!task || sb_set_string(&task->device, old->device) < 0 ||
+        sb_set_string(&task->uuid, device ? device->uuid : NULL) < 0 ||
         sb_set_string(&task->module, old->module) < 0 ||
         sb_set_string(&task->target_version, old->target_version) < 0 ||
         sb_set_string(&task->artifact, staged ? old->artifact : NULL) < 0)
@@ -262,7 +303,16 @@ static int add_round(struct sb_intake *intake, struct sb_job *job, const struct 
     task->round = old->round + 1;
     task->state = SB_TASK_QUEUED;
     task->created = sb_loop_wall(intake->loop);
-    int r = sb_job_add_task(job, task);
+    *ret = SB_STEAL(task);
+    return 0;
+}
+
+static int add_round(struct sb_intake *intake, struct sb_job *job, const struct sb_task *old)
+{
+    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
+    int r = make_round(intake, job, old, &task);
+    if (r >= 0)
+        r = sb_job_add_task(job, task);
     if (r >= 0)
         SB_STEAL(task);
     return r;
@@ -285,6 +335,23 @@ int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given, const char 
     return sb_intake_add(intake, SB_STEAL(job), actor);
 }
 
+/* A rule does not end: what failed is tried again while it is on. */
+static int retry_open(struct sb_intake *intake, struct sb_job *job, const char *actor)
+{
+    size_t before = job->task_count;
+    int r = 0;
+    for (size_t i = 0; i < before && r >= 0; i++) {
+        struct sb_task *task = NULL;
+        if (!is_to_do(job, i) || !sb_registry_get(intake->registry, job->tasks[i]->device))
+            continue;
+        r = make_round(intake, job, job->tasks[i], &task);
+        if (r >= 0)
+            r = sb_book_add_task(intake->book, job, task, actor);
+    }
+    sb_runner_wake(intake->runner);
+    return r < 0 ? r : job->task_count == before ? -ENODATA : 0;
+}
+
 int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor)
 {
     struct sb_job *job;
@@ -292,6 +359,9 @@ int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor)
         return -EAGAIN;
     if (!sb_space_look(intake->space, NULL))
         return -ENOSPC;
+    job = sb_book_job(intake->book, id);
+    if (job && job->rule)
+        return retry_open(intake, job, actor);
     int r = sb_intake_ended(intake, id, &job);
     return r < 0 ? r : sb_intake_reopen(intake, job, actor);
 }

@@ -15,6 +15,7 @@ enum sb_news_kind {
     SB_NEWS_IDENTITY, /* versions or identity were read and differ from before */
     SB_NEWS_FIRMWARE, /* to other doors than the task's own: its firmware state changed */
     SB_NEWS_STAGED,   /* the staged image changed */
+    SB_NEWS_JOB,      /* an open job was edited; to watchers only */
     SB_NEWS_MAX_,
 };
 SB_NAMES_DECLARE(sb_news)
@@ -27,5 +28,6 @@ struct sb_news {
     enum sb_news_kind kind;
     const struct sb_device *device; /* NULL when a task's device is gone */
     const struct sb_task *task;     /* TASK, FIRMWARE */
+    const struct sb_job *job;       /* JOB */
     enum sb_task_state before;      /* TASK, FIRMWARE */
 };

@@ -37,6 +37,7 @@ struct connection {
     int64_t job;   /* watched, 0 none */
     bool patient;  /* waits for the visit's end */
     int64_t heard; /* monotonic: when something came last */
+    bool quiet;    /* only its end is told */
     struct promise *promises;
     size_t promised;
     bool closing; /* gone, freed at the end of the turn's work on it */
@@ -238,13 +239,16 @@ static void end_watch(struct connection *connection, int64_t id)
                 : refusal(SB_REFUSAL_NOT_FOUND, text));
 }
 
-static void start_watch(struct connection *connection, int64_t id)
+static void start_watch(struct connection *connection, int64_t id, bool quiet)
 {
     connection->job = id;
+    connection->quiet = quiet;
     if (!sb_book_job(connection->control->core->book, id)) { /* ended already */
         end_watch(connection, id);
         return;
     }
+    if (quiet)
+        return;
     sb_cleanup(json_decrefp) json_t *view = sb_view_job(connection->control->core, id, true);
     promise(connection, EVENT, json_pack("{s:O}", "event", view ? view : json_null()));
 }
@@ -321,7 +325,7 @@ static void handle(struct connection *connection, const char *text, size_t n)
     if (call.visit && call.refusal == SB_REFUSAL_NONE)
         call_doctor(connection, &call);
     if (call.watch && call.refusal == SB_REFUSAL_NONE)
-        start_watch(connection, call.watch);
+        start_watch(connection, call.watch, call.quiet);
     else if (!connection->patient)
         answer(connection, &call, verb);
     json_decref(call.data);
@@ -334,15 +338,18 @@ static void on_news(void *arg, const struct sb_news *news)
 {
     struct sb_control *control = arg;
     struct connection *next;
-    if (news->kind != SB_NEWS_TASK)
+    const struct sb_job *job = news->kind == SB_NEWS_TASK  ? news->task->job
+                               : news->kind == SB_NEWS_JOB ? news->job
+                                                           : NULL;
+    if (!job)
         return;
     for (struct connection *c = control->connections; c; c = next) {
         next = c->next;
-        if (c->job != news->task->job->id)
+        if (c->job != job->id)
             continue;
-        if (c->promised < EVENTS_MAX)
+        if (news->task && !c->quiet && c->promised < EVENTS_MAX)
             promise(c, EVENT, json_pack("{s:{s:o}}", "event", "task", sb_task_json(news->task)));
-        if (!c->closing && news->task->job->state == SB_JOB_DONE)
+        if (!c->closing && job->state == SB_JOB_DONE)
             end_watch(c, c->job);
         if (c->closing)
             drop(c);
@@ -358,7 +365,7 @@ static void on_rebuild(void *arg, bool there)
     for (struct connection *c = control->connections; there && c; c = next) {
         next = c->next;
         if (c->job) /* what was told may have been undone */
-            start_watch(c, c->job);
+            start_watch(c, c->job, c->quiet);
         if (c->closing)
             drop(c);
     }

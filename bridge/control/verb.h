@@ -29,6 +29,7 @@ struct sb_call {
     char *text;
     int64_t watch; /* set by a watching verb: job whose news are wanted until it is done */
     bool visit;    /* set by doctor: answered when an examination has ended; data goes to it */
+    bool quiet;    /* of a watch: only its end is wanted, which is the answer */
 };
 
 /* Always -1, for `return sb_call_refuse(...)`. */
@@ -72,10 +73,19 @@ int sb_verb_job_show(struct sb_call *call);
 int sb_verb_job_watch(struct sb_call *call);
 int sb_verb_job_cancel(struct sb_call *call);
 int sb_verb_job_confirm(struct sb_call *call);
+int sb_verb_job_fetch(struct sb_call *call);
+int sb_verb_job_edit(struct sb_call *call);
+int sb_verb_job_rule(struct sb_call *call);
 int sb_verb_job_retry(struct sb_call *call);
 int sb_verb_pause(struct sb_call *call);
 int sb_verb_resume(struct sb_call *call);
 
+static inline SB_UNUSED int64_t sb_call_id(const struct sb_call *call)
+{
+    return sb_json_int(call->args, "id", 0);
+}
+/* The policy in the arguments, with durations and times as numbers; NULL: none is given. */
+int sb_call_policy(struct sb_call *call, json_t **ret) SB_MUST_CHECK;
 /* A job with its tasks and counts, open or ended; NULL: there is none. New reference. */
 json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks);
 json_t *sb_view_device(const struct sb_device *device);

@@ -10,15 +10,27 @@
 
 /* ---- views ---- */
 
-static json_t *view_counts(const struct sb_job *job)
+/* {name: number}, of what there is. */
+static json_t *view_numbers(const struct sb_names *names, const uint32_t *numbers, int count)
 {
-    struct sb_job_counts counts;
     json_t *object = json_object();
-    sb_job_count(job, &counts);
-    for (int i = 0; object && i < SB_TASK_STATE_MAX_; i++)
-        if (counts.state[i] && sb_json_put_int(object, sb_task_state_name(i), counts.state[i]) < 0)
+    for (int i = 0; object && i < count; i++)
+        if (numbers[i] && sb_json_put_int(object, sb_names_get(names, i), numbers[i]) < 0)
             break;
     return object;
+}
+
+static void add_counts(const struct sb_job *job, json_t *object)
+{
+    struct sb_job_counts counts;
+    sb_job_count(job, &counts);
+    counts.cause[SB_CAUSE_NONE] = 0; /* the successes */
+    (void)json_object_set_new(object, "counts",
+                              view_numbers(&sb_task_state_names, counts.state, SB_TASK_STATE_MAX_));
+    json_t *causes = view_numbers(&sb_cause_names, counts.cause, SB_CAUSE_MAX_);
+    if (json_object_size(causes))
+        (void)json_object_set(object, "causes", causes);
+    json_decref(causes);
 }
 
 /* Of each device and module the latest round counts. */
@@ -79,7 +91,7 @@ static json_t *view(const struct sb_job *job, bool with_tasks)
         (void)json_array_append_new(tasks, sb_task_json(job->tasks[i]));
     if (tasks)
         (void)json_object_set_new(object, "tasks", tasks);
-    (void)json_object_set_new(object, "counts", view_counts(job));
+    add_counts(job, object);
     add_sum(job, object);
     return object;
 }
@@ -128,19 +140,14 @@ json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks)
     return view(job, with_tasks);
 }
 
-static int64_t id_of(struct sb_call *call)
-{
-    return sb_json_int(call->args, "id", 0);
-}
-
 /* ---- show, list, watch ---- */
 
 int sb_verb_job_show(struct sb_call *call)
 {
-    call->data = sb_view_job(call->core, id_of(call), true);
+    call->data = sb_view_job(call->core, sb_call_id(call), true);
     return call->data ? 0
                       : sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "there is no job %lld",
-                                       (long long)id_of(call));
+                                       (long long)sb_call_id(call));
 }
 
 int sb_verb_job_watch(struct sb_call *call)
@@ -148,7 +155,7 @@ int sb_verb_job_watch(struct sb_call *call)
     if (sb_verb_job_show(call) < 0)
         return -1;
     json_decref(SB_STEAL(call->data));
-    call->watch = id_of(call);
+    call->watch = sb_call_id(call);
     return 0;
 }
 
@@ -226,13 +233,12 @@ int sb_verb_job_list(struct sb_call *call)
 /* ---- create ---- */
 
 /* Durations arrive as texts ("90s"), the way a person writes them. */
-static int read_policy(struct sb_call *call, struct sb_policy *ret)
+int sb_call_policy(struct sb_call *call, json_t **ret)
 {
     static const char *const durations[] = { "retry_interval", "online_timeout", "answer_timeout",
                                              "run_timeout", "whole_timeout" };
     static const char *const stamps[] = { "start_at", "end_at" };
     sb_cleanup(json_decrefp) json_t *given = json_deep_copy(sb_json_object(call->args, "policy"));
-    sb_cleanup(sb_freep) char *error = NULL;
     const char *key;
     json_t *value;
     int64_t number;
@@ -257,6 +263,16 @@ static int read_policy(struct sb_call *call, struct sb_policy *ret)
         if (text)
             (void)json_object_set_new(given, stamps[i], json_integer(number));
     }
+    *ret = SB_STEAL(given);
+    return 0;
+}
+
+static int read_policy(struct sb_call *call, struct sb_policy *ret)
+{
+    sb_cleanup(json_decrefp) json_t *given = NULL;
+    sb_cleanup(sb_freep) char *error = NULL;
+    if (sb_call_policy(call, &given) < 0)
+        return -1;
     if (sb_policy_from_json(given, ret, &error) < 0)
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "policy: %s", error ? error : "not usable");
     return 0;
@@ -285,8 +301,33 @@ static int submit(struct sb_call *call, struct sb_request *request)
     else
         call->data = json_pack("{s:I,s:b}", "id", (json_int_t)verdict.job, "existing",
                                (int)verdict.existing);
+    if (verdict.cause == SB_CAUSE_NONE && request->policy.answer == SB_ANSWER_FINAL) {
+        call->watch = verdict.job; /* the answer is how it ends */
+        call->quiet = true;
+    }
     sb_verdict_done(&verdict);
     return r;
+}
+
+/* Whom it is for, beyond the devices that are named; borrows. */
+static int read_targets(struct sb_call *call, struct sb_targets *ret)
+{
+    static const char *const keys[] = { "groups", "types" };
+    json_t **const slots[] = { &ret->groups, &ret->types };
+    int64_t sample = sb_json_int(call->args, "sample", 0);
+    for (size_t k = 0; k < SB_COUNT(keys); k++) {
+        size_t i;
+        json_t *item;
+        *slots[k] = json_object_get(call->args, keys[k]);
+        json_array_foreach (*slots[k], i, item)
+            if (!json_is_string(item))
+                return sb_call_refuse(call, SB_REFUSAL_USAGE, "%s is a list of names", keys[k]);
+    }
+    if (json_object_get(call->args, "sample") && (sample < 1 || sample > 100))
+        return sb_call_refuse(call, SB_REFUSAL_USAGE, "sample is a percentage, 1 to 100");
+    ret->sample = (uint8_t)sample;
+    ret->versions = (char *)sb_json_str(call->args, "running");
+    return 0;
 }
 
 int sb_verb_job_create(struct sb_call *call)
@@ -300,11 +341,15 @@ int sb_verb_job_create(struct sb_call *call)
                               operation ? operation : "");
     sb_cleanup(sb_freep) const char **ids = calloc(count + 1, sizeof(*ids));
     sb_cleanup(json_decrefp) json_t *spec = read_spec(call->args);
+    struct sb_targets targets = { 0 };
     struct sb_request request = { .caller = call->actor,
                                   .external_id = sb_json_str(call->args, "id"),
                                   .op = (enum sb_op)op,
                                   .devices = ids,
                                   .device_count = count,
+                                  .targets = &targets,
+                                  .rule = sb_json_bool(call->args, "rule", false),
+                                  .tags = sb_json_object(call->args, "tags"),
                                   .params = sb_json_object(call->args, "params"),
                                   .package = spec,
                                   .package_id = sb_json_str(call->args, "package") };
@@ -313,105 +358,9 @@ int sb_verb_job_create(struct sb_call *call)
         if (!ids[i])
             return sb_call_refuse(call, SB_REFUSAL_USAGE, "devices is a list of ids");
     }
-    if (!ids || read_policy(call, &request.policy) < 0)
+    if (!ids || read_targets(call, &targets) < 0 || read_policy(call, &request.policy) < 0)
         return -1;
     int r = submit(call, &request);
     sb_policy_done(&request.policy);
     return r;
-}
-
-/* ---- orders on tasks ---- */
-
-static int each_task(struct sb_call *call, const char *what,
-                     int (*order)(struct sb_call *call, struct sb_task *task))
-{
-    const struct sb_job *job = sb_book_job(call->core->book, id_of(call));
-    const char *device = sb_json_str(call->args, "device");
-    int done = 0, first = 0;
-    if (!job)
-        return sb_verb_job_show(call) < 0
-                   ? -1
-                   : sb_call_refuse(call, SB_REFUSAL_TOO_LATE, "job %lld has ended already",
-                                    (long long)id_of(call));
-    for (size_t i = 0; i < job->task_count; i++) {
-        struct sb_task *task = job->tasks[i];
-        if ((device && strcmp(task->device, device) != 0) || sb_task_state_is_final(task->state))
-            continue;
-        int r = order(call, task);
-        done += r >= 0;
-        first = r < 0 && !first ? r : first;
-    }
-    if (!done && !first)
-        return sb_call_refuse(call, SB_REFUSAL_NOT_FOUND,
-                              "%s: job %lld has nothing open on device '%s'", what,
-                              (long long)job->id, device ? device : "");
-    if (!done)
-        return sb_call_failed(call, first, what);
-    call->data = json_pack("{s:i}", "tasks", done);
-    return 0;
-}
-
-static int cancel(struct sb_call *call, struct sb_task *task)
-{
-    return sb_runner_cancel(call->core->runner, task, SB_CAUSE_OPERATOR, call->actor);
-}
-
-int sb_verb_job_cancel(struct sb_call *call)
-{
-    return each_task(call, "job cancel", cancel);
-}
-
-static int confirm(struct sb_call *call, struct sb_task *task)
-{
-    return sb_runner_confirm(call->core->runner, task, call->actor);
-}
-
-int sb_verb_job_confirm(struct sb_call *call)
-{
-    return each_task(call, "job confirm", confirm);
-}
-
-static const char *why(struct sb_call *call)
-{
-    struct sb_space_view view;
-    return sb_space_look(call->core->space, &view) ? "no space is left" : view.why;
-}
-
-int sb_verb_job_retry(struct sb_call *call)
-{
-    int r = sb_intake_retry(&call->core->intake, id_of(call), call->actor);
-    if (r == -ENODATA)
-        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "nothing of job %lld failed",
-                              (long long)id_of(call));
-    if (r == -EBUSY)
-        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "job %lld is still open",
-                              (long long)id_of(call));
-    if (r == -ENOSPC)
-        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "no new round: %s", why(call));
-    if (r < 0)
-        return sb_call_failed(call, r, "job retry");
-    call->data = json_pack("{s:I}", "id", (json_int_t)id_of(call));
-    return 0;
-}
-
-static int set_pause(struct sb_call *call, bool paused)
-{
-    int r = sb_runner_pause(call->core->runner, paused);
-    if (r >= 0)
-        r = sb_audit_add(call->core->audit, call->actor, paused ? "pause" : "resume", "all jobs",
-                         sb_loop_wall(call->core->parts.loop), NULL);
-    if (r < 0)
-        return sb_call_failed(call, r, paused ? "job pause" : "job resume");
-    call->data = json_pack("{s:b}", "paused", (int)paused);
-    return 0;
-}
-
-int sb_verb_pause(struct sb_call *call)
-{
-    return set_pause(call, true);
-}
-
-int sb_verb_resume(struct sb_call *call)
-{
-    return set_pause(call, false);
 }

@@ -80,6 +80,22 @@ static const struct sb_option identify_options[] = {
     { 0 },
 };
 
+/* What may be given to a job at its creation, and changed while it is open. */
+#define LIMITS                                                                                     \
+    { "timeout", "TIME", SB_OPTION_DURATION, "policy.whole_timeout",                               \
+      "everything must be over by then" },                                                         \
+        { "run-timeout", "TIME", SB_OPTION_DURATION, "policy.run_timeout",                         \
+          "time for the work itself, from the first progress" },                                   \
+        { "online-timeout", "TIME", SB_OPTION_DURATION, "policy.online_timeout",                   \
+          "how long to wait for a device that is offline" },                                       \
+        { "answer-timeout", "TIME", SB_OPTION_DURATION, "policy.answer_timeout",                   \
+          "how long a device may take until it begins" },                                          \
+        { "concurrency", "N", SB_OPTION_NUMBER, "policy.concurrency",                              \
+          "devices of this job at the same time" },                                                \
+    {                                                                                              \
+        "rate", "N", SB_OPTION_NUMBER, "policy.rate_per_minute", "devices begun per minute"        \
+    }
+
 static const struct sb_option job_create_options[] = {
     { "package", "ID", SB_OPTION_TEXT, "package", "the image: a known package" },
     { "uri", "URI", SB_OPTION_TEXT, "uri", "the image: where to download it" },
@@ -96,9 +112,22 @@ static const struct sb_option job_create_options[] = {
       "with invoke: an argument of the action; repeatable" },
     { "param", "NAME=VALUE", SB_OPTION_PAIR, "params", "any other parameter; repeatable" },
     { "params", "JSON", SB_OPTION_JSON, "params", "parameters as a JSON object" },
+    { "group", "GROUP", SB_OPTION_LIST, "groups", "for all devices of this group; repeatable" },
+    { "type", "TYPE", SB_OPTION_LIST, "types", "only for devices of this type; repeatable" },
+    { "running", "VERSIONS", SB_OPTION_TEXT, "running",
+      "only for devices that run one of these versions: 1.0,1.1" },
+    { "sample", "PERCENT", SB_OPTION_NUMBER, "sample",
+      "only for so many of them; the same content chooses the same ones again" },
+    { "rule", NULL, SB_OPTION_FLAG, "rule",
+      "and for whoever comes to match, once each, until `job rule JOB off`" },
+    { "tag", "NAME=TEXT", SB_OPTION_TEXTS, "tags", "a note of yours; repeatable" },
     { "id", "EXTERNAL", SB_OPTION_TEXT, "id",
       "your own id of this request: asked again with it, there is still one job" },
     { "hold", NULL, SB_OPTION_FLAG, "policy.hold", "wait for `job confirm`" },
+    { "pull", NULL, SB_OPTION_FLAG, "policy.pull",
+      "push nothing: wait until the device asks for it, or for `job fetch`" },
+    { "start", "WHEN", SB_OPTION_TEXT, "policy.start",
+      "now (default): what is known of a device's presence counts; online: it must answer anew" },
     { "at", "TIME", SB_OPTION_TIME, "policy.start_at",
       "not before: 2026-01-31T04:00:00Z, '2026-01-31 04:00' (local), 04:00 or +2h" },
     { "until", "TIME", SB_OPTION_TIME, "policy.end_at", "what has not begun by then expires" },
@@ -109,21 +138,26 @@ static const struct sb_option job_create_options[] = {
     { "retries", "N", SB_OPTION_NUMBER, "policy.retries", "further attempts after a failure" },
     { "retry-interval", "TIME", SB_OPTION_DURATION, "policy.retry_interval",
       "pause between attempts" },
-    { "timeout", "TIME", SB_OPTION_DURATION, "policy.whole_timeout",
-      "everything must be over by then" },
-    { "run-timeout", "TIME", SB_OPTION_DURATION, "policy.run_timeout",
-      "time for the work itself, from the first progress" },
-    { "online-timeout", "TIME", SB_OPTION_DURATION, "policy.online_timeout",
-      "how long to wait for a device that is offline" },
-    { "concurrency", "N", SB_OPTION_NUMBER, "policy.concurrency",
-      "devices of this job at the same time" },
-    { "rate", "N", SB_OPTION_NUMBER, "policy.rate_per_minute", "devices begun per minute" },
+    { "retry-on", "CAUSE", SB_OPTION_LIST, "policy.retry_causes",
+      "only after this cause; repeatable (default: those that may go away by themselves)" },
+    LIMITS,
     { "conflict", "HOW", SB_OPTION_TEXT, "policy.conflict",
       "with an update that is open on the device: refuse (default), queue, replace-unstarted, "
       "replace-uncommitted" },
     { "allow-downgrade", NULL, SB_OPTION_FLAG, "policy.allow_downgrade",
       "an older version may be installed" },
+    { "from", "VERSIONS", SB_OPTION_TEXT, "policy.source_versions",
+      "fails on a device that runs none of these versions: 1.0,1.1" },
+    { "answer", "WHEN", SB_OPTION_TEXT, "policy.answer",
+      "accepted (default): answer with the job's number; final: when it has ended, with its end" },
     { "watch", NULL, SB_OPTION_FLAG, NULL, "then watch it, as `job watch` does" },
+    { 0 },
+};
+
+static const struct sb_option job_edit_options[] = {
+    LIMITS,
+    { "tag", "NAME=TEXT", SB_OPTION_TEXTS, "tags", "set a note of yours; repeatable" },
+    { "untag", "NAME", SB_OPTION_LIST, NULL, "remove one; repeatable" },
     { 0 },
 };
 
@@ -246,13 +280,14 @@ const struct sb_ctl_command sb_ctl_commands[] = {
       .run = sb_run_identify,
       .show = sb_show_device },
     { .name = "job create",
-      .operands = "OPERATION DEVICE...",
+      .operands = "OPERATION [DEVICE...]",
       .keys = "operation devices*",
       .summary = "Have something done on devices.",
       .details = "Operations: firmware-update, firmware-download, firmware-install, reboot, "
                  "factory-reset, configure, read, write, invoke. VALUE is read as JSON where it is "
                  "a number, true, false, null or a quoted text, else as text. The same request "
-                 "while it is open leads to the same job.",
+                 "while it is open leads to the same job. It is for the devices that are named, "
+                 "or for those of groups, types and versions.",
       .options = job_create_options,
       .verb = "job create",
       .finish = sb_finish_job_create,
@@ -294,10 +329,34 @@ const struct sb_ctl_command sb_ctl_commands[] = {
       .options = device_only,
       .verb = "job confirm",
       .show = sb_show_job_orders },
+    { .name = "job fetch",
+      .operands = "JOB",
+      .keys = "id#",
+      .summary = "Let devices have what a job does not push, as if they had asked.",
+      .options = device_only,
+      .verb = "job fetch",
+      .show = sb_show_job_orders },
+    { .name = "job edit",
+      .operands = "JOB",
+      .keys = "id#",
+      .summary = "Change limits and notes of an open job.",
+      .details = "A limit of 0 is none. Deadlines count what has passed already.",
+      .options = job_edit_options,
+      .verb = "job edit",
+      .finish = sb_finish_job_edit,
+      .show = sb_show_job_edited },
+    { .name = "job rule",
+      .operands = "JOB on|off",
+      .keys = "id# to",
+      .summary = "Switch a rule off, or on again while its job is open.",
+      .details = "Off: nobody joins any more, and the job is done when its last task is. "
+                 "`job cancel` ends those as well.",
+      .verb = "job rule",
+      .show = sb_show_job_edited },
     { .name = "job retry",
       .operands = "JOB",
       .keys = "id#",
-      .summary = "Try again where a job that is done has failed or was cancelled.",
+      .summary = "Try again where a job that is done, or a rule, has failed or was cancelled.",
       .verb = "job retry",
       .show = sb_show_job_retry },
     { .name = "job pause",

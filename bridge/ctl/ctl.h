@@ -71,7 +71,8 @@ struct sb_order; /* a parsed command line */
 struct sb_ctl_command {
     const char *name;     /* "job create" */
     const char *operands; /* usage: "OPERATION DEVICE..." */
-    const char *keys;     /* their keys: "operation devices*"; # number, ? optional, * all others */
+    const char
+        *keys; /* their keys: "operation devices*"; # number, ? optional, * all others, or none */
     const char *summary;
     const char *details;             /* further paragraphs of the help, or NULL */
     const struct sb_option *options; /* ends with a NULL name; NULL: none */
@@ -113,6 +114,7 @@ void sb_help_command(struct sb_str *out, const struct sb_ctl_command *command);
 
 /* order.c: the finish functions. */
 int sb_finish_job_create(struct sb_order *order, char **ret_error);
+int sb_finish_job_edit(struct sb_order *order, char **ret_error);
 int sb_finish_package_add(struct sb_order *order, char **ret_error);
 int sb_finish_all(struct sb_order *order, char **ret_error); /* job pause, job resume */
 int sb_finish_audit(struct sb_order *order, char **ret_error);
@@ -167,6 +169,7 @@ SB_SHOW(device_removed);
 SB_SHOW(jobs);
 SB_SHOW(job);
 SB_SHOW(job_orders);
+SB_SHOW(job_edited);
 SB_SHOW(job_retry);
 SB_SHOW(pause);
 SB_SHOW(packages);

@@ -245,6 +245,35 @@ static int read_window(struct sb_order *order, json_t *policy, char **ret_error)
     return 0;
 }
 
+/* Names with dashes become the known ones. */
+static int read_causes(const struct sb_order *order, json_t *causes, char **ret_error)
+{
+    for (size_t i = 0; i < json_array_size(causes); i++) {
+        const char *text = json_string_value(json_array_get(causes, i)), *near = NULL;
+        int cause = 0;
+        if (read_name(&sb_cause_names, text, &cause, &near) < 0 || cause == SB_CAUSE_NONE)
+            return complain(order, ret_error, "--retry-on: '%s' is no cause%s%s%s", text,
+                            near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        (void)json_array_set_new(causes, i, json_string(sb_cause_name(cause)));
+    }
+    return 0;
+}
+
+static int read_start(const struct sb_order *order, json_t *policy, char **ret_error)
+{
+    const char *start = sb_json_str(policy, "start"), *answer = sb_json_str(policy, "answer");
+    bool at = json_object_get(policy, "start_at") != NULL;
+    if (start && !sb_streq(start, "now") && !sb_streq(start, "online"))
+        return complain(order, ret_error, "--start: '%s' is neither now nor online", start);
+    if (start && at)
+        return complain(order, ret_error, "give either --start or --at");
+    if (answer && sb_answer_from_name(answer) < 0)
+        return complain(order, ret_error, "--answer: '%s' is neither accepted nor final", answer);
+    if (at)
+        put(policy, "start", json_string(sb_start_name(SB_START_AT)));
+    return 0;
+}
+
 static int read_policy(struct sb_order *order, char **ret_error)
 {
     sb_cleanup(json_decrefp) json_t *policy =
@@ -260,8 +289,9 @@ static int read_policy(struct sb_order *order, char **ret_error)
                         conflict);
     if (conflict)
         put(policy, "conflict", json_string(sb_conflict_name(value)));
-    if (json_object_get(policy, "start_at"))
-        put(policy, "start", json_string(sb_start_name(SB_START_AT)));
+    if (read_causes(order, json_object_get(policy, "retry_causes"), ret_error) < 0 ||
+        read_start(order, policy, ret_error) < 0)
+        return -1;
     if (read_window(order, policy, ret_error) < 0)
         return -1;
     if (json_object_size(policy) > 0)
@@ -269,12 +299,34 @@ static int read_policy(struct sb_order *order, char **ret_error)
     return 0;
 }
 
+/* By name, or by what they have in common. */
+static int check_devices(const struct sb_order *order, char **ret_error)
+{
+    static const char *const choices[] = { "devices", "groups", "types", "running", "sample" };
+    for (size_t i = 0; i < SB_COUNT(choices); i++)
+        if (is_given(order, NULL, choices[i]))
+            return 0;
+    return complain(order, ret_error,
+                    "name devices, or choose them by --group, --type, --running or --sample");
+}
+
+int sb_finish_job_edit(struct sb_order *order, char **ret_error)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach (json_object_get(order->local, "untag"), i, name)
+        put(sb_value_container(order->args, "tags", false), json_string_value(name), json_null());
+    if (is_given(order, NULL, "policy") || is_given(order, NULL, "tags"))
+        return 0;
+    return complain(order, ret_error, "say what is to be changed: --rate, --timeout, --tag...");
+}
+
 int sb_finish_job_create(struct sb_order *order, char **ret_error)
 {
     int op = 0;
-    if (read_operation(order, &op, ret_error) < 0 || check_fit(order, op, ret_error) < 0 ||
-        check_package(order, ret_error) < 0 || place_names(order, op, ret_error) < 0 ||
-        check_needs(order, op, ret_error) < 0)
+    if (read_operation(order, &op, ret_error) < 0 || check_devices(order, ret_error) < 0 ||
+        check_fit(order, op, ret_error) < 0 || check_package(order, ret_error) < 0 ||
+        place_names(order, op, ret_error) < 0 || check_needs(order, op, ret_error) < 0)
         return -1;
     return read_policy(order, ret_error);
 }

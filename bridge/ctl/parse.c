@@ -245,7 +245,7 @@ static int read_operands(struct parser *parser, int count, char **given)
         char kind = key[n - 1];
         if (strchr("#?*", kind))
             key[n - 1] = '\0';
-        if (count == 0 && kind != '?')
+        if (count == 0 && kind != '?' && kind != '*')
             return missing(parser);
         for (size_t max = kind == '*' ? SIZE_MAX : 1; count > 0 && max > 0; max--) {
             if (put_operand(parser, key, kind, *given++) < 0)

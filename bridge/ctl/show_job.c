@@ -3,10 +3,12 @@
 #include "bridge/ctl/show.h"
 #include "bridge/job/job.h"
 
-/* "2 succeeded, 1 downloading" */
-static char *counts_text(const json_t *counts)
+/* "2 succeeded, 1 downloading"; NULL: nothing. */
+static char *numbers_text(const json_t *counts)
 {
     struct sb_str text = { 0 };
+    if (!json_object_size(counts))
+        return NULL;
     const char *state;
     json_t *number;
     json_object_foreach ((json_t *)counts, state, number)
@@ -38,7 +40,7 @@ SB_SHOW(jobs)
                             : sb_format("%lld devices", (long long)sb_json_int(job, "devices", 0)));
         sb_grid_add(grid, sb_ink_of_state(state), state);
         sb_grid_number(grid, sb_json_int(job, "percent", 0));
-        sb_grid_take(grid, SB_INK_PLAIN, counts_text(sb_json_object(job, "counts")));
+        sb_grid_take(grid, SB_INK_PLAIN, numbers_text(sb_json_object(job, "counts")));
         sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(job, "origin"));
         sb_grid_take(grid, SB_INK_PLAIN,
                      sb_text_when(ctl->style.now, sb_json_int(job, "created", 0)));
@@ -89,6 +91,34 @@ static char *window_text(const json_t *policy)
     return sb_str_take(&text);
 }
 
+static char *words_text(const json_t *list)
+{
+    struct sb_str text = { 0 };
+    size_t i;
+    json_t *word;
+    json_array_foreach ((json_t *)list, i, word)
+        sb_str_format(&text, "%s%s", i ? "," : "", sb_or(json_string_value(word), "?"));
+    return sb_str_take(&text);
+}
+
+/* "groups hall,yard, sample 10 %; rule is on"; NULL: those that have tasks. */
+static char *targets_text(const json_t *job)
+{
+    struct sb_str text = { 0 };
+    const char *key;
+    json_t *value;
+    json_object_foreach (json_object_get(job, "targets"), key, value) {
+        sb_cleanup(sb_freep) char *shown =
+            json_is_array(value) ? words_text(value) : sb_compact(value);
+        sb_str_format(&text, "%s%s %s%s", text.length ? ", " : "", key, shown ? shown : "?",
+                      sb_streq(key, "sample") ? " %" : "");
+    }
+    if (sb_json_bool(job, "standing", false))
+        sb_str_format(&text, "%srule is %s", text.length ? "; " : "",
+                      sb_json_bool(job, "rule", false) ? "on" : "off");
+    return text.length ? sb_str_take(&text) : NULL;
+}
+
 static void show_request(struct sb_ctl *ctl, const json_t *job)
 {
     const char *caller = sb_json_str(job, "caller");
@@ -102,6 +132,8 @@ static void show_request(struct sb_ctl *ctl, const json_t *job)
     sb_show_field(ctl, "External id", SB_INK_PLAIN, sb_json_str(job, "external_id"));
     sb_show_field_take(ctl, "Policy", policy_text(policy));
     sb_show_field_take(ctl, "Window", window_text(policy));
+    sb_show_field_take(ctl, "Devices", targets_text(job));
+    sb_show_json(ctl, "Tags", sb_json_object(job, "tags"));
 }
 
 /* Of an installation whose success was read from less than its version; else NULL. */
@@ -188,7 +220,7 @@ SB_SHOW(job)
 {
     const char *outcome = sb_json_str(data, "outcome");
     const json_t *tasks = sb_json_array(data, "tasks");
-    sb_cleanup(sb_freep) char *counts = counts_text(sb_json_object(data, "counts"));
+    sb_cleanup(sb_freep) char *counts = numbers_text(sb_json_object(data, "counts"));
     (void)order;
     sb_show_field_take(ctl, "Job", sb_format("%lld", (long long)sb_json_int(data, "id", 0)));
     show_request(ctl, data);
@@ -197,6 +229,7 @@ SB_SHOW(job)
     sb_show_field_take(
         ctl, "Progress",
         sb_format("%lld %%, %s", (long long)sb_json_int(data, "percent", 0), counts ? counts : ""));
+    sb_show_field_take(ctl, "Failures", numbers_text(sb_json_object(data, "causes")));
     sb_show_time(ctl, "Created", sb_json_int(data, "created", 0));
     sb_show_time(ctl, "Ended", sb_json_int(data, "ended", 0));
     sb_show_grid(ctl, "Tasks", task_grid(data));
@@ -207,10 +240,24 @@ SB_SHOW(job)
 
 SB_SHOW(job_orders)
 {
-    bool cancel = sb_streq(order->command->verb, "job cancel");
+    const char *verb = order->command->verb;
+    const char *done = sb_streq(verb, "job cancel")  ? "cancelling"
+                       : sb_streq(verb, "job fetch") ? "let go"
+                                                     : "confirmed";
     long long tasks = (long long)sb_json_int(data, "tasks", 0);
     sb_show_line(ctl, "job %lld: %s on %lld device%s", (long long)sb_json_int(order->args, "id", 0),
-                 cancel ? "cancelling" : "confirmed", tasks, tasks == 1 ? "" : "s");
+                 done, tasks, tasks == 1 ? "" : "s");
+}
+
+SB_SHOW(job_edited)
+{
+    const char *to = sb_json_str(order->args, "to");
+    long long id = (long long)sb_json_int(order->args, "id", 0);
+    (void)data;
+    if (to)
+        sb_show_line(ctl, "job %lld: its rule is %s", id, to);
+    else
+        sb_show_line(ctl, "job %lld: changed", id);
 }
 
 SB_SHOW(job_retry)

@@ -8,6 +8,7 @@
 #include "bridge/ctl/screen.h"
 #include "bridge/ctl/show.h"
 #include "bridge/ctl/signals.h"
+#include "bridge/job/job.h"
 
 #define DRAW_EVERY 100   /* ms, at most so often */
 #define TICK       1000  /* ms, for the clock in the frame */
@@ -124,8 +125,12 @@ static enum sb_exit finish(struct view *view, const json_t *data)
     return sb_progress_exit(view->progress);
 }
 
+/* id 0: nobody has said yet which job it is. */
 static enum sb_exit stopped(struct sb_ctl *ctl, int64_t id)
 {
+    if (!id)
+        return sb_ctl_fail(ctl, SB_EXIT_INTERRUPTED, "interrupted",
+                           "waiting is over, the job goes on (`southbridgectl job list`)");
     return sb_ctl_fail(ctl, SB_EXIT_INTERRUPTED, "interrupted",
                        "watching is over, job %lld goes on (`southbridgectl job watch %lld`; "
                        "`job cancel %lld` would stop it)",
@@ -167,17 +172,24 @@ static enum sb_exit follow(struct view *view, struct sb_client *client,
     }
 }
 
-static enum sb_exit watch(struct sb_ctl *ctl, struct sb_client *client, int64_t id)
+/* A request that is answered when a job has ended. */
+static enum sb_exit wait_for(struct sb_ctl *ctl, struct sb_client *client, const char *verb,
+                             const json_t *args, int64_t id)
 {
     sb_cleanup(sb_progress_freep) struct sb_progress *progress = sb_progress_new();
-    sb_cleanup(json_decrefp) json_t *args = json_pack("{s:I}", "id", (json_int_t)id);
     struct view view = { .ctl = ctl, .progress = progress };
     struct sb_signals signals;
     sb_signals_catch(&signals); /* before the first event can come */
-    int r = progress && args ? sb_client_send(client, "job watch", args) : -ENOMEM;
+    int r = progress && args ? sb_client_send(client, verb, args) : -ENOMEM;
     enum sb_exit code = r < 0 ? sb_ctl_lost(ctl, r) : follow(&view, client, &signals, id);
     sb_signals_release(&signals);
     return code;
+}
+
+static enum sb_exit watch(struct sb_ctl *ctl, struct sb_client *client, int64_t id)
+{
+    sb_cleanup(json_decrefp) json_t *args = json_pack("{s:I}", "id", (json_int_t)id);
+    return wait_for(ctl, client, "job watch", args, id);
 }
 
 /* ---- commands ---- */
@@ -193,7 +205,10 @@ enum sb_exit sb_run_job_create(struct sb_ctl *ctl, struct sb_order *order)
 {
     sb_cleanup(sb_client_freep) struct sb_client *client = NULL;
     sb_cleanup(json_decrefp) json_t *data = NULL;
+    const char *answer = sb_json_str(sb_json_object(order->args, "policy"), "answer");
     enum sb_exit code = sb_ctl_open(ctl, &client);
+    if (code == SB_EXIT_DONE && sb_streq(answer, sb_answer_name(SB_ANSWER_FINAL)))
+        return wait_for(ctl, client, order->command->verb, order->args, 0);
     if (code == SB_EXIT_DONE)
         code = sb_ctl_ask_on(ctl, client, order->command->verb, order->args, &data);
     if (code != SB_EXIT_DONE)

@@ -157,6 +157,81 @@ int sb_policy_copy(const struct sb_policy *from, struct sb_policy *ret)
     return 0;
 }
 
+void sb_targets_done(struct sb_targets *targets)
+{
+    json_decref(targets->devices);
+    json_decref(targets->groups);
+    json_decref(targets->types);
+    free(targets->versions);
+    *targets = (struct sb_targets){ 0 };
+}
+
+int sb_targets_copy(const struct sb_targets *from, struct sb_targets *ret)
+{
+    struct sb_targets copy = { .devices = json_deep_copy(from->devices),
+                               .groups = json_deep_copy(from->groups),
+                               .types = json_deep_copy(from->types),
+                               .sample = from->sample };
+    if ((from->devices && !copy.devices) || (from->groups && !copy.groups) ||
+        (from->types && !copy.types) || sb_set_string(&copy.versions, from->versions) < 0) {
+        sb_targets_done(&copy);
+        return -ENOMEM;
+    }
+    *ret = copy;
+    return 0;
+}
+
+bool sb_targets_choose(const struct sb_targets *targets)
+{
+    return targets->groups || targets->types || targets->versions || targets->sample;
+}
+
+#define LIST_MAX     64 /* groups or types in one request */
+#define WORD_MAX     64
+#define VERSIONS_MAX 1024
+#define TAGS_MAX     32
+#define TAG_MAX      256
+
+/* Absent, or some words. */
+static bool words_legal(const json_t *list, size_t max)
+{
+    size_t i;
+    json_t *word;
+    if (list && (json_array_size(list) == 0 || json_array_size(list) > max))
+        return false;
+    json_array_foreach ((json_t *)list, i, word) {
+        size_t n = json_string_length(word);
+        if (n == 0 || n > WORD_MAX)
+            return false;
+    }
+    return true;
+}
+
+const char *sb_targets_wrong(const struct sb_targets *targets)
+{
+    if (!words_legal(targets->groups, LIST_MAX))
+        return "'groups' is a list of 1 to 64 names";
+    if (!words_legal(targets->types, LIST_MAX))
+        return "'types' is a list of 1 to 64 names";
+    if (targets->versions && (!*targets->versions || strlen(targets->versions) > VERSIONS_MAX))
+        return "'versions' is a list with commas, of at most 1024 bytes";
+    return targets->sample > 100 ? "'sample' is a percentage, 1 to 100" : NULL;
+}
+
+const char *sb_tags_wrong(const json_t *tags)
+{
+    const char *name;
+    json_t *value;
+    if (tags && (!json_is_object(tags) || json_object_size(tags) > TAGS_MAX))
+        return "tags are at most 32 texts, each with a name";
+    json_object_foreach ((json_t *)tags, name, value) {
+        size_t n = strlen(name);
+        if (n == 0 || n > WORD_MAX || !json_is_string(value) || json_string_length(value) > TAG_MAX)
+            return "a tag is a name of at most 64 bytes and a text of at most 256";
+    }
+    return NULL;
+}
+
 void sb_native_done(struct sb_native *native)
 {
     free(native->dialect);
@@ -193,6 +268,7 @@ struct sb_task *sb_task_free(struct sb_task *task)
     if (!task)
         return NULL;
     free(task->device);
+    free(task->uuid);
     free(task->module);
     free(task->text);
     free(task->target_version);
@@ -217,6 +293,8 @@ struct sb_job *sb_job_free(struct sb_job *job)
     free(job->key);
     free(job->package);
     json_decref(job->params);
+    json_decref(job->tags);
+    sb_targets_done(&job->targets);
     sb_policy_done(&job->policy);
     free(job);
     return NULL;

@@ -54,20 +54,21 @@ bool sb_task_state_is_final(enum sb_task_state state);
 /* Handed over: the device or driver has it (sent .. cancelling). */
 bool sb_task_state_is_under_way(enum sb_task_state state);
 
-/* Why a queued task is not handed over. */
+/* Why a queued task is not handed over; which is named where several hold: runner/schedule.h. */
 enum sb_reason {
     SB_REASON_NONE,
-    SB_REASON_OFFLINE,
-    SB_REASON_SCHEDULED,
-    SB_REASON_WINDOW,
-    SB_REASON_RATE,
-    SB_REASON_CAPACITY,
-    SB_REASON_BUSY,
-    SB_REASON_PULL,
-    SB_REASON_RETRY,
-    SB_REASON_PARENT,
-    SB_REASON_ARTIFACT,
-    SB_REASON_PAUSED, /* an operator paused all jobs */
+    SB_REASON_OFFLINE,   /* the device does not answer, or (start: online) has not answered anew */
+    SB_REASON_SCHEDULED, /* its start time has not come */
+    SB_REASON_WINDOW,    /* its hours are not now */
+    SB_REASON_RATE,      /* enough of its job were begun within the minute */
+    SB_REASON_CAPACITY,  /* enough tasks are under way, of its job or of the gateway */
+    SB_REASON_BUSY,      /* the device has other work or may still be at some; its bus is taken */
+    SB_REASON_PULL,      /* (pull) the device has not asked for it, nor somebody for the device */
+    SB_REASON_RETRY,     /* between two attempts */
+    SB_REASON_PARENT,    /* the device it is behind does not answer, or gets firmware itself */
+    SB_REASON_ARTIFACT,  /* its image is not there: somebody else's download of it goes on, there
+                            is no room for it now, or nobody has said yet where it is */
+    SB_REASON_PAUSED,    /* an operator paused all jobs */
     SB_REASON_MAX_,
     SB_REASON_INVALID = -EINVAL,
 };
@@ -138,8 +139,8 @@ enum sb_job_state {
 SB_NAMES_DECLARE(sb_job_state)
 
 enum sb_start {
-    SB_START_NOW,
-    SB_START_ONLINE,
+    SB_START_NOW,    /* what is known of the device's presence counts */
+    SB_START_ONLINE, /* the device must have answered since the job was made */
     SB_START_AT,
     SB_START_MAX_,
     SB_START_INVALID = -EINVAL
@@ -157,6 +158,7 @@ enum sb_conflict {
 };
 SB_NAMES_DECLARE(sb_conflict)
 
+/* When the asker is answered; how long it waits for a final answer is its door's to say. */
 enum sb_answer { SB_ANSWER_ACCEPTED, SB_ANSWER_FINAL, SB_ANSWER_MAX_, SB_ANSWER_INVALID = -EINVAL };
 SB_NAMES_DECLARE(sb_answer)
 
@@ -209,6 +211,24 @@ struct sb_policy {
     char *source_versions; /* comma-separated; NULL: any */
 };
 
+/*
+ * Whom a job is for, where that is more than a list of devices. A device is meant that is named or
+ * in one of the groups (without either: any), is of one of the types, runs one of the versions
+ * (of the job's module), and is in the sample.
+ *
+ * The sample is by a digest of the device's UUID and the job's content (operation and package):
+ * the same content chooses the same devices again, and a larger sample contains a smaller one. Of
+ * a job that chooses once it is the exact share, rounded up; of a rule each device by itself, so
+ * that one who joins changes nothing for others.
+ */
+struct sb_targets {
+    json_t *devices; /* arrays of texts, NULL: not given */
+    json_t *groups;
+    json_t *types;
+    char *versions; /* comma-separated; NULL: any, also unknown ones */
+    uint8_t sample; /* percent, 1..100; 0: all */
+};
+
 struct sb_native { /* a device's or dialect's own words for an outcome (law 2) */
     char *dialect, *vocabulary, *code, *text;
 };
@@ -226,7 +246,10 @@ struct sb_job {
     json_t *params; /* object or NULL */
     struct sb_policy policy;
     enum sb_job_state state;
-    bool rule;       /* keeps matching new devices */
+    struct sb_targets targets; /* empty: the devices that have tasks */
+    bool standing;             /* it was made as a rule: */
+    bool rule;       /* which is on: whoever comes to match gets a task, each device once */
+    json_t *tags;    /* {name: text}, for people and their tools; NULL: none */
     int64_t created; /* wall ms, 0 when the clock was unset */
     int64_t ended;
     struct sb_task **tasks; /* owned; open jobs have all, of final tasks too */
@@ -237,8 +260,9 @@ struct sb_task {
     int64_t id;
     struct sb_job *job; /* not owned */
     char *device;       /* device id */
-    char *module;       /* "" the whole device */
-    uint32_t round;     /* 1.. */
+    char *uuid;     /* of the record that was meant: another one may take over the id; or NULL */
+    char *module;   /* "" the whole device */
+    uint32_t round; /* 1.. */
     enum sb_task_state state;
     enum sb_task_state cancel_from; /* while cancelling: the state before */
     enum sb_reason reason;
@@ -250,6 +274,8 @@ struct sb_task {
     uint8_t furthest_percent;    /* of all attempts */
     enum sb_task_state furthest; /* furthest state of all attempts, sent .. restarting */
     bool committed;              /* past the driver's commit point in this attempt */
+    bool asked;                  /* (pull) for the next attempt */
+    bool heard;                  /* (start: online) the device has answered since */
     bool started;                /* first progress seen: the run clock runs */
     char *text;                  /* one sentence for people, of the last event; or NULL */
     char *target_version;        /* what success means, law 7; NULL: unknown or not firmware */
@@ -260,7 +286,8 @@ struct sb_task {
     json_t *checkpoint;           /* the driver's, at most 4 KiB; or NULL */
     int64_t created, sent, ended; /* wall ms; 0: not yet, or the clock was unset */
     int64_t spent_queued, spent_offline, spent_sent, spent_run, spent_whole; /* elapsed ms */
-    int64_t retry_left; /* ms until the next attempt, while queued/retry */
+    int64_t spent_artifact; /* ms queued for `artifact` */
+    int64_t retry_left;     /* ms until the next attempt, while queued/retry */
 };
 
 /* An installation whose success was read from less than its version: reports say so (law 7). */
@@ -272,6 +299,13 @@ struct sb_task *sb_task_free(struct sb_task *task); /* does not unlink it from i
 SB_DEFINE_CLEANUP(struct sb_task *, sb_task_free)
 void sb_policy_done(struct sb_policy *policy);
 int sb_policy_copy(const struct sb_policy *from, struct sb_policy *ret) SB_MUST_CHECK;
+void sb_targets_done(struct sb_targets *targets);
+int sb_targets_copy(const struct sb_targets *from, struct sb_targets *ret) SB_MUST_CHECK;
+/* Does it choose, beyond naming devices? */
+bool sb_targets_choose(const struct sb_targets *targets);
+/* NULL when they are legal, else what is not; for people. */
+const char *sb_targets_wrong(const struct sb_targets *targets);
+const char *sb_tags_wrong(const json_t *tags);
 void sb_native_done(struct sb_native *native);
 int sb_native_set(struct sb_native *native, const char *dialect, const char *vocabulary,
                   const char *code, const char *text) SB_MUST_CHECK;
@@ -281,6 +315,7 @@ json_t *sb_job_json(const struct sb_job *job); /* without its tasks */
 json_t *sb_task_json(const struct sb_task *task);
 json_t *sb_policy_json(const struct sb_policy *policy); /* only what differs from zero */
 bool sb_policy_has(const char *name); /* is there such a member in a policy's JSON form? */
+json_t *sb_targets_json(const struct sb_targets *targets);
 /*
  * -EBADMSG when a required member is missing, of the wrong type or out of range, or a name is
  * unknown; ret_error (may be NULL) gets a text. Other members are ignored.
@@ -289,5 +324,12 @@ int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error) 
 int sb_task_from_json(const json_t *json, struct sb_job *job, struct sb_task **ret,
                       char **ret_error) SB_MUST_CHECK; /* not added to job->tasks */
 int sb_policy_from_json(const json_t *json, struct sb_policy *ret, char **ret_error) SB_MUST_CHECK;
+int sb_targets_from_json(const json_t *json, struct sb_targets *ret,
+                         char **ret_error) SB_MUST_CHECK;
+/*
+ * Takes over what may change while a job is open: rate, concurrency, timeouts; 0 takes a limit
+ * away. Another member, or an illegal value: -EBADMSG with a text, and nothing has changed.
+ */
+int sb_policy_edit(struct sb_policy *policy, const json_t *changes, char **ret_error) SB_MUST_CHECK;
 /* Adds an owned task to the job. */
 int sb_job_add_task(struct sb_job *job, struct sb_task *task) SB_MUST_CHECK;

@@ -3,7 +3,7 @@
 #include "bridge/job/job.h"
 
 /* One table per record serves both directions; what is zero is not written. */
-enum kind { I64, U32, MINUTE, DAYS, PERCENT, BOOL, TEXT, NAME, OBJECT, BITS };
+enum kind { I64, U32, MINUTE, DAYS, PERCENT, BOOL, TEXT, NAME, OBJECT, LIST, BITS };
 
 struct member {
     const char *key;
@@ -45,6 +45,15 @@ static const struct member policy_members[] = {
     END,
 };
 
+static const struct member targets_members[] = {
+    { "devices", AT(sb_targets, devices), NULL, LIST, false },
+    { "groups", AT(sb_targets, groups), NULL, LIST, false },
+    { "types", AT(sb_targets, types), NULL, LIST, false },
+    { "versions", AT(sb_targets, versions), NULL, TEXT, false },
+    { "sample", AT(sb_targets, sample), NULL, PERCENT, false },
+    END,
+};
+
 static const struct member job_members[] = {
     { "id", AT(sb_job, id), NULL, I64, true },
     { "origin", AT(sb_job, origin), NULL, TEXT, true },
@@ -55,7 +64,9 @@ static const struct member job_members[] = {
     { "operation", AT(sb_job, op), &sb_op_names, NAME, true },
     { "params", AT(sb_job, params), NULL, OBJECT, false },
     { "state", AT(sb_job, state), &sb_job_state_names, NAME, true },
+    { "standing", AT(sb_job, standing), NULL, BOOL, false },
     { "rule", AT(sb_job, rule), NULL, BOOL, false },
+    { "tags", AT(sb_job, tags), NULL, OBJECT, false },
     { "created", AT(sb_job, created), NULL, I64, false },
     { "ended", AT(sb_job, ended), NULL, I64, false },
     END,
@@ -64,6 +75,7 @@ static const struct member job_members[] = {
 static const struct member task_members[] = {
     { "id", AT(sb_task, id), NULL, I64, true },
     { "device", AT(sb_task, device), NULL, TEXT, true },
+    { "uuid", AT(sb_task, uuid), NULL, TEXT, false },
     { "module", AT(sb_task, module), NULL, TEXT, false },
     { "round", AT(sb_task, round), NULL, U32, false },
     { "state", AT(sb_task, state), &sb_task_state_names, NAME, true },
@@ -77,6 +89,8 @@ static const struct member task_members[] = {
     { "furthest_percent", AT(sb_task, furthest_percent), NULL, PERCENT, false },
     { "furthest", AT(sb_task, furthest), &sb_task_state_names, NAME, false },
     { "committed", AT(sb_task, committed), NULL, BOOL, false },
+    { "asked", AT(sb_task, asked), NULL, BOOL, false },
+    { "heard", AT(sb_task, heard), NULL, BOOL, false },
     { "started", AT(sb_task, started), NULL, BOOL, false },
     { "text", AT(sb_task, text), NULL, TEXT, false },
     { "target_version", AT(sb_task, target_version), NULL, TEXT, false },
@@ -96,6 +110,7 @@ static const struct member task_members[] = {
     { "spent_sent", AT(sb_task, spent_sent), NULL, I64, false },
     { "spent_run", AT(sb_task, spent_run), NULL, I64, false },
     { "spent_whole", AT(sb_task, spent_whole), NULL, I64, false },
+    { "spent_artifact", AT(sb_task, spent_artifact), NULL, I64, false },
     { "retry_left", AT(sb_task, retry_left), NULL, I64, false },
     END,
 };
@@ -144,6 +159,7 @@ static bool is_zero(const struct member *member, const void *at)
     switch (member->kind) {
     case TEXT:
     case OBJECT:
+    case LIST:
         return *(void *const *)at == NULL;
     case BITS:
         return *(const uint64_t *)at == 0;
@@ -158,6 +174,7 @@ static json_t *member_json(const struct member *member, const void *at)
     case TEXT:
         return text_json(*(char *const *)at);
     case OBJECT:
+    case LIST:
         return json_incref(*(json_t *const *)at);
     case BITS:
         return bits_json(member->names, *(const uint64_t *)at);
@@ -217,6 +234,16 @@ static int set_bits(const struct sb_names *names, uint64_t *bits, const json_t *
     return 0;
 }
 
+static bool is_list_of_texts(const json_t *value)
+{
+    size_t i;
+    json_t *item;
+    bool sound = json_is_array(value);
+    json_array_foreach ((json_t *)value, i, item)
+        sound = sound && json_is_string(item);
+    return sound;
+}
+
 static int set_member(const struct member *member, void *record, json_t *value)
 {
     void *at = (char *)record + member->offset;
@@ -228,6 +255,11 @@ static int set_member(const struct member *member, void *record, json_t *value)
         if (json_is_object(value))
             *(json_t **)at = json_incref(value);
         return json_is_object(value) ? 0 : -EBADMSG;
+    case LIST:
+        if (!is_list_of_texts(value))
+            return -EBADMSG;
+        *(json_t **)at = json_incref(value);
+        return 0;
     case BITS:
         return set_bits(member->names, at, value);
     case BOOL:
@@ -262,27 +294,95 @@ static int record_read(const struct member *members, const json_t *json, void *r
     return 0;
 }
 
+static bool is_object_or_none(const char *name, const json_t *json, char **ret_error)
+{
+    bool sound = !json || json_is_object(json);
+    if (!sound && ret_error)
+        *ret_error = sb_format("'%s' is not an object", name);
+    return sound;
+}
+
 json_t *sb_policy_json(const struct sb_policy *policy)
 {
     return record_json(policy_members, policy);
 }
 
+static const struct member *find_member(const struct member *members, const char *key)
+{
+    for (const struct member *m = members; m->key; m++)
+        if (sb_streq(m->key, key))
+            return m;
+    return NULL;
+}
+
 bool sb_policy_has(const char *name)
 {
-    for (const struct member *m = policy_members; m->key; m++)
-        if (sb_streq(m->key, name))
+    return name && find_member(policy_members, name) != NULL;
+}
+
+/* What may change while the job is open. */
+static const char *const editable[] = { "rate_per_minute", "concurrency", "online_timeout",
+                                        "answer_timeout",  "run_timeout", "whole_timeout" };
+
+static bool is_editable(const char *name)
+{
+    for (size_t i = 0; i < SB_COUNT(editable); i++)
+        if (strcmp(editable[i], name) == 0)
             return true;
     return false;
+}
+
+static char *editable_names(void)
+{
+    struct sb_str text = { 0 };
+    for (size_t i = 0; i < SB_COUNT(editable); i++)
+        sb_str_format(&text, "%s%s", i ? ", " : "", editable[i]);
+    return sb_str_take(&text);
+}
+
+int sb_policy_edit(struct sb_policy *policy, const json_t *changes, char **ret_error)
+{
+    struct sb_policy edited = *policy; /* what may change are numbers: nothing is owned twice */
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)changes, key, value) {
+        const struct member *m = find_member(policy_members, key);
+        sb_cleanup(sb_freep) char *names = m && is_editable(key) ? NULL : editable_names();
+        if (names || !m || set_member(m, &edited, value) < 0) {
+            *ret_error = names ? sb_format("'%s' cannot be changed once the job is there; what can "
+                                           "is: %s",
+                                           key, names)
+                               : sb_format("not a legal value for '%s'", key);
+            return -EBADMSG;
+        }
+    }
+    *policy = edited;
+    return 0;
+}
+
+json_t *sb_targets_json(const struct sb_targets *targets)
+{
+    return record_json(targets_members, targets);
+}
+
+int sb_targets_from_json(const json_t *json, struct sb_targets *ret, char **ret_error)
+{
+    struct sb_targets targets = { 0 };
+    if (!is_object_or_none("targets", json, ret_error))
+        return -EBADMSG;
+    int r = record_read(targets_members, json, &targets, ret_error);
+    if (r < 0)
+        sb_targets_done(&targets);
+    else
+        *ret = targets;
+    return r;
 }
 
 int sb_policy_from_json(const json_t *json, struct sb_policy *ret, char **ret_error)
 {
     struct sb_policy policy = { 0 };
-    if (json && !json_is_object(json)) {
-        if (ret_error)
-            *ret_error = sb_format("'policy' is not an object");
+    if (!is_object_or_none("policy", json, ret_error))
         return -EBADMSG;
-    }
     int r = record_read(policy_members, json, &policy, ret_error);
     if (r < 0) {
         sb_policy_done(&policy);
@@ -294,13 +394,13 @@ int sb_policy_from_json(const json_t *json, struct sb_policy *ret, char **ret_er
 
 json_t *sb_job_json(const struct sb_job *job)
 {
-    json_t *object = record_json(job_members, job);
-    json_t *policy = sb_policy_json(&job->policy);
-    if (!object || !policy || json_object_set_new(object, "policy", policy) < 0) {
-        json_decref(object);
+    sb_cleanup(json_decrefp) json_t *object = record_json(job_members, job);
+    sb_cleanup(json_decrefp) json_t *policy = sb_policy_json(&job->policy);
+    sb_cleanup(json_decrefp) json_t *targets = sb_targets_json(&job->targets);
+    if (!object || !policy || !targets || json_object_set(object, "policy", policy) < 0 ||
+        (json_object_size(targets) && json_object_set(object, "targets", targets) < 0))
         return NULL;
-    }
-    return object;
+    return SB_STEAL(object);
 }
 
 int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error)
@@ -311,6 +411,8 @@ int sb_job_from_json(const json_t *json, struct sb_job **ret, char **ret_error)
     int r = record_read(job_members, json, job, ret_error);
     if (r >= 0)
         r = sb_policy_from_json(json_object_get(json, "policy"), &job->policy, ret_error);
+    if (r >= 0)
+        r = sb_targets_from_json(json_object_get(json, "targets"), &job->targets, ret_error);
     if (r < 0)
         return r;
     *ret = SB_STEAL(job);

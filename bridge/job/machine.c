@@ -224,7 +224,7 @@ static void begin_attempt(struct sb_task *task)
     task->attempt++;
     task->percent = 0;
     task->phase = SB_PHASE_STARTING;
-    task->committed = false;
+    task->committed = task->asked = false;
     task->cause = SB_CAUSE_NONE;
     task->spent_sent = 0;
     task->retry_left = 0;

@@ -353,6 +353,14 @@ int sb_depot_make_room(struct sb_packages *packages, int64_t bytes)
     return r == 0 ? make_room(packages, bytes, bytes) : r;
 }
 
+bool sb_depot_is_short(struct sb_packages *packages, int64_t bytes)
+{
+    bytes = SB_MAX(bytes, INT64_C(0));
+    if (bytes > packages->limits.file_bytes || bytes > packages->limits.bytes)
+        return false; /* there never will be */
+    return shortage(packages, bytes, bytes) > droppable(packages);
+}
+
 static int sync_path(const char *path, int flags)
 {
     int fd = open(path, flags | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

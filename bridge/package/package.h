@@ -92,4 +92,7 @@ int sb_depot_adopt(struct sb_packages *packages, const char *part,
                    const char *sha256) SB_MUST_CHECK;
 /* Is there room for `bytes` more (after dropping what may go)? 0 or -ENOSPC. */
 int sb_depot_make_room(struct sb_packages *packages, int64_t bytes) SB_MUST_CHECK;
+/* Would there be no room for it now, though there can be later? bytes -1: unknown, at least the
+ * free-space floor must be kept. Drops nothing. */
+bool sb_depot_is_short(struct sb_packages *packages, int64_t bytes);
 json_t *sb_package_json(const struct sb_package *package); /* for people: URI redacted */

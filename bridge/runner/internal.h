@@ -3,7 +3,8 @@
  * What the runner's own files share. runner.c: turns and life; queue.c: who may go; clocks.c:
  * deadlines; orders.c: what people and doors order; apply.c: a task's steps; begin.c: one task
  * from its hand-over to its driver; run.c: one command under way; event.c: what drivers say;
- * image.c: images and what is staged; unit.c: devices' presence.
+ * image.c: images and what is staged; unit.c: devices' presence; wait.c: what a task waits for
+ * beyond its own device.
  */
 #pragma once
 
@@ -158,3 +159,10 @@ void sb_unit_want(struct sb_runner *runner, const char *id); /* a look as soon a
 int64_t sb_units_look(struct sb_runner *runner); /* starts due looks; ms until the next, 0 none */
 void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_identity *identity);
 void sb_unit_silent(struct sb_runner *runner, const char *id, const struct sb_outcome *outcome);
+
+/* wait.c: NULL, or why it has to wait; static texts */
+const char *sb_wait_for_parent(struct sb_runner *runner, const struct sb_device *device);
+const char *sb_wait_for_image(struct sb_runner *runner, const struct sb_task *task,
+                              const struct sb_device *device);
+/* The device has answered, and may have asked: for who waits for that. */
+void sb_wait_answered(struct sb_runner *runner, const struct sb_device *device, bool asks);

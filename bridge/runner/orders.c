@@ -43,6 +43,13 @@ int sb_runner_confirm(struct sb_runner *runner, struct sb_task *task, const char
     return 0;
 }
 
+void sb_runner_refuse(struct sb_runner *runner, struct sb_task *task, enum sb_cause cause,
+                      const char *text, const char *actor)
+{
+    const struct sb_event event = { .kind = SB_EV_FAIL, .cause = cause, .text = text };
+    sb_runner_apply(runner, task, &event, actor);
+}
+
 int sb_runner_pause(struct sb_runner *runner, bool paused)
 {
     sb_cleanup(json_decrefp) json_t *body = json_pack("{s:b}", PAUSE_NAME, paused);

@@ -130,6 +130,14 @@ static bool still_no_room(const struct sb_runner *runner, const struct sb_task *
             (policy->concurrency && pass->job_under_way >= policy->concurrency));
 }
 
+/* Not asked yet counts as offline: first find out who is there, then decide. */
+static bool is_offline(struct sb_runner *runner, const struct sb_task *task,
+                       const struct sb_device *device)
+{
+    bool anew = task->job->policy.start == SB_START_ONLINE && !task->heard;
+    return (anew || device->presence != SB_PRESENCE_READY) && sb_unit_can_look(runner, device);
+}
+
 static struct sb_schedule_facts facts_of(struct sb_runner *runner, const struct sb_task *task,
                                          const struct sb_device *device, const struct pass *pass)
 {
@@ -138,8 +146,9 @@ static struct sb_schedule_facts facts_of(struct sb_runner *runner, const struct 
         .paused = runner->paused,
         .occupied = device->occupied != NULL,
         .device_busy = device_busy(runner, task),
-        /* Not asked yet counts as offline: first find out who is there, then decide. */
-        .offline = device->presence != SB_PRESENCE_READY && sb_unit_can_look(runner, device),
+        .parent = sb_wait_for_parent(runner, device) != NULL,
+        .offline = is_offline(runner, task, device),
+        .no_image = sb_wait_for_image(runner, task, device) != NULL,
         .needs_bus = device->bus && begins_on_bus(runner, task),
         .bus_busy = bus_busy(runner, task, device),
         .under_way = pass->under_way,
@@ -157,6 +166,31 @@ static void go(struct sb_runner *runner, struct sb_task *task, struct pass *pass
     pass->under_way += begun;
     pass->job_under_way += begun;
     pass->job_handed_over++;
+}
+
+static const char *text_of(struct sb_runner *runner, const struct sb_task *task,
+                           const struct sb_device *device, enum sb_reason reason)
+{
+    switch (reason) {
+    case SB_REASON_OFFLINE:
+        return device->trouble;
+    case SB_REASON_PARENT:
+        return sb_wait_for_parent(runner, device);
+    case SB_REASON_ARTIFACT:
+        return sb_wait_for_image(runner, task, device);
+    default:
+        return NULL;
+    }
+}
+
+/* Who is waited for is asked at once. */
+static void look_for(struct sb_runner *runner, const struct sb_device *device,
+                     enum sb_reason reason)
+{
+    if (reason == SB_REASON_OFFLINE)
+        sb_unit_want(runner, device->id);
+    if (reason == SB_REASON_PARENT)
+        sb_unit_want(runner, device->parent);
 }
 
 /* 0, or ms after which to ask again. */
@@ -177,17 +211,15 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, str
         go(runner, task, pass);
         return 0;
     }
-    if (reason == SB_REASON_OFFLINE && task->reason != SB_REASON_OFFLINE)
-        sb_unit_want(runner, task->device);
     if (reason == task->reason)
         return again;
     pass->changes--;
-    sb_runner_apply(
-        runner, task,
-        &(struct sb_event){ .kind = SB_EV_WAIT,
-                            .reason = reason,
-                            .text = reason == SB_REASON_OFFLINE ? device->trouble : NULL },
-        "core");
+    look_for(runner, device, reason);
+    sb_runner_apply(runner, task,
+                    &(struct sb_event){ .kind = SB_EV_WAIT,
+                                        .reason = reason,
+                                        .text = text_of(runner, task, device, reason) },
+                    "core");
     return again;
 }
 /* A change costs records and reports: a long queue takes several turns, from its head each time. */

@@ -3,10 +3,10 @@
 
 #include "bridge/base/log.h"
 
-SB_NAMES(
-    sb_news, SB_NEWS_MAX_, [SB_NEWS_TASK] = "task", [SB_NEWS_DEVICE_ADDED] = "device_added",
-    [SB_NEWS_DEVICE_REMOVED] = "device_removed", [SB_NEWS_PRESENCE] = "presence",
-    [SB_NEWS_IDENTITY] = "identity", [SB_NEWS_FIRMWARE] = "firmware", [SB_NEWS_STAGED] = "staged");
+SB_NAMES(sb_news, SB_NEWS_MAX_, [SB_NEWS_TASK] = "task", [SB_NEWS_DEVICE_ADDED] = "device_added",
+         [SB_NEWS_DEVICE_REMOVED] = "device_removed", [SB_NEWS_PRESENCE] = "presence",
+         [SB_NEWS_IDENTITY] = "identity", [SB_NEWS_FIRMWARE] = "firmware",
+         [SB_NEWS_STAGED] = "staged", [SB_NEWS_JOB] = "job");
 
 /* ---- turns ---- */
 

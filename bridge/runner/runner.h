@@ -72,6 +72,13 @@ int sb_runner_cancel(struct sb_runner *runner, struct sb_task *task, enum sb_cau
 /* Lets a held task go. -EPROTO: not held. */
 int sb_runner_confirm(struct sb_runner *runner, struct sb_task *task,
                       const char *actor) SB_MUST_CHECK;
+/* Lets a task of a job that pushes nothing go, as if its device had asked. -EPROTO: it does not
+ * wait for that; -EAGAIN. */
+int sb_runner_fetch(struct sb_runner *runner, struct sb_task *task,
+                    const char *actor) SB_MUST_CHECK;
+/* Ends a task that was not handed over: its device cannot do it. */
+void sb_runner_refuse(struct sb_runner *runner, struct sb_task *task, enum sb_cause cause,
+                      const char *text, const char *actor);
 /* All hand-overs stop (what is under way goes on), over restarts. */
 int sb_runner_pause(struct sb_runner *runner, bool paused) SB_MUST_CHECK;
 bool sb_runner_paused(const struct sb_runner *runner);

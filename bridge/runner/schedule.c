@@ -7,7 +7,8 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
-#define DAY_MINUTES 1440
+#define DAY_MINUTES    1440
+#define ARTIFACT_LIMIT SB_DAY /* no wait is without an end */
 
 /*
  * The C library knows zones only through TZ. The loop thread alone calls this, and puts TZ back:
@@ -120,8 +121,12 @@ enum sb_reason sb_schedule(const struct sb_task *task, const struct sb_schedule_
     enum sb_reason clock = by_clock(task, facts->wall, ret_again);
     if (clock != SB_REASON_NONE)
         return clock;
+    if (policy->pull && !task->asked)
+        return SB_REASON_PULL;
     if (facts->device_busy || facts->occupied)
         return SB_REASON_BUSY;
+    if (facts->parent)
+        return SB_REASON_PARENT;
     if (facts->offline)
         return SB_REASON_OFFLINE;
     if (policy->rate_per_minute && facts->job_handed_over >= policy->rate_per_minute) {
@@ -132,6 +137,10 @@ enum sb_reason sb_schedule(const struct sb_task *task, const struct sb_schedule_
         return SB_REASON_CAPACITY;
     if (facts->under_way >= facts->under_way_limit)
         return SB_REASON_CAPACITY;
+    if (facts->no_image) {
+        *ret_again = SB_MINUTE; /* room is made by others */
+        return SB_REASON_ARTIFACT;
+    }
     if (facts->needs_bus && facts->bus_busy)
         return SB_REASON_BUSY;
     return SB_REASON_NONE;
@@ -165,7 +174,10 @@ struct sb_deadline sb_task_clocks(struct sb_task *task, int64_t elapsed, int64_t
         { &task->spent_whole, policy->whole_timeout, "the time for the whole job has passed",
           SB_CAUSE_TIMEOUT, !sb_task_state_is_final(task->state) },
         { &task->spent_offline, policy->online_timeout, "the device did not come online in time",
-          SB_CAUSE_OFFLINE, queued && task->reason == SB_REASON_OFFLINE },
+          SB_CAUSE_OFFLINE,
+          queued && (task->reason == SB_REASON_OFFLINE || task->reason == SB_REASON_PARENT) },
+        { &task->spent_artifact, ARTIFACT_LIMIT, "its image did not come within a day",
+          SB_CAUSE_DOWNLOAD_FAILED, queued && task->reason == SB_REASON_ARTIFACT },
         { &task->spent_sent, policy->answer_timeout, "the device did not begin in time",
           SB_CAUSE_TIMEOUT, task->state == SB_TASK_SENT },
         { &task->spent_run, policy->run_timeout, "the device did not finish in time",

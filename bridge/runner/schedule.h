@@ -10,12 +10,20 @@
 
 #include "bridge/job/job.h"
 
+/*
+ * Of several reasons the first of this order is named: paused, retry, scheduled, window, pull,
+ * busy (the device), parent, offline, rate, capacity, artifact, busy (the bus). What only time or
+ * people can change comes before what the device can; what takes something from others - a place,
+ * a download, a bus - comes last, so that nobody waits for it in vain.
+ */
 struct sb_schedule_facts {
     int64_t wall;     /* 0: not set */
     bool paused;      /* an operator stopped all hand-overs */
     bool occupied;    /* an ended task may still be at it */
     bool device_busy; /* another task of the device is under way, or was there first */
+    bool parent;      /* the device it is behind is silent, or gets firmware */
     bool offline;     /* the device did not answer when last asked */
+    bool no_image;    /* it would be handed over without one */
     bool needs_bus, bus_busy;
     uint32_t under_way, under_way_limit; /* of the gateway */
     uint32_t job_under_way;              /* of the task's job */

@@ -211,6 +211,7 @@ void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_
         runner->parts.tell(runner->parts.arg,
                            &(struct sb_news){ .kind = SB_NEWS_IDENTITY, .device = device });
     set_presence(runner, device, SB_PRESENCE_READY);
+    sb_wait_answered(runner, device, identity->asks);
 }
 
 /* Those who wait for the device hear why. */

@@ -51,7 +51,7 @@ LAYERS = {
     "bridge/check": ["bridge/adapters", "bridge/base/", "bridge/bus", "bridge/config/",
                      "bridge/host", "bridge/mapping/"],
     "bridge/core": ["bridge/adapters", "bridge/base/", "bridge/bus", "bridge/config/",
-                    "bridge/host", "bridge/mapping/"],
+                    "bridge/host", "bridge/intake", "bridge/mapping/"],
     "bridge/reach": ["bridge/base/"],
     "bridge/child": ["bridge/base/", "bridge/loop"],
     "bridge/doctor/": ["bridge/adapters", "bridge/base/", "bridge/bus", "bridge/check",

@@ -99,12 +99,90 @@ static void begin_failing(struct world *world)
     asked_for = world_ask_with(world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &policy);
 }
 
+/* ---- a rule, and devices that come to match ---- */
+
+static int64_t rule; /* its job; 0: it was not taken */
+
+static void regroup(struct world *world, const char *id)
+{
+    struct sb_diags diags = { 0 };
+    sb_cleanup(json_decrefp) json_t *groups = json_pack("[s]", "hall");
+    (void)!sb_core_group_device(world->core, id, groups, "test", &diags);
+    sb_diags_done(&diags);
+}
+
+static void add(struct world *world, const char *id, bool grouped)
+{
+    struct sb_diags diags = { 0 };
+    sb_cleanup(json_decrefp) json_t *spec = json_pack("{s:s,s:s}", "id", id, "type", "one-step");
+    if (grouped)
+        (void)json_object_set_new(spec, "groups", json_pack("[s]", "hall"));
+    (void)!sb_core_add_device(world->core, spec, "test", &diags);
+    sb_diags_done(&diags);
+}
+
+/* One is there, one moves in while the first is under way, one is new. */
+static void begin_rule(struct world *world)
+{
+    sb_cleanup(json_decrefp) json_t *groups = json_pack("[s]", "hall");
+    sb_cleanup(json_decrefp) json_t *package =
+        json_pack("{s:s,s:s}", "uri", "https://fw.example.com/2.bin", "version", "2.0.0");
+    const struct sb_targets targets = { .groups = groups };
+    const struct sb_request request = {
+        .op = SB_OP_FIRMWARE_UPDATE, .targets = &targets, .rule = true, .package = package
+    };
+    struct sb_verdict verdict = { 0 };
+    rule = 0;
+    add(world, "r1", true);
+    add(world, "r2", false);
+    world_run(world, 500);
+    if (!cloud.host || sb_host_submit(cloud.host, cloud.door, &request, &verdict) < 0)
+        return;
+    rule = verdict.job;
+    sb_verdict_done(&verdict);
+    world_run(world, 600);
+    regroup(world, "r2");
+    add(world, "r3", true);
+}
+
+/* Whoever is in the group, as the disk has it, was updated: once, and by one task. */
+static void check_rule(struct world *world, bool asked)
+{
+    static const char *const ids[] = { "r1", "r2", "r3" };
+    struct sb_edit off = { .rule = 0 };
+    char *text = NULL;
+    (void)asked;
+    const struct sb_job *job = rule ? sb_book_job(world->core->book, rule) : NULL;
+    for (size_t i = 0; i < SB_COUNT(ids); i++) {
+        const struct sb_device *device = sb_registry_get(world->core->registry, ids[i]);
+        bool meant = job && device && sb_device_in_group(device, "hall");
+        size_t tasks = 0;
+        for (size_t t = 0; job && t < job->task_count; t++)
+            tasks += strcmp(job->tasks[t]->device, ids[i]) == 0;
+        assert_int_equal(tasks, meant);
+        assert_int_equal(bench_device(ids[i])->installs, meant);
+    }
+    if (!job)
+        return;
+    for (size_t t = 0; t < job->task_count; t++) {
+        const struct cloud_report *last = NULL;
+        assert_int_equal(job->tasks[t]->state, SB_TASK_SUCCEEDED);
+        assert_true(cloud_finals(job->tasks[t]->id, &last) >= 1);
+        assert_string_equal(last->state, "succeeded");
+    }
+    assert_int_equal(job->state, SB_JOB_ACTIVE);
+    world->cut_at = 0; /* the story is over */
+    assert_int_equal(sb_intake_edit(&world->core->intake, rule, &off, "test", &text), 0);
+    world_run(world, 100);
+}
+
 static const struct story stories[] = {
     { "update", begin_update, check_update },
     { "download, then install", begin_install, check_install },
     { "reboot", begin_reboot, check_reboot },
     { "cancelled update", begin_cancelled, check_cancelled },
     { "failing, retried update", begin_failing, check_update },
+    { "rule", begin_rule, check_rule },
 };
 
 /* ---- the cutting ---- */
@@ -198,8 +276,9 @@ static void test_cut_twice(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { STORY(0), STORY(1), STORY(2),
-                                        STORY(3), STORY(4), cmocka_unit_test(test_cut_twice) };
-    _Static_assert(SB_COUNT(stories) == 5, "a story without a test");
+    const struct CMUnitTest tests[] = {
+        STORY(0), STORY(1), STORY(2), STORY(3), STORY(4), STORY(5), cmocka_unit_test(test_cut_twice)
+    };
+    _Static_assert(SB_COUNT(stories) == 6, "a story without a test");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -595,6 +595,139 @@ static void test_job_confirm(void **state)
     ask_refused(&world, "job confirm", by_id(job), "refused", "state does not allow");
 }
 
+/* Every member of the policy can be given, and is what the job then has. */
+static void test_every_policy(void **state)
+{
+    (void)state;
+    static const char all[] =
+        "{'start': 'at', 'start_at': 1893456000000, 'end_at': 1893542400000, 'window_from': 60,"
+        " 'window_to': 120, 'window_days': 3, 'window_zone': 'Europe/Berlin', 'pull': true,"
+        " 'hold': true, 'rate_per_minute': 1, 'concurrency': 2, 'retries': 3, 'retry_interval': 4,"
+        " 'retry_causes': ['busy', 'link_lost'], 'online_timeout': 5, 'answer_timeout': 6,"
+        " 'run_timeout': 7, 'whole_timeout': 8000, 'conflict': 'queue', 'answer': 'accepted',"
+        " 'allow_downgrade': true, 'source_versions': '1.0,1.1'}";
+    sb_cleanup(sb_freep) char *args =
+        sb_format("{'operation': 'reboot', 'devices': ['a'], 'policy': %s}", all);
+    int64_t id = create(args);
+    sb_cleanup(json_decrefp) json_t *job = ask_ok(&world, "job show", by_id(id));
+    const json_t *policy = json_object_get(job, "policy");
+    sb_cleanup(sb_freep) char *text = strdup(all);
+    for (char *c = text; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    sb_cleanup(json_decrefp) json_t *wanted = json_loads(text, 0, NULL);
+    (void)json_object_del(wanted, "answer"); /* what is so anyway is not written */
+    assert_true(json_equal(policy, wanted));
+}
+
+static void test_jobs_for_groups(void **state)
+{
+    (void)state;
+    done("device add", "{'id': 'g1', 'type': 'one-step', 'groups': ['hall']}");
+    done("device add", "{'id': 'g2', 'type': 'one-step', 'groups': ['hall']}");
+    done("device add", "{'id': 'g3', 'type': 'odd', 'groups': ['hall']}");
+    sb_cleanup(json_decrefp) json_t *job = wait_job(
+        &world, create("{'operation': 'reboot', 'groups': ['hall'], 'tags': {'why': 'x'}}"));
+    assert_int_equal(json_array_size(json_object_get(job, "tasks")), 3);
+    assert_int_equal(sb_json_int(json_object_get(job, "counts"), "succeeded", 0), 2);
+    assert_int_equal(sb_json_int(json_object_get(job, "counts"), "failed", 0), 1);
+    assert_int_equal(sb_json_int(json_object_get(job, "causes"), "unsupported", 0), 1);
+    assert_string_equal(sb_json_str(json_object_get(job, "tags"), "why"), "x");
+    assert_non_null(sb_json_array(json_object_get(job, "targets"), "groups"));
+    static const struct {
+        const char *args, *error, *part;
+    } cases[] = {
+        { "{'operation': 'reboot'}", "refused", "no device is named" },
+        { "{'operation': 'reboot', 'groups': [5]}", "usage", "groups is a list of names" },
+        { "{'operation': 'reboot', 'groups': []}", "refused", "'groups' is a list of 1 to 64" },
+        { "{'operation': 'reboot', 'groups': ['yard']}", "refused", "no device matches" },
+        { "{'operation': 'reboot', 'types': ['x', 'y'], 'sample': 0}", "usage", "1 to 100" },
+        { "{'operation': 'reboot', 'running': ''}", "refused", "'versions'" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'tags': {'a': 5}}", "refused", "a tag is" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++)
+        ask_refused(&world, "job create", cases[i].args, cases[i].error, cases[i].part);
+}
+
+static const char *with_id(int64_t id, const char *rest) /* args; good until the next call */
+{
+    static char text[256];
+    (void)snprintf(text, sizeof(text), "{'id': %lld, %s}", (long long)id, rest);
+    return text;
+}
+
+static void test_rules_are_switched(void **state)
+{
+    (void)state;
+    done("device add", "{'id': 'g1', 'type': 'one-step', 'groups': ['hall']}");
+    int64_t id = create("{'operation': 'reboot', 'groups': ['hall'], 'rule': true}");
+    done("device add", "{'id': 'g2', 'type': 'one-step', 'groups': ['hall']}");
+    for (int i = 0; i < 400 && bench_device("g2")->boots == 0; i++)
+        world_turns(&world, 1);
+    sb_cleanup(json_decrefp) json_t *open = ask_ok(&world, "job show", by_id(id));
+    assert_string_equal(sb_json_str(open, "state"), "active");
+    assert_int_equal(json_array_size(json_object_get(open, "tasks")), 2);
+    done("job rule", with_id(id, "'to': 'off'"));
+    sb_cleanup(sb_freep) char *subject = sb_format("job %lld", (long long)id);
+    assert_audited("edit", subject);
+    sb_cleanup(json_decrefp) json_t *job = wait_job(&world, id);
+    assert_string_equal(sb_json_str(job, "outcome"), "succeeded");
+    ask_refused(&world, "job rule", with_id(id, "'to': 'on'"), "too_late", "ended already");
+    int64_t plain = create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true}}");
+    ask_refused(&world, "job rule", with_id(plain, "'to': 'off'"), "refused", "not a rule");
+    ask_refused(&world, "job rule", with_id(plain, "'to': 'up'"), "usage", "on or off");
+    ask_refused(&world, "job rule", "{'id': 4711, 'to': 'on'}", "not_found", "no job 4711");
+    /* A cancelled rule is off, whether anything is open or not. */
+    int64_t idle = create("{'operation': 'reboot', 'groups': ['nobody'], 'rule': true}");
+    done("job cancel", by_id(idle));
+    json_decref(wait_job(&world, idle));
+    int64_t held = create("{'operation': 'reboot', 'groups': ['hall'], 'rule': true,"
+                          " 'policy': {'hold': true}}");
+    world_turns(&world, 5);
+    done("job cancel", by_id(held));
+    sb_cleanup(json_decrefp) json_t *gone = wait_job(&world, held);
+    assert_string_equal(sb_json_str(gone, "outcome"), "cancelled");
+}
+
+static void test_job_edited(void **state)
+{
+    (void)state;
+    int64_t id = create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'pull': true}}");
+    sb_cleanup(json_decrefp) json_t *job =
+        ask_ok(&world, "job edit",
+               with_id(id, "'policy': {'whole_timeout': '2h'}, 'tags': {'why': 'recall'}"));
+    assert_int_equal(sb_json_int(json_object_get(job, "policy"), "whole_timeout", 0), 2 * SB_HOUR);
+    assert_string_equal(sb_json_str(json_object_get(job, "tags"), "why"), "recall");
+    sb_cleanup(sb_freep) char *subject = sb_format("job %lld", (long long)id);
+    assert_audited("edit", subject);
+    ask_refused(&world, "job edit", with_id(id, "'policy': {'hold': true}"), "usage",
+                "'hold' cannot be changed");
+    ask_refused(&world, "job edit", with_id(id, "'policy': {'retrys': 1}"), "usage", "no 'retrys'");
+    ask_refused(&world, "job edit", by_id(id), "usage", "nothing is to be changed");
+    ask_refused(&world, "job edit", "{'id': 4711, 'policy': {}}", "not_found", "no job 4711");
+    done("job fetch", by_id(id)); /* nothing else would let it go */
+    sb_cleanup(sb_freep) char *task =
+        sb_format("task %lld", (long long)sb_book_job(world.core->book, id)->tasks[0]->id);
+    assert_audited("fetch", task);
+    json_decref(wait_job(&world, id));
+    ask_refused(&world, "job edit", with_id(id, "'tags': {'a': 'b'}"), "too_late", "ended");
+    ask_refused(&world, "job fetch", by_id(id), "too_late", "ended already");
+}
+
+/* policy.answer: final - the answer to the request is how the job has ended. */
+static void test_the_answer_is_the_end(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *job =
+        ask_ok(&world, "job create",
+               "{'operation': 'reboot', 'devices': ['a', 'b'], 'policy': {'answer': 'final'}}");
+    assert_string_equal(sb_json_str(job, "state"), "done");
+    assert_string_equal(sb_json_str(job, "outcome"), "succeeded");
+    assert_int_equal(json_array_size(json_object_get(job, "tasks")), 2);
+    ask_refused(&world, "job create",
+                "{'operation': 'reboot', 'devices': ['z'], 'policy': {'answer': 'final'}}",
+                "refused", "no device 'z'");
+}
+
 static void test_job_retry(void **state)
 {
     (void)state;
@@ -664,6 +797,11 @@ int main(void)
         TEST(job_cancel),
         TEST(job_cancel_too_late),
         TEST(job_confirm),
+        TEST(every_policy),
+        TEST(jobs_for_groups),
+        TEST(rules_are_switched),
+        TEST(job_edited),
+        TEST(the_answer_is_the_end),
         TEST(job_retry),
         TEST(pause_and_resume),
         SQLITE(audit),

@@ -260,6 +260,13 @@ static void test_policy(void **state)
                 "\"run_timeout\": 300000, \"online_timeout\": 172800000, \"concurrency\": 4, "
                 "\"rate_per_minute\": 10, \"conflict\": \"replace_unstarted\", "
                 "\"allow_downgrade\": true}}");
+    expect_args("job create reboot a --pull --start online --retry-on link-lost --retry-on busy "
+                "--answer-timeout 10s --from 1.0,1.1 --answer final",
+                "job create",
+                "{\"operation\": \"reboot\", \"devices\": [\"a\"], \"policy\": {\"pull\": true, "
+                "\"start\": \"online\", \"retry_causes\": [\"link_lost\", \"busy\"], "
+                "\"answer_timeout\": 10000, \"source_versions\": \"1.0,1.1\", \"answer\": "
+                "\"final\"}}");
     expect_args("job create reboot a --window 01:00-05:30 --days mon-wed,sat", "job create",
                 "{\"operation\": \"reboot\", \"devices\": [\"a\"], \"policy\": {\"window_from\": "
                 "60, \"window_to\": 330, \"window_days\": 78, \"window_zone\": "
@@ -268,6 +275,29 @@ static void test_policy(void **state)
                 "{\"operation\": \"reboot\", \"devices\": [\"a\"], \"policy\": {\"window_from\": "
                 "1320, \"window_to\": 0, \"window_days\": 99, \"window_zone\": \"UTC\"}}");
     (void)unsetenv("TZ");
+}
+
+static void test_job_for_many(void **state)
+{
+    (void)state;
+    expect_args("job create reboot --group hall --group yard --type t --running 1.0,1.1 "
+                "--sample 10 --rule --tag why=recall",
+                "job create",
+                "{\"operation\": \"reboot\", \"groups\": [\"hall\", \"yard\"], \"types\": [\"t\"], "
+                "\"running\": \"1.0,1.1\", \"sample\": 10, \"rule\": true, \"tags\": {\"why\": "
+                "\"recall\"}}");
+    expect_args("job create reboot a b --group hall", "job create",
+                "{\"operation\": \"reboot\", \"devices\": [\"a\", \"b\"], \"groups\": [\"hall\"]}");
+}
+
+static void test_job_edit(void **state)
+{
+    (void)state;
+    expect_args("job edit 7 --rate 0 --timeout 2h --concurrency 3 --tag a=b --untag c", "job edit",
+                "{\"id\": 7, \"policy\": {\"rate_per_minute\": 0, \"whole_timeout\": 7200000, "
+                "\"concurrency\": 3}, \"tags\": {\"a\": \"b\", \"c\": null}}");
+    expect_args("job rule 7 off", "job rule", "{\"id\": 7, \"to\": \"off\"}");
+    expect_args("job fetch 7 --device a", "job fetch", "{\"id\": 7, \"device\": \"a\"}");
 }
 
 static void test_times(void **state)
@@ -309,8 +339,15 @@ static void test_job_create_refusals(void **state)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        { "job create", "OPERATION DEVICE..." },
-        { "job create reboot", "OPERATION DEVICE..." },
+        { "job create", "OPERATION [DEVICE...]" },
+        { "job create reboot", "name devices, or choose them by --group" },
+        { "job create reboot a --start soon", "--start: 'soon' is neither now nor online" },
+        { "job create reboot a --start online --at +2h", "either --start or --at" },
+        { "job create reboot a --answer never", "neither accepted nor final" },
+        { "job create reboot a --retry-on bussy", "'bussy' is no cause (did you mean 'busy'?)" },
+        { "job create reboot a --sample half", "--sample: 'half' is not a number" },
+        { "job edit 7", "say what is to be changed" },
+        { "job rule 7", "JOB on|off" },
         { "job create rebot a", "unknown operation 'rebot' (did you mean 'reboot'?)" },
         { "job create explode a", "unknown operation 'explode'" },
         { "job create firmware-update a", "wants --package or --uri" },
@@ -527,6 +564,8 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_job_for_many),
+        cmocka_unit_test(test_job_edit),
         cmocka_unit_test(test_job_create_refusals),
         cmocka_unit_test(test_package_add),
         cmocka_unit_test(test_exit_codes),

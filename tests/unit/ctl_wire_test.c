@@ -298,6 +298,44 @@ static void test_job_show_of_a_doubtful_success(void **state)
         NULL);
 }
 
+static void test_job_show_of_a_rule(void **state)
+{
+    (void)state;
+    expect_run(
+        STEPS({ "\"id\":7",
+                "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": \"reboot\", "
+                "\"standing\": true, \"rule\": true, \"targets\": {\"groups\": [\"hall\"], "
+                "\"sample\": 10}, \"tags\": {\"why\": \"recall\"}, \"causes\": {\"timeout\": "
+                "2, \"no_space\": 1}}}" }),
+        "job show 7", 0, "groups hall, sample 10 %; rule is on\n", NULL);
+    expect_run(
+        STEPS({ "\"id\":7", "{\"ok\": true, \"data\": {\"id\": 7, \"causes\": {\"timeout\": 2, "
+                            "\"no_space\": 1}, \"tags\": {\"why\": \"recall\"}}}" }),
+        "job show 7", 0, "Failures      2 timeout, 1 no_space\n", NULL);
+    expect_run(STEPS({ "\"job rule\"", "{\"ok\": true, \"data\": {}}" }), "job rule 7 off", 0,
+               "job 7: its rule is off\n", NULL);
+    expect_run(STEPS({ "\"job edit\"", "{\"ok\": true, \"data\": {}}" }), "job edit 7 --rate 5", 0,
+               "job 7: changed\n", NULL);
+    expect_run(STEPS({ "\"job fetch\"", "{\"ok\": true, \"data\": {\"tasks\": 1}}" }),
+               "job fetch 7", 0, "job 7: let go on 1 device\n", NULL);
+}
+
+/* One request, one answer: how it ended. */
+static void test_create_and_answer_at_the_end(void **state)
+{
+    (void)state;
+    expect_run(STEPS({ "\"answer\":\"final\"",
+                       "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": \"reboot\", "
+                       "\"origin\": \"native\", \"state\": \"done\", \"outcome\": \"failed\", "
+                       "\"tasks\": [{\"id\": 1, \"job\": 7, \"device\": \"a\", \"state\": "
+                       "\"failed\", \"cause\": \"timeout\", \"text\": \"too slow\"}]}}" }),
+               "job create reboot a --answer final", SB_EXIT_FAILED, "a  failed  timeout: too slow",
+               NULL);
+    expect_run(STEPS({ "\"answer\":\"final\"",
+                       "{\"ok\": false, \"error\": \"refused\", \"text\": \"no\"}" }),
+               "job create reboot a --answer final", SB_EXIT_REFUSED, NULL, "no");
+}
+
 static void test_job_show(void **state)
 {
     (void)state;
@@ -939,6 +977,8 @@ int main(void)
         cmocka_unit_test(test_device_show),
         cmocka_unit_test(test_job_show),
         cmocka_unit_test(test_job_show_of_a_doubtful_success),
+        cmocka_unit_test(test_job_show_of_a_rule),
+        cmocka_unit_test(test_create_and_answer_at_the_end),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_device_pages),

@@ -74,18 +74,22 @@ static const char policy_text[] =
 static const char job_text[] =
     "{'id':7,'origin':'north','caller':'factory','external_id':'x-1','key':'id:x-1',"
     "'package':'p-9','operation':'write','params':{'values':{'speed':42}},'state':'cancelling',"
-    "'rule':true,'created':1767571200000,'ended':1767571200001}";
+    "'rule':true,'standing':true,'tags':{'why':'recall'},'created':1767571200000,'ended':"
+    "1767571200001,"
+    "'targets':{'devices':['a'],'groups':['hall'],'types':['t'],'versions':'1.0','sample':7}}";
 
 static const char task_text[] =
-    "{'id':9,'device':'pump-1','module':'mcu','round':2,'state':'cancelling',"
+    "{'id':9,'device':'pump-1','uuid':'u-1','module':'mcu','round':2,'state':'cancelling',"
     "'cancel_from':'installing','reason':'retry','phase':'writing','cause':'no_space',"
     "'cancel_cause':'overridden','attempt':3,'percent':70,'furthest_percent':100,"
-    "'furthest':'restarting','committed':true,'started':true,'text':'wörtlich \\u0001',"
+    "'furthest':'restarting','committed':true,'asked':true,'heard':true,'started':true,'text':'"
+    "wörtlich \\u0001',"
     "'target_version':'2.0.0','verified':'hash','artifact':'abc','native_dialect':'ibm','native_"
     "vocabulary':'fw',"
     "'native_code':'3','native_text':'full','result':{'speed':'refused'},"
     "'checkpoint':{'offset':4096},'created':1,'sent':2,'ended':3,'spent_queued':4,"
-    "'spent_offline':5,'spent_sent':6,'spent_run':7,'spent_whole':8,'retry_left':9}";
+    "'spent_offline':5,'spent_sent':6,'spent_run':7,'spent_whole':8,'spent_artifact':10,'retry_"
+    "left':9}";
 
 static json_t *from_text(const char *text)
 {

@@ -75,6 +75,21 @@ static void hold_occupied(struct bed *bed)
     bed->facts.occupied = true;
 }
 
+static void hold_pull(struct bed *bed)
+{
+    bed->job.policy.pull = true;
+}
+
+static void hold_parent(struct bed *bed)
+{
+    bed->facts.parent = true;
+}
+
+static void hold_image(struct bed *bed)
+{
+    bed->facts.no_image = true;
+}
+
 static void hold_offline(struct bed *bed)
 {
     bed->facts.offline = true;
@@ -111,12 +126,15 @@ static const struct {
     { hold_retry, SB_REASON_RETRY, 1500 },
     { hold_start, SB_REASON_SCHEDULED, 20 * SB_SECOND },
     { hold_window, SB_REASON_WINDOW, SB_MINUTE },
+    { hold_pull, SB_REASON_PULL, 0 },
     { hold_other, SB_REASON_BUSY, 0 },
     { hold_occupied, SB_REASON_BUSY, 0 },
+    { hold_parent, SB_REASON_PARENT, 0 },
     { hold_offline, SB_REASON_OFFLINE, 0 },
     { hold_rate, SB_REASON_RATE, SB_SECOND },
     { hold_concurrency, SB_REASON_CAPACITY, 0 },
     { hold_limit, SB_REASON_CAPACITY, 0 },
+    { hold_image, SB_REASON_ARTIFACT, SB_MINUTE },
     { hold_bus, SB_REASON_BUSY, 0 },
 };
 
