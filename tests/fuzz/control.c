@@ -50,7 +50,8 @@ static void empty_folder(const char *directory, const char *name)
     sb_cleanup(sb_freep) char *path = sb_format("%s/%s", directory, name);
     DIR *files = opendir(path);
     for (struct dirent *entry; files && (entry = readdir(files));)
-        (void)unlinkat(dirfd(files), entry->d_name, 0);
+        if (strcmp(entry->d_name, "southbridge-depot") != 0) /* is synced when it is made */
+            (void)unlinkat(dirfd(files), entry->d_name, 0);
     if (files)
         (void)closedir(files);
 }

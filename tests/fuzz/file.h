@@ -25,8 +25,10 @@ static SB_UNUSED const char *fuzz_file(const uint8_t *data, size_t size)
         if (mkdir(fuzz_folder, 0700) < 0 || atexit(fuzz_clean_up) != 0)
             abort();
     }
-    int fd = open(fuzz_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size || close(fd) < 0)
+    /* not emptied first: some filesystems then write to the disk at the end */
+    int fd = open(fuzz_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size || ftruncate(fd, (off_t)size) < 0 ||
+        close(fd) < 0)
         abort();
     return fuzz_path;
 }

@@ -60,7 +60,7 @@ static void check_state(struct world *world)
 {
     sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(world->state);
     check(saved && json_array_size(json_object_get(saved, "asks")) <= 16);
-    check(json_array_size(json_object_get(saved, "seen")) <= 32 + 16);
+    check(json_object_size(json_object_get(saved, "seen")) <= 32 + 16);
     void *again = sb_ibm_load(saved);
     check(again);
     sb_cleanup(json_decrefp) json_t *resaved = sb_ibm_save(again);

@@ -227,17 +227,18 @@ static int load_ask(struct sb_ibm_state *state, const json_t *saved)
     return 0;
 }
 
+/* None saved: none is made, so that it is saved again as it was. */
 static int load_seen(struct sb_ibm_state *state, const json_t *saved)
 {
     const char *id;
     json_t *kept;
-    state->seen = json_object();
+    state->seen = saved ? json_object() : NULL;
     json_object_foreach ((json_t *)saved, id, kept) {
         bool fits = json_is_null(kept) || json_is_integer(kept) || json_is_object(kept);
         if (fits && json_object_set_new(state->seen, id, json_deep_copy(kept)) < 0)
             return -ENOMEM;
     }
-    return state->seen ? 0 : -ENOMEM;
+    return saved && !state->seen ? -ENOMEM : 0;
 }
 
 static int load_lists(struct sb_ibm_state *state, const json_t *saved)
