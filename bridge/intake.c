@@ -377,9 +377,13 @@ static int decide(struct sb_asking *asking)
 {
     sb_cleanup(sb_freep) char *key = NULL;
     sb_cleanup(sb_job_freep) struct sb_job *again = NULL;
-    bool repeats = sb_asking_repeats(asking);
-    if (!room(asking, asking->request->device_count) || (!repeats && !space(asking)) ||
-        !parameters(asking) || !window(asking) || !sb_asking_named(asking) || !devices(asking) ||
+    if (!room(asking, asking->request->device_count))
+        return 0;
+    bool roomy = space(asking);
+    if (!roomy && !sb_asking_repeats(asking))
+        return 0;
+    sb_verdict_done(asking->verdict);
+    if (!parameters(asking) || !window(asking) || !sb_asking_named(asking) || !devices(asking) ||
         !package(asking))
         return 0;
     key = sb_asking_key(asking);
@@ -387,7 +391,9 @@ static int decide(struct sb_asking *asking)
         return -ENOMEM;
     if (sb_asking_known(asking, key, &again))
         return 0;
-    if ((repeats && !space(asking)) || (!again && !shares(asking)))
+    if (!roomy && !space(asking)) /* it would be a new round */
+        return 0;
+    if (!again && !shares(asking))
         return 0;
     return makes_way(asking) ? accept(asking, key, SB_STEAL(again)) : 0;
 }
