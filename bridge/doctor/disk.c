@@ -131,13 +131,23 @@ static void look_at_free(const struct sb_config *config, const char *where, stru
                 (long long)(floor / MIB), effect);
 }
 
+/* Images may have a file system of their own. */
+static bool is_elsewhere(const char *state, const char *images)
+{
+    struct stat one, other;
+    return stat(state, &one) == 0 && stat(images, &other) == 0 && one.st_dev != other.st_dev;
+}
+
 void sb_doctor_space(struct sb_doctor *doctor)
 {
     struct sb_exam exam = { 0 };
     const char *state = doctor->config->state;
     sb_cleanup(sb_freep) char *copy = strdup(state);
+    sb_cleanup(sb_freep) char *images = sb_format("%s/artifacts", state);
     look_at_images(doctor->config, &exam);
     if (copy)
         look_at_free(doctor->config, access(state, F_OK) == 0 ? state : dirname(copy), &exam);
+    if (images && is_elsewhere(state, images))
+        look_at_free(doctor->config, images, &exam);
     sb_doctor_tell(doctor, "", &exam);
 }
