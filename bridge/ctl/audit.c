@@ -199,8 +199,8 @@ static enum sb_exit tell(struct trail *trail, const struct finding *found)
         sb_ctl_print_json(ctl, value);
     } else if (found->headless) {
         sb_show_line(ctl,
-                     "the trail begins with record %lld: those before it were removed, and no "
-                     "record says that retention did it",
+                     "the chain breaks at record %lld, with which it begins: those before it were "
+                     "removed, and no record says that retention did it",
                      (long long)found->broken);
     } else if (!whole) {
         sb_show_line(ctl,

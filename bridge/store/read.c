@@ -154,7 +154,7 @@ int sb_sql_count(sqlite3 *db, const struct sb_query *query, int64_t *ret)
 int sb_sql_measure(sqlite3 *db, struct sb_store_size *ret)
 {
     static const char *const names[] = { "page_size", "page_count", "freelist_count" };
-    int64_t numbers[SB_COUNT(names)];
+    int64_t numbers[SB_COUNT(names)] = { 0 };
 
     for (size_t i = 0; i < SB_COUNT(names); i++) {
         sb_cleanup(sb_str_done) struct sb_str sql = { 0 };

@@ -99,6 +99,8 @@ static int judge_fd(const char *call, int fd, long long end)
     return judge_path(call, path, end);
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): libc's names are reserved */
+
 /* ---- writing ---- */
 
 ssize_t write(int fd, const void *bytes, size_t n)
@@ -220,3 +222,5 @@ int statvfs(const char *path, struct statvfs *ret)
 {
     return statvfs64(path, (struct statvfs64 *)(void *)ret); /* the same, where files are large */
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -586,7 +586,8 @@ def tamper(southbridge, *statements):
 @pytest.mark.parametrize("statement, broken", [
     ("UPDATE audit SET body = replace(body, 'device add', 'device xxx') WHERE id = 2", 2),
     ("UPDATE audit SET body = json_set(body, '$.actor', 'nobody') WHERE id = 3", 3),
-    ("DELETE FROM audit WHERE id = 2", 3)])
+    ("DELETE FROM audit WHERE id = 2", 3),
+    ("DELETE FROM audit WHERE id = 1", 2)])
 def test_a_trail_that_was_changed(bench, statement, broken):
     southbridge = bench.start([])
     for name in ("one", "two", "three"):

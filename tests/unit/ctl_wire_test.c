@@ -700,11 +700,12 @@ static void test_audit_without_its_beginning(void **state)
     (void)json_array_remove(list, 0);
     sb_cleanup(sb_freep) char *more = answer_with(list);
     expect_run(STEPS({ "", late }), "audit --verify", SB_EXIT_FAILED,
-               "the trail begins with record 150: those before it were removed", NULL);
+               "the chain breaks at record 150, with which it begins: those before it were removed",
+               NULL);
     expect_run(STEPS({ "", late }), "audit --verify --json", SB_EXIT_FAILED, "\"broken\":150}",
                NULL);
-    expect_run(STEPS({ "", more }), "audit --verify", SB_EXIT_FAILED, "begins with record 150",
-               NULL);
+    expect_run(STEPS({ "", more }), "audit --verify", SB_EXIT_FAILED,
+               "breaks at record 150, with which it begins", NULL);
 }
 
 static void test_audit_broken(void **state)

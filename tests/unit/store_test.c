@@ -21,7 +21,7 @@ static void mem_start(struct world *w)
 
 static void mem_break(struct world *w)
 {
-    sb_store_mem_fail_next(w->disk, 1000, -EIO);
+    sb_store_mem_fail_next(w->disk, 1000, -EFBIG);
 }
 
 static void mem_repair(struct world *w)
@@ -262,7 +262,7 @@ static void a_failed_commit_and_the_recovery(void **state)
     assert_int_equal(w->told, 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(losses[i].error, w->error);
-    assert_int_equal(w->error, -EIO);
+    assert_int_equal(w->error, -EFBIG);
     assert_false(sb_store_ready(w->store, NULL));
     assert_int_equal(count_rows(w, SB_TABLE_JOB), 1); /* reading goes on */
     w->backend->repair(w);
