@@ -94,6 +94,7 @@ int sb_runner_fetch(struct sb_runner *runner, struct sb_task *task, const char *
 void sb_wait_answered(struct sb_runner *runner, const struct sb_device *device, bool asks)
 {
     struct sb_task *task = NULL;
+    sb_cleanup(sb_freep) char *actor = asks ? sb_format("device %s", device->id) : NULL;
     while ((task = sb_book_of_device(runner->parts.book, device->id, task))) {
         bool queued = task->state == SB_TASK_QUEUED || task->state == SB_TASK_HELD;
         if (queued && !task->heard && task->job->policy.start == SB_START_ONLINE) {
@@ -102,6 +103,6 @@ void sb_wait_answered(struct sb_runner *runner, const struct sb_device *device, 
             runner->dirty = true;
         }
         if (asks && task->reason == SB_REASON_PULL && !task->asked)
-            note_asked(runner, task, device->id);
+            note_asked(runner, task, actor ? actor : "device");
     }
 }

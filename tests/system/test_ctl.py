@@ -262,6 +262,29 @@ def test_hold_confirm_cancel_retry(bench, pump):
     assert pump.boots == 3
 
 
+def test_what_is_fetched_edited_and_ruled(bench, pump):
+    """Jobs that push nothing, that change while they are open, and that keep matching."""
+    pulled = bench.job("reboot", "pump-1", "--pull", "--tag", "why=recall")
+    bench.wait_task(pulled, lambda task: task.get("reason") == "pull")
+    bench.ctl("job", "edit", pulled, "--timeout", "2h", "--untag", "why")
+    job = bench.ctl("job", "show", pulled)
+    assert job["policy"]["whole_timeout"] == 7200000 and "tags" not in job
+    assert "let go on 1 device" in bench.shown("job", "fetch", str(pulled))
+    bench.succeeded(pulled)
+
+    kind = bench.ctl("device", "show", "pump-1")["type"]
+    rule = bench.job("reboot", "--type", kind, "--rule")
+    bench.succeeded(rule)
+    assert bench.ctl("job", "show", rule)["state"] == "active"
+    assert "rule is on" in bench.shown("job", "show", str(rule))
+    assert "rule is off" in bench.shown("job", "rule", str(rule), "off")
+    assert bench.ctl("job", "show", rule)["state"] == "done"
+
+    ended = bench.ctl("job", "create", "reboot", "pump-1", "--answer", "final")
+    assert ended["job"]["outcome"] == "succeeded"
+    assert pump.boots == 4  # the first was its start
+
+
 def test_cancel_under_way_and_too_late(bench, pump):
     """Until the commit point a job stops; past it that is refused, and it goes on to its end."""
     package = bench.package()
