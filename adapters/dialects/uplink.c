@@ -234,8 +234,8 @@ void sb_uplink_start(struct sb_door *door)
     struct sb_uplink *uplink = uplink_of(door);
     (void)sb_convo_self(uplink); /* messages may precede UP, and ask for the outage */
     need_line(uplink, NULL);
-    if (uplink->dialect->has_connection)
-        on_dial(uplink);
+    if (uplink->dialect->has_connection) /* doors start before the devices are declared */
+        sb_timer_in(uplink->dial, 0);
 }
 
 void sb_uplink_close(struct sb_door *door)

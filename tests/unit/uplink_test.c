@@ -1156,6 +1156,7 @@ static void opens_each(void)
     host.devices[2] = &valve;
     assert_int_equal(sb_uplink_open(&ops, &talk_each, &host, "cloud", NULL, words, &door), 0);
     sb_uplink_start(door);
+    sb_sim_advance(host.loop, 0); /* devices are declared in the turn of the start */
 }
 
 static void each_device_has_its_connection(void **state)

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mode gateway: the devices' documents are parts of the gateway's twin, and so are their wishes.
+ *     a device -> "document" {doc, task, what}, "gone" -> the gateway
+ *     the gateway -> "desired" {desired, version} -> a device
+ */
+#include <ctype.h>
+
+#include "adapters/dialects/azure/parts.h"
+#include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
+
+/* ---- a device's side ---- */
+
+void sb_azure_hand_over(struct sb_azure_turn *turn)
+{
+    struct sb_azure_state *state = turn->state;
+    json_t *document = sb_azure_document(turn);
+    if (!turn->in->connected || json_equal(document, state->handed)) {
+        json_decref(document);
+        return;
+    }
+    json_decref(state->handed);
+    state->handed = document;
+    sb_azure_tell(turn, NULL, "document",
+                  json_pack("{s:O,s:I,s:s*}", "doc", document, "task",
+                            (json_int_t)state->final_task, "what", state->what));
+    state->final_task = 0;
+    free(SB_STEAL(state->what));
+}
+
+/* ---- the gateway's side ---- */
+
+static json_t *part_of(const struct sb_azure_turn *turn, const char *key)
+{
+    const json_t *children =
+        sb_json_object(turn->state->desired, sb_azure_word(turn, "twin_children"));
+    json_t *part = json_object_get(children, key);
+    return json_is_object(part) ? json_incref(part) : json_object();
+}
+
+/* The name that a key stands for; caller frees. */
+static char *name_of(const char *key)
+{
+    struct sb_str name = { 0 };
+    uint8_t byte;
+    while (*key) {
+        char hex[3] = { 0 };
+        if (*key == '%' && key[1] && key[2])
+            memcpy(hex, key + 1, 2);
+        if (hex[0] && sb_hex_decode(hex, &byte, 1) == 0 && byte) {
+            sb_str_add_char(&name, (char)byte);
+            key += 3;
+        } else {
+            sb_str_add_char(&name, *key++);
+        }
+    }
+    return sb_str_take(&name);
+}
+
+/* Only what it was not told on this connection. */
+static void tell_wish(struct sb_azure_turn *turn, const char *key)
+{
+    struct sb_azure_state *state = turn->state;
+    sb_cleanup(sb_freep) char *name = name_of(key);
+    json_t *part = part_of(turn, key);
+    if (!state->wished)
+        state->wished = json_object();
+    if (!name || !part || !state->wished) {
+        turn->effects->broken = true;
+        json_decref(part);
+        return;
+    }
+    if (!json_equal(part, json_object_get(state->wished, key))) {
+        sb_azure_put(turn, state->wished, key, json_incref(part));
+        sb_azure_tell(turn, name, "desired",
+                      json_pack("{s:O,s:I}", "desired", part, "version",
+                                (json_int_t)sb_json_int(state->desired, "$version", 0)));
+    }
+    json_decref(part);
+}
+
+/* Those of whom the twin speaks now, and those of whom it spoke before. */
+void sb_azure_tell_wishes(struct sb_azure_turn *turn)
+{
+    struct sb_azure_state *state = turn->state;
+    const json_t *children = sb_json_object(state->desired, sb_azure_word(turn, "twin_children"));
+    sb_cleanup(json_decrefp) json_t *all = json_object();
+    const char *key;
+    json_t *value;
+    if (json_object_update_missing(all, state->wished ? state->wished : all) < 0 ||
+        (children && json_object_update_missing(all, (json_t *)children) < 0))
+        turn->effects->broken = true;
+    json_object_foreach (all, key, value) {
+        tell_wish(turn, key);
+    }
+}
+
+static void take_document(struct sb_azure_turn *turn, const char *key)
+{
+    struct sb_azure_state *state = turn->state;
+    const json_t *told = turn->in->told;
+    json_t *document = json_object_get(told, "doc");
+    if (!state->children)
+        state->children = json_object();
+    sb_azure_put(turn, state->children, key, json_incref(document));
+    if (sb_json_int(told, "task", 0) > 0) {
+        state->final_task = sb_json_int(told, "task", 0);
+        sb_azure_set(turn, &state->what, sb_json_str(told, "what"));
+    }
+    if (state->desired)
+        tell_wish(turn, key);
+    sb_azure_report(turn);
+}
+
+/* null deletes its part of the twin, with the next patch and after each read. */
+static void take_leave(struct sb_azure_turn *turn, const char *key)
+{
+    struct sb_azure_state *state = turn->state;
+    if (!state->children)
+        state->children = json_object();
+    sb_azure_put(turn, state->children, key, json_null());
+    (void)json_object_del(state->wished, key);
+    sb_azure_report(turn);
+}
+
+/* Of those that left, the twin holds nothing any more. */
+void sb_azure_family_settled(struct sb_azure_turn *turn)
+{
+    struct sb_azure_state *state = turn->state;
+    const json_t *known = sb_json_object(state->told, sb_azure_word(turn, "twin_children"));
+    const char *key;
+    json_t *document;
+    void *next;
+    json_object_foreach_safe (state->children, next, key, document) {
+        if (json_is_null(document) && !json_object_get(known, key))
+            (void)json_object_del(state->children, key);
+    }
+}
+
+void sb_azure_told(struct sb_azure_turn *turn)
+{
+    const struct sb_input *in = turn->in;
+    sb_cleanup(sb_freep) char *key = in->from ? sb_azure_key(in->from) : NULL;
+    if (in->from && !key)
+        turn->effects->broken = true;
+    else if (in->self && in->from && sb_streq(in->tag, "document"))
+        take_document(turn, key);
+    else if (in->self && in->from && sb_streq(in->tag, "gone"))
+        take_leave(turn, key);
+    else if (turn->child && sb_streq(in->tag, "desired")) {
+        sb_azure_wishes(turn, sb_json_object(in->told, "desired"),
+                        sb_json_int(in->told, "version", 0));
+        sb_azure_report(turn);
+    }
+}
+
+void sb_azure_leave(struct sb_azure_turn *turn)
+{
+    sb_azure_asks_refuse(turn, SB_CAUSE_DEVICE_GONE);
+    if (turn->child)
+        sb_azure_tell(turn, NULL, "gone", json_object());
+    sb_azure_state_reset(turn->state);
+    turn->effects->save = true;
+}

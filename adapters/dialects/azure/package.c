@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an update asks for, in the words of all generations: the method of 2016 (fwPackageUri), the
+ * device job of the preview (PackageUri), the desired properties of 2018 (fwPackageURI).
+ */
+#include "adapters/dialects/azure/parts.h"
+#include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
+
+#define TEXT_MAX_ 2048
+
+static const char *first_of(const json_t *asked, const char *const *keys)
+{
+    for (; *keys; keys++) {
+        const char *text = sb_json_str(asked, *keys);
+        if (text && *text)
+            return text;
+    }
+    return NULL;
+}
+
+static const char *uri_of(const json_t *asked)
+{
+    static const char *const keys[] = { "fwPackageUri", "fwPackageURI", "packageUri", "PackageUri",
+                                        NULL };
+    return first_of(asked, keys);
+}
+
+static const char *version_of(const json_t *asked)
+{
+    static const char *const keys[] = { "fwVersion", "version", NULL };
+    return first_of(asked, keys);
+}
+
+static const char *check_of(const json_t *asked)
+{
+    static const char *const keys[] = { "fwPackageCheckValue", "checkValue", NULL };
+    return first_of(asked, keys);
+}
+
+json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const char **ret_wrong)
+{
+    const char *uri = uri_of(asked), *version = version_of(asked), *check = check_of(asked);
+    sb_cleanup(sb_freep) char *hex = NULL;
+    const char *kind = check ? sb_azure_digest(check, &hex) : NULL;
+    *ret_wrong = NULL;
+    if (!uri || strlen(uri) > TEXT_MAX_ || !sb_azure_uri_ok(uri))
+        *ret_wrong = uri ? "fwPackageUri is not a valid URI" : "fwPackageUri is missing";
+    else if (version && strlen(version) > 256)
+        *ret_wrong = "fwVersion is longer than 256 characters";
+    else if (check && !kind && turn->config->check == SB_AZURE_CHECK_DIGEST)
+        *ret_wrong = "fwPackageCheckValue is neither a SHA-256 nor an MD5 digest";
+    if (*ret_wrong)
+        return NULL;
+    json_t *package = json_pack("{s:s,s:s*}", "uri", uri, "version", version);
+    if (!package || (kind && sb_json_put_str(package, kind, hex) < 0))
+        turn->effects->broken = true;
+    return package;
+}
+
+char *sb_azure_firmware_content(const json_t *asked)
+{
+    const char *uri = uri_of(asked), *version = version_of(asked), *check = check_of(asked);
+    size_t n = uri ? strcspn(uri, "?#") : 0;
+    sb_cleanup(sb_freep) char *text =
+        sb_format("%.*s\n%s\n%s", (int)SB_MIN(n, (size_t)TEXT_MAX_), uri ? uri : "",
+                  version ? version : "", check ? check : "");
+    return text ? sb_sha256_hex(text, strlen(text)) : NULL;
+}
+
+char *sb_azure_values_content(const json_t *values)
+{
+    sb_cleanup(sb_freep) char *text = json_dumps(values, JSON_COMPACT | JSON_SORT_KEYS);
+    return text ? sb_sha256_hex(text, strlen(text)) : NULL;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the Azure conversation share: its state, and one step's turn. Internal.
+ */
+#pragma once
+
+#include "adapters/dialects/azure/codec.h"
+#include "adapters/dialects/azure/conversation.h"
+
+#define SB_AZURE_TASKS_MAX 64 /* own tasks whose end is awaited */
+#define SB_AZURE_SEEN      32 /* $rids of this connection */
+
+struct sb_azure_ask { /* a method that is not answered yet */
+    char *rid;
+    char *tag; /* of its submit */
+    enum sb_op op;
+    bool final;   /* answered with the result */
+    bool begun;   /* its task was handed over */
+    int64_t task; /* 0: no verdict yet */
+};
+
+struct sb_azure_wish { /* a desired property: what it asks for, and what became of that */
+    char *content;     /* digest of what it asks for; NULL: nothing is wished */
+    json_t *spec;      /* the desired value */
+    int64_t version;   /* $version with which it came */
+    bool due;          /* could not be acted on yet */
+    bool begun;
+    int64_t task; /* open; 0 none */
+    int ac;       /* 0: nothing to say yet */
+    char *ad;
+};
+
+struct sb_azure_open { /* an own task whose end is awaited */
+    int64_t task;
+    enum sb_op op;
+};
+
+struct sb_azure_state {
+    /* saved */
+    json_t *doc; /* {firmware, iothubDM}: what tasks did; the rest follows from the record */
+    struct sb_azure_wish firmware, configuration;
+    int64_t moving; /* the task that doc.firmware follows; 0 none */
+    bool own;       /* it was asked for here */
+    bool under_way; /* and handed over */
+    bool committed; /* and cannot be taken back */
+    struct sb_azure_open tasks[SB_AZURE_TASKS_MAX];
+    size_t task_count;
+    /* of this run */
+    struct sb_azure_ask *asks;
+    size_t ask_count;
+    unsigned tags;
+    char *seen[SB_AZURE_SEEN];
+    unsigned seen_next;
+    json_t *told;            /* reported properties as the hub has them; NULL: not read yet */
+    json_t *desired;         /* NULL: not read yet */
+    int64_t newest;          /* the highest $version of desired heard of */
+    char *get_id, *patch_id; /* $rid of what has no answer; or NULL */
+    json_t *patch;
+    unsigned put_off; /* in a row */
+    bool waiting;     /* for the timer, before the next patch or read */
+    bool renewing;
+    int64_t renew_last; /* monotonic: then it is renewed whatever is owed */
+    int64_t final_task; /* of a final state that the next patch tells; 0 none */
+    char *what;
+    json_t *handed;   /* mode gateway, a device: the document as it was handed over last */
+    json_t *wished;   /* mode gateway: {key: part of desired} as the devices were told */
+    json_t *children; /* mode gateway: {key: document} */
+};
+
+struct sb_azure_turn { /* one step */
+    struct sb_azure_state *state;
+    const struct sb_input *in;
+    struct sb_effects *effects;
+    const struct sb_azure_config *config;
+    bool child; /* a device whose part is in the gateway's twin */
+};
+
+/* state.c */
+void sb_azure_state_reset(struct sb_azure_state *state);
+void sb_azure_wish_clear(struct sb_azure_wish *wish);
+/* Its end, also over a restart. */
+void sb_azure_await(struct sb_azure_turn *turn, int64_t task, enum sb_op op);
+void sb_azure_await_end(struct sb_azure_turn *turn, int64_t task);
+const struct sb_azure_open *sb_azure_awaits(const struct sb_azure_state *state, int64_t task);
+void sb_azure_link_lost(struct sb_azure_state *state); /* what dies with the connection */
+
+/* talk.c: effects, words */
+void sb_azure_note(struct sb_azure_turn *turn, const char *fmt, ...) SB_PRINTF(2, 3);
+void sb_azure_timer(struct sb_azure_turn *turn, const char *tag, int64_t ms); /* < 0 stops it */
+struct sb_azure_parcel {
+    char *topic;     /* taken; NULL: out of memory */
+    json_t *payload; /* taken; NULL: empty */
+    const char *token, *what;
+    int qos;
+    int64_t task;
+};
+void sb_azure_send(struct sb_azure_turn *turn, const struct sb_azure_parcel *parcel);
+void sb_azure_settle(struct sb_azure_turn *turn, const char *token);
+/* To the gateway's own conversation (name NULL) or a device's. Takes json. */
+void sb_azure_tell(struct sb_azure_turn *turn, const char *name, const char *tag, json_t *json);
+/* Takes params and package. */
+void sb_azure_submit(struct sb_azure_turn *turn, const char *tag, enum sb_op op, bool final,
+                     json_t *params, json_t *package);
+void sb_azure_withdraw(struct sb_azure_turn *turn, int64_t task, enum sb_cause cause);
+bool sb_azure_can(const struct sb_azure_turn *turn, enum sb_op op);
+const char *sb_azure_word(const struct sb_azure_turn *turn, const char *name);
+int64_t sb_azure_limit(const struct sb_azure_turn *turn, const char *name);
+const json_t *sb_azure_cause_cell(const struct sb_azure_turn *turn, enum sb_cause cause);
+const json_t *sb_azure_task_cell(const struct sb_azure_turn *turn, const struct sb_task *task);
+/* What a person reads of a task: its text, else the cell's, else the cause; redacted, bounded. */
+char *sb_azure_task_text(const struct sb_azure_turn *turn, const struct sb_task *task);
+char *sb_azure_presentable(const char *text); /* redacted, bounded; NULL: no memory */
+void sb_azure_put(struct sb_azure_turn *turn, json_t *object, const char *key, json_t *value);
+void sb_azure_set(struct sb_azure_turn *turn, char **slot, const char *text);
+void sb_azure_now(struct sb_azure_turn *turn, json_t *object, const char *key); /* the time */
+
+/* package.c: what an update asks for */
+/*
+ * {uri, version, sha256 | md5} of a method's payload or a desired firmware. NULL with *ret_wrong,
+ * static: it cannot be used.
+ */
+json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const char **ret_wrong);
+/* Digest of a wish, over what makes it another one: credentials in the URI do not. */
+char *sb_azure_firmware_content(const json_t *asked);
+char *sb_azure_values_content(const json_t *values);
+
+/* method.c */
+void sb_azure_method(struct sb_azure_turn *turn);
+void sb_azure_method_verdict(struct sb_azure_turn *turn, struct sb_azure_ask *ask);
+struct sb_azure_ask *sb_azure_ask_find(struct sb_azure_state *state, const char *tag);
+void sb_azure_ask_due(struct sb_azure_turn *turn, struct sb_azure_ask *ask);
+void sb_azure_asks_follow(struct sb_azure_turn *turn, const struct sb_task *task);
+void sb_azure_asks_drop(struct sb_azure_turn *turn); /* their connection is gone */
+void sb_azure_asks_refuse(struct sb_azure_turn *turn, enum sb_cause cause);
+
+/* wish.c */
+void sb_azure_wishes(struct sb_azure_turn *turn, const json_t *desired, int64_t version);
+bool sb_azure_wish_verdict(struct sb_azure_turn *turn); /* false: not of a wish */
+void sb_azure_wish_due(struct sb_azure_turn *turn);
+void sb_azure_wishes_follow(struct sb_azure_turn *turn, const struct sb_task *task);
+void sb_azure_wishes_loaded(struct sb_azure_turn *turn);
+
+/* report.c: the document */
+json_t *sb_azure_document(struct sb_azure_turn *turn); /* new reference; NULL: no memory */
+void sb_azure_follow(struct sb_azure_turn *turn, const struct sb_task *task, bool own);
+void sb_azure_refused(struct sb_azure_turn *turn, const struct sb_azure_wish *wish,
+                      enum sb_cause cause, const char *text); /* a wish for firmware */
+
+/* twin.c: the document and the hub */
+void sb_azure_read(struct sb_azure_turn *turn);
+void sb_azure_report(struct sb_azure_turn *turn);
+void sb_azure_result(struct sb_azure_turn *turn);
+void sb_azure_desired(struct sb_azure_turn *turn);
+void sb_azure_twin_due(struct sb_azure_turn *turn);
+
+/* family.c: mode gateway */
+void sb_azure_hand_over(struct sb_azure_turn *turn); /* a device's document to the gateway */
+void sb_azure_told(struct sb_azure_turn *turn);
+void sb_azure_tell_wishes(struct sb_azure_turn *turn);
+void sb_azure_family_settled(struct sb_azure_turn *turn);
+void sb_azure_leave(struct sb_azure_turn *turn);

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One gateway between a scripted IoT hub and a serial device, as the Azure tests see it."""
+import base64
+import hashlib
+import json
+import ssl
+
+import pytest
+from daemon import device_spec, make_image
+from harness import wait_until
+
+from azure_platform import AzureHub
+
+PUMP, GHOST = "pump-1", "ghost"
+RUN = 120.0  # s, for an update over a slow line under sanitizers
+KEYS = {name: base64.b64encode(f"the key of {name}".encode()).decode()
+        for name in (PUMP, GHOST, "gw-1", "line-7")}
+
+
+def fast_words(directory, source, **limits):
+    """The folders of mappings, the second with shorter waits."""
+    folder = directory / "mappings" / "dialects"
+    folder.mkdir(parents=True)
+    text = (source / "mappings" / "dialects" / "azure.yaml").read_text(encoding="utf-8")
+    lines = []
+    for line in text.split("\n"):
+        name = line.strip().split(":")[0]
+        if line.startswith("  ") and name in limits:
+            line = f"  {name}: {limits.pop(name)}"
+        lines.append(line)
+    assert not limits, f"no such limits: {limits}"
+    (folder / "azure.yaml").write_text("\n".join(lines), encoding="utf-8")
+    return [source / "mappings", directory / "mappings"]
+
+
+class AzureWorld:
+    """hub, daemon, serial device and image server; breaches of the protocol fail the test."""
+
+    def __init__(self, directory, hub, artifacts, device, make_southbridge):
+        self.directory, self.hub, self.artifacts, self.device = directory, hub, artifacts, device
+        self._make, self.southbridge = make_southbridge, None
+
+    def link(self, **more):
+        keys = self.directory / "keys"
+        keys.mkdir(exist_ok=True)
+        for name, key in KEYS.items():
+            (keys / f"{name}.key").write_text(key + "\n", encoding="ascii")
+            (keys / f"{name}.key").chmod(0o600)
+        link = {"dialect": "azure", "hub": self.hub.hub, "key": f"file:{keys}/{{name}}.key",
+                "org": None, "type": None, "id": None, "token": None}
+        link.update(more)
+        return link
+
+    def start(self, link=None, **settings):
+        settings.setdefault("devices", [device_spec(ibm=None)])
+        settings.setdefault("uri", f"mqtt://127.0.0.1:{self.hub.front.port}")
+        self.southbridge = self._make({"uart1": self.device.link}, link=self.link(**(link or {})),
+                                      **settings).start()
+        return self
+
+    def online(self):
+        self.hub.wait_online(PUMP)
+        self.wait("firmware/currentFwVersion", "1.0.0")
+        return self
+
+    # ---- images ----
+
+    def image(self, version, path=None, size=40000, **options):
+        """(uri, sha256) of an image that the server offers from now on."""
+        content = make_image(self.directory, version, size, **options)
+        return (self.artifacts.add(path or f"/{version}.bin", content),
+                hashlib.sha256(content).hexdigest())
+
+    def package(self, version, **options):
+        uri, digest = self.image(version, **options)
+        return {"fwPackageUri": uri, "fwVersion": version, "fwPackageCheckValue": digest}
+
+    # ---- the cloud ----
+
+    def call(self, method, payload=None, **options):
+        return self.hub.call(PUMP, method, payload, **options)
+
+    def wait(self, path, value, timeout=RUN):
+        self.hub.wait_reported(PUMP, path, value, timeout)
+
+    def statuses(self):
+        return self.hub.seen(PUMP, "firmware/fwUpdateStatus")
+
+    def wait_quiet(self):
+        def quiet():
+            return self.southbridge.ctl("status").json["jobs"]["open"] == 0
+        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.ctl('status').json}", 0.1)
+
+    def tasks(self):
+        jobs = self.southbridge.ctl("job", "list", "--all").json
+        shown = [self.southbridge.ctl("job", "show", str(number)).json
+                 for number in sorted(job["id"] for job in jobs)]
+        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
+
+    def up(self):
+        return self.southbridge.ctl("link", "list").json[0]
+
+    def check(self):
+        breaches = self.hub.breaches()
+        assert not breaches, "\n".join(breaches)
+
+
+def server_context(authority, client_certificates=False):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("hub"))
+    if client_certificates:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(authority.ca)
+    return context
+
+
+@pytest.fixture
+def hub(broker):
+    with AzureHub(broker.port, KEYS) as hub:
+        yield hub
+
+
+@pytest.fixture
+def azure(workspace, hub, artifacts, smp_device, make_southbridge):
+    """Everything but the daemon: start() makes it."""
+    world = AzureWorld(workspace, hub, artifacts, smp_device, make_southbridge)
+    yield world
+    world.check()
+
+
+def show(world):
+    return json.dumps(world.hub.twins[PUMP].reported)

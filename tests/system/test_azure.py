@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Azure jobs on a serial device behind the gateway, by a scripted hub and the real daemon.
+
+Each test also fails on any breach of the protocol that the hub notices: a second answer, a patch
+that a hub refuses, a topic that is not allowed.
+"""
+import pytest
+from azure_world import GHOST, PUMP, RUN, azure, fast_words, hub, server_context  # noqa: F401
+from daemon import device_spec
+from harness import SOURCE, wait_until
+
+from azure_platform import AzureHub, NotOnline
+
+
+@pytest.fixture
+def world(azure):  # noqa: F811
+    return azure.start().online()
+
+
+# ---- being there ----
+
+def test_device_is_there(world):
+    assert world.hub.reported(PUMP, "device/presence") == "ready"
+    assert world.hub.reported(PUMP, "firmware/fwUpdateStatus") == "current"
+    assert world.up()["up"] is True
+    login = world.hub.front.logins[0]
+    assert login[:2] == (PUMP, f"hub.example/{PUMP}/?api-version=2021-04-12&DeviceClientType="
+                               "southbridge")
+
+
+def test_device_without_key_is_said_to_be_so(azure):  # noqa: F811
+    azure.start(devices=[device_spec(ibm=None), device_spec("nokey", bus="uart2", ibm=None)],
+                top={"buses": {"uart1": {"port": str(azure.device.link)},
+                               "uart2": {"port": "/dev/null"}}})
+    azure.online()
+    wait_until(lambda: "1 of 2 devices connected" in azure.up()["text"]
+               and "nokey.key" in azure.up()["text"], what=lambda: str(azure.up()))
+
+
+# ---- the six jobs ----
+
+def test_the_whole_course(world):
+    status, body = world.call("firmwareUpdate", world.package("2.0.0"))
+    assert (status, body["status"]) == (202, "accepted")
+    world.wait("firmware/currentFwVersion", "2.0.0")
+    world.wait("firmware/fwUpdateStatus", "current")
+    assert (world.device.version, world.device.confirmed) == ("2.0.0", True)
+    seen = world.statuses()
+    assert [s for s in ("downloading", "applying", "rebooting") if s in seen][-1] == "rebooting"
+    dm = world.hub.reported(PUMP, "iothubDM/firmwareUpdate")
+    assert dm["status"] == "apply firmware image complete" and dm["lastFirmwareUpdate"]
+
+    boots = world.device.boots
+    assert world.call("reboot")[0] == 200
+    world.wait("iothubDM/reboot/status", "complete")
+    assert world.device.boots == boots + 1
+
+    assert world.call("factoryReset")[0] == 200
+    world.wait("iothubDM/factoryReset/status", "complete")
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "succeeded"), ("reboot", "succeeded"),
+                             ("factory_reset", "succeeded")]
+
+
+def test_properties_are_answered_with_their_result(world):
+    for method, payload in (("readProperties", {"names": ["none-such"]}),
+                            ("writeProperties", {"none-such": 1}),
+                            ("updateConfiguration", {"values": {"none-such": 1}})):
+        status, body = world.call(method, payload)
+        assert status in (400, 403, 404, 501), (method, status, body)
+        assert body["error"]["code"]
+    assert world.call("explode")[0] == 501
+    assert world.call("reboot", raw="{nonsense")[0] == 400
+    assert world.call("firmwareUpdate", {})[0] == 400
+
+
+# ---- failures ----
+
+@pytest.mark.parametrize("fault, code, dm", [
+    ({"status": 404}, "invalid_uri", "Download image failed"),
+    ({"status": 500}, "download_failed", "Download image failed"),
+])
+def test_download_fails(world, fault, code, dm):
+    package = world.package("2.0.0")
+    world.artifacts.fault("/2.0.0.bin", **fault)
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.wait("firmware/fwUpdateStatus", "error")
+    assert world.hub.reported(PUMP, "firmware/error/code") == code
+    assert world.hub.reported(PUMP, "iothubDM/firmwareUpdate/status") == dm
+    assert world.device.version == "1.0.0"
+    world.artifacts.heal("/2.0.0.bin")  # and the next one ends well
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.wait("firmware/currentFwVersion", "2.0.0")
+    world.wait("firmware/error", None)
+
+
+def test_wrong_digest(world):
+    package = {**world.package("2.0.0"), "fwPackageCheckValue": "0" * 64}
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.wait("firmware/error/code", "verify_failed")
+
+
+def test_forbidden_uri(world):
+    package = {**world.package("2.0.0"), "fwPackageUri": "ftp://127.0.0.1/x"}
+    status, body = world.call("firmwareUpdate", package)
+    assert (status, body["error"]["code"]) == (400, "invalid_uri")
+
+
+def test_image_that_is_not_for_the_device(world):
+    package = world.package("2.0.0", bad_signature=True)
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.wait("firmware/fwUpdateStatus", "error")
+    assert world.device.version == "1.0.0"
+
+
+def test_second_update_is_in_conflict_then_cancelled(world):
+    package = world.package("2.0.0")
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    same, body = world.call("firmwareUpdate", package)
+    assert same == 202 and body["task"] == 1  # equal and open: the same
+    assert world.call("firmwareUpdate", world.package("2.1.0"))[0] == 409
+    assert world.call("cancelFirmwareUpdate")[0] == 200
+    world.wait("firmware/error/code", "operator")
+    fault.gate.set()
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "cancelled")]
+    assert world.call("cancelFirmwareUpdate")[0] == 404
+
+
+def test_offline_device_is_queued_for(azure):  # noqa: F811
+    azure.device.stop()
+    azure.start()
+    azure.hub.wait_online(PUMP)
+    assert azure.call("reboot")[0] == 200
+    status, body = azure.call("readProperties", {"names": ["x"]})
+    assert status in (400, 403, 501, 504), (status, body)
+    azure.device.start()
+    azure.wait("iothubDM/reboot/status", "complete")
+
+
+# ---- wishes ----
+
+def wish(world, version, **more):
+    package = world.package(version)
+    return {"firmware": {"fwVersion": version, "fwPackageURI": package["fwPackageUri"],
+                         "fwPackageCheckValue": package["fwPackageCheckValue"], **more}}
+
+
+def test_wish_acts_once(world):
+    wanted = wish(world, "2.0.0")
+    version = world.hub.desire(PUMP, wanted)
+    world.wait("firmware/ac", 200)
+    assert world.hub.reported(PUMP, "firmware/av") == version
+    assert world.device.version == "2.0.0"
+    world.hub.tell_again(PUMP, wanted, version)  # redelivered
+    world.hub.front.drop(PUMP)
+    world.hub.wait_online(PUMP, comes=2)
+    world.hub.wait(lambda: world.hub.twins[PUMP].reads >= 2, 20, "read")
+    world.southbridge.restart()
+    world.hub.wait_online(PUMP, comes=3)
+    world.hub.wait(lambda: world.hub.twins[PUMP].reads >= 3, 20, "read")
+    assert world.call("reboot")[0] == 200  # all that was before has been dealt with
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "succeeded"), ("reboot", "succeeded")]
+
+
+def test_wish_from_before_the_daemon(azure):  # noqa: F811
+    azure.hub.desire(PUMP, wish(azure, "2.0.0"))
+    azure.start()
+    azure.wait("firmware/currentFwVersion", "2.0.0")
+
+
+def test_missed_wish_is_found_at_the_next_change(world):
+    world.hub.desire(PUMP, wish(world, "2.0.0"), tell=False)
+    world.hub.desire(PUMP, {"other": 1})
+    world.wait("firmware/currentFwVersion", "2.0.0")
+
+
+def test_wish_that_fails_is_not_tried_again(world):
+    wanted = wish(world, "2.0.0", fwPackageCheckValue="0" * 64)
+    world.hub.desire(PUMP, wanted)
+    world.wait("firmware/ac", 500)
+    world.hub.front.drop(PUMP)
+    world.hub.wait_online(PUMP, comes=2)
+    world.hub.wait(lambda: world.hub.twins[PUMP].reads >= 2, 20, "read")
+    assert world.call("reboot")[0] == 200
+    world.wait_quiet()
+    assert [state for _, state in world.tasks()] == ["failed", "succeeded"]
+
+
+# ---- when things break in the middle ----
+
+def test_reconnect_in_the_middle(world):
+    package = world.package("2.0.0")
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    world.hub.front.refuse(True)
+    world.hub.wait(lambda: not world.hub.twins[PUMP].online, 20, "end of the connection")
+    with pytest.raises(NotOnline):
+        world.call("reboot")
+    fault.gate.set()
+    wait_until(lambda: world.device.version == "2.0.0", RUN, "the new version")
+    world.hub.front.refuse(False)
+    world.wait("firmware/currentFwVersion", "2.0.0")
+    world.wait("firmware/fwUpdateStatus", "current")
+
+
+def test_kill_in_the_middle(world):
+    package = world.package("2.0.0")
+    assert world.call("firmwareUpdate", package)[0] == 202
+    world.wait("firmware/fwUpdateStatus", "applying")
+    world.southbridge.kill9()
+    world.southbridge.start()
+    world.wait("firmware/currentFwVersion", "2.0.0")
+    world.wait("firmware/fwUpdateStatus", "current")
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "succeeded")]
+    assert world.device.version == "2.0.0"
+
+
+def test_throttled_hub_hears_it_all_in_the_end(azure, workspace):  # noqa: F811
+    azure.hub.mood(429, 503, 200, 429, None, 429)
+    azure.start(mappings=fast_words(workspace, SOURCE, throttled_retry="1s",
+                                    reply_timeout="1s"))
+    azure.online()
+    azure.hub.mood(429)
+    assert azure.call("reboot")[0] == 200
+    azure.wait("iothubDM/reboot/status", "complete")
+
+
+# ---- logging in ----
+
+def test_token_is_renewed_without_losing_a_report(azure, workspace):  # noqa: F811
+    azure.start(mappings=fast_words(workspace, SOURCE, token_lifetime="12s",
+                                    renew_before="6s"))
+    azure.online()
+    assert azure.call("firmwareUpdate", azure.package("2.0.0"))[0] == 202
+    azure.wait("firmware/currentFwVersion", "2.0.0")
+    azure.hub.wait(lambda: azure.hub.twins[PUMP].comes >= 3, RUN, "renewals")
+    ends = [login[2] for login in azure.hub.front.logins]
+    assert ends == sorted(ends) and ends[-1] > ends[0]
+    assert azure.up()["up"] is True
+
+
+def test_websocket_with_tls(azure, authority, broker):  # noqa: F811
+    with AzureHub(broker.port, {PUMP: azure.hub.twins[PUMP].key},
+                  context=server_context(authority)) as other:
+        azure.hub.close()
+        azure.hub = other
+        azure.start({"ca_file": str(authority.ca)}, uri=f"wss://localhost:{other.front.port}"
+                    "/$iothub/websocket?iothub-no-client-cert=true")
+        azure.online()
+        assert other.front.logins[0][3] is True
+        assert azure.call("reboot")[0] == 200
+        azure.wait("iothubDM/reboot/status", "complete")
+
+
+def test_certificate_in_place_of_a_key(azure, authority, broker):  # noqa: F811
+    authority.issue(PUMP)
+    with AzureHub(broker.port, {PUMP: "x509"},
+                  context=server_context(authority, client_certificates=True)) as other:
+        azure.hub.close()
+        azure.hub = other
+        azure.start({"key": None, "cert_file": f"{authority.directory}/{{name}}.pem",
+                     "key_file": f"{authority.directory}/{{name}}.key",
+                     "ca_file": str(authority.ca)}, uri=f"mqtts://localhost:{other.front.port}")
+        azure.online()
+
+
+# ---- one identity for all ----
+
+def test_gateway_carries_its_devices(azure):  # noqa: F811
+    gw = "gw-1"
+    azure.start({"mode": "gateway", "id": gw})
+    azure.hub.wait_reported(gw, f"children/{PUMP}/firmware/currentFwVersion", "1.0.0", RUN)
+    status, body = azure.hub.call(gw, "reboot", {"target": GHOST})
+    assert (status, body["error"]["code"]) == (404, "device_gone")
+    assert azure.hub.call(gw, "firmwareUpdate",
+                          {"target": PUMP, **azure.package("2.0.0")})[0] == 202
+    azure.hub.wait_reported(gw, f"children/{PUMP}/firmware/currentFwVersion", "2.0.0", RUN)
+    azure.hub.desire(gw, {"children": {PUMP: wish(azure, "2.1.0")}})
+    azure.hub.wait_reported(gw, f"children/{PUMP}/firmware/ac", 200, RUN)
+    assert azure.device.version == "2.1.0"

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Direct methods: what they ask for, when and how they are answered. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/azure_world.h"
+
+#define IMAGE "{\"fwPackageUri\":\"https://fw.example/a.bin?sig=1\",\"fwVersion\":\"2.0.0\"}"
+
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = hub_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    struct hub *hub = hub_new(words, SB_AZURE_DEVICES);
+    hub_up(hub, HUB_PUMP);
+    *state = hub;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    hub_free(*state);
+    return 0;
+}
+
+static const char *call(struct hub *hub, const char *method, const char *payload)
+{
+    return hub_calls(hub, HUB_PUMP, method, payload);
+}
+
+/* ---- the six device jobs ---- */
+
+static void the_jobs_that_are_answered_at_once(void **state)
+{
+    struct hub *hub = *state;
+    static const struct {
+        const char *method, *payload;
+        enum sb_op op;
+        int status;
+    } cases[] = {
+        { "firmwareUpdate", IMAGE, SB_OP_FIRMWARE_UPDATE, 202 },
+        { "firmwareDownload", IMAGE, SB_OP_FIRMWARE_DOWNLOAD, 202 },
+        { "firmwareInstall", NULL, SB_OP_FIRMWARE_INSTALL, 202 },
+        { "reboot", NULL, SB_OP_REBOOT, 200 },
+        { "reboot", "{\"delay\":5}", SB_OP_REBOOT, 200 },
+        { "factoryReset", "null", SB_OP_FACTORY_RESET, 200 },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        const char *rid = call(hub, cases[i].method, cases[i].payload);
+        sb_cleanup(sb_freep) char *want =
+            sb_format("{\"status\":\"accepted\",\"task\":%zu}", i + 101);
+        assert_true(hub_answered(hub, rid, cases[i].status, want));
+        assert_int_equal(hub->tasks[i].job.op, cases[i].op);
+    }
+    assert_string_equal(hub->tasks[0].package, "{\"uri\": \"https://fw.example/a.bin?sig=1\", "
+                                               "\"version\": \"2.0.0\"}");
+}
+
+static void the_jobs_that_are_answered_with_their_result(void **state)
+{
+    struct hub *hub = *state;
+    static const struct {
+        const char *method, *payload;
+        enum sb_op op;
+        const char *params;
+    } cases[] = {
+        { "readProperties", "{\"names\":[\"speed\",\"label\"]}", SB_OP_READ,
+          "{\"names\": [\"speed\", \"label\"]}" },
+        { "readProperties", "[\"speed\"]", SB_OP_READ, "{\"names\": [\"speed\"]}" },
+        { "readProperties", "{\"DevicePropertyNames\":[\"Timezone\"]}", SB_OP_READ,
+          "{\"names\": [\"Timezone\"]}" },
+        { "readProperties", "{\"name\":\"speed\"}", SB_OP_READ, "{\"names\": [\"speed\"]}" },
+        { "readProperties", "\"speed\"", SB_OP_READ, "{\"names\": [\"speed\"]}" },
+        { "writeProperties", "{\"values\":{\"speed\":7}}", SB_OP_WRITE,
+          "{\"values\": {\"speed\": 7}}" },
+        { "writeProperties", "{\"DeviceProperties\":{\"speed\":7}}", SB_OP_WRITE,
+          "{\"values\": {\"speed\": 7}}" },
+        { "writeProperties", "{\"speed\":7}", SB_OP_WRITE, "{\"values\": {\"speed\": 7}}" },
+        { "updateConfiguration", "{\"value\":{\"mode\":\"eco\"}}", SB_OP_CONFIGURE,
+          "{\"values\": {\"mode\": \"eco\"}}" },
+        { "rinse", "{\"times\":2}", SB_OP_INVOKE,
+          "{\"action\": \"rinse\", \"arguments\": {\"times\": 2}}" },
+        { "rinse", NULL, SB_OP_INVOKE, "{\"action\": \"rinse\", \"arguments\": {}}" },
+        { "rinse", "3", SB_OP_INVOKE, "{\"action\": \"rinse\", \"arguments\": {\"value\": 3}}" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        sb_cleanup(sb_freep) char *rid = strdup(call(hub, cases[i].method, cases[i].payload));
+        assert_true(hub_unanswered(hub, rid));
+        assert_int_equal(hub->tasks[i].job.op, cases[i].op);
+        assert_string_equal(hub->tasks[i].params, cases[i].params);
+        hub_task(hub, i, SB_TASK_RUNNING);
+        hub->tasks[i].task.result = i < 2 ? json_pack("{s:i}", "speed", 7) : NULL;
+        hub_task(hub, i, SB_TASK_SUCCEEDED);
+        assert_true(hub_answered(hub, rid, 200, i < 2 ? "{\"speed\":7}" : "{\"status\":\"done\"}"));
+        assert_int_equal(hub_timer(hub, HUB_PUMP, "method:1"), -1);
+    }
+}
+
+/* ---- refusals ---- */
+
+static void payloads_that_ask_for_nothing(void **state)
+{
+    struct hub *hub = *state;
+    static const struct {
+        const char *method, *payload, *text;
+    } cases[] = {
+        { "firmwareUpdate", NULL, "fwPackageUri is missing" },
+        { "firmwareUpdate", "{\"fwPackageUri\":7}", "fwPackageUri is missing" },
+        { "firmwareUpdate", "{\"fwPackageUri\":\"not a uri\"}", "fwPackageUri is not a valid URI" },
+        { "firmwareUpdate", "{\"fwPackageUri\":\"https://h/x\",\"fwPackageCheckValue\":\"1234\"}",
+          "fwPackageCheckValue is neither a SHA-256 nor an MD5 digest" },
+        { "readProperties", NULL, "the payload must have the names of what to read" },
+        { "readProperties", "{\"names\":[]}", "the payload must have the names of what to read" },
+        { "readProperties", "{\"names\":[1]}", "the payload must have the names of what to read" },
+        { "writeProperties", "[]", "the payload must have the values to write" },
+        { "writeProperties", "{\"values\":{}}", "the payload must have the values to write" },
+        { "updateConfiguration", "\"x\"", "the payload must have the values to configure" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        const char *rid = call(hub, cases[i].method, cases[i].payload);
+        sb_cleanup(sb_freep) char *want = sb_format(
+            "{\"error\":{\"code\":\"invalid_request\",\"description\":\"%s\"}}", cases[i].text);
+        assert_true(hub_answered(hub, rid, 400, want));
+    }
+    assert_int_equal(hub->task_count, 0);
+    assert_true(hub_answered(hub, call(hub, "reboot", "{nonsense"), 400, "*"));
+    hub->config.check = SB_AZURE_CHECK_IGNORE;
+    assert_true(
+        hub_answered(hub,
+                     call(hub, "firmwareUpdate",
+                          "{\"fwPackageUri\":\"https://h/x\",\"fwPackageCheckValue\":\"1234\"}"),
+                     202, "*"));
+}
+
+static void what_the_core_refuses(void **state)
+{
+    struct hub *hub = *state;
+    static const struct {
+        enum sb_cause cause;
+        int status;
+    } cases[] = {
+        { SB_CAUSE_CONFLICT, 409 },    { SB_CAUSE_BUSY, 409 },        { SB_CAUSE_INVALID_URI, 400 },
+        { SB_CAUSE_UNSUPPORTED, 501 }, { SB_CAUSE_REFUSED, 403 },     { SB_CAUSE_NOT_READY, 409 },
+        { SB_CAUSE_INTERNAL, 500 },    { SB_CAUSE_DEVICE_GONE, 404 },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        hub->refuse = cases[i].cause;
+        hub->refuse_text = "because";
+        const char *rid = call(hub, "firmwareUpdate", IMAGE);
+        sb_cleanup(sb_freep) char *want =
+            sb_format("{\"error\":{\"code\":\"%s\",\"description\":\"because\"}}",
+                      sb_cause_name((int)cases[i].cause));
+        assert_true(hub_answered(hub, rid, cases[i].status, want));
+    }
+}
+
+static void what_cannot_be_asked_for(void **state)
+{
+    struct hub *hub = *state;
+    assert_true(hub_answered(hub, call(hub, "explode", "{}"), 501, "*"));
+    hub->unsupported = 1U << SB_OP_REBOOT | 1U << SB_OP_INVOKE;
+    assert_true(hub_answered(hub, call(hub, "reboot", NULL), 501, "*"));
+    assert_true(hub_answered(hub, call(hub, "rinse", NULL), 501, "*"));
+    hub->unsupported = 0;
+    hub->ready = false;
+    hub->why = "the disk is full";
+    assert_true(hub_answered(hub, call(hub, "reboot", NULL), 503,
+                             "{\"error\":{\"code\":\"busy\",\"description\":\"the gateway cannot "
+                             "take requests now: the disk is full\"}}"));
+    hub->ready = true;
+    hub->devices[HUB_PUMP].type = NULL; /* no mapping defines it */
+    assert_true(hub_answered(hub, call(hub, "reboot", NULL), 501, "*"));
+    assert_int_equal(hub->task_count, 0);
+}
+
+static void a_method_without_an_id_is_ignored(void **state)
+{
+    struct hub *hub = *state;
+    hub_hears(hub, HUB_PUMP, "$iothub/methods/POST/reboot/?$rid=", "", 0);
+    hub_hears(hub, HUB_PUMP, "$iothub/methods/POST/reboot/?x=1", "", 0);
+    assert_int_equal(hub->task_count, 0);
+    assert_int_equal(hub->answer_count, 0);
+    assert_int_equal(hub->notes, 2);
+}
+
+/* ---- how it ends ---- */
+
+static void a_result_that_is_a_failure(void **state)
+{
+    struct hub *hub = *state;
+    const char *rid = call(hub, "writeProperties", "{\"speed\":99999}");
+    hub_task(hub, 0, SB_TASK_RUNNING);
+    hub->tasks[0].task.text = "speed: out of range";
+    hub_fails(hub, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    assert_true(hub_answered(hub, rid, 403,
+                             "{\"error\":{\"code\":\"refused\",\"description\":\"speed: out of "
+                             "range\"}}"));
+    rid = call(hub, "rinse", NULL); /* of a device that speaks this dialect: its own number */
+    struct sb_native *native = &hub->tasks[1].task.native;
+    *native = (struct sb_native){ "azure", "status", "418", NULL };
+    hub_fails(hub, 1, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    assert_true(hub_answered(hub, rid, 418, "*"));
+    rid = call(hub, "rinse", NULL);
+    hub->tasks[2].task.native = (struct sb_native){ "ibm", "rc", "418", NULL };
+    hub_fails(hub, 2, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+    assert_true(hub_answered(hub, rid, 504, "*"));
+}
+
+static void a_result_that_does_not_come_in_time(void **state)
+{
+    struct hub *hub = *state;
+    sb_cleanup(sb_freep) char *waits = strdup(call(hub, "readProperties", "[\"speed\"]"));
+    sb_cleanup(sb_freep) char *runs = strdup(call(hub, "readProperties", "[\"label\"]"));
+    hub_task(hub, 1, SB_TASK_RUNNING);
+    hub_passes(hub, 19 * SB_SECOND);
+    assert_true(hub_unanswered(hub, waits));
+    hub_passes(hub, 2 * SB_SECOND);
+    assert_true(hub_answered(hub, waits, 504, "*"));
+    assert_int_equal(hub->cancelled, 101);
+    assert_int_equal(hub->cancel_cause, SB_CAUSE_EXPIRED);
+    assert_true(hub_answered(hub, runs, 202, "{\"status\":\"still running\",\"task\":102}"));
+    hub_task(hub, 1, SB_TASK_SUCCEEDED);
+    assert_int_equal(hub->answer_count, 2);
+}
+
+static void a_result_that_is_too_large(void **state)
+{
+    struct hub *hub = *state;
+    sb_cleanup(sb_freep) char *large = calloc(1, 140000);
+    const char *rid = call(hub, "readProperties", "[\"log\"]");
+    memset(large, 'x', 139999);
+    hub->tasks[0].task.result = json_pack("{s:s}", "log", large);
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(hub_answered(hub, rid, 200, "{\"status\":\"done; the result is too large\"}"));
+}
+
+static void methods_that_wait_are_bounded(void **state)
+{
+    struct hub *hub = *state;
+    for (int i = 0; i < 10; i++)
+        assert_true(hub_unanswered(hub, call(hub, "readProperties", "[\"speed\"]")));
+    assert_true(hub_answered(hub, call(hub, "readProperties", "[\"speed\"]"), 409, "*"));
+}
+
+static void an_answer_dies_with_its_connection(void **state)
+{
+    struct hub *hub = *state;
+    const char *rid = call(hub, "readProperties", "[\"speed\"]");
+    hub_down(hub, HUB_PUMP);
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    hub_up(hub, HUB_PUMP);
+    hub_passes(hub, SB_MINUTE);
+    assert_true(hub_unanswered(hub, rid));
+}
+
+static void a_repeated_method_is_done_once(void **state)
+{
+    struct hub *hub = *state;
+    const char *topic = "$iothub/methods/POST/reboot/?$rid=77";
+    hub_hears(hub, HUB_PUMP, topic, "", 0);
+    hub_hears(hub, HUB_PUMP, topic, "", 0);
+    assert_int_equal(hub->task_count, 1);
+    assert_int_equal(hub->answer_count, 1);
+    hub_down(hub, HUB_PUMP);
+    hub_up(hub, HUB_PUMP);
+    hub_hears(hub, HUB_PUMP, topic, "", 0); /* small numbers come again on other connections */
+    assert_int_equal(hub->answer_count, 2);
+}
+
+/* ---- taking back ---- */
+
+static void an_update_is_taken_back(void **state)
+{
+    struct hub *hub = *state;
+    assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
+    call(hub, "firmwareUpdate", IMAGE);
+    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 200, "*"));
+    assert_int_equal(hub->cancelled, 101);
+    assert_int_equal(hub->cancel_cause, SB_CAUSE_OPERATOR);
+    hub->tasks[0].task.committed = true;
+    hub_task(hub, 0, SB_TASK_INSTALLING);
+    assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 409, "*"));
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_DOWNLOADING, SB_CAUSE_NONE);
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
+}
+
+static void a_device_that_goes_is_answered_for(void **state)
+{
+    struct hub *hub = *state;
+    const char *rid = call(hub, "readProperties", "[\"speed\"]");
+    hub_news(hub, HUB_PUMP, SB_NEWS_DEVICE_REMOVED);
+    assert_true(hub_answered(hub, rid, 404, "*"));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(the_jobs_that_are_answered_at_once),
+        T(the_jobs_that_are_answered_with_their_result),
+        T(payloads_that_ask_for_nothing),
+        T(what_the_core_refuses),
+        T(what_cannot_be_asked_for),
+        T(a_method_without_an_id_is_ignored),
+        T(a_result_that_is_a_failure),
+        T(a_result_that_does_not_come_in_time),
+        T(a_result_that_is_too_large),
+        T(methods_that_wait_are_bounded),
+        T(an_answer_dies_with_its_connection),
+        T(a_repeated_method_is_done_once),
+        T(an_update_is_taken_back),
+        T(a_device_that_goes_is_answered_for),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

@@ -1,0 +1,666 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reported and desired properties of a device with a twin of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/azure_world.h"
+
+#define WISH                                                                                       \
+    "{\"firmware\":{\"fwVersion\":\"2.0.0\",\"fwPackageURI\":\"https://fw.example/a?sig=1\"}}"
+#define CALL "{\"fwPackageUri\":\"https://fw.example/a\",\"fwVersion\":\"2.0.0\"}"
+
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = hub_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    *state = hub_new(words, SB_AZURE_DEVICES);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    hub_free(*state);
+    return 0;
+}
+
+static bool reports(const struct hub *hub, const char *path, const char *json)
+{
+    return hub_reports(hub, HUB_PUMP, path, json);
+}
+
+static void desires(struct hub *hub, const char *patch)
+{
+    hub_desires(hub, HUB_PUMP, patch);
+}
+
+static void new_version(struct hub *hub, const char *version)
+{
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string(version));
+    hub_news(hub, HUB_PUMP, SB_NEWS_IDENTITY);
+}
+
+/* ---- being there ---- */
+
+static void a_connect_reads_the_twin_and_reports_what_differs(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    assert_int_equal(hub->reads, 1);
+    assert_int_equal(hub->patches, 1);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    assert_true(reports(hub, "firmware/pendingFwVersion", "\"\""));
+    assert_true(reports(hub, "device", "{\"model\":\"P7\",\"presence\":\"ready\"}"));
+    assert_true(reports(hub, "iothubDM", NULL));
+    hub_down(hub, HUB_PUMP);
+    json_object_set_new(hub->reported[HUB_PUMP], "others", json_true()); /* not ours */
+    hub_up(hub, HUB_PUMP);
+    assert_int_equal(hub->reads, 2);
+    assert_int_equal(hub->patches, 1); /* nothing differs */
+    assert_true(reports(hub, "others", "true"));
+}
+
+static void what_others_do_is_told(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    new_version(hub, "1.5.0");
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.5.0\""));
+    hub->devices[HUB_PUMP].presence = SB_PRESENCE_OFFLINE;
+    hub_news(hub, HUB_PUMP, SB_NEWS_PRESENCE);
+    assert_true(reports(hub, "device/presence", "\"offline\""));
+    hub->devices[HUB_PUMP].properties =
+        json_pack("{s:{s:i,s:I}}", "speed", "value", 7, "time", (json_int_t)INT64_C(1764000000000));
+    hub_news(hub, HUB_PUMP, SB_NEWS_IDENTITY);
+    assert_true(reports(hub, "deviceProperties/speed",
+                        "{\"value\":7,\"lastUpdatedTime\":\"2025-11-24T16:00:00.000Z\"}"));
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_FAILED, SB_CAUSE_ROLLED_BACK);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"rolledback\""));
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_QUEUED, SB_CAUSE_NONE);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"rolledback\"")); /* not in motion */
+}
+
+static void nothing_is_sent_while_it_is_down(void **state)
+{
+    struct hub *hub = *state;
+    new_version(hub, "1.5.0");
+    assert_int_equal(hub->patches, 0);
+    hub_up(hub, HUB_PUMP);
+    hub_down(hub, HUB_PUMP);
+    new_version(hub, "1.6.0");
+    hub_passes(hub, SB_DAY);
+    assert_int_equal(hub->patches, 1);
+    hub_up(hub, HUB_PUMP);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.6.0\""));
+}
+
+/* ---- a method's update, step by step ---- */
+
+static void an_update_is_reported_in_both_vocabularies(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
+    hub->tasks[0].task.target_version = "2.0.0";
+    hub_task(hub, 0, SB_TASK_QUEUED);
+    assert_true(reports(hub, "firmware/pendingFwVersion", "\"2.0.0\""));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    assert_true(reports(hub, "iothubDM/firmwareUpdate/status", "\"waiting\""));
+    static const struct {
+        enum sb_task_state state;
+        const char *status, *dm;
+    } steps[] = {
+        { SB_TASK_SENT, "\"current\"", "\"waiting\"" },
+        { SB_TASK_DOWNLOADING, "\"downloading\"", "\"downloading\"" },
+        { SB_TASK_DOWNLOADED, "\"verifying\"", "\"download complete\"" },
+        { SB_TASK_INSTALLING, "\"applying\"", "\"applying\"" },
+        { SB_TASK_RESTARTING, "\"rebooting\"", "\"applying\"" },
+        { SB_TASK_CANCELLING, "\"rebooting\"", "\"applying\"" }, /* silent: as before */
+    };
+    for (size_t i = 0; i < SB_COUNT(steps); i++) {
+        hub_passes(hub, SB_SECOND);
+        hub_task(hub, 0, steps[i].state);
+        assert_true(reports(hub, "firmware/fwUpdateStatus", steps[i].status));
+        assert_true(reports(hub, "iothubDM/firmwareUpdate/status", steps[i].dm));
+    }
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
+    hub_passes(hub, SB_SECOND);
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "firmware",
+                        "{\"currentFwVersion\":\"2.0.0\",\"pendingFwVersion\":\"\","
+                        "\"fwUpdateStatus\":\"current\",\"fwUpdateSubstatus\":\"done\","
+                        "\"lastFwUpdateStartTime\":\"2025-11-24T16:00:00.000Z\","
+                        "\"lastFwUpdateEndTime\":\"2025-11-24T16:00:07.000Z\"}"));
+    assert_true(reports(hub, "iothubDM/firmwareUpdate",
+                        "{\"status\":\"apply firmware image complete\","
+                        "\"startedDownloadingTime\":\"2025-11-24T16:00:02.000Z\","
+                        "\"downloadCompleteTime\":\"2025-11-24T16:00:03.000Z\","
+                        "\"startedApplyingImage\":\"2025-11-24T16:00:04.000Z\","
+                        "\"lastFirmwareUpdate\":\"2025-11-24T16:00:07.000Z\"}"));
+}
+
+static void failures_say_what_and_where(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    static const struct {
+        enum sb_cause cause;
+        enum sb_phase phase;
+        const char *status, *dm;
+    } cases[] = {
+        { SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING, "\"error\"", "\"Download image failed\"" },
+        { SB_CAUSE_NO_SPACE, SB_PHASE_WRITING, "\"error\"", "\"Apply image failed\"" },
+        { SB_CAUSE_DOWNLOAD_FAILED, SB_PHASE_FETCHING, "\"error\"", "\"Download image failed\"" },
+        { SB_CAUSE_VERIFY_FAILED, SB_PHASE_FETCHING, "\"error\"", "\"Download image failed\"" },
+        { SB_CAUSE_ROLLED_BACK, SB_PHASE_CONFIRMING, "\"rolledback\"", "\"Apply image failed\"" },
+        { SB_CAUSE_OPERATOR, SB_PHASE_WAITING, "\"current\"", "\"Apply image failed\"" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
+        hub->tasks[i].task.target_version = "2.0.0";
+        hub_task(hub, i, SB_TASK_DOWNLOADING);
+        hub->tasks[i].task.text = "see https://x/?sig=secret";
+        hub_fails(hub, i, cases[i].cause, cases[i].phase);
+        sb_cleanup(sb_freep) char *code = sb_format("\"%s\"", sb_cause_name((int)cases[i].cause));
+        assert_true(reports(hub, "firmware/fwUpdateStatus", cases[i].status));
+        assert_true(reports(hub, "firmware/error/code", code));
+        assert_true(reports(hub, "iothubDM/firmwareUpdate/status", cases[i].dm));
+        assert_true(reports(hub, "iothubDM/firmwareUpdate/error/code", code));
+        assert_true(reports(hub, "firmware/pendingFwVersion", "\"2.0.0\""));
+    }
+    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL); /* the next begins without an error */
+    hub_task(hub, SB_COUNT(cases), SB_TASK_DOWNLOADING);
+    assert_true(reports(hub, "firmware/error", NULL));
+    assert_true(reports(hub, "iothubDM/firmwareUpdate/error", NULL));
+}
+
+static void percent_moves_in_steps(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
+    unsigned before = hub->patches;
+    for (int percent = 0; percent < 40; percent++) {
+        hub->tasks[0].task.percent = (uint8_t)percent;
+        hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    }
+    assert_int_equal(hub->patches - before, 4);
+    assert_true(reports(hub, "firmware/fwUpdateSubstatus", "\"downloading 30%\""));
+}
+
+static void reboots_and_resets_are_reported(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub_calls(hub, HUB_PUMP, "reboot", NULL);
+    hub_task(hub, 0, SB_TASK_RUNNING);
+    assert_true(reports(hub, "iothubDM/reboot",
+                        "{\"status\":\"started\",\"startedRebootTime\":\"2025-11-24T16:00:00.000Z\""
+                        "}"));
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "iothubDM/reboot/status", "\"complete\""));
+    assert_true(reports(hub, "iothubDM/reboot/lastReboot", "\"2025-11-24T16:00:00.000Z\""));
+    hub_calls(hub, HUB_PUMP, "factoryReset", NULL);
+    hub_fails(hub, 1, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    assert_true(reports(hub, "iothubDM/factoryReset/status", "\"failed\""));
+    assert_true(reports(hub, "iothubDM/factoryReset/error/code", "\"timeout\""));
+}
+
+/* ---- the hub's moods ---- */
+
+static void one_patch_at_a_time(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub->silent = true;
+    new_version(hub, "1.1.0");
+    new_version(hub, "1.2.0");
+    new_version(hub, "1.3.0");
+    assert_int_equal(hub->patches, 2); /* the first one, and that of 1.1.0 */
+    hub->silent = false;
+    hub_passes(hub, 31 * SB_SECOND); /* no answer: read, and then what differs */
+    assert_int_equal(hub->reads, 2);
+    assert_int_equal(hub->patches, 3);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.3.0\""));
+    assert_non_null(strstr(hub->note, "does not answer"));
+}
+
+static void throttling_is_respected(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub->status = 429;
+    new_version(hub, "1.1.0");
+    new_version(hub, "1.2.0");
+    unsigned before = hub->patches;
+    hub_passes(hub, 9 * SB_SECOND);
+    assert_int_equal(hub->patches, before);
+    hub_passes(hub, 2 * SB_SECOND);
+    assert_int_equal(hub->patches, before + 1); /* after 10 s, then 20, 40 ... */
+    hub_passes(hub, 18 * SB_SECOND);
+    assert_int_equal(hub->patches, before + 1);
+    hub_passes(hub, 2 * SB_SECOND);
+    assert_int_equal(hub->patches, before + 2);
+    hub_passes(hub, SB_DAY);
+    assert_true(hub->patches < before + 200); /* every ten minutes at the most */
+    hub->status = 0;
+    hub_passes(hub, 11 * SB_MINUTE);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.2.0\""));
+}
+
+static void a_read_that_is_throttled_comes_again(void **state)
+{
+    struct hub *hub = *state;
+    hub->status = 503;
+    hub_up(hub, HUB_PUMP);
+    assert_int_equal(hub->patches, 0);
+    hub->status = 0;
+    hub_passes(hub, 11 * SB_SECOND);
+    assert_int_equal(hub->reads, 2);
+    assert_int_equal(hub->patches, 1);
+}
+
+static void a_patch_that_is_refused_is_not_sent_for_ever(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub->status = 400;
+    new_version(hub, "1.1.0");
+    hub_passes(hub, SB_DAY);
+    assert_int_equal(hub->patches, 2);
+    assert_non_null(strstr(hub->note, "400"));
+    hub->status = 0;
+    new_version(hub, "1.2.0");
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.2.0\""));
+}
+
+static void a_twin_that_is_nonsense(void **state)
+{
+    struct hub *hub = *state;
+    hub->silent = true;
+    hub_up(hub, HUB_PUMP);
+    hub_hears(hub, HUB_PUMP, "$iothub/twin/res/200/?$rid=unknown", "{}", 2);
+    hub_hears(hub, HUB_PUMP, "$iothub/twin/res/200/?x", "{}", 2);
+    hub_hears(hub, HUB_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=x", "[]", 2);
+    assert_int_equal(hub->task_count, 0);
+    hub->silent = false;
+    hub_passes(hub, 31 * SB_SECOND);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
+}
+
+static void a_twin_that_is_full_keeps_the_firmware(void **state)
+{
+    struct hub *hub = *state;
+    sb_cleanup(sb_freep) char *large = calloc(1, 3000);
+    memset(large, 'x', 2999);
+    hub->devices[HUB_PUMP].properties = json_object();
+    for (int i = 0; i < 12; i++) {
+        sb_cleanup(sb_freep) char *name = sb_format("p%d", i);
+        json_object_set_new(hub->devices[HUB_PUMP].properties, name,
+                            json_pack("{s:s}", "value", large));
+    }
+    hub_up(hub, HUB_PUMP);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
+    assert_true(reports(hub, "deviceProperties", NULL));
+}
+
+/* ---- the token ---- */
+
+static void the_connection_is_renewed_in_time(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub_passes(hub, 44 * SB_MINUTE);
+    assert_int_equal(hub->renewals, 0);
+    hub_passes(hub, 2 * SB_MINUTE);
+    assert_int_equal(hub->renewals, 1);
+}
+
+static void a_renewal_waits_for_answers_that_are_owed(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub_passes(hub, 44 * SB_MINUTE + 50 * SB_SECOND);
+    const char *rid = hub_calls(hub, HUB_PUMP, "readProperties", "[\"speed\"]");
+    hub_task(hub, 0, SB_TASK_RUNNING);
+    hub_passes(hub, 15 * SB_SECOND);
+    assert_int_equal(hub->renewals, 0);
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(hub_answered(hub, rid, 200, "*"));
+    hub_passes(hub, 3 * SB_SECOND);
+    assert_int_equal(hub->renewals, 1);
+    hub_down(hub, HUB_PUMP); /* as the glue does it */
+    hub_up(hub, HUB_PUMP);
+    assert_int_equal(hub->reads, 2);
+    hub->silent = true; /* something is always owed: the end of the token comes first */
+    new_version(hub, "9");
+    hub_passes(hub, 46 * SB_MINUTE);
+    assert_int_equal(hub->renewals, 1);
+    hub_passes(hub, 14 * SB_MINUTE);
+    assert_true(hub->renewals > 1);
+}
+
+static void a_certificate_needs_no_renewal(void **state)
+{
+    struct hub *hub = *state;
+    hub->config.key = NULL;
+    hub_up(hub, HUB_PUMP);
+    hub_passes(hub, SB_DAY);
+    assert_int_equal(hub->renewals, 0);
+}
+
+/* ---- wishes ---- */
+
+static void a_wish_is_acted_on_and_acknowledged(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    assert_int_equal(hub->task_count, 1);
+    assert_int_equal(hub->tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
+    assert_true(reports(hub, "firmware/ac", "202"));
+    assert_true(reports(hub, "firmware/av", "2"));
+    hub_task(hub, 0, SB_TASK_INSTALLING);
+    assert_true(reports(hub, "firmware/ac", "202"));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "firmware/ac", "200"));
+    assert_true(reports(hub, "firmware/av", "2"));
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"2.0.0\""));
+}
+
+static void a_wish_that_stood_before_the_connect(void **state)
+{
+    struct hub *hub = *state;
+    desires(hub, WISH);
+    assert_int_equal(hub->task_count, 0);
+    hub_up(hub, HUB_PUMP);
+    assert_int_equal(hub->task_count, 1);
+}
+
+/* Reconnects, restarts, other changes, fresh credentials, another door's flashing: none re-arms. */
+static void a_wish_acts_once_per_content(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    hub_down(hub, HUB_PUMP);
+    hub_up(hub, HUB_PUMP);
+    hub_restarts(hub);
+    hub_up(hub, HUB_PUMP);
+    desires(hub, "{\"other\":1}");
+    desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://fw.example/a?sig=2\"}}");
+    new_version(hub, "1.0.0"); /* somebody else went back */
+    hub_down(hub, HUB_PUMP);
+    hub_up(hub, HUB_PUMP);
+    assert_int_equal(hub->task_count, 1);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"2.0.1\"}}"); /* another content */
+    assert_int_equal(hub->task_count, 2);
+}
+
+static void a_wish_that_failed_is_not_tried_again(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    hub_fails(hub, 0, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
+    assert_true(reports(hub, "firmware/ac", "500"));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"error\""));
+    hub_down(hub, HUB_PUMP);
+    hub_up(hub, HUB_PUMP);
+    hub_passes(hub, SB_DAY);
+    assert_int_equal(hub->task_count, 1);
+    desires(hub, "{\"firmware\":null}"); /* taken away and wished again: that is new */
+    assert_true(reports(hub, "firmware/ac", NULL));
+    desires(hub, WISH);
+    assert_int_equal(hub->task_count, 2);
+}
+
+static void a_wish_for_what_is_there(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"1.0.0\",\"fwPackageURI\":\"https://h/x\"}}");
+    assert_int_equal(hub->task_count, 0);
+    assert_true(reports(hub, "firmware/ac", "200"));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+}
+
+static void a_wish_that_cannot_be(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"3\",\"fwPackageURI\":\"nonsense\"}}");
+    assert_true(reports(hub, "firmware/ac", "400"));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"error\""));
+    assert_true(reports(hub, "firmware/error/code", "\"invalid_request\""));
+    assert_true(reports(hub, "firmware/pendingFwVersion", "\"3\""));
+    hub->refuse = SB_CAUSE_INVALID_URI;
+    hub->refuse_text = "not over https";
+    desires(hub, "{\"firmware\":{\"fwPackageURI\":\"http://h/x\"}}");
+    assert_true(reports(hub, "firmware/ac", "400"));
+    assert_true(reports(hub, "firmware/ad", "\"not over https\""));
+    hub->unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
+    desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://h/y\"}}");
+    assert_true(reports(hub, "firmware/ac", "501"));
+    hub_passes(hub, SB_DAY);
+    assert_int_equal(hub->task_count, 0);
+}
+
+static void a_wish_waits_until_it_can_be_acted_on(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub->refuse = SB_CAUSE_CONFLICT;
+    hub->refuse_text = "another update is in progress";
+    desires(hub, WISH);
+    assert_true(reports(hub, "firmware/ac", "202"));
+    assert_true(reports(hub, "firmware/ad", "\"another update is in progress\""));
+    hub_passes(hub, 3 * SB_MINUTE);
+    hub_restarts(hub);
+    hub->refuse = SB_CAUSE_NONE;
+    hub->ready = false;
+    hub_passes(hub, 90 * SB_SECOND);
+    assert_int_equal(hub->task_count, 0);
+    hub->ready = true;
+    hub_passes(hub, SB_MINUTE);
+    assert_int_equal(hub->task_count, 1);
+    hub_passes(hub, SB_DAY);
+    assert_int_equal(hub->task_count, 1);
+}
+
+static void a_wish_that_is_withdrawn(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    desires(hub, "{\"firmware\":null}");
+    assert_int_equal(hub->cancelled, 101);
+    assert_int_equal(hub->cancel_cause, SB_CAUSE_OVERRIDDEN);
+    hub->cancelled = 0;
+    desires(hub, WISH);
+    hub_task(hub, 1, SB_TASK_INSTALLING);
+    desires(hub, "{\"firmware\":null}");
+    assert_int_equal(hub->cancelled, 0); /* what has begun goes on */
+}
+
+static void a_missed_change_is_read(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub->miss = true;
+    desires(hub, WISH);
+    hub->miss = false;
+    desires(hub, "{\"other\":1}");
+    assert_int_equal(hub->reads, 2);
+    assert_int_equal(hub->task_count, 1);
+}
+
+static void changes_that_come_again_or_too_late(void **state)
+{
+    struct hub *hub = *state;
+    static const char old[] =
+        "{\"firmware\":{\"fwVersion\":\"9\",\"fwPackageURI\":\"https://h/9\"},\"$version\":2}";
+    const char *topic = "$iothub/twin/PATCH/properties/desired/?$version=2";
+    hub_up(hub, HUB_PUMP);
+    desires(hub, "{\"other\":1}");
+    desires(hub, "{\"other\":2}");
+    hub_hears(hub, HUB_PUMP, topic, old, strlen(old));
+    assert_int_equal(hub->task_count, 0);
+    assert_int_equal(hub->reads, 1);
+}
+
+/* A hub that speaks of versions it does not have is read, but not for ever at once. */
+static void a_version_that_never_comes(void **state)
+{
+    struct hub *hub = *state;
+    static const char far[] = "{\"x\":1,\"$version\":99999999}";
+    hub_up(hub, HUB_PUMP);
+    hub_hears(hub, HUB_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=99999999", far,
+              strlen(far));
+    assert_int_equal(hub->reads, 2);
+    hub_passes(hub, SB_HOUR - 16 * SB_MINUTE);
+    assert_int_equal(hub->reads, 3);
+    new_version(hub, "1.1.0");
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.1.0\""));
+}
+
+static void configuration_is_applied_and_acknowledged(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, "{\"configuration\":{\"mode\":\"eco\",\"limit.max\":70}}");
+    assert_int_equal(hub->tasks[0].job.op, SB_OP_CONFIGURE);
+    assert_string_equal(hub->tasks[0].params,
+                        "{\"values\": {\"mode\": \"eco\", \"limit.max\": 70}}");
+    assert_true(reports(hub, "configuration/mode/ac", "202"));
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "configuration/mode",
+                        "{\"value\":\"eco\",\"ac\":200,\"av\":2,\"ad\":\"done\"}"));
+    assert_true(reports(hub, "configuration/limit%2Emax/value", "70"));
+    desires(hub, "{\"configuration\":{\"mode\":null}}");
+    assert_int_equal(hub->task_count, 2);
+    hub_fails(hub, 1, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    assert_true(reports(hub, "configuration/mode", NULL));
+    assert_true(reports(hub, "configuration/limit%2Emax/ac", "403"));
+    desires(hub, "{\"configuration\":null}");
+    assert_true(reports(hub, "configuration", NULL));
+    hub->unsupported = 1U << SB_OP_CONFIGURE;
+    desires(hub, "{\"configuration\":{\"mode\":1}}");
+    assert_true(reports(hub, "configuration/mode/ac", "501"));
+}
+
+/* ---- restarts ---- */
+
+static void tasks_go_on_over_a_restart(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    hub_restarts(hub);
+    hub_task(hub, 0, SB_TASK_INSTALLING);
+    hub_up(hub, HUB_PUMP);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "firmware/ac", "200"));
+}
+
+static void tasks_that_ended_unheard(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    hub_calls(hub, HUB_PUMP, "reboot", NULL);
+    hub_task(hub, 1, SB_TASK_RUNNING);
+    hub->tasks[0].task.state = hub->tasks[1].task.state = SB_TASK_SUCCEEDED; /* nobody is told */
+    hub_restarts(hub);
+    hub_up(hub, HUB_PUMP);
+    assert_true(reports(hub, "firmware/error/code", "\"outcome_unknown\""));
+    assert_true(reports(hub, "firmware/ac", "500"));
+    assert_true(reports(hub, "iothubDM/reboot/status", "\"failed\""));
+}
+
+/* ---- two at once ---- */
+
+static void what_runs_is_shown_before_what_waits(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
+    hub_task(hub, 0, SB_TASK_QUEUED);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
+    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"downloading\""));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_connect_reads_the_twin_and_reports_what_differs),
+        T(what_others_do_is_told),
+        T(nothing_is_sent_while_it_is_down),
+        T(an_update_is_reported_in_both_vocabularies),
+        T(failures_say_what_and_where),
+        T(percent_moves_in_steps),
+        T(reboots_and_resets_are_reported),
+        T(one_patch_at_a_time),
+        T(throttling_is_respected),
+        T(a_read_that_is_throttled_comes_again),
+        T(a_patch_that_is_refused_is_not_sent_for_ever),
+        T(a_twin_that_is_nonsense),
+        T(a_twin_that_is_full_keeps_the_firmware),
+        T(the_connection_is_renewed_in_time),
+        T(a_renewal_waits_for_answers_that_are_owed),
+        T(a_certificate_needs_no_renewal),
+        T(a_wish_is_acted_on_and_acknowledged),
+        T(a_wish_that_stood_before_the_connect),
+        T(a_wish_acts_once_per_content),
+        T(a_wish_that_failed_is_not_tried_again),
+        T(a_wish_for_what_is_there),
+        T(a_wish_that_cannot_be),
+        T(a_wish_waits_until_it_can_be_acted_on),
+        T(a_wish_that_is_withdrawn),
+        T(a_missed_change_is_read),
+        T(changes_that_come_again_or_too_late),
+        T(a_version_that_never_comes),
+        T(configuration_is_applied_and_acknowledged),
+        T(tasks_go_on_over_a_restart),
+        T(tasks_that_ended_unheard),
+        T(what_runs_is_shown_before_what_waits),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
