@@ -458,6 +458,43 @@ static void test_switching(void **state)
             SB_CAUSE_INVALID_REQUEST); /* what is staged differs */
 }
 
+/* A rule may come to touch any device: only the door that made it may change it. */
+static void test_whose_rule_it_is(void **state)
+{
+    (void)state;
+    sb_cleanup(sb_freep) char *text = NULL;
+    const struct sb_edit off = { .rule = 0 };
+    int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true, .by = &cloud);
+    world_run(&world, 100);
+    assert_int_equal(sb_host_edit(south.host, south.door, job, &off, &text), -EPERM);
+    assert_int_equal(job_state(job), SB_JOB_ACTIVE);
+    assert_int_equal(sb_host_edit(cloud.host, cloud.door, job, &off, &text), 0);
+    world_run(&world, 100);
+    assert_int_equal(job_state(job), SB_JOB_DONE);
+    assert_int_equal(sb_host_edit(cloud.host, cloud.door, job, &off, &text), -ENOENT);
+}
+
+/* Under the free-space floor nobody joins; whoever came meanwhile does when there is room. */
+static void test_no_room_on_the_disk(void **state)
+{
+    (void)state;
+    int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true);
+    world_run(&world, 100);
+    int64_t floor = world.config->artifacts.free_floor;
+    world_off(&world, false);
+    world.config->artifacts.free_floor = INT64_C(1) << 60;
+    world_boot(&world);
+    add("g1", "one-step", "hall");
+    world_run(&world, 3 * SB_MINUTE);
+    assert_int_equal(tasks(job, NULL, NULL, NULL), 0);
+    world_off(&world, false);
+    world.config->artifacts.free_floor = floor;
+    world_boot(&world);
+    world_run(&world, 5000);
+    assert_one(job, "g1", SB_TASK_SUCCEEDED);
+    end_rule(job);
+}
+
 /* What failed is tried again while the rule is on. */
 static void test_retry_under_a_rule(void **state)
 {
@@ -556,6 +593,8 @@ int main(void)
         ATTACK(a_rule_with_a_sample),
         ATTACK(who_is_passed_by),
         ATTACK(switching),
+        ATTACK(whose_rule_it_is),
+        ATTACK(no_room_on_the_disk),
         ATTACK(retry_under_a_rule),
         ATTACK(the_end_time_of_a_rule),
         ATTACK(room),
