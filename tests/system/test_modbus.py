@@ -175,6 +175,22 @@ def _alone(bench, line):
     return blocks[-1]["at"] - blocks[1]["at"]
 
 
+def test_a_queue_of_jobs_starves_no_look(bench):
+    """Thirty writes to one device are waiting for the line; another is polled in between."""
+    line = bench.line({1: {}, 2: {}}, "--fault", "slow=0.01")
+    bench.begin((1, 2), identify_every="150ms")
+    bench.ctl("job", "pause", "--all")
+    jobs = [bench.job("write", "pump-1", "--value", f"interval={i + 1}") for i in range(30)]
+    bench.ctl("job", "resume", "--all")
+    for job in jobs:
+        bench.succeeded(job)
+    writes = [e["at"] for e in line.of(1, "write") if e["address"] == 1]
+    assert len(writes) == 30
+    polls = [e for e in line.of(2, "read")
+             if e["address"] == 1020 and writes[0] < e["at"] < writes[-1]]
+    assert len(polls) >= 2, "it had its turn while jobs were waiting"
+
+
 def test_two_updates_on_one_line(bench):
     """One after the other; reads of the third go on."""
     line = bench.line({1: {}, 2: {}, 3: {}}, "--fault", "slow=0.005")
