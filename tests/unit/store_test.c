@@ -54,10 +54,10 @@ static void sqlite_repair(struct world *w)
     limit_files(RLIM_INFINITY);
 }
 
-static const struct backend memory = { "memory",  mem_create, mem_start,
-                                       mem_break, mem_repair, mem_destroy };
-static const struct backend sqlite = { "sqlite",     sqlite_create, sqlite_start,
-                                       sqlite_break, sqlite_repair, sqlite_destroy };
+static const struct backend memory = { "memory",   mem_create,  mem_start, mem_break,
+                                       mem_repair, mem_destroy, -EIO };
+static const struct backend sqlite = { "sqlite",      sqlite_create,  sqlite_start, sqlite_break,
+                                       sqlite_repair, sqlite_destroy, -EFBIG };
 
 static int set_up_memory(void **state)
 {

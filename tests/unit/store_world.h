@@ -43,6 +43,7 @@ struct backend {
     void (*break_it)(struct world *w);
     void (*repair)(struct world *w);
     void (*destroy)(struct world *w);
+    int broken; /* the error of what is put then */
 };
 
 /* ---- the loop, until something is so ---- */
