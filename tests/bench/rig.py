@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -99,7 +101,8 @@ class Gateway(Southbridge):
         super().__init__(directory, write_config(
             directory, uri=bench.broker.uri, token="secret", devices=specs,
             ports={"line": port or bench.device.link},
-            mappings=[SOURCE / "mappings", types.parent]))
+            mappings=[SOURCE / "mappings", types.parent],
+            top={"retention": {"bytes": "1G", "job_count": 100000, "audit_count": 1000000}}))
         self.counters = None
         if counted:
             self.counters = directory / "counters"
@@ -138,8 +141,15 @@ class Gateway(Southbridge):
         return {name: kib[key] * 1024 / 1e6
                 for name, key in (("rss", "Rss"), ("pss", "Pss"), ("anonymous", "Anonymous"))}
 
+    def stored_jobs(self):
+        """Of the file, while no daemon has it."""
+        with contextlib.closing(sqlite3.connect(self.directory / "state/southbridge.db")) as store:
+            return store.execute("SELECT count(*) FROM job").fetchone()[0]
+
     def start_ms(self):
-        """From the call of exec until it says that it is ready; then it is ended."""
+        """(ms from the call of exec until it says that it is ready, ms of processor time until it
+        has ended again in order)"""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         begun = time.monotonic()
         popen = subprocess.Popen([str(self.daemon), "--config", str(self.config)],
                                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
@@ -155,7 +165,9 @@ class Gateway(Southbridge):
         finally:
             popen.terminate()
             popen.communicate(timeout=30)
-        return spent * 1000
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return spent * 1000, worked * 1000
 
 
 class Echo:

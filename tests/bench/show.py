@@ -38,12 +38,12 @@ def _costs(found):
 
 
 def _room(found):
-    yield (f"{'memory (10^6 bytes) and start':36}{'RSS':>7}{'PSS':>7}{'own':>7}{'store':>8}"
-           f"{'ready':>11}")
+    yield (f"{'memory (10^6 bytes) and start':34}{'RSS':>6}{'PSS':>6}{'own':>6}{'store':>7}"
+           f"{'ready ms':>10}{'its CPU':>9}")
     for row in found.values():
-        what = f"1 link, {row['devices']} devices, {row['jobs']} stored jobs"
-        yield (f"  {what:34}{row['rss']:7.1f}{row['pss']:7.1f}{row['anonymous']:7.1f}"
-               f"{row['store'] / 1e6:8.1f}{row['ready_ms']:8.0f} ms")
+        what = f"1 link, {row['devices']} devices, {row['jobs']} jobs"
+        yield (f"  {what:32}{row['rss']:6.1f}{row['pss']:6.1f}{row['anonymous']:6.1f}"
+               f"{row['store'] / 1e6:7.1f}{row['ready_ms']:10.0f}{row['start_cpu_ms']:9.0f}")
     few, many = found["few"], found["many"]
     yield (f"  aims: under 12 RSS with one link: {_verdict(few['rss'] < 12)}; ready in under 100 "
            f"ms: {_verdict(max(few['ready_ms'], many['ready_ms']) < 100)}")

@@ -92,9 +92,10 @@ def room(bench, few, many, jobs, starts, say):
         say(f"room: {devices} devices are connected")
         memory = _settled(bench, gateway, devices)
         say("room: starts")
-        found[name] = {**memory, "devices": devices, "jobs": count,
-                       "ready_ms": statistics.median(gateway.start_ms() for _ in range(starts)),
-                       "store": gateway.store_size()}
+        ready, worked = zip(*(gateway.start_ms() for _ in range(starts)), strict=True)
+        found[name] = {**memory, "devices": devices, "jobs": gateway.stored_jobs(),
+                       "ready_ms": statistics.median(ready),
+                       "start_cpu_ms": statistics.median(worked), "store": gateway.store_size()}
     return found
 
 

@@ -45,10 +45,10 @@ def test_every_subject_answers(found):
 
 def test_memory_start_and_image(found):
     few, many = found["room"]["few"], found["room"]["many"]
-    assert (few["jobs"], many["jobs"]) == (0, 8)
+    assert few["jobs"] == 0 and many["jobs"] >= 8
     for row in (few, many):
         assert 1 < row["anonymous"] < row["rss"] and row["pss"] <= row["rss"]
-        assert row["ready_ms"] > 1
+        assert row["ready_ms"] > 1 and row["start_cpu_ms"] > 1
     assert many["store"] > few["store"]
     for row in found["image"].values():
         assert 0 < row["of_line"] < row["of_frames"] <= 1.01, row
