@@ -14,7 +14,7 @@ SOURCE = os.environ["SB_SOURCE"]
 FOLDER = pathlib.Path(os.environ["SB_BUILD"]) / "tsan"
 # Of a long test only what has a thread do something else.
 ONLY = "*whole_update*"
-AT_ONCE = "6"  # they mostly wait
+AT_ONCE = "8"  # they mostly wait
 
 
 def run(*words, **environment):
