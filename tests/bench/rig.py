@@ -20,7 +20,9 @@ sys.path[:0] = [str(SOURCE / "tests" / "system"), str(SOURCE / "tests" / "simula
 from artifacts import ArtifactServer  # noqa: E402
 from daemon import (PYTHON, SmpDevice, Southbridge, device_spec, make_image,  # noqa: E402
                     write_config)
-from harness import MARK, MARK_NAME, Broker, Process, build_dir, wait_until  # noqa: E402
+from harness import (MARK, MARK_NAME, Broker, Process, build_dir, run_good,  # noqa: E402
+                     wait_until)
+from modbus_line import ModbusLine  # noqa: E402
 
 ECHOES = ("paho", "mosquitto")
 _COUNTERS = 4096  # bytes: a page
@@ -92,17 +94,20 @@ class Load:
 class Gateway(Southbridge):
     """The daemon with its devices on one line; counted: with the counters of count.c."""
 
-    def __init__(self, bench, directory, devices, counted=False, port=None):
+    def __init__(self, bench, directory, devices, counted=False, port=None, specs=None,
+                 baud=115200):
+        """specs: other devices than so many pumps; port: another line than the SMP device's."""
         directory.mkdir(parents=True)
         types = directory / "types" / "devices"
         types.mkdir(parents=True)
         (types / "pump.yaml").write_text(_TYPE, encoding="ascii")
-        specs = [device_spec(f"d{i}", "pump", "line", f"pump/d{i}") for i in range(devices)]
+        specs = specs or [device_spec(f"d{i}", "pump", "line", f"pump/d{i}")
+                          for i in range(devices)]
         super().__init__(directory, write_config(
             directory, uri=bench.broker.uri, token="secret", devices=specs,
-            ports={"line": port or bench.device.link},
-            mappings=[SOURCE / "mappings", types.parent],
-            top={"retention": {"bytes": "1G", "job_count": 100000, "audit_count": 1000000}}))
+            ports={}, mappings=[SOURCE / "mappings", types.parent], top={
+                "buses": {"line": {"port": str(port or bench.device.link), "baud": baud}},
+                "retention": {"bytes": "1G", "job_count": 100000, "audit_count": 1000000}}))
         self.counters = None
         if counted:
             self.counters = directory / "counters"
@@ -235,12 +240,12 @@ class Bench:
 
 
 class Line:
-    """The serial device behind a line of a given speed."""
+    """A serial device behind a line of a given speed."""
 
-    def __init__(self, bench, baud):
-        self.link = bench.directory / f"line{baud}"
+    def __init__(self, bench, device, baud):
+        self.link = bench.directory / f"{device.name}{baud}"
         self._popen = subprocess.Popen(
-            [PYTHON, str(SOURCE / "tests" / "bench" / "line.py"), str(bench.device.link),
+            [PYTHON, str(SOURCE / "tests" / "bench" / "line.py"), str(device.link),
              str(self.link), str(baud)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             bufsize=1, env=dict(os.environ, **{MARK_NAME: MARK}), start_new_session=True)
         self._popen.stdout.readline()
@@ -254,3 +259,42 @@ class Line:
         self._popen.stdin.close()
         self._popen.wait(10)
         self._popen.stdout.close()
+
+
+class SmpTarget:
+    """The SMP device, and an update of it."""
+
+    name, kind = "smp", "pump"
+    address = {}
+
+    def __init__(self, bench):
+        self._bench = bench
+        self.device = bench.device
+
+    def image(self, version, size):
+        path = self._bench.directory / f"{self.name}-{version}.img"
+        path.write_bytes(make_image(self._bench.directory, version, size))
+        return path
+
+    def close(self):
+        pass
+
+
+class ModbusTarget(SmpTarget):
+    """A Modbus device with the bootloader of the shipped type, and an update of it."""
+
+    name, kind = "modbus", "modbus-bootloader"
+    address = {"unit": 1}
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.device = ModbusLine(bench.directory, {1: {}}, "modbus").start()
+
+    def image(self, version, size):
+        path = self._bench.directory / f"{self.name}-{version}.img"
+        run_good([PYTHON, SOURCE / "tests" / "simulators" / "modbus_device.py", "make-image",
+                  "--version", version, "--size", size, path])
+        return path
+
+    def close(self):
+        self.device.stop()

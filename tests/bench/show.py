@@ -50,11 +50,12 @@ def _room(found):
 
 
 def _image(found):
-    yield (f"{'an image over a serial line, SMP':36}{'bytes':>9}{'s':>7}{'bytes/s':>9}"
+    yield (f"{'an image over a serial line':36}{'bytes':>9}{'s':>7}{'bytes/s':>9}"
            f"{'of line':>9}{'busy':>7}")
-    for baud, row in found.items():
-        yield (f"  {f'{baud} baud':34}{row['bytes']:9}{row['seconds']:7.2f}{row['rate']:9.0f}"
-               f"{row['of_line']:9.2f}{row['of_frames']:7.2f}")
+    for driver, rows in found.items():
+        for baud, row in rows.items():
+            yield (f"  {f'{driver}, {baud} baud':34}{row['bytes']:9}{row['seconds']:7.2f}"
+                   f"{row['rate']:9.0f}{row['of_line']:9.2f}{row['of_frames']:7.2f}")
     yield "  of line: image bytes to what fits; busy: the line's time with frames both ways"
 
 

@@ -2,12 +2,14 @@
 """What is measured, stage by stage; each gives a dict of plain figures."""
 import statistics
 
-from rig import ECHOES, Echo, Line, make_image, sanitized, wait_until
+from rig import (ECHOES, Echo, Line, ModbusTarget, SmpTarget, device_spec, sanitized,
+                 wait_until)
 
 OUTSTANDING = (1, 64)
 DEVICES = 64
 WARM_UP = 300  # ms
-BLOCK = 200  # bytes down at once: a block of an image, not a question
+BLOCK = 120  # bytes down at once: a block of an image, not a question
+TARGETS = (SmpTarget, ModbusTarget)
 
 
 def median_of(results, key):
@@ -102,26 +104,38 @@ def room(bench, few, many, jobs, starts, say):
 # ---- an image over a line ----
 
 def image(bench, bauds, size, say):
-    """{baud: figures} of an update whose line has that speed."""
+    """{driver: {baud: figures}} of an update whose line has that speed."""
     found = {}
-    for number, baud in enumerate(bauds):
-        say(f"image: {size} bytes at {baud} baud")
-        line = Line(bench, baud)
-        gateway = bench.gateway(1, port=line.link)
-        gateway.start()
+    for kind in TARGETS:
+        target = kind(bench)
         try:
-            gateway.wait_devices()
-            path = bench.directory / f"image{number}"
-            path.write_bytes(make_image(bench.directory, f"3.0.{number}", size))
-            package = gateway.ctl("package", "add", path, "--version", f"3.0.{number}").json["id"]
-            job = gateway.ctl("job", "create", "firmware-update", "d0", "--package",
-                              package).json["id"]
-            wait_until(lambda: gateway.ended(job), 60 + size * 40 / baud, f"job {job}", 0.1)
-            found[baud] = _transfer(line.told(), path.stat().st_size, baud)
+            for number, baud in enumerate(bauds):
+                say(f"image: {size} bytes by {target.name} at {baud} baud")
+                told, count = _update(bench, target, f"3.0.{number}", size, baud)
+                found.setdefault(target.name, {})[baud] = _transfer(told, count, baud)
         finally:
-            gateway.stop()
-            line.close()
+            target.close()
     return found
+
+
+def _update(bench, target, version, size, baud):
+    """What passed over the line, and the bytes of the image."""
+    line = Line(bench, target.device, baud)
+    spec = device_spec("d0", target.kind, "line", None, **(
+        {"address": target.address} if target.address else {}))
+    gateway = bench.gateway(1, port=line.link, specs=[spec], baud=baud)
+    try:
+        gateway.start()
+        gateway.wait_devices()
+        path = target.image(version, size)
+        package = gateway.ctl("package", "add", path, "--version", version).json["id"]
+        job = gateway.ctl("job", "create", "firmware-update", "d0", "--package",
+                          package).json["id"]
+        wait_until(lambda: gateway.ended(job), 60 + size * 100 / baud, f"job {job}", 0.1)
+        return line.told(), path.stat().st_size
+    finally:
+        gateway.stop()
+        line.close()
 
 
 def _transfer(told, size, baud):
