@@ -13,6 +13,7 @@ void sb_outcome_done(struct sb_outcome *outcome)
 {
     sb_native_done(&outcome->native);
     free(outcome->text);
+    free(outcome->transcript);
     json_decref(outcome->result);
     sb_identity_done(&outcome->after);
     *outcome = (struct sb_outcome){ 0 };

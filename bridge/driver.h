@@ -79,6 +79,7 @@ struct sb_outcome {      /* filled by run(); zeroed before */
     char *text;               /* one sentence for people; owned */
     json_t *result;           /* object or NULL; owned */
     struct sb_identity after; /* as read at the end, if it was */
+    char *transcript; /* what sb_session_note() and sb_session_line() were told; by the worker */
     char *verified; /* "hash", "version", "status", "none": what success was read from; static */
 };
 void sb_outcome_done(struct sb_outcome *outcome);
@@ -86,6 +87,7 @@ void sb_identity_done(struct sb_identity *identity);
 
 struct sb_driver_ops {
     const char *name;
+    bool point_to_point; /* made for two ends: others on the line would take its bytes as theirs */
     const struct sb_field *address_fields; /* of a device's `address`; NULL: none */
     size_t address_size;
     const struct sb_field *type_fields; /* of a device type's `<driver>:` section */
@@ -127,6 +129,13 @@ int sb_session_sleep(struct sb_session *session, int64_t ms) SB_MUST_CHECK; /* -
 int64_t sb_session_now(const struct sb_session *session); /* monotonic ms, the worker's own */
 /* A line for the operator (job's transcript and debug log). */
 void sb_session_note(struct sb_session *session, const char *fmt, ...) SB_PRINTF(2, 3);
+/*
+ * What went over the wire, for the transcript only: the newest SB_TRANSCRIPT_MAX bytes are kept.
+ * Control characters are escaped and registered secrets (log.h) hidden. No event, so it does not
+ * count as a sign of life.
+ */
+#define SB_TRANSCRIPT_MAX 4096
+void sb_session_line(struct sb_session *session, const char *text);
 /* Between two blocks of long work: lets short commands of other devices on this bus run. */
 void sb_session_share(struct sb_session *session);
 

@@ -95,6 +95,11 @@ int sb_port_write(struct sb_port *port, const void *bytes, size_t n, int64_t dea
     return 0;
 }
 
+int sb_port_set_line(struct sb_port *port, enum sb_port_line line, bool on)
+{
+    return port->set_line ? port->set_line(port, line, on) : -ENOTTY;
+}
+
 int sb_port_drain(struct sb_port *port, int64_t quiet_ms, int64_t max_ms)
 {
     int64_t end = sb_port_clock() + max_ms;

@@ -36,6 +36,8 @@ struct sb_port_ops { /* a transport: serial lines; the tests' pipes */
     void (*examine)(const void *config, int daemon, struct sb_exam *exam);
 };
 
+enum sb_port_line { SB_PORT_DTR, SB_PORT_RTS, SB_PORT_BREAK };
+
 /* What a transport embeds as its first member. */
 struct sb_port {
     int fd;         /* non-blocking, pollable */
@@ -44,6 +46,8 @@ struct sb_port {
     uint32_t speed; /* bits per second; 0: it has none */
     void (*close)(struct sb_port *port);
     int (*set_speed)(struct sb_port *port, uint32_t baud); /* may be NULL; keeps `speed` true */
+    /* May be NULL. -ENOTTY: this line has no such thing (a pty). */
+    int (*set_line)(struct sb_port *port, enum sb_port_line line, bool on);
 };
 
 /* At least 1 and at most n bytes. */
@@ -51,6 +55,8 @@ int sb_port_read(struct sb_port *port, void *buffer, size_t n, int64_t deadline,
                  size_t *ret_n) SB_MUST_CHECK;
 int sb_port_write(struct sb_port *port, const void *bytes, size_t n,
                   int64_t deadline) SB_MUST_CHECK;
+/* -ENOTTY when the transport knows no such line. */
+int sb_port_set_line(struct sb_port *port, enum sb_port_line line, bool on) SB_MUST_CHECK;
 /* Throws away what has arrived, until the line is silent for quiet_ms (at most max_ms). */
 int sb_port_drain(struct sb_port *port, int64_t quiet_ms, int64_t max_ms) SB_MUST_CHECK;
 void sb_port_interrupt(struct sb_port *port, bool on); /* any thread */

@@ -151,6 +151,14 @@ static int serial_set_speed(struct sb_port *port, uint32_t baud)
     return 0;
 }
 
+static int serial_set_line(struct sb_port *port, enum sb_port_line line, bool on)
+{
+    int bits = line == SB_PORT_DTR ? TIOCM_DTR : TIOCM_RTS;
+    int r = line == SB_PORT_BREAK ? ioctl(port->fd, on ? TIOCSBRK : TIOCCBRK)
+                                  : ioctl(port->fd, on ? TIOCMBIS : TIOCMBIC, &bits);
+    return r == 0 ? 0 : errno == EINVAL || errno == ENOTTY ? -ENOTTY : -errno;
+}
+
 static tcflag_t control_flags(const struct sb_serial_config *c)
 {
     tcflag_t flags = CLOCAL | CREAD;
@@ -329,6 +337,7 @@ static int serial_open(const void *config, struct sb_port **ret, int *ret_owner,
     serial->port.fd = serial->port.interrupt = -1;
     serial->port.close = serial_close;
     serial->port.set_speed = serial_set_speed;
+    serial->port.set_line = serial_set_line;
     int r = open_locked(serial, c, path, ret_owner, ret_error);
     if (r == 0)
         r = set_mode(serial->port.fd, c, ret_error);

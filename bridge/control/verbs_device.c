@@ -77,6 +77,8 @@ int sb_verb_device_show(struct sb_call *call)
         return -1;
     call->data = sb_view_device(device);
     (void)json_object_set_new(call->data, "operations", view_operations(device));
+    if (device->transcript)
+        (void)json_object_set_new(call->data, "transcript", json_string(device->transcript));
     json_t *open = json_array();
     const struct sb_task *task = NULL;
     while ((task = sb_book_of_device(call->core->book, device->id, task)))

@@ -7,6 +7,8 @@
 
 #define LIST_DEFAULT 50
 #define LIST_MAX     1000
+/* A job on more devices shows no transcripts: the answer must fit. `device show` has them. */
+#define TRANSCRIPTS_MAX 16
 
 /* ---- views ---- */
 
@@ -87,8 +89,12 @@ static json_t *view(const struct sb_job *job, bool with_tasks)
     json_t *tasks = with_tasks ? json_array() : NULL;
     if (!object)
         return NULL;
-    for (size_t i = 0; tasks && i < job->task_count; i++)
-        (void)json_array_append_new(tasks, sb_task_json(job->tasks[i]));
+    for (size_t i = 0; tasks && i < job->task_count; i++) {
+        json_t *task = sb_task_json(job->tasks[i]);
+        if (task && job->task_count > TRANSCRIPTS_MAX)
+            (void)json_object_del(task, "transcript");
+        (void)json_array_append_new(tasks, task);
+    }
     if (tasks)
         (void)json_object_set_new(object, "tasks", tasks);
     add_counts(job, object);

@@ -78,6 +78,19 @@ void sb_show_line(struct sb_ctl *ctl, const char *fmt, ...)
     sb_str_done(&line);
 }
 
+void sb_show_lines(struct sb_ctl *ctl, const char *title, const char *text)
+{
+    if (!text || !*text)
+        return;
+    sb_show_line(ctl, "%s", "");
+    sb_show_line(ctl, "%s", title);
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        sb_show_line(ctl, "  %.*s", (int)n, text);
+        text += n + (text[n] != '\0');
+    }
+}
+
 /* ---- words ---- */
 
 struct inked {

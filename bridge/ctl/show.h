@@ -16,6 +16,8 @@ void sb_show_json(struct sb_ctl *ctl, const char *label, const json_t *value); /
 void sb_show_grid(struct sb_ctl *ctl, const char *title, struct sb_grid *grid);
 /* A table alone, or `otherwise` when it has no rows. Frees it. */
 void sb_show_list(struct sb_ctl *ctl, struct sb_grid *grid, const char *otherwise);
+/* Lines after an empty line and their title; nothing for NULL or "". Cleaned. */
+void sb_show_lines(struct sb_ctl *ctl, const char *title, const char *text);
 void sb_show_line(struct sb_ctl *ctl, const char *fmt, ...) SB_PRINTF(2, 3); /* cleaned */
 
 /* A member of the daemon's answer that may be missing. */

@@ -193,6 +193,8 @@ SB_SHOW(device)
     show_versions(ctl, sb_json_object(data, "versions"));
     show_properties(ctl, sb_json_object(data, "properties"));
     show_open(ctl, sb_json_array(data, "open_tasks"));
+    sb_show_lines(ctl, "Transcript of the last command (> sent, < received)",
+                  sb_json_str(data, "transcript"));
 }
 
 SB_SHOW(device_added)

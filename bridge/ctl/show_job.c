@@ -216,6 +216,19 @@ void sb_show_results(struct sb_ctl *ctl, const json_t *tasks)
     sb_show_grid(ctl, "Results", grid);
 }
 
+/* What the last attempt's driver and device said to each other. */
+static void show_transcripts(struct sb_ctl *ctl, const json_t *tasks)
+{
+    size_t i;
+    json_t *task;
+    json_array_foreach (tasks, i, task) {
+        const char *text = sb_json_str(task, "transcript");
+        sb_cleanup(sb_freep) char *title = sb_format("Transcript of %s (> sent, < received)",
+                                                     sb_or(sb_json_str(task, "device"), ""));
+        sb_show_lines(ctl, title ? title : "Transcript", text);
+    }
+}
+
 SB_SHOW(job)
 {
     const char *outcome = sb_json_str(data, "outcome");
@@ -234,6 +247,7 @@ SB_SHOW(job)
     sb_show_time(ctl, "Ended", sb_json_int(data, "ended", 0));
     sb_show_grid(ctl, "Tasks", task_grid(data));
     sb_show_results(ctl, tasks);
+    show_transcripts(ctl, tasks);
 }
 
 /* ---- orders ---- */

@@ -58,6 +58,7 @@ struct sb_device {
     json_t *facts; /* what clouds set: location, metadata, deviceInfo (bounded 32 KiB) */
     struct sb_staged staged;
     enum sb_presence presence;
+    char *transcript;      /* what was said to it and by it, the last time; not stored; or NULL */
     char *trouble;         /* why it does not answer, for people; not stored; NULL: it does */
     int64_t seen;          /* wall ms of the last answer */
     char *occupied;        /* why it may still be busy with an ended task, or NULL */

@@ -23,8 +23,9 @@ struct sb_device *sb_device_free(struct sb_device *device)
 {
     if (!device)
         return NULL;
-    char *const texts[] = { device->id,     device->uuid,     device->type_name,  device->bus,
-                            device->parent, device->occupied, device->typed_name, device->trouble };
+    char *const texts[] = { device->id,         device->uuid,    device->type_name,
+                            device->bus,        device->parent,  device->occupied,
+                            device->typed_name, device->trouble, device->transcript };
     for (size_t i = 0; i < SB_COUNT(texts); i++)
         free(texts[i]);
     json_t *const trees[] = { device->address,    device->names,    device->commanders,

@@ -273,6 +273,7 @@ struct sb_task *sb_task_free(struct sb_task *task)
     free(task->text);
     free(task->target_version);
     free(task->artifact);
+    free(task->transcript);
     sb_native_done(&task->native);
     json_decref(task->result);
     json_decref(task->checkpoint);

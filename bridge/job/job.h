@@ -283,6 +283,7 @@ struct sb_task {
     char *artifact;              /* sha256 of the image, pinned while open; NULL: none yet */
     struct sb_native native;
     json_t *result;               /* bounded object or NULL */
+    char *transcript;             /* of the last attempt, as its driver kept it; or NULL */
     json_t *checkpoint;           /* the driver's, at most 4 KiB; or NULL */
     int64_t created, sent, ended; /* wall ms; 0: not yet, or the clock was unset */
     int64_t spent_queued, spent_offline, spent_sent, spent_run, spent_whole; /* elapsed ms */

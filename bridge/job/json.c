@@ -96,6 +96,7 @@ static const struct member task_members[] = {
     { "target_version", AT(sb_task, target_version), NULL, TEXT, false },
     { "verified", AT(sb_task, verified), &sb_verify_names, NAME, false },
     { "artifact", AT(sb_task, artifact), NULL, TEXT, false },
+    { "transcript", AT(sb_task, transcript), NULL, TEXT, false },
     { "native_dialect", AT(sb_task, native.dialect), NULL, TEXT, false },
     { "native_vocabulary", AT(sb_task, native.vocabulary), NULL, TEXT, false },
     { "native_code", AT(sb_task, native.code), NULL, TEXT, false },

@@ -232,6 +232,13 @@ static void release_device(struct run *run, struct sb_device *device,
         sb_unit_plan(runner, device->id, 1); /* it may be another one than before */
 }
 
+/* What was said belongs to the attempt that ended; an attempt that said nothing leaves none. */
+static void keep_transcript(char **slot, const char *said)
+{
+    if (sb_set_string(slot, said) < 0)
+        free(SB_STEAL(*slot));
+}
+
 static void on_done(struct run *run, struct sb_outcome *outcome)
 {
     struct sb_runner *runner = run->runner;
@@ -239,6 +246,10 @@ static void on_done(struct run *run, struct sb_outcome *outcome)
     struct sb_device *device = sb_run_device(run);
     if (run->bus && run->bus->sessions)
         run->bus->sessions--;
+    if (task)
+        keep_transcript(&task->transcript, outcome->transcript);
+    if (device)
+        keep_transcript(&device->transcript, outcome->transcript);
     if (task && !run->abandoned)
         ended(run, task, device, outcome);
     else if (task)

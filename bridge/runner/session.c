@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/runner/worker_parts.h"
@@ -51,6 +52,39 @@ static void set_running(struct sb_worker *worker, struct sb_session *session)
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
+/* ---- the transcript ---- */
+
+/* Whole lines go, the oldest first. */
+static void shorten(struct sb_session *session)
+{
+    struct sb_str *kept = &session->transcript;
+    if (!kept->text || kept->length <= SB_TRANSCRIPT_MAX)
+        return;
+    char *from = strchr(kept->text + (kept->length - SB_TRANSCRIPT_MAX), '\n');
+    from = from ? from + 1 : kept->text + kept->length;
+    kept->length -= (size_t)(from - kept->text);
+    memmove(kept->text, from, kept->length + 1);
+    session->transcript_cut = true;
+}
+
+void sb_session_line(struct sb_session *session, const char *text)
+{
+    sb_cleanup(sb_freep) char *shown = sb_redact(text);
+    if (!shown)
+        return;
+    sb_str_format(&session->transcript, "%s\n", shown);
+    shorten(session);
+}
+
+static void take_transcript(struct sb_session *session)
+{
+    struct sb_str *kept = &session->transcript;
+    if (kept->length > 0)
+        session->outcome.transcript =
+            sb_format("%s%s", session->transcript_cut ? "...\n" : "", sb_str_get(kept));
+    sb_str_done(kept);
+}
+
 void sb_session_run(struct sb_session *session)
 {
     struct sb_worker *worker = session->worker;
@@ -60,6 +94,7 @@ void sb_session_run(struct sb_session *session)
         session->outcome.cause = SB_CAUSE_OPERATOR; /* before it began */
     else
         session->driver->run(session, session->command, &session->outcome);
+    take_transcript(session);
     lock(session);
     session->parting = false;
     session->outcome.stopped =
@@ -253,6 +288,9 @@ void sb_session_note(struct sb_session *session, const char *fmt, ...)
     char *owned = sb_str_take(&text);
     if (!owned)
         return;
+    sb_cleanup(sb_freep) char *line = sb_format("# %s", owned);
+    if (line)
+        sb_session_line(session, line);
     lock(session);
     sb_worker_queue(
         session->worker,

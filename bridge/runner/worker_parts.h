@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "bridge/base/str.h"
 #include "bridge/runner/worker.h"
 
 /* Notes and progress are dropped beyond the lower limit: the rest must not be lost. */
@@ -36,6 +37,8 @@ struct sb_session {
     enum sb_phase told_phase;
     uint8_t told_percent;
     int64_t told_at;
+    struct sb_str transcript;
+    bool transcript_cut; /* its begin is lost */
     struct sb_outcome outcome; /* thread until its DONE is queued, then the loop */
 };
 
