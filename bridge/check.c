@@ -185,6 +185,47 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
         complain(spec, diags, "its address is not one of its type's driver");
 }
 
+/* ---- who shares a line ---- */
+
+static const struct sb_bus_config *bus_of(const struct sb_config *config, const json_t *spec)
+{
+    const char *name = sb_json_str(spec, "bus");
+    const struct sb_bus_config *bus;
+    for (size_t i = 0; name && (bus = sb_config_bus(config, i)); i++)
+        if (strcmp(bus->name, name) == 0)
+            return bus;
+    return NULL;
+}
+
+/* Another device on the same bus, or NULL. */
+static const char *neighbour(const json_t *specs, const json_t *spec)
+{
+    size_t i;
+    const json_t *other;
+    json_array_foreach (specs, i, other)
+        if (other != spec && sb_streq(sb_json_str(other, "bus"), sb_json_str(spec, "bus")))
+            return sb_json_str(other, "id");
+    return NULL;
+}
+
+/* A protocol for two ends on a line with several devices: the others hear bytes not meant for
+ * them. */
+static void check_line(const struct sb_config *config, const struct sb_types *types,
+                       const json_t *specs, const json_t *spec, struct sb_diags *diags)
+{
+    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
+    const struct sb_bus_config *bus = bus_of(config, spec);
+    const char *other = bus ? neighbour(specs, spec) : NULL;
+    if (!other || bus->point_to_point || !type || !type->driver || !type->driver->point_to_point)
+        return;
+    sb_cleanup(sb_freep) char *text = sb_format(
+        "driver %s is for lines with one device, but '%s' is on bus '%s' too and would hear it: "
+        "give it a bus of its own, or, if both are one device, say `point_to_point: true` at the "
+        "bus",
+        type->driver->name, other, bus->name);
+    complain(spec, diags, text ? text : "driver for lines with one device");
+}
+
 static int check_devices(const struct sb_config *config, const struct sb_types *types,
                          struct sb_diags *diags)
 {
@@ -196,8 +237,10 @@ static int check_devices(const struct sb_config *config, const struct sb_types *
     int sound = specs ? sb_devices_check(specs, diags) : 0;
     int known_all = specs && types ? collect(config, types, &known) : 0;
     if (types && known_all == 0) {
-        json_array_foreach (specs, i, spec)
+        json_array_foreach (specs, i, spec) {
             check_refs(spec, types, &known, diags);
+            check_line(config, types, specs, spec, diags);
+        }
     }
     known_done(&known);
     if (sound == -ENOMEM || known_all < 0)

@@ -223,6 +223,12 @@ const struct sb_field sb_bus_fields[] = {
       .offset = offsetof(struct sb_bus_config, transport),
       .otherwise = "serial",
       .doc = "What the bus is made of; further keys are the transport's." },
+    { .key = "point_to_point",
+      .type = SB_TYPE_BOOL,
+      .offset = offsetof(struct sb_bus_config, point_to_point),
+      .otherwise = "false",
+      .doc = "There is one device at the line's other end, even if several are declared on it: "
+             "then drivers may be used that others on the line would not stand." },
     { .key = "", .type = SB_TYPE_NODE, .offset = offsetof(struct sb_bus_config, yaml) },
     { 0 },
 };

@@ -17,6 +17,7 @@
 struct sb_bus_config {
     char *name;
     char *transport;
+    bool point_to_point;        /* one device, whatever devices.d says */
     const struct sb_yaml *yaml; /* the whole section */
 };
 

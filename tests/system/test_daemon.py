@@ -151,6 +151,8 @@ FINDINGS = [
     ("devices.d/pumps.yaml", "ibm: pump/pump-1", "ibm: pump", 2, "type/id"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n    names: {{ ibm: pump/pump-1 }}\n"
      "  - id: pump-2\n    type: zephyr-smp\n    bus: uart1", 2, "is taken by"),
+    ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n  - id: pump-2\n"
+     "    type: zephyr-smp\n    bus: uart1", 5, "`point_to_point: true` at the bus"),
     ("mappings/devices/pump.yaml", "  health: 5s", "  helth: 5s", 5, "'health'"),
     ("mappings/devices/pump.yaml", "driver: smp", "driver: spm", 2, "smp"),
     ("mappings/devices/pump.yaml", "title: Pump", "operations: [reboot, rebot]", 3, "'reboot'"),
@@ -165,6 +167,17 @@ def test_check_names_the_place_and_the_remedy(files, workspace, file, old, new, 
     assert f"{workspace / file}:{line}:" in done.stderr, done.stderr
     assert said in done.stderr, done.stderr
     assert "my-very-secret-token" not in done.stderr
+
+
+def test_two_devices_may_share_a_line_that_says_so(files):
+    """`point_to_point: true`: what devices.d calls two is one device at the line's other end."""
+    config = files("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n  - id: pump-2\n"
+                   "    type: zephyr-smp\n    bus: uart1")
+    assert check(config, "--check").returncode == 2
+    text = config.read_text("utf-8")
+    config.write_text(text.replace("  uart1:\n", "  uart1:\n    point_to_point: true\n"), "utf-8")
+    done = check(config, "--check")
+    assert done.returncode == 0, done
 
 
 def test_a_bad_configuration_starts_nothing(files, workspace):

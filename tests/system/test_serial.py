@@ -313,7 +313,8 @@ def test_a_broken_device_disturbs_no_other_line(bench, fault):
 def test_two_devices_on_one_line_one_after_the_other(bench):
     """One exclusive session per line: the second waits, and is told why."""
     device = bench.device("line")
-    bench.start([device_spec(name, "board", "line", None) for name in ("a", "b")])
+    bench.start([device_spec(name, "board", "line", None) for name in ("a", "b")],
+                buses={"line": {"point_to_point": True}})
     device.fault("slow", 0.05)
     first = bench.update("a", package=bench.package(size=120000))  # slow: for half a minute
     device.wait_event("upload", lambda e: e["off"] > 2000)

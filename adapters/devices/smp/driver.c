@@ -63,6 +63,7 @@ static void run(struct sb_session *session, const struct sb_command *command,
 
 const struct sb_driver_ops sb_smp_driver = {
     .name = "smp",
+    .point_to_point = true,
     .type_fields = sb_smp_type_fields,
     .type_size = sizeof(struct sb_smp_type),
     .check_type = sb_smp_check_type,
