@@ -9,7 +9,8 @@ build=(cmake ninja-build gcc libc6-dev pkg-config libwebsockets-dev libpaho-mqtt
        libsystemd-dev)
 run=(mosquitto python3 python3-paho-mqtt python3-cbor2 openssl ca-certificates tzdata)
 test=(libcmocka-dev libmosquitto-dev mosquitto-clients python3-pytest procps scdoc
-      libmodbus-dev mbpoll python3-pymodbus python3-serial-asyncio)
+      libmodbus-dev mbpoll python3-pymodbus python3-serial-asyncio
+      qemu-system-arm u-boot-qemu lrzsz)
 
 wanted=()
 for group in "$@"; do

@@ -348,6 +348,7 @@ static void set_image(struct bench *bench, const char *path)
     bench->image = (struct sb_image){ .path = path,
                                       .sha256 = bench->sha256,
                                       .version = bench->image.version,
+                                      .name = bench->image.name,
                                       .module = bench->image.module,
                                       .size = st.st_size };
     bench->command.image = &bench->image;
@@ -411,9 +412,10 @@ void bench_assert_cause(struct bench *bench, enum sb_cause got, enum sb_cause wa
 {
     if (got == wanted)
         return;
-    print_error("cause %s, not %s: %s\nnotes:\n%s", sb_cause_name((int)got),
+    print_error("cause %s, not %s: %s\nnotes:\n%stranscript:\n%s", sb_cause_name((int)got),
                 sb_cause_name((int)wanted), bench->outcome.text ? bench->outcome.text : "",
-                bench->notes ? bench->notes : "");
+                bench->notes ? bench->notes : "",
+                bench->outcome.transcript ? bench->outcome.transcript : "");
     _fail(file, line);
 }
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/dialog_bench.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "adapters/devices/dialog/driver.h"
+
+#define ARGUMENTS 40
+
+static const struct bench_kind kind = { .driver = &sb_dialog_driver, .type = "" };
+
+static char *board_type(void)
+{
+    sb_cleanup(sb_freep) char *path = bench_source("tests/simulators/console_board.yaml");
+    FILE *file = fopen(path, "re");
+    struct sb_str text = { 0 };
+    char buffer[4096];
+    size_t n;
+    assert_non_null(file);
+    while ((n = fread(buffer, 1, sizeof(buffer), file)) > 0)
+        sb_str_add_bytes(&text, buffer, n);
+    (void)fclose(file);
+    return sb_str_take(&text);
+}
+
+/* A word that is not there would make the test test nothing. */
+static char *replaced(const char *text, const char *old, const char *by)
+{
+    const char *at = strstr(text, old);
+    if (!at)
+        fail_msg("the board's type has no '%s'", old);
+    return sb_format("%.*s%s%s", (int)(at - text), text, by, at + strlen(old));
+}
+
+/* The password of the board's login, in a file as an operator would keep it. */
+static char *secrets(const struct bench *bench)
+{
+    sb_cleanup(sb_freep) char *path = bench_path(bench, "password");
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    (void)fputs("geheim-4711\n", file);
+    (void)fclose(file);
+    assert_int_equal(chmod(path, 0600), 0);
+    return sb_format("dialog:\n  secrets: { password: 'file:%s' }\n", path);
+}
+
+void bench_type_with(struct bench *bench, ...)
+{
+    sb_cleanup(sb_freep) char *board = board_type(), *password = secrets(bench);
+    char *text = replaced(board, "dialog:\n", password);
+    va_list ap;
+    va_start(ap, bench);
+    for (const char *old; (old = va_arg(ap, const char *));) {
+        char *next = replaced(text, old, va_arg(ap, const char *));
+        free(text);
+        text = next;
+    }
+    va_end(ap);
+    bench_load_type(bench, text);
+    free(text);
+}
+
+int bench_setup(void **state)
+{
+    struct bench *bench = bench_new(&kind);
+    bench_type_with(bench, NULL);
+    *state = bench;
+    return 0;
+}
+
+void bench_device(struct bench *bench, ...)
+{
+    sb_cleanup(sb_freep) char *script = bench_source("tests/simulators/console_device.py"),
+                              *flash = bench_path(bench, "flash");
+    const char *argv[ARGUMENTS] = { "/usr/bin/python3", script,     "--state", flash,
+                                    "--link",           bench->link };
+    size_t n = 6;
+    va_list ap;
+    va_start(ap, bench);
+    for (const char *more; (more = va_arg(ap, const char *));) {
+        assert_true(n < ARGUMENTS - 1);
+        argv[n++] = more;
+    }
+    va_end(ap);
+    bench_start(bench, argv, "up");
+}
+
+const char *bench_image(struct bench *bench, const char *version, int size)
+{
+    static char *kept[8]; /* paths live until the next few images */
+    static size_t next;
+    sb_cleanup(sb_freep) char *script = bench_source("tests/simulators/console_device.py"),
+                              *number = sb_format("%d", size),
+                              *name = sb_format("%s-%d.img", version, size);
+    char **slot = &kept[next++ % SB_COUNT(kept)];
+    free(*slot);
+    *slot = bench_path(bench, name);
+    const char *const argv[] = {
+        "/usr/bin/python3", script, "image", version, number, *slot, NULL
+    };
+    assert_int_equal(bench_helper(bench, argv, "images"), 0);
+    bench->image.version = version;
+    return *slot;
+}
+
+bool bench_said(const struct bench *bench, const char *text)
+{
+    return bench->outcome.transcript && strstr(bench->outcome.transcript, text);
+}
