@@ -42,6 +42,11 @@ def uboot_type(text):
     end = text.index("    # Before an update")
     text = text[:begin] + STORE_IN_MEMORY + "\n" + text[end:]
     text = text.replace("  timeout: 10s\n", "  timeout: 10s\n  transfer_timeout: 3s\n")
+    # A command that no U-Boot has.
+    text = text.replace("    boot:\n", "    odd:\n      - send: nosuchcommand\n        expect:\n"
+                        "          - { line: '@unknown', cause: unsupported }\n"
+                        "          - prompt: '@prompt'\n    boot:\n", 1)
+    text += "  odd: { script: odd, repeatable: true }\n"
     return text.replace("name: uboot-console", "name: uboot-test")
 
 
@@ -266,6 +271,9 @@ def test_uboot_identity_environment_and_reset(bench):
     task = bench.ended(bench.job("configure", "board", "--value", "bootdelay=5"))
     assert (task["state"], task["cause"]) == ("failed", "write_failed"), task
     bench.succeeded(bench.job("factory-reset", "board"))
+    task = bench.ended(bench.job("invoke", "board", "--action", "odd"))
+    assert (task["state"], task["cause"]) == ("failed", "unsupported"), task
+    assert task["text"] == "the device says 'Unknown command 'nosuchcommand' - try 'help''"
     for wrong in ("bootdelay=9999", "serverip=1; reset"):
         done = bench.southbridge.ctl("job", "create", "write", "board", "--value", wrong,
                                      check=False)
@@ -295,7 +303,7 @@ def test_uboot_cancel_in_the_middle(bench):
     uboot = bench.uboot()
     bench.begin("uboot-test")
     slow(uboot)
-    job = bench.update("board", package=bench.add(bench.raw_image(300000), "2.0.0"))
+    job = bench.update("board", package=bench.add(bench.raw_image(200000), "2.0.0"))
     wait_until(lambda: uboot.relay.passed > 20000, 60, "some blocks")
     bench.ctl("job", "cancel", job)
     task = bench.ended(job)
@@ -319,7 +327,7 @@ def test_uboot_kill_of_the_daemon_in_the_middle(bench):
     uboot = bench.uboot()
     southbridge = bench.begin("uboot-test")
     slow(uboot)
-    path = bench.raw_image(150000)
+    path = bench.raw_image(70000)
     job = bench.update("board", package=bench.add(path, "2.0.0"))
     wait_until(lambda: uboot.relay.passed > 20000, 60, "some blocks")
     southbridge.kill9()
@@ -335,7 +343,7 @@ def test_uboot_resets_in_the_middle(bench):
     bench.begin("uboot-test")
     slow(uboot)
     job = bench.update("board", "--retries", "3", "--retry-interval", "500ms",
-                       package=bench.add(bench.raw_image(150000), "2.0.0"))
+                       package=bench.add(bench.raw_image(70000), "2.0.0"))
     wait_until(lambda: uboot.relay.passed > 20000, 60, "some blocks")
     uboot.power_cycle()
     task = bench.wait_task(job, lambda task: task["state"] == "queued" or task["attempt"] > 1, 90)
@@ -371,7 +379,7 @@ def test_uboot_unplugged_and_back(bench):
     bench.begin("uboot-test")
     slow(uboot)
     job = bench.update("board", "--retries", "5", "--retry-interval", "500ms",
-                       package=bench.add(bench.raw_image(100000), "2.0.0"))
+                       package=bench.add(bench.raw_image(60000), "2.0.0"))
     wait_until(lambda: uboot.relay.passed > 20000, 60, "some blocks")
     uboot.relay.unplug()
     task = bench.wait_task(job, lambda task: task["state"] == "queued")
