@@ -352,6 +352,7 @@ int main(int argc, char **argv)
     struct sb_diags diags = { 0 };
     sb_cleanup(sb_config_freep) struct sb_config *config = NULL;
     int status;
+    sb_std_hold();
     if (parse(argc, argv, &options, &status))
         return status;
     if (options.mode == MODE_CHECK_MAPPING)

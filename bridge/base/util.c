@@ -2,6 +2,7 @@
 #include "bridge/base/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/statvfs.h>
 
 int sb_set_string(char **slot, const char *text)
@@ -12,6 +13,15 @@ int sb_set_string(char **slot, const char *text)
     free(*slot);
     *slot = copy;
     return 0;
+}
+
+/* Opened the wrong way round: using them fails as before. */
+void sb_std_hold(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            abort();
 }
 
 int64_t sb_disk_free(const char *path)

@@ -58,5 +58,10 @@ static inline SB_UNUSED bool sb_streq(const char *a, const char *b)
 
 /* Replaces *slot by a copy of text (NULL clears it). 0 or -ENOMEM; *slot is kept on error. */
 int sb_set_string(char **slot, const char *text) SB_MUST_CHECK;
+/*
+ * For main(): a program that was started without one of the descriptors 0 to 2 would open something
+ * else under its number, and write its log into it.
+ */
+void sb_std_hold(void);
 /* What an ordinary user may still write on the file system of path, in bytes; -1: not known. */
 int64_t sb_disk_free(const char *path);

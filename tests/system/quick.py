@@ -68,11 +68,12 @@ class Bench:
         self.devices[name] = device
         return device.start(*QUICK_BOOT, *SETTINGS, *options)
 
-    def start(self, specs=None, *, wait=True, buses=None, user=None, disk=None,
+    def start(self, specs=None, *, wait=True, buses=None, user=None, disk=None, closed=(),
               **settings):
         """The daemon. buses: {name: {further keys}}; wait: until all devices are ready.
 
-        user: Nobody(), whose process it then is. disk: a Disk with faults under it.
+        user: Nobody(), whose process it then is. disk: a Disk with faults under it. closed: a
+        command that starts it.
         """
         ports = {name: device.link for name, device in self.devices.items()}
         top = {"links": {}, "log": {"level": "debug"}, **settings.pop("top", {})}
@@ -84,6 +85,7 @@ class Bench:
         if "mappings" not in settings:
             settings["mappings"] = quick_mappings(self.directory)
         self.southbridge = self._make(ports, specs, top=top, **settings)
+        self.southbridge.prefix = [*closed]
         if user:
             user.take(self.directory, self.southbridge.directory)
             self.southbridge.prefix = user.prefix

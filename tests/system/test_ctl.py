@@ -71,6 +71,16 @@ def test_an_empty_gateway(bench):
         assert bench.shown(*words).strip(), words
 
 
+def test_output_that_cannot_be_written(bench):
+    """Is a failure, and is told, whatever was asked."""
+    southbridge = bench.start([])
+    for words in ("device list", "device list --json", "status --json", "audit", "--help"):
+        command = f'exec "$0" --socket "$1" {words} >/dev/full'
+        done = run(["bash", "-c", command, southbridge.program("southbridgectl"),
+                    southbridge.socket], env=southbridge.environment())
+        assert done.returncode == 1 and "could not be written" in done.stderr, (words, done)
+
+
 def test_a_daemon_that_cannot_be_reached(bench):
     """Exit status 3, whatever is asked, and what to look at."""
     southbridge = bench.start([])

@@ -256,6 +256,16 @@ def other_daemon(workspace, state, socket):
     return Southbridge(directory, config)
 
 
+def test_started_without_standard_streams(bench):
+    """As by a careless parent: what it opens does not take their numbers, and its log's place."""
+    bench.device("pump-1")
+    southbridge = bench.start(
+        wait=False, closed=("bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash"))
+    bench.wait_presence("pump-1")
+    for fd in range(3):
+        assert os.readlink(f"/proc/{southbridge.process.pid}/fd/{fd}") == "/dev/null"
+
+
 def test_a_second_daemon_is_refused(bench, workspace):
     first = bench.start([])
     for state, socket, said in (
