@@ -53,10 +53,18 @@ struct daemon {
     size_t size;
 };
 
-static int make_socket(char *path, size_t n)
+static char path[64];
+
+static void clean_up(void)
+{
+    (void)unlink(path);
+}
+
+static int make_socket(void)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    (void)snprintf(path, n, "/tmp/sb-answers-%d", (int)getpid());
+    (void)snprintf(path, sizeof(path), "/tmp/sb-answers-%d", (int)getpid());
+    check(atexit(clean_up) == 0);
     memcpy(address.sun_path, path, strlen(path));
     (void)unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -87,9 +95,9 @@ static void *serve(void *arg)
 
 /* ---- the command line ---- */
 
-static enum sb_exit run(struct sb_ctl *ctl, const char *path, const char *line)
+static enum sb_exit run(struct sb_ctl *ctl, const char *line)
 {
-    char *argv[16] = { (char *)"southbridgectl", (char *)"--socket", (char *)path };
+    char *argv[16] = { (char *)"southbridgectl", (char *)"--socket", path };
     int argc = 3;
     sb_cleanup(sb_freep) char *words = strdup(line);
     char *rest = words;
@@ -107,7 +115,6 @@ static void check_shown(const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char path[64];
     static int fd = -1;
     char *out = NULL, *err = NULL;
     size_t out_size = 0, err_size = 0;
@@ -115,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     if (fd < 0)
-        fd = make_socket(path, sizeof(path));
+        fd = make_socket();
     struct daemon daemon = { fd, data + 1, size - 1 };
     struct sb_ctl ctl = { .out = open_memstream(&out, &out_size),
                           .err = open_memstream(&err, &err_size),
@@ -124,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                      .now = INT64_C(1781092800000) } };
     check(ctl.out && ctl.err);
     check(pthread_create(&thread, NULL, serve, &daemon) == 0);
-    enum sb_exit code = run(&ctl, path, lines[(data[0] & 0x3f) % SB_COUNT(lines)]);
+    enum sb_exit code = run(&ctl, lines[(data[0] & 0x3f) % SB_COUNT(lines)]);
     check(pthread_join(thread, NULL) == 0);
     check(fclose(ctl.out) == 0 && fclose(ctl.err) == 0);
     check((code >= SB_EXIT_DONE && code <= SB_EXIT_UNAVAILABLE) || code == SB_EXIT_INTERRUPTED);
