@@ -8,7 +8,8 @@
 #include "bridge/package/uri.h"
 #include "bridge/runner/schedule.h"
 
-#define PARAMS_MAX 65536
+#define PARAMS_MAX      65536
+#define EXTERNAL_ID_MAX 256
 
 void sb_verdict_done(struct sb_verdict *verdict)
 {
@@ -73,6 +74,17 @@ static bool parameters(struct sb_asking *asking)
         return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "the parameters are over %d bytes",
                          PARAMS_MAX);
     return true;
+}
+
+/* Ids are remembered and looked for: an empty one would be everybody's. */
+static bool external_id(struct sb_asking *asking)
+{
+    const char *id = asking->request->external_id;
+    if (!id || (*id && strlen(id) <= EXTERNAL_ID_MAX))
+        return true;
+    return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST,
+                     "the request's id must have 1 to %d bytes, not %zu", EXTERNAL_ID_MAX,
+                     strlen(id));
 }
 
 static bool window(struct sb_asking *asking)
@@ -383,8 +395,8 @@ static int decide(struct sb_asking *asking)
     if (!roomy && !sb_asking_repeats(asking))
         return 0;
     sb_verdict_done(asking->verdict);
-    if (!parameters(asking) || !window(asking) || !sb_asking_named(asking) || !devices(asking) ||
-        !package(asking))
+    if (!parameters(asking) || !external_id(asking) || !window(asking) ||
+        !sb_asking_named(asking) || !devices(asking) || !package(asking))
         return 0;
     key = sb_asking_key(asking);
     if (!key)

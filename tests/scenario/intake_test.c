@@ -107,6 +107,12 @@ static void test_parameters_are_bounded(void **state)
     assert_says(ask(&cloud, &request), SB_CAUSE_INVALID_REQUEST, "not an object");
     request.params = NULL; /* what the driver needs is not there */
     assert_says(ask(&cloud, &request), SB_CAUSE_INVALID_REQUEST, "names are missing");
+    text[300] = '\0';
+    request.external_id = text;
+    assert_says(ask(&cloud, &request), SB_CAUSE_INVALID_REQUEST, "1 to 256 bytes, not 300");
+    request.external_id = "";
+    assert_says(ask(&cloud, &request), SB_CAUSE_INVALID_REQUEST, "1 to 256 bytes, not 0");
+    request.external_id = NULL;
     request.device_count = 0;
     assert_says(ask(&cloud, &request), SB_CAUSE_INVALID_REQUEST, "no device is named");
     assert_int_equal(sb_book_jobs(world.core->book), 0);
