@@ -111,7 +111,8 @@ static void test_a_device_without_echo(void **state)
 {
     struct bench *bench = *state;
     bench_type_with(
-        bench, "attach:\n      - send: \"\\x03\"\n        eol: none\n        echo: ignore",
+        bench,
+        "attach:\n      - send: \"\\x18\\x18\\x03\"\n        eol: none\n        echo: ignore",
         "attach:\n      - send: AT\n        echo: ignore", "prompt: '@any'", "line: 'OK$'", NULL);
     bench_device(bench, "--kind", "modem", NULL);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_LINK_LOST);

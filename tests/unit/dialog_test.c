@@ -40,7 +40,7 @@ static void test_attach_from_anywhere(void **state)
     assert_string_equal(text_of(bench), "the device does not take the password");
     bench_kill(bench);
     /* in its countdown, which a key stops */
-    bench_type_with(bench, "send: \"\\x03\"", "send: \" \"", NULL);
+    bench_type_with(bench, "send: \"\\x18\\x18\\x03\"", "send: \" \"", NULL);
     bench_device(bench, "--countdown", "3", "--boot-time", "0.3", NULL);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
     assert_true(bench_said(bench, "< loader> "));
