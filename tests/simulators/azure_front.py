@@ -128,7 +128,7 @@ def _packed(text):
 
 
 class Front:
-    """owner: known(id) -> key, "x509" or None; came(id), went(id), breach(id, text)."""
+    """owner: known(id) -> key, "x509" or None; logged_in(), came(id), went(id), breach(id, text)."""
 
     def __init__(self, owner, broker_port, hub, context=None):
         self._owner, self._broker_port, self._hub = owner, broker_port, hub
@@ -136,6 +136,7 @@ class Front:
         self._loop = asyncio.new_event_loop()
         self._here = {}  # id -> task of its connection
         self.logins = []  # (id, user, expiry or None, websocket)
+        self.filters = set()  # (id, topic filter) that were ever subscribed
         self.port = None
         self._server = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -167,6 +168,9 @@ class Front:
         self._do(work())
 
     def close(self):
+        if self._loop.is_closed() or not self._thread.is_alive():
+            return
+
         async def work():
             self._server.close()
             for task in list(self._here.values()):
@@ -243,6 +247,7 @@ class Front:
             stream.close()
             return
         self.logins.append((device, user, expiry, stream._websocket))
+        self._owner.logged_in()
         self._cut(device)  # a new connection ends the old one
         task = asyncio.current_task()
         self._here[device] = task
@@ -266,7 +271,8 @@ class Front:
             await asyncio.gather(*ways, return_exceptions=True)
             if self._here.get(device) is task:
                 del self._here[device]
-            self._owner.went(device)
+            if device not in self._here:  # else another connection has taken its place
+                self._owner.went(device)
 
     async def _up(self, device, stream, broker):
         while True:
@@ -291,6 +297,7 @@ class Front:
                                      "$iothub/twin/PATCH/properties/desired/",
                                      f"devices/{device}/messages/devicebound/")):
                 self._owner.breach(device, f"subscription of {topic!r}")
+            self.filters.add((device, topic))
             out += _packed(topic.replace("$iothub", f"hub/{device}/down", 1))
             if kind == SUBSCRIBE:
                 out += body[at:at + 1]
@@ -298,11 +305,13 @@ class Front:
         return out
 
     async def _down(self, device, broker, stream):
+        heard = False
         while True:
             kind, flags, body = await broker.read()
             if kind == PUBLISH:
                 topic, at = _text(body, 0)
                 body = _packed(topic.replace(f"hub/{device}/down", "$iothub", 1)) + body[at:]
             await stream.write(kind, flags, body)
-            if kind == 9:  # SUBACK: from now on it can be spoken to
+            if kind == 9 and not heard:  # SUBACK: from now on it can be spoken to
+                heard = True
                 self._owner.came(device)

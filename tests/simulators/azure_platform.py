@@ -141,10 +141,14 @@ class AzureHub:
         twin = self.twins.get(name)
         return twin.key if twin else None
 
+    def logged_in(self):
+        with self._changed:
+            self._changed.notify_all()
+
     def came(self, name):
         with self._changed:
             twin = self.twins[name]
-            twin.comes += not twin.online
+            twin.comes += 1
             twin.online = True
             self._changed.notify_all()
 
@@ -244,7 +248,9 @@ class AzureHub:
             self._rids += 1
             rid = str(self._rids)
             self._calls[name, rid] = None
-        self._publish(name, f"methods/POST/{method}/?$rid={rid}", payload, raw)
+        # No payload is null: the SDKs do not take an empty one.
+        self._publish(name, f"methods/POST/{method}/?$rid={rid}", payload,
+                      "null" if payload is None and raw is None else raw)
         return rid
 
     def repeat_call(self, name, method, payload, rid):

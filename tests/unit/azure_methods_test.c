@@ -101,6 +101,7 @@ static void the_jobs_that_are_answered_with_their_result(void **state)
         { "rinse", "{\"times\":2}", SB_OP_INVOKE,
           "{\"action\": \"rinse\", \"arguments\": {\"times\": 2}}" },
         { "rinse", NULL, SB_OP_INVOKE, "{\"action\": \"rinse\", \"arguments\": {}}" },
+        { "rinse", "null", SB_OP_INVOKE, "{\"action\": \"rinse\", \"arguments\": {}}" },
         { "rinse", "3", SB_OP_INVOKE, "{\"action\": \"rinse\", \"arguments\": {\"value\": 3}}" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {

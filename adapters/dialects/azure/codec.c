@@ -116,6 +116,10 @@ static int read_body(const struct sb_azure_config *config, int64_t version, cons
         ret->error = sb_format("not valid JSON: %.200s", error ? error : "no reason");
         return ret->error ? 0 : -ENOMEM;
     }
+    if (json_is_null(ret->body)) { /* so a hub says that there is no payload */
+        json_decref(ret->body);
+        ret->body = NULL;
+    }
     if (ret->kind == SB_AZURE_METHOD && config->mode == SB_AZURE_GATEWAY)
         return take_target(ret);
     if (ret->kind == SB_AZURE_DESIRED && version >= 0 && json_is_object(ret->body) &&
