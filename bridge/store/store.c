@@ -244,6 +244,8 @@ static void probed(struct sb_store *store, int error)
         return;
     }
     store->error = 0;
+    /* Until a real one commits this may be a probe's luck: then the next failure waits longer. */
+    store->probe_wait = SB_MIN(2 * store->probe_wait, PROBE_LAST);
     if (store->on_recovery)
         store->on_recovery(store->recovery_arg);
 }

@@ -114,7 +114,7 @@ static void ask_for_an_hour(void)
     for (int minute = 0; minute < 60; minute++) {
         struct sb_verdict verdict = world_ask(&world, SB_OP_REBOOT, "a", NULL);
         sb_verdict_done(&verdict);
-        world_run(&world, SB_MINUTE);
+        sb_sim_advance(world.loop, SB_MINUTE);
     }
 }
 
@@ -126,14 +126,14 @@ static void test_a_disk_that_takes_probes_alone(void **state)
     assert_int_equal(logged("does not take changes", ask_for_an_hour), 1);
     assert_int_equal(bench_device("a")->boots, 0);
     sb_store_mem_probes_alone(world.disk, 0);
-    world_run(&world, SB_MINUTE);
+    sb_sim_advance(world.loop, SB_MINUTE);
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
     world_run(&world, 5000);
     assert_state(verdict.job, SB_TASK_SUCCEEDED);
     sb_store_mem_probes_alone(world.disk, -ENOSPC); /* anew: it is told anew */
     assert_int_equal(logged("does not take changes", ask_for_an_hour), 1);
     sb_store_mem_probes_alone(world.disk, 0);
-    world_run(&world, SB_MINUTE);
+    sb_sim_advance(world.loop, SB_MINUTE);
 }
 
 /* A disk that stalls delays answers; nothing leaves before it is durable. */

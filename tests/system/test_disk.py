@@ -59,9 +59,9 @@ def refused(southbridge, *texts):
 
 
 def under_way(bench):
-    """An update in the middle of its transfer."""
+    """An update in its transfer to the device; the image is in the depot."""
     job = bench.update()
-    bench.wait_task(job, lambda task: task["state"] == "downloading" and task.get("percent", 0) > 5)
+    bench.wait_task(job, lambda task: task.get("phase") == "transferring")
     return job
 
 
