@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows southbridge at work on this machine, from a fresh checkout: builds it, starts a private
-# Mosquitto as the cloud's broker, a serial device on a pty and the daemon, then plays a cloud
-# that downloads and installs firmware, reboots and resets the device. Ends by itself and leaves
-# nothing running, but with --keep.
+# Mosquitto as the cloud's broker, devices on three serial lines (ptys) and the daemon, then plays a
+# cloud that downloads and installs firmware on each in turn, reboots and resets them. Ends by
+# itself and leaves nothing running, but with --keep.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source_dir=$PWD
@@ -46,6 +46,21 @@ start() { # start NAME COMMAND...: in the background, its output in NAME.log
     pids+=($!)
 }
 
+simulate() { # simulate NAME PROGRAM ARGUMENTS...: a device of tests/simulators on the pty NAME
+    local name=$1 program=$source_dir/tests/simulators/$2 command
+    shift 2
+    mkfifo "$work/$name.in" # a device ends with its standard input: it stays open here
+    exec {command}<>"$work/$name.in"
+    start "$name" /usr/bin/python3 "$program" run --state "$work/$name.flash" \
+          --link "$work/tty-$name" "$@" <"$work/$name.in"
+    wait_for "the device $name" 10 test -e "$work/tty-$name"
+}
+
+image() { # image PROGRAM VERSION SIZE FILE: what a device of that program can run
+    /usr/bin/python3 "$source_dir/tests/simulators/$1" make-image --version "$2" --size "$3" "$4" \
+        >/dev/null
+}
+
 wait_for() { # wait_for WHAT SECONDS COMMAND...: until the command succeeds
     local what=$1 deadline=$((SECONDS + $2))
     shift 2
@@ -70,10 +85,11 @@ programs=$source_dir/$build/bridge/programs
 [ "${build:0:1}" = / ] && programs=$build/bridge/programs
 printf '%s, %s\n' "$("$programs/southbridge" --version)" "$(du -h "$programs/southbridge" | cut -f1) with debug information"
 
-step "A cloud's broker, a device on a serial line, an image to install"
+step "A cloud's broker, devices on three serial lines, images to install"
 broker=$(free_port) files=$(free_port)
 token=$(head -c 18 /dev/urandom | base64 | tr '+/' 'xy')
 install -m 600 /dev/null "$work/token"; printf '%s\n' "$token" >"$work/token"
+install -m 600 /dev/null "$work/login"; printf '%s\n' "$token" >"$work/login"
 mosquitto_passwd -b -c "$work/passwords" use-token-auth "$token"
 mosquitto_passwd -b "$work/passwords" platform "$token"
 chmod 644 "$work/passwords"
@@ -87,28 +103,38 @@ CONF
 start broker mosquitto -c "$work/mosquitto.conf"
 wait_for "mosquitto" 10 listens "$broker"
 
-smp=$source_dir/tests/simulators/smp_device.py
-mkdir "$work/www" "$work/flash" "$work/devices.d"
-/usr/bin/python3 "$smp" make-image --version 1.0.0 --size 20000 "$work/factory.bin" >/dev/null
-/usr/bin/python3 "$smp" make-image --version 1.1.0 --size 60000 "$work/www/pump-1.1.0.bin" >/dev/null
-digest=$(sha256sum "$work/www/pump-1.1.0.bin" | cut -d' ' -f1)
+mkdir -p "$work/www" "$work/devices.d" "$work/mappings/devices"
+image smp_device.py 1.0.0 20000 "$work/factory.bin"
+image smp_device.py 1.1.0 60000 "$work/www/pump-1.1.0.bin"
+image modbus_device.py 2.0.0 4000 "$work/www/valve-2.0.0.bin"
+image console_device.py 3.1.0 8000 "$work/www/panel-3.1.0.bin"
 start files /usr/bin/python3 -m http.server --bind 127.0.0.1 --directory "$work/www" "$files"
-mkfifo "$work/commands" # the device ends with its standard input: it stays open here
-exec 9<>"$work/commands"
-start device /usr/bin/python3 "$smp" run --state "$work/flash" --image "$work/factory.bin" \
-      --link "$work/ttyPump" --boot-time 1 <"$work/commands"
-wait_for "the device" 10 grep -q '"boot"' "$work/device.log"
+simulate pump smp_device.py --image "$work/factory.bin" --boot-time 1
+simulate field modbus_device.py --device '{"unit": 1, "version": "1.0.0"}' \
+         --device '{"unit": 2, "version": "1.0.0"}'
+simulate panel console_device.py --version 3.0.0 --boot-time 1 --password "$token"
 wait_for "the file server" 10 listens "$files"
-echo "broker on port $broker, device on $(readlink "$work/ttyPump"), image of 60000 bytes, version 1.1.0"
+# The panel's console is nobody's product: its type is a file that only this run has.
+{ printf 'name: panel\ndriver: dialog\n'
+  sed "s#^dialog:#&\n  secrets: { password: 'file:$work/login' }#" \
+      "$source_dir/tests/simulators/console_board.yaml"; } >"$work/mappings/devices/panel.yaml"
+cat <<TXT
+broker on port $broker
+pump-1            MCUboot and SMP, on $(readlink "$work/tty-pump")
+valve-1, valve-2  Modbus RTU, both on $(readlink "$work/tty-field")
+panel-1           a serial console with a login and YMODEM, on $(readlink "$work/tty-panel")
+TXT
 
 step "southbridge"
 cat >"$work/southbridge.yaml" <<CONF
 state: $work/state
-mappings: $source_dir/mappings
+mappings: [ $source_dir/mappings, $work/mappings ]
 devices: $work/devices.d
 control: { socket: $work/control }
 buses:
-  uart1: { port: $work/ttyPump, baud: 115200 }
+  uart1: { port: $work/tty-pump, baud: 115200 }
+  field: { port: $work/tty-field, baud: 19200 }
+  uart2: { port: $work/tty-panel, baud: 115200 }
 links:
   factory:
     dialect: ibm
@@ -120,22 +146,32 @@ links:
     token: file:$work/token
     uri_rules: { schemes: http, networks: 127.0.0.0/8 }
 CONF
-cat >"$work/devices.d/pump.yaml" <<CONF
+cat >"$work/devices.d/plant.yaml" <<CONF
 devices:
   - { id: pump-1, type: zephyr-smp, bus: uart1, names: { ibm: pump/pump-1 } }
+  - { id: valve-1, type: modbus-bootloader, bus: field, address: { unit: 1 },
+      names: { ibm: valve/valve-1 } }
+  - { id: valve-2, type: modbus-bootloader, bus: field, address: { unit: 2 },
+      names: { ibm: valve/valve-2 } }
+  - { id: panel-1, type: panel, bus: uart2, names: { ibm: panel/panel-1 } }
 CONF
 "$programs/southbridge" --config "$work/southbridge.yaml" --check
 ctl() { "$programs/southbridgectl" --socket "$work/control" "$@"; }
 show() { sed -u "s/^/${dim}progress${plain}      /"; }
 open_job() { ctl job list --json 2>/dev/null | grep -o '"id": *[0-9]*' | tail -n 1 | grep -o '[0-9]*'; }
 
-step "The cloud downloads firmware 1.1.0, installs it, reboots and resets the device"
+step "The cloud updates each device, then reboots and resets the pump"
 begun=$SECONDS
+update() { # update FILE VERSION: the cloud's words for a download and its update
+    printf '%s\n' download --uri "http://127.0.0.1:$files/$1-$2.bin" --version "$2" --name "$1" \
+           --verifier "$(sha256sum "$work/www/$1-$2.bin" | cut -d' ' -f1)" update
+}
+mapfile -t commands < <(update pump 1.1.0; printf '%s\n' reboot factory-reset \
+                        device valve/valve-1; update valve 2.0.0; \
+                        printf '%s\n' device panel/panel-1; update panel 3.1.0)
 /usr/bin/python3 "$source_dir/tests/simulators/ibm_platform.py" --port "$broker" --org abc123 \
     --device pump/pump-1 --username platform --password-file "$work/token" --strict --watch \
-    download --uri "http://127.0.0.1:$files/pump-1.1.0.bin" --version 1.1.0 --name pump \
-             --verifier "$digest" \
-    update reboot factory-reset 2>&1 &
+    "${commands[@]}" 2>&1 &
 cloud=$!
 cloud_listens() { grep -q 'Received SUBSCRIBE' "$work/broker.log"; }
 wait_for "the cloud" 10 cloud_listens
@@ -152,12 +188,12 @@ done
 wait "$cloud" || die "the cloud saw a failure"
 
 step "What is known now"
-ctl device show pump-1
+ctl device list
 ctl job list --all
 ctl audit --verify
 
 step "Done in $((SECONDS - begun)) s"
-echo "One IBM-dialect cloud updated, rebooted and reset a device that has only a serial line."
+echo "One IBM-dialect cloud updated devices that have only a serial line, each in its own tongue."
 if [ -n "$keep" ]; then
     cat <<TXT
 Everything stays up. In another terminal:

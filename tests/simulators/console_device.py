@@ -4,8 +4,8 @@
 
 Written from what such devices are known to do; shares nothing with the code under test.
 
-  console_device.py --state DIR --link PATH [options]     the device
-  console_device.py image VERSION SIZE OUT                an image for the board
+  console_device.py run --state DIR --link PATH [options]          the device
+  console_device.py make-image --version 1.2.3 --size N OUT        an image for the board
 
 `board`: a bootloader with a countdown ("loader> "), an application behind a login ("app> "); an
 image is taken by XMODEM or YMODEM through lrzsz's `rx` and `rb`, runs after a restart and may not
@@ -536,22 +536,28 @@ def make_image(version, size, seed):
 
 
 def main():
-    if sys.argv[1:2] == ["image"]:
-        _, _, version, size, out = sys.argv
-        with open(out, "wb") as f:
-            f.write(make_image(version, int(size), version))
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--state", required=True, help="folder of the flash")
-    parser.add_argument("--link", required=True, help="a stable name for the pty")
-    parser.add_argument("--kind", choices=("board", "modem"), default="board")
-    parser.add_argument("--version", default="1.0.0", help="what a new device runs")
-    parser.add_argument("--password", help="the application asks for a login")
-    parser.add_argument("--boot-time", type=float, default=0.1)
-    parser.add_argument("--countdown", type=float, default=0.4)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fault", action="append", default=[], help="NAME=JSON")
-    Device(parser.parse_args()).run()
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="be the device")
+    run.add_argument("--state", required=True, help="folder of the flash")
+    run.add_argument("--link", required=True, help="a stable name for the pty")
+    run.add_argument("--kind", choices=("board", "modem"), default="board")
+    run.add_argument("--version", default="1.0.0", help="what a new device runs")
+    run.add_argument("--password", help="the application asks for a login")
+    run.add_argument("--boot-time", type=float, default=0.1)
+    run.add_argument("--countdown", type=float, default=0.4)
+    run.add_argument("--seed", type=int, default=1)
+    run.add_argument("--fault", action="append", default=[], help="NAME=JSON")
+    image = verbs.add_parser("make-image", help="write an image")
+    image.add_argument("--version", required=True)
+    image.add_argument("--size", type=int, required=True)
+    image.add_argument("out")
+    args = parser.parse_args()
+    if args.verb == "make-image":
+        with open(args.out, "wb") as file:
+            file.write(make_image(args.version, args.size, args.version))
+        return
+    Device(args).run()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NO_BROKER, EXIT_BREACH = range(5)
 
 # command: (options with a value, positionals, help). A positional ending in * takes the rest.
 COMMANDS = {
+    "device": ((), ("TYPE/ID",), "the commands that follow are for this device"),
     "download": (("uri", "version", "name", "verifier"), (), "firmware/download"),
     "update": ((), (), "firmware/update of what was downloaded"),
     "reboot": ((), (), "device/reboot; done when the device manages again"),
@@ -187,19 +188,32 @@ def main(arguments):
         return _play(platform, options, commands, stop)
 
 
-def _play(platform, options, commands, stop):
+def _await_device(platform, options, name):
+    """Its first manage request, or the assumption that there was one. False: too late."""
     if options.assume_managed:
-        device = platform.device(options.device)
+        device = platform.device(name)
         device.managed = True
         device.supports = _Anything()
-    elif commands[0][0] != "listen":
-        try:
-            platform.wait_managed(options.device, options.wait)
-        except TimeoutError as error:
-            print(f"ibm_platform.py: {error}", file=sys.stderr)
-            return EXIT_FAILED
+        return True
+    try:
+        platform.wait_managed(name, options.wait)
+    except TimeoutError as error:
+        print(f"ibm_platform.py: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _play(platform, options, commands, stop):
+    device, awaited = options.device, None
     for command in commands:
-        outcome = _run_command(platform, options.device, command, stop)
+        if command[0] == "device":
+            device = command[2][0]
+            continue
+        if command[0] != "listen" and awaited != device:
+            if not _await_device(platform, options, device):
+                return EXIT_FAILED
+            awaited = device
+        outcome = _run_command(platform, device, command, stop)
         if outcome is None:
             continue
         print(json.dumps(outcome.as_json()) if options.json else outcome, flush=True)

@@ -172,7 +172,8 @@ class Board:
     def start(self):
         ups = len(self.events("up"))
         self.process = Process(self.name, [
-            PYTHON, SIMULATORS / "console_device.py", "--state", self.directory / f"{self.name}-flash",
+            PYTHON, SIMULATORS / "console_device.py", "run",
+            "--state", self.directory / f"{self.name}-flash",
             "--link", self.link, "--boot-time", "0.1", "--countdown", "0.2", *self.options],
             self.directory, talk=True)
         wait_until(lambda: len(self.events("up")) > ups, what=lambda: self.process.stderr)
@@ -235,7 +236,8 @@ class DialogBench(Bench):
 
     def board_image(self, version, size=20000):
         path = self.directory / f"board-{version}.img"
-        run_good([PYTHON, SIMULATORS / "console_device.py", "image", version, size, path])
+        run_good([PYTHON, SIMULATORS / "console_device.py", "make-image", "--version", version,
+                  "--size", size, path])
         return self.add(path, version)
 
     def transcript(self, job, index=0):

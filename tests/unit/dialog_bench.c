@@ -73,9 +73,9 @@ void bench_device(struct bench *bench, ...)
 {
     sb_cleanup(sb_freep) char *script = bench_source("tests/simulators/console_device.py"),
                               *flash = bench_path(bench, "flash");
-    const char *argv[ARGUMENTS] = { "/usr/bin/python3", script,     "--state", flash,
+    const char *argv[ARGUMENTS] = { "/usr/bin/python3", script,     "run", "--state", flash,
                                     "--link",           bench->link };
-    size_t n = 6;
+    size_t n = 7;
     va_list ap;
     va_start(ap, bench);
     for (const char *more; (more = va_arg(ap, const char *));) {
@@ -96,9 +96,8 @@ const char *bench_image(struct bench *bench, const char *version, int size)
     char **slot = &kept[next++ % SB_COUNT(kept)];
     free(*slot);
     *slot = bench_path(bench, name);
-    const char *const argv[] = {
-        "/usr/bin/python3", script, "image", version, number, *slot, NULL
-    };
+    const char *const argv[] = { "/usr/bin/python3", script, "make-image", "--version", version,
+                                 "--size",           number, *slot,        NULL };
     assert_int_equal(bench_helper(bench, argv, "images"), 0);
     bench->image.version = version;
     return *slot;

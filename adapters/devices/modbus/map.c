@@ -276,7 +276,7 @@ int sb_modbus_place_encode(const struct sb_modbus_place *at, const json_t *value
 int sb_modbus_place_decode(const struct sb_modbus_place *at, const uint16_t *words, json_t **ret,
                            char **ret_error)
 {
-    uint8_t bytes[2 * SB_MODBUS_WORDS_MAX];
+    uint8_t bytes[2 * SB_MODBUS_WORDS_MAX] = { 0 };
     size_t n = (size_t)at->count * 2;
     if (at->kind == SB_MODBUS_BOOL) {
         *ret = json_boolean(words[0]);
