@@ -10,7 +10,10 @@ from harness import SOURCE, Process, build_dir, leftovers, run, wait_until
 
 BUILD_TIME = 600.0  # s, with everything else running beside it
 SCRIPT = SOURCE / "packaging" / "quickstart.sh"
-ACTIONS = ("firmware/download", "firmware/update", "device/reboot", "device/factory_reset")
+ACTIONS = (("firmware/download", "pump/pump-1"), ("firmware/update", "pump/pump-1"),
+           ("device/reboot", "pump/pump-1"), ("device/factory_reset", "pump/pump-1"),
+           ("firmware/download", "valve/valve-1"), ("firmware/update", "valve/valve-1"),
+           ("firmware/download", "panel/panel-1"), ("firmware/update", "panel/panel-1"))
 WORK = re.compile(r"/tmp/southbridge-quickstart\.\w+")
 
 
@@ -70,7 +73,7 @@ def test_it_shows_everything_and_leaves_nothing(quickstart):
 
     text = running.process.stdout
     assert "\x1b" not in text, "colours, but no terminal"
-    done = re.findall(r"^(\S+) of pump/pump-1: success", text, re.MULTILINE)
+    done = re.findall(r"^(\S+) of (\S+): success", text, re.MULTILINE)
     assert tuple(done) == ACTIONS, running.said()
     # Each message as it passes, in both directions, by its topic and with its body.
     for suffix in ("device/update", "observe", "mgmt/initiate/firmware/download",
@@ -90,12 +93,16 @@ def test_it_shows_everything_and_leaves_nothing(quickstart):
     assert any("restarting" in lines[i] for i in progress)
     assert progress[0] < messages[-1]
     # And a summary.
-    assert re.search(r"^Version +1\.1\.0$", text, re.MULTILINE)
-    assert len(re.findall(r"^ +\d+ +\w+ +pump-1 +succeeded +100 ", text, re.MULTILINE)) == 4
+    for device, version in (("pump-1", "1.1.0"), ("valve-1", "2.0.0"), ("valve-2", "1.0.0"),
+                            ("panel-1", "3.1.0")):
+        assert re.search(rf"^{device} .* {re.escape(version)} ", text, re.MULTILINE), device
+    for device, jobs in (("pump-1", 4), ("valve-1", 2), ("panel-1", 2)):
+        assert len(re.findall(rf"^ +\d+ +\w+ +{device} +succeeded +100 ", text,
+                              re.MULTILINE)) == jobs, device
     assert "the chain is whole" in text
     assert re.search(r"^== Done in \d+ s$", text, re.MULTILINE)
-    assert lines[-1] == ("One IBM-dialect cloud updated, rebooted and reset a device that has "
-                         "only a serial line.")
+    assert lines[-1] == ("One IBM-dialect cloud updated devices that have only a serial line, each "
+                         "in its own tongue.")
 
 
 def test_kept_up_to_play_with(quickstart):
