@@ -21,7 +21,7 @@ def blocks(language):
 @pytest.fixture
 def example(workspace):
     """The files of the README, at places that a test may write; the configuration's path."""
-    config, devices = blocks("yaml")
+    config, devices, _ = blocks("yaml")
     (workspace / "devices.d").mkdir()
     (workspace / "devices.d" / "pumps.yaml").write_text(devices, encoding="utf-8")
     token = workspace / "factory.token"
@@ -64,6 +64,26 @@ def test_a_slip_in_it_is_found(example, good, bad, finding):
     assert done.returncode == 2 and re.search(finding, done.stderr), done
 
 
+def test_its_device_type_is_in_order(example, workspace):
+    """As a file of one's own, with a device; and it is read to its last line."""
+    own = workspace / "own" / "devices"
+    own.mkdir(parents=True)
+    text = blocks("yaml")[2]
+    path = own / "acme-valve.yaml"
+    path.write_text(text, encoding="utf-8")
+    devices = workspace / "devices.d" / "valves.yaml"
+    devices.write_text("devices:\n  - { id: valve-1, type: acme-valve, bus: uart2, "
+                       "address: { unit: 7 } }\n", encoding="utf-8")
+    example.write_text(re.sub(r"^buses:.*$", r"\g<0>\n  uart2: { port: /dev/ttyS9 }",
+                              example.read_text(encoding="utf-8"), flags=re.MULTILINE),
+                       encoding="utf-8")
+    done = check(example)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    path.write_text(text.replace("9: write_failed", "9: write_faild"), encoding="utf-8")
+    done = run([PROGRAMS / "southbridgectl", "mapping", "check", path])
+    assert done.returncode == 1 and "did you mean 'write_failed'" in done.stdout + done.stderr, done
+
+
 def test_every_line_of_it_is_explained():
     for block in blocks("yaml"):
         for line in block.splitlines():
@@ -85,7 +105,8 @@ def test_its_commands_are_commands(workspace):
 def test_it_has_its_parts():
     """What it is and for whom, the two commands, a picture, a configuration, limits."""
     headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
-    assert headings[:3] == ["Two commands", "How it works", "A configuration, line by line"]
+    assert headings[:4] == ["Two commands", "How it works", "A configuration, line by line",
+                            "Adding a device type"]
     assert "Limits" in headings and "For whom:" in README.split("\n## ")[0]
     assert [block.strip() for block in blocks("sh")[:2]] == ["packaging/quickstart.sh",
                                                              "tests/run.sh"]
