@@ -16,7 +16,7 @@
 #include "bridge/adapters.h"
 #include "bridge/config/config.h"
 #include "bridge/host.h"
-#include "bridge/intake_rules.h"
+#include "bridge/intake/rules.h"
 
 struct sb_core_parts {
     struct sb_loop *loop;

@@ -16,7 +16,7 @@
 #include "bridge/base/json.h"
 #include "bridge/config/schema.h"
 #include "bridge/device/device.h"
-#include "bridge/intake.h"
+#include "bridge/intake/intake.h"
 #include "bridge/job/job.h"
 #include "bridge/loop.h"
 #include "bridge/mapping/words.h"

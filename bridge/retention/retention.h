@@ -24,7 +24,7 @@
  */
 #pragma once
 
-#include "bridge/book.h"
+#include "bridge/book/book.h"
 #include "bridge/device/device.h"
 #include "bridge/outbox/outbox.h"
 #include "bridge/package/package.h"

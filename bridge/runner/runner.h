@@ -14,7 +14,7 @@
 #pragma once
 
 #include "bridge/audit.h"
-#include "bridge/book.h"
+#include "bridge/book/book.h"
 #include "bridge/driver.h"
 #include "bridge/news.h"
 #include "bridge/package/fetch.h"

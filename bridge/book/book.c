@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
-#include "bridge/book_parts.h"
+#include "bridge/book/parts.h"
 
 /* How often the percent of a running task is written, at the least: flash wears. */
 #define PROGRESS_STEP 10u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/intake_parts.h"
+#include "bridge/intake/parts.h"
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/intake_rules.h"
+#include "bridge/intake/rules.h"
 
 #include "bridge/base/log.h"
 #include "bridge/base/map.h"
 #include "bridge/base/time.h"
-#include "bridge/intake_parts.h"
+#include "bridge/intake/parts.h"
 
 #define JOINS_MAX 200 /* in one turn: each costs records */
 

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "bridge/intake.h"
+#include "bridge/intake/intake.h"
 
 struct sb_rules;
 int sb_rules_new(struct sb_intake *intake, struct sb_rules **ret) SB_MUST_CHECK;

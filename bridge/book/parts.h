@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What book.c (records and their changes) and book_index.c (finding them in memory) share. Private
+ * What book.c (records and their changes) and index.c (finding them in memory) share. Private
  * to them.
  */
 #pragma once
 
 #include "bridge/base/map.h"
-#include "bridge/book.h"
-#include "bridge/book_leaving.h"
+#include "bridge/book/book.h"
+#include "bridge/book/leaving.h"
 
 struct sb_book {
     struct sb_leaving leaving;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which devices a request means, and which a rule. */
-#include "bridge/intake_parts.h"
+#include "bridge/intake/parts.h"
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/map.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between intake's own files: intake.c checks and writes, intake_targets.c knows who is meant,
- * intake_same.c what was asked before, intake_rules.c keeps rules, intake_edit.c changes open jobs.
+ * Between intake's own files: intake.c checks and writes, targets.c knows who is meant,
+ * same.c what was asked before, rules.c keeps rules, edit.c changes open jobs.
  * Nobody else includes this.
  */
 #pragma once
 
-#include "bridge/intake.h"
+#include "bridge/intake/intake.h"
 
 /* One device's part in what is asked. */
 struct sb_share {
@@ -32,7 +32,7 @@ struct sb_asking {
 };
 void sb_asking_done(struct sb_asking *asking);
 
-/* ---- who is meant: intake_targets.c ---- */
+/* ---- who is meant: targets.c ---- */
 
 /* Does the device match, sample aside? `module`: whose version is looked at. */
 bool sb_targets_match(const struct sb_targets *targets, const struct sb_device *device,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/base/str.h"
-#include "bridge/book_parts.h"
+#include "bridge/book/parts.h"
 
 struct device_tasks {
     struct sb_task **list;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What may change of an open job. */
-#include "bridge/intake_parts.h"
+#include "bridge/intake/parts.h"
 
 #include "bridge/base/str.h"
 

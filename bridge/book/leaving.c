@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bridge/book_leaving.h"
+#include "bridge/book/leaving.h"
 
 struct leaver {
     struct leaver *next;
