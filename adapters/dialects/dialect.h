@@ -76,19 +76,19 @@ struct sb_input {
     const char *from;
     int64_t value;
     /* Facts, always there: */
-    bool self;                      /* the conversation of the link itself */
-    const char *link;               /* its name in the configuration */
+    const char *link;               /* the link's name in the configuration */
     const char *name;               /* the device's name in the dialect; NULL for the link itself */
-    bool connected;                 /* its connection is up */
     const struct sb_device *device; /* NULL: unknown; self: the gateway's own record, or NULL */
     const struct sb_package *staged;
     const struct sb_words *words;
     const void *config; /* the link's settings */
     int64_t now, wall;
-    bool backlog;    /* the message was queued at the broker while the link was down */
-    int64_t outage;  /* then: how long it was down, ms; -1 unknown */
+    int64_t outage;  /* of its connection, when backlog: how long it was down, ms; -1 unknown */
+    const char *why; /* the core takes no new work: why not */
+    bool self;       /* the conversation of the link itself */
+    bool connected;  /* its connection is up */
+    bool backlog;    /* the message was queued at the broker while that was down */
     bool ready;      /* the core takes new work */
-    const char *why; /* else why not */
 };
 
 enum sb_output_kind {

@@ -262,12 +262,11 @@ void sb_outbox_pause(struct sb_outbox *outbox, const char *link, const char *con
 void sb_outbox_abandon(struct sb_outbox *outbox, const char *link, const char *connection,
                        const char *why)
 {
-    struct sb_lane *lane = sb_lane_find(outbox, link);
-    struct sb_wire *wire = lane ? sb_wire_find(lane, connection) : NULL;
+    const struct sb_lane *lane = sb_lane_find(outbox, link);
     struct sb_item *next;
 
-    sb_outbox_pause(outbox, link, connection);
-    wire = lane ? sb_wire_find(lane, connection) : NULL;
+    sb_outbox_pause(outbox, link, connection); /* after which there may be none */
+    struct sb_wire *wire = lane ? sb_wire_find(lane, connection) : NULL;
     for (struct sb_item *item = wire ? wire->first : NULL; item; item = next) {
         next = item->behind;
         if (item->state != SB_ITEM_DONE)

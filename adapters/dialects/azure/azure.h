@@ -35,8 +35,7 @@ struct sb_azure_config { /* one link's section */
 };
 
 extern const struct sb_field sb_azure_fields[];
-void sb_azure_settings_check(const void *config, const struct sb_yaml *yaml,
-                             struct sb_diags *diags);
+void sb_azure_settings_check(const void *data, const struct sb_yaml *yaml, struct sb_diags *diags);
 extern const struct sb_dialect_shape sb_azure_shape;
 extern const struct sb_dialect_ops sb_azure_dialect;
 /* The door, made of these by uplink.c; in the table of adapters. */

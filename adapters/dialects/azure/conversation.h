@@ -35,7 +35,7 @@
 #include "adapters/dialects/dialect.h"
 
 void *sb_azure_load(const json_t *saved);
-json_t *sb_azure_save(const void *state);
+json_t *sb_azure_save(const void *data);
 void sb_azure_drop(void *state);
 int sb_azure_step(void *state, const struct sb_input *input, struct sb_effects *effects);
-bool sb_azure_has_connection(const void *config, const struct sb_device *device);
+bool sb_azure_has_connection(const void *data, const struct sb_device *device);
