@@ -306,10 +306,16 @@ static void step(struct hub *hub, enum hub_actor actor, struct sb_input *input)
     input->ready = hub->ready;
     input->why = hub->why;
     hub->depth++;
-    if (sb_azure_step(hub->states[actor], input, &effects) < 0)
+    if (hub->around)
+        hub->around(true);
+    int r = sb_azure_step(hub->states[actor], input, &effects);
+    if (hub->around)
+        hub->around(false);
+    if (r < 0 && !hub->around)
         abort();
+    hub->failed = hub->failed || r < 0;
     hub->saves += effects.save;
-    for (size_t i = 0; i < effects.count; i++)
+    for (size_t i = 0; r == 0 && i < effects.count; i++)
         carry_out(hub, actor, &effects.list[i]);
     sb_effects_done(&effects);
     if (--hub->depth == 0)

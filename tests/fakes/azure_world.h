@@ -70,6 +70,8 @@ struct hub {
     size_t task_count;
     int64_t cancelled; /* task of the last SB_OUT_CANCEL */
     enum sb_cause cancel_cause;
+    void (*around)(bool begins); /* each step of a conversation; steps may then fail */
+    bool failed;                 /* one did */
     unsigned renewals, saves, settled, depth, notes;
     char *note; /* the last */
     struct hub_timer timers[64];

@@ -158,11 +158,11 @@ json_t *sb_azure_diff(const json_t *from, const json_t *to)
         json_t *part = json_is_object(value)
                            ? sb_azure_diff(json_is_object(old) ? old : NULL, value)
                            : json_incref(value);
-        good = good && json_object_set_new(patch, key, part) == 0;
+        good = json_object_set_new(patch, key, part) == 0 && good;
     }
     json_object_foreach ((json_t *)from, key, value) {
         if (!json_object_get(to, key))
-            good = good && json_object_set_new(patch, key, json_null()) == 0;
+            good = json_object_set_new(patch, key, json_null()) == 0 && good;
     }
     if (!good)
         json_decref(patch);
