@@ -71,7 +71,7 @@ LAYERS = {
 }
 # No I/O, loop or store where a codec or conversation thinks.
 PURE = re.compile(r"adapters/dialects/\w+/(?!uplink|platform)\w+\.[ch]$")
-PURE_MAY = ("adapters/dialects/dialect.h", "bridge/base/", "bridge/config/schema.h",
+PURE_MAY = ("adapters/dialects/dialect.h", "adapters/dialects/effects.h", "bridge/base/", "bridge/config/schema.h",
             "bridge/job/", "bridge/mapping/", "bridge/driver.h", "bridge/package/package.h")
 UNBOUNDED = re.compile(r"\b(sprintf|vsprintf|strcpy|strcat|gets|atoi|atol|alloca)\s*\(")
 COMMENTED = {".c": "/* SPDX-License-Identifier: Apache-2.0 */",

@@ -15,6 +15,7 @@
 
 #include "adapters/dialects/azure/conversation.h"
 #include "adapters/dialects/azure/token.h"
+#include "adapters/dialects/effects.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -410,14 +411,14 @@ static void values_as_a_twin_may_hold_them(void **state)
 static void judgements(void **state)
 {
     (void)state;
-    assert_true(sb_azure_uri_ok("https://fw.example/a?sig=1"));
-    assert_true(sb_azure_uri_ok("https://h"));
+    assert_true(sb_dialect_uri_ok("https://fw.example/a?sig=1"));
+    assert_true(sb_dialect_uri_ok("https://h"));
     static const char *const bad[] = {
         "",      "x",      "https:/h",      "https://",    "https:///x",
         "//h/x", "1a://h", "https://h/a b", "https://h/\n"
     };
     for (size_t i = 0; i < SB_COUNT(bad); i++)
-        if (sb_azure_uri_ok(bad[i]))
+        if (sb_dialect_uri_ok(bad[i]))
             fail_msg("%s", bad[i]);
     static const struct {
         const char *text, *kind;

@@ -277,22 +277,6 @@ size_t sb_azure_size(const json_t *value)
 
 /* ---- small judgements ---- */
 
-bool sb_azure_uri_ok(const char *uri)
-{
-    size_t scheme = 0;
-    while (isalnum((unsigned char)uri[scheme]) ||
-           (scheme > 0 && strchr("+-.", uri[scheme]) && uri[scheme]))
-        scheme++;
-    const char *rest = uri + scheme;
-    if (scheme == 0 || !isalpha((unsigned char)uri[0]) || strncmp(rest, "://", 3) != 0 ||
-        rest[3] == '\0' || strchr("/?#", rest[3]))
-        return false;
-    for (; *uri; uri++)
-        if ((unsigned char)*uri <= ' ' || (unsigned char)*uri == 0x7f)
-            return false;
-    return true;
-}
-
 static bool all_hex(const char *text, size_t n)
 {
     return strlen(text) == n && strspn(text, "0123456789abcdefABCDEF") == n;

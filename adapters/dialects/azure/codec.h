@@ -57,8 +57,6 @@ size_t sb_azure_size(const json_t *value); /* bytes, as JSON */
 
 /* ---- small judgements ---- */
 
-/* An absolute URI with a host: scheme://host... without blanks. */
-bool sb_azure_uri_ok(const char *uri);
 /* "sha256" or "md5" with the lower-case hex in *ret (caller frees); NULL: no digest, or without
  * memory (*ret NULL then, too). SHA-256 in hex or base64, MD5 in hex. */
 const char *sb_azure_digest(const char *text, char **ret);

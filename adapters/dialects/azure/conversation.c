@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "adapters/dialects/azure/parts.h"
+#include "adapters/dialects/effects.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
@@ -157,16 +158,10 @@ static void on_loaded(struct sb_azure_turn *turn)
 {
     struct sb_azure_state *state = turn->state;
     sb_azure_wishes_loaded(turn);
-    for (size_t i = 0; i < state->task_count; i++) {
-        struct sb_output *look = sb_effects_add(turn->effects, SB_OUT_LOOK);
-        if (look)
-            look->task = state->tasks[i].task;
-    }
-    if (state->moving && !sb_azure_awaits(state, state->moving)) {
-        struct sb_output *look = sb_effects_add(turn->effects, SB_OUT_LOOK);
-        if (look)
-            look->task = state->moving;
-    }
+    for (size_t i = 0; i < state->task_count; i++)
+        sb_effects_look(turn->effects, state->tasks[i].task);
+    if (state->moving && !sb_azure_awaits(state, state->moving))
+        sb_effects_look(turn->effects, state->moving);
 }
 
 typedef void (*handler_fn)(struct sb_azure_turn *turn);

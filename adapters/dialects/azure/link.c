@@ -5,6 +5,7 @@
 #include "adapters/dialects/azure/codec.h"
 #include "adapters/dialects/azure/conversation.h"
 #include "adapters/dialects/azure/token.h"
+#include "adapters/dialects/effects.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -137,21 +138,6 @@ const struct sb_dialect_shape sb_azure_shape = { .dialect = "azure",
 
 /* ---- settings ---- */
 
-static const struct sb_yaml *place(const struct sb_yaml *yaml, const char *key)
-{
-    const struct sb_yaml *node = sb_yaml_get(yaml, key);
-    return node ? node : yaml;
-}
-
-static const char *after_scheme(const char *uri)
-{
-    static const char *const schemes[] = { "mqtt://", "mqtts://", "ws://", "wss://" };
-    for (size_t i = 0; uri && i < SB_COUNT(schemes); i++)
-        if (strncmp(uri, schemes[i], strlen(schemes[i])) == 0)
-            return uri + strlen(schemes[i]);
-    return NULL;
-}
-
 static bool for_each(const char *setting)
 {
     return setting && strstr(setting, "{name}");
@@ -161,24 +147,19 @@ void sb_azure_settings_check(const void *data, const struct sb_yaml *yaml, struc
 {
     const struct sb_azure_config *config = data;
     bool each = config->mode == SB_AZURE_DEVICES;
-    if (config->uri && !after_scheme(config->uri))
-        sb_schema_find(diags, place(yaml, "uri"),
-                       "uri must begin with mqtt://, mqtts://, ws:// or wss://");
+    sb_connect_check(config->uri, config->cert_file, config->key_file, yaml, diags);
     if (!config->key == !config->cert_file)
-        sb_schema_find(diags, place(yaml, config->key ? "cert_file" : "key"),
+        sb_schema_find(diags, sb_connect_place(yaml, config->key ? "cert_file" : "key"),
                        "give either key, or cert_file and key_file");
-    if (!config->cert_file != !config->key_file)
-        sb_schema_find(diags, place(yaml, config->cert_file ? "cert_file" : "key_file"),
-                       "cert_file and key_file go together");
     if (!each && !config->id)
-        sb_schema_find(diags, place(yaml, "mode"),
+        sb_schema_find(diags, sb_connect_place(yaml, "mode"),
                        "mode gateway needs id: the gateway's device id in the hub");
     if (each && config->key && !for_each(config->key))
-        sb_schema_find(diags, place(yaml, "key"),
+        sb_schema_find(diags, sb_connect_place(yaml, "key"),
                        "each device has a key of its own: say where by {name}, as in "
                        "file:/etc/southbridge/azure/{name}.key, or set mode: gateway");
     if (each && config->cert_file && !for_each(config->cert_file))
-        sb_schema_find(diags, place(yaml, "cert_file"),
+        sb_schema_find(diags, sb_connect_place(yaml, "cert_file"),
                        "each device has a certificate of its own: say where by {name}, or set "
                        "mode: gateway");
 }
@@ -196,7 +177,7 @@ bool sb_azure_has_connection(const void *data, const struct sb_device *device)
 /* Caller frees; NULL: no memory. */
 static char *hub_of(const struct sb_azure_config *config)
 {
-    const char *host = after_scheme(config->uri);
+    const char *host = sb_connect_host(config->uri);
     if (config->hub)
         return strdup(config->hub);
     return host ? strndup(host, strcspn(host, ":/?#")) : strdup("");

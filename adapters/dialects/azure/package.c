@@ -4,6 +4,7 @@
  * device job of the preview (PackageUri), the desired properties of 2018 (fwPackageURI).
  */
 #include "adapters/dialects/azure/parts.h"
+#include "adapters/dialects/effects.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
@@ -44,7 +45,7 @@ json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const 
     sb_cleanup(sb_freep) char *hex = NULL;
     const char *kind = check ? sb_azure_digest(check, &hex) : NULL;
     *ret_wrong = NULL;
-    if (!uri || strlen(uri) > TEXT_MAX_ || !sb_azure_uri_ok(uri))
+    if (!uri || strlen(uri) > TEXT_MAX_ || !sb_dialect_uri_ok(uri))
         *ret_wrong = uri ? "fwPackageUri is not a valid URI" : "fwPackageUri is missing";
     else if (version && strlen(version) > 256)
         *ret_wrong = "fwVersion is longer than 256 characters";

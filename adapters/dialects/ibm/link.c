@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "adapters/dialects/effects.h"
 #include "adapters/dialects/ibm/codec.h"
 #include "adapters/dialects/ibm/conversation.h"
 #include "adapters/dialects/ibm/ibm.h"
@@ -137,38 +138,17 @@ static bool legal_id(const char *id)
     return true;
 }
 
-static const struct sb_yaml *place(const struct sb_yaml *yaml, const char *key)
-{
-    const struct sb_yaml *node = sb_yaml_get(yaml, key);
-    return node ? node : yaml;
-}
-
-static bool known_scheme(const char *uri)
-{
-    static const char *const schemes[] = { "mqtt://", "mqtts://", "ws://", "wss://" };
-    for (size_t i = 0; uri && i < SB_COUNT(schemes); i++) {
-        if (strncmp(uri, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
 void sb_ibm_check(const void *config, const struct sb_yaml *yaml, struct sb_diags *diags)
 {
     const struct sb_ibm_config *ibm = config;
-    if (ibm->uri && !known_scheme(ibm->uri))
-        sb_schema_find(diags, place(yaml, "uri"),
-                       "uri must begin with mqtt://, mqtts://, ws:// or wss://");
     const char *const keys[] = { "org", "type", "id" };
     const char *const values[] = { ibm->org, ibm->type, ibm->id };
     for (size_t i = 0; i < SB_COUNT(keys); i++) {
         if (!legal_id(values[i]))
-            sb_schema_find(diags, place(yaml, keys[i]),
+            sb_schema_find(diags, sb_connect_place(yaml, keys[i]),
                            "%s may have letters, digits, '.', '_' and '-' only", keys[i]);
     }
-    if (!ibm->cert_file != !ibm->key_file)
-        sb_schema_find(diags, place(yaml, ibm->cert_file ? "cert_file" : "key_file"),
-                       "cert_file and key_file go together");
+    sb_connect_check(ibm->uri, ibm->cert_file, ibm->key_file, yaml, diags);
 }
 
 static int add_topics(const struct sb_words *words, const struct sb_ibm_config *config,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "adapters/dialects/effects.h"
 #include "adapters/dialects/ibm/parts.h"
-#include "bridge/base/log.h"
 #include "bridge/base/str.h"
 
-#define TEXT_MAX_   300  /* bytes of a message for people */
 #define ANSWER_MAX_ 1024 /* a longer answer is remembered without its values */
 
 int64_t sb_ibm_limit(const struct sb_ibm_turn *turn, const char *name)
@@ -15,27 +14,15 @@ int64_t sb_ibm_limit(const struct sb_ibm_turn *turn, const char *name)
 
 void sb_ibm_note(struct sb_ibm_turn *turn, const char *fmt, ...)
 {
-    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_NOTE);
-    if (!output)
-        return;
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_effects_note(turn->effects, fmt, ap);
     va_end(ap);
-    output->text = sb_str_take(&text);
-    turn->effects->broken = turn->effects->broken || !output->text;
-    sb_str_done(&text);
 }
 
 void sb_ibm_timer(struct sb_ibm_turn *turn, const char *tag, int64_t ms)
 {
-    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_TIMER);
-    if (!output)
-        return;
-    output->tag = strdup(tag);
-    output->value = ms;
-    turn->effects->broken = turn->effects->broken || !output->tag;
+    sb_effects_timer(turn->effects, tag, ms);
 }
 
 void sb_ibm_ask_timer(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask, int64_t ms)
@@ -110,27 +97,13 @@ static int remember(struct sb_ibm_turn *turn, const char *id, const json_t *answ
                            (size_t)sb_ibm_limit(turn, "seen_requests"));
 }
 
-/* For the platform's people: redacted, which makes it valid UTF-8 as well, and bounded. NULL
- * without memory. */
-static char *presentable(const char *text)
-{
-    char *clean = sb_redact(text);
-    size_t length = clean ? strlen(clean) : 0;
-    if (length <= TEXT_MAX_)
-        return clean;
-    for (length = TEXT_MAX_; length > 0 && ((unsigned char)clean[length] & 0xc0) == 0x80;)
-        length--;
-    clean[length] = '\0';
-    return clean;
-}
-
 void sb_ibm_reply(struct sb_ibm_turn *turn, const char *id, int rc, const char *message,
                   const json_t *fields, int64_t task)
 {
     if (!id)
         return;
     sb_cleanup(sb_freep) char *what = sb_format("%d", rc);
-    sb_cleanup(sb_freep) char *text = message ? presentable(message) : NULL;
+    sb_cleanup(sb_freep) char *text = message ? sb_dialect_presentable(message) : NULL;
     json_t *answer = sb_ibm_answer(rc, text, id, fields);
     if (!answer || !text != !message || remember(turn, id, answer) < 0)
         turn->effects->broken = true;
@@ -165,7 +138,5 @@ const json_t *sb_ibm_task_cell(const struct sb_ibm_turn *turn, const struct sb_t
 
 char *sb_ibm_task_text(const struct sb_ibm_turn *turn, const struct sb_task *task)
 {
-    const json_t *cell = sb_ibm_task_cell(turn, task);
-    const char *cause = task->state == SB_TASK_SUCCEEDED ? "done" : sb_cause_name((int)task->cause);
-    return presentable(first_text(task->text, sb_json_str(cell, "message"), cause));
+    return sb_dialect_task_text(task, sb_ibm_task_cell(turn, task));
 }
