@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * $sub_device_manager and values: who is told of, when, in which batches; the platform's list.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/huawei_world.h"
+
+#define FAMILY "$sub_device_manager"
+
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = iot_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    *state = iot_new(words);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    iot_free(*state);
+    return 0;
+}
+
+static size_t statuses(const struct iot *iot)
+{
+    return iot_count(iot, NULL, "sub_device_update_status");
+}
+
+static const json_t *status(const struct iot *iot)
+{
+    return iot_last(iot, NULL, "sub_device_update_status");
+}
+
+static void a_connect_announces_everybody_in_one_batch(void **state)
+{
+    struct iot *iot = *state;
+    iot_up(iot);
+    assert_true(iot_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":0}"));
+    assert_int_equal(statuses(iot), 1);
+    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                    "\"status\":\"ONLINE\"},{\"device_id\":\"prod_valve1\","
+                                    "\"status\":\"ONLINE\"}]}"));
+    /* then what they are: the platform must have them online first */
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+    assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 1);
+    assert_int_equal(iot_count(iot, IOT_GATEWAY_ID, "version_report"), 1);
+    iot_passes(iot, SB_DAY);
+    assert_int_equal(statuses(iot), 1);
+    iot_down(iot);
+    iot_up(iot); /* the platform has forgotten them */
+    assert_int_equal(statuses(iot), 2);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
+}
+
+static void presence_is_told_as_it_changes(void **state)
+{
+    struct iot *iot = *state;
+    iot->devices[IOT_VALVE].presence = SB_PRESENCE_UNKNOWN; /* nothing to say of it */
+    iot_up(iot);
+    assert_int_equal(json_array_size(json_object_get(status(iot), "device_statuses")), 1);
+    iot_presence(iot, IOT_VALVE, SB_PRESENCE_OFFLINE);
+    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_valve1\","
+                                    "\"status\":\"OFFLINE\"}]}"));
+    assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 0);
+    iot_presence(iot, IOT_VALVE, SB_PRESENCE_READY);
+    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_valve1\","
+                                    "\"status\":\"ONLINE\"}]}"));
+    assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 1);
+    size_t before = statuses(iot);
+    iot_presence(iot, IOT_VALVE, SB_PRESENCE_READY);
+    assert_int_equal(statuses(iot), before);
+}
+
+/* A hundred are the platform's limit; the rest follows when it has answered. */
+static void batches_are_bounded(void **state)
+{
+    struct iot *iot = *state;
+    iot_up(iot);
+    iot_forget(iot);
+    for (int i = 0; i < 250; i++) {
+        sb_cleanup(sb_freep) char *name = sb_format("prod_n%d", i);
+        json_t *told = json_pack("{s:s,s:s}", "name", name, "status", "ONLINE");
+        struct sb_effects effects = { 0 };
+        struct sb_input input = { .kind = SB_IN_TOLD,
+                                  .tag = "status",
+                                  .told = told,
+                                  .from = name,
+                                  .self = true,
+                                  .connected = true,
+                                  .words = words,
+                                  .config = &iot->config,
+                                  .device = &iot->devices[IOT_GATEWAY],
+                                  .now = iot->now };
+        assert_int_equal(sb_huawei_dialect.step(iot->states[IOT_GATEWAY], &input, &effects), 0);
+        sb_effects_done(&effects);
+        json_decref(told);
+    }
+    iot_presence(iot, IOT_PUMP, SB_PRESENCE_OFFLINE); /* sets the timer in this world */
+    assert_int_equal(statuses(iot), 3);
+    size_t told = 0;
+    for (size_t i = 0; i < iot->sent_count; i++) {
+        const json_t *event = json_array_get(json_object_get(iot->sent[i].body, "services"), 0);
+        size_t n =
+            json_array_size(json_object_get(json_object_get(event, "paras"), "device_statuses"));
+        assert_true(n <= 100);
+        told += n;
+    }
+    assert_int_equal(told, 251);
+}
+
+static void a_platform_that_does_not_answer_is_told_again(void **state)
+{
+    struct iot *iot = *state;
+    iot->silent = true;
+    iot_up(iot);
+    assert_int_equal(statuses(iot), 1);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0);
+    iot_passes(iot, 31 * SB_SECOND);
+    assert_non_null(strstr(iot->note, "does not answer"));
+    iot->silent = false;
+    iot_passes(iot, 6 * SB_MINUTE);
+    assert_int_equal(statuses(iot), 2);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+}
+
+static void a_stranger_is_told_of_again_later(void **state)
+{
+    struct iot *iot = *state;
+    json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
+    iot_up(iot);
+    assert_non_null(strstr(iot->note, "prod_pump7"));
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0);
+    assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 1);
+    assert_null(iot_last(iot, NULL, "add_sub_device_request")); /* not asked for */
+    json_object_clear(iot->strangers);
+    iot_passes(iot, 6 * SB_MINUTE);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+}
+
+static void a_stranger_is_added_where_that_is_wanted(void **state)
+{
+    struct iot *iot = *state;
+    iot->config.add_devices = true;
+    json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
+    iot_up(iot);
+    assert_true(iot_is(iot_last(iot, NULL, "add_sub_device_request"),
+                       "{\"devices\":[{\"node_id\":\"pump7\",\"product_id\":\"prod\","
+                       "\"device_id\":\"prod_pump7\",\"name\":\"prod_pump7\","
+                       "\"parent_device_id\":\"prod_gw1\"}]}"));
+    iot_passes(iot, SB_SECOND);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    assert_true(
+        iot_is(iot_last(iot, NULL, "delete_sub_device_request"), "{\"devices\":[\"prod_pump7\"]}"));
+    iot_restarts(iot);
+    iot_forget(iot);
+    iot->devices[IOT_PUMP].presence = SB_PRESENCE_UNKNOWN;
+    iot_up(iot);
+    assert_null(iot_last(iot, NULL, "delete_sub_device_request")); /* it was answered */
+}
+
+/* What was not answered is asked again after a restart. */
+static void a_delete_that_was_not_answered(void **state)
+{
+    struct iot *iot = *state;
+    iot->config.add_devices = true;
+    iot_up(iot);
+    iot_down(iot);
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    iot_restarts(iot);
+    iot->devices[IOT_PUMP].presence = SB_PRESENCE_UNKNOWN;
+    iot_up(iot);
+    assert_true(
+        iot_is(iot_last(iot, NULL, "delete_sub_device_request"), "{\"devices\":[\"prod_pump7\"]}"));
+}
+
+static void a_device_that_goes_is_offline(void **state)
+{
+    struct iot *iot = *state;
+    iot_up(iot);
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    iot_passes(iot, SB_SECOND);
+    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                    "\"status\":\"OFFLINE\"}]}"));
+}
+
+static void a_device_with_another_name(void **state)
+{
+    struct iot *iot = *state;
+    iot_up(iot);
+    iot->names[IOT_PUMP] = "prod_pump8";
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_ADDED);
+    iot_passes(iot, SB_SECOND);
+    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                    "\"status\":\"OFFLINE\"},{\"device_id\":\"prod_pump8\","
+                                    "\"status\":\"ONLINE\"}]}"));
+    assert_int_equal(iot_count(iot, "prod_pump8", "version_report"), 1);
+}
+
+#define DELETED                                                                                    \
+    "{\"devices\":[{\"parent_device_id\":\"prod_gw1\",\"node_id\":\"pump7\","                      \
+    "\"device_id\":\"prod_pump7\"}],\"version\":%d}"
+
+static void whom_the_platform_deleted_is_left_alone(void **state)
+{
+    struct iot *iot = *state;
+    iot->config.add_devices = true;
+    iot_up(iot);
+    sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted);
+    json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
+    assert_non_null(strstr(iot->note, "deleted sub-device prod_pump7"));
+    iot_restarts(iot);
+    iot_forget(iot);
+    iot_up(iot);
+    assert_true(iot_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":5}"));
+    assert_int_equal(json_array_size(json_object_get(status(iot), "device_statuses")), 1);
+    assert_null(iot_last(iot, NULL, "add_sub_device_request"));
+    json_object_clear(iot->strangers);
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "add_sub_device_notify",
+              "{\"devices\":[{\"device_id\":\"prod_pump7\",\"node_id\":\"pump7\"}],\"version\":6}");
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted); /* too late */
+    iot_passes(iot, SB_SECOND);
+    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                    "\"status\":\"ONLINE\"}]}"));
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+}
+
+static void responses_that_are_nonsense(void **state)
+{
+    static const char *const types[] = {
+        "sub_device_update_status_response", "add_sub_device_response",
+        "delete_sub_device_response",        "add_sub_device_notify",
+        "delete_sub_device_notify",          "who_knows"
+    };
+    static const char *const paras[] = {
+        "{}",
+        "{\"successful_devices\":7,\"failed_devices\":{}}",
+        "{\"successful_devices\":[7,null,{}],\"failed_devices\":[[],{\"error_msg\":3}]}",
+        "{\"devices\":[7,null,{\"device_id\":\"\"}],\"version\":\"x\"}",
+    };
+    struct iot *iot = *state;
+    iot->silent = true;
+    iot_up(iot);
+    for (size_t i = 0; i < SB_COUNT(types); i++)
+        for (size_t n = 0; n < SB_COUNT(paras); n++)
+            iot_event(iot, IOT_GATEWAY_ID, FAMILY, types[i], paras[n]);
+    iot->silent = false;
+    iot_passes(iot, 10 * SB_MINUTE);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+}
+
+static void values_are_reported_by_the_gateway(void **state)
+{
+    struct iot *iot = *state;
+    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:f,s:i}}", "flow", "value", 2.5, "time", 9);
+    iot_up(iot);
+    iot_passes(iot, SB_SECOND);
+    size_t count = 0;
+    for (size_t i = 0; i < iot->sent_count; i++) {
+        if (!strstr(iot->sent[i].topic, "sys/gateway/sub_devices/properties/report"))
+            continue;
+        const json_t *device = json_array_get(json_object_get(iot->sent[i].body, "devices"), 0);
+        const json_t *service = json_array_get(json_object_get(device, "services"), 0);
+        assert_string_equal(sb_json_str(device, "device_id"), "prod_pump7");
+        assert_string_equal(sb_json_str(service, "service_id"), "properties");
+        assert_true(iot_is(json_object_get(service, "properties"), "{\"flow\":2.5}"));
+        count++;
+    }
+    assert_int_equal(count, 1);
+    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* nothing new: nothing said */
+    size_t before = iot->sent_count;
+    iot_passes(iot, SB_SECOND);
+    assert_int_equal(iot->sent_count, before);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_connect_announces_everybody_in_one_batch),
+        T(presence_is_told_as_it_changes),
+        T(batches_are_bounded),
+        T(a_platform_that_does_not_answer_is_told_again),
+        T(a_stranger_is_told_of_again_later),
+        T(a_stranger_is_added_where_that_is_wanted),
+        T(a_delete_that_was_not_answered),
+        T(a_device_that_goes_is_offline),
+        T(a_device_with_another_name),
+        T(whom_the_platform_deleted_is_left_alone),
+        T(responses_that_are_nonsense),
+        T(values_are_reported_by_the_gateway),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

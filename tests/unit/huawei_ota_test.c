@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * $ota: versions, upgrades and their reports, redelivery, disorder of connections and restarts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/huawei_world.h"
+
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = iot_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    struct iot *iot = iot_new(words);
+    *state = iot;
+    iot_up(iot);
+    iot_forget(iot);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    iot_free(*state);
+    return 0;
+}
+
+#define UPGRADE "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"access_token\":\"t\"}"
+
+static void asks(struct iot *iot, const char *type, const char *paras)
+{
+    iot_event(iot, IOT_PUMP_ID, "$ota", type, paras);
+}
+
+static const json_t *report(const struct iot *iot)
+{
+    return iot_last(iot, IOT_PUMP_ID, "upgrade_progress_report");
+}
+
+static size_t reports(const struct iot *iot)
+{
+    return iot_count(iot, IOT_PUMP_ID, "upgrade_progress_report");
+}
+
+static int code(const struct iot *iot)
+{
+    return (int)sb_json_int(report(iot), "result_code", -1);
+}
+
+static void becomes(struct iot *iot, const char *version)
+{
+    json_object_set_new(iot->devices[IOT_PUMP].versions, "", json_string(version));
+}
+
+/* ---- versions ---- */
+
+static void a_query_is_answered_with_versions(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "version_query", "{}");
+    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                       "{\"fw_version\":\"1.0.0\",\"sw_version\":\"1.0.0\"}"));
+    asks(iot, "version_query", "{\"task_id\":\"t\",\"sub_device_count\":2}"); /* each one */
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
+    json_object_set_new(iot->devices[IOT_PUMP].versions, "software", json_string("7"));
+    asks(iot, "version_query", "{}");
+    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                       "{\"fw_version\":\"1.0.0\",\"sw_version\":\"7\"}"));
+}
+
+static void a_query_waits_until_the_device_answers(void **state)
+{
+    struct iot *iot = *state;
+    iot_presence(iot, IOT_PUMP, SB_PRESENCE_OFFLINE);
+    asks(iot, "version_query", "{}");
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0); /* not from memory */
+    iot_presence(iot, IOT_PUMP, SB_PRESENCE_READY);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+}
+
+static void what_others_install_is_told(void **state)
+{
+    struct iot *iot = *state;
+    iot_version(iot, IOT_PUMP, "1.5.0");
+    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                       "{\"fw_version\":\"1.5.0\",\"sw_version\":\"1.5.0\"}"));
+    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* nothing new in it */
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+    iot_down(iot);
+    iot_version(iot, IOT_PUMP, "1.6.0");
+    iot_up(iot);
+    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                       "{\"fw_version\":\"1.6.0\",\"sw_version\":\"1.6.0\"}"));
+    assert_int_equal(iot->task_count, 0);
+}
+
+static void the_gateway_has_a_version_and_no_upgrade(void **state)
+{
+    struct iot *iot = *state;
+    iot_event(iot, NULL, "$ota", "version_query", "{}");
+    assert_non_null(sb_json_str(iot_last(iot, IOT_GATEWAY_ID, "version_report"), "sw_version"));
+    iot_event(iot, IOT_GATEWAY_ID, "$ota", "firmware_upgrade", UPGRADE);
+    const json_t *paras = iot_last(iot, IOT_GATEWAY_ID, "upgrade_progress_report");
+    assert_int_equal(sb_json_int(paras, "result_code", -1), 8);
+    sb_cleanup(sb_freep) char *same =
+        sb_format("{\"version\":\"%s\",\"url\":\"https://h/2\"}", SB_VERSION);
+    iot_event(iot, IOT_GATEWAY_ID, "$ota", "software_upgrade_v2", same);
+    paras = iot_last(iot, IOT_GATEWAY_ID, "upgrade_progress_report");
+    assert_int_equal(sb_json_int(paras, "result_code", -1), 0);
+    assert_string_equal(sb_json_str(paras, "version"), SB_VERSION);
+}
+
+/* ---- the course of an upgrade ---- */
+
+static void an_upgrade_is_reported_step_by_step(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(iot->tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
+    assert_int_equal(reports(iot), 0); /* the platform waits */
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    assert_true(iot_is(report(iot), "{\"result_code\":0,\"version\":\"1.0.0\",\"progress\":0,"
+                                    "\"description\":\"downloading\"}"));
+    iot->tasks[0].task.percent = 9;
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    assert_int_equal(reports(iot), 1); /* steps, not each percent */
+    iot->tasks[0].task.percent = 47;
+    iot_task(iot, 0, SB_TASK_INSTALLING);
+    assert_int_equal(sb_json_int(report(iot), "progress", -1), 47);
+    iot->tasks[0].task.percent = 100;
+    iot_task(iot, 0, SB_TASK_RESTARTING);
+    assert_int_equal(sb_json_int(report(iot), "progress", -1), 99); /* 100 is the end alone */
+    becomes(iot, "2.0.0");
+    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    assert_true(iot_is(report(iot), "{\"result_code\":0,\"version\":\"2.0.0\",\"progress\":100,"
+                                    "\"description\":\"done\"}"));
+    assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
+    assert_string_equal(iot->sent[iot->sent_count - 1].key, iot->sent[0].key); /* supersedes */
+    size_t before = reports(iot);
+    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(reports(iot), before);
+}
+
+static void all_four_events_are_upgrades(void **state)
+{
+    static const char *const types[] = { "firmware_upgrade", "firmware_upgrade_v2",
+                                         "software_upgrade", "software_upgrade_v2" };
+    struct iot *iot = *state;
+    for (size_t i = 0; i < SB_COUNT(types); i++) {
+        asks(iot, types[i], UPGRADE);
+        assert_int_equal(iot->task_count, i + 1);
+        assert_non_null(sb_json_object(iot->tasks[i].package, "extra"));
+        assert_null(json_object_get(iot->tasks[i].package, "module"));
+        iot_fails(iot, i, SB_CAUSE_INTERNAL, SB_PHASE_WAITING);
+    }
+    /* a device with a software module of its own */
+    json_object_set_new(iot->devices[IOT_PUMP].versions, "software", json_string("7"));
+    asks(iot, "software_upgrade", UPGRADE);
+    assert_string_equal(sb_json_str(iot->tasks[4].package, "module"), "software");
+    becomes(iot, "2.0.0"); /* the firmware is none of it */
+    iot_task(iot, 4, SB_TASK_SUCCEEDED);
+    assert_int_equal(code(iot), 10);
+    asks(iot, "firmware_upgrade_v3", UPGRADE);
+    assert_int_equal(iot->task_count, 5);
+    assert_non_null(strstr(iot->note, "firmware_upgrade_v3"));
+}
+
+static void what_is_there_already_is_a_success_without_download(void **state)
+{
+    struct iot *iot = *state;
+    becomes(iot, "2.0.0");
+    asks(iot, "firmware_upgrade", UPGRADE);
+    assert_int_equal(iot->task_count, 0);
+    assert_true(iot_is(report(iot), "{\"result_code\":0,\"version\":\"2.0.0\",\"progress\":100,"
+                                    "\"description\":\"already there\"}"));
+    iot_presence(iot, IOT_PUMP, SB_PRESENCE_OFFLINE); /* one that does not answer is not believed */
+    asks(iot, "firmware_upgrade", UPGRADE);
+    assert_int_equal(iot->task_count, 1);
+}
+
+static void a_success_needs_the_version(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    becomes(iot, "1.9.9");
+    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(code(iot), 10);
+    assert_string_equal(sb_json_str(report(iot), "version"), "1.9.9");
+    asks(iot, "firmware_upgrade", UPGRADE);
+    iot->tasks[1].task.verified = SB_VERIFY_STATUS; /* nothing could be read back */
+    iot_task(iot, 1, SB_TASK_SUCCEEDED);
+    assert_int_equal(code(iot), 255);
+    asks(iot, "firmware_upgrade", UPGRADE);
+    json_object_clear(iot->devices[IOT_PUMP].versions);
+    iot_task(iot, 2, SB_TASK_SUCCEEDED);
+    assert_int_equal(code(iot), 255);
+    assert_string_equal(sb_json_str(report(iot), "version"), "unknown");
+}
+
+static void every_failure_has_its_code(void **state)
+{
+    static const struct {
+        enum sb_cause cause;
+        enum sb_phase phase;
+        int code;
+    } cases[] = {
+        { SB_CAUSE_BUSY, SB_PHASE_STARTING, 1 },
+        { SB_CAUSE_CONFLICT, SB_PHASE_WAITING, 1 },
+        { SB_CAUSE_OVERRIDDEN, SB_PHASE_WAITING, 1 },
+        { SB_CAUSE_WEAK_SIGNAL, SB_PHASE_TRANSFERRING, 2 },
+        { SB_CAUSE_LINK_LOST, SB_PHASE_TRANSFERRING, 2 },
+        { SB_CAUSE_OFFLINE, SB_PHASE_WAITING, 2 },
+        { SB_CAUSE_ALREADY_CURRENT, SB_PHASE_STARTING, 3 },
+        { SB_CAUSE_DOWNGRADE_REFUSED, SB_PHASE_STARTING, 3 },
+        { SB_CAUSE_LOW_BATTERY, SB_PHASE_STARTING, 4 },
+        { SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING, 5 },
+        { SB_CAUSE_NO_SPACE, SB_PHASE_WRITING, 5 },
+        { SB_CAUSE_DOWNLOAD_FAILED, SB_PHASE_FETCHING, 6 },
+        { SB_CAUSE_LINK_LOST, SB_PHASE_FETCHING, 6 },
+        { SB_CAUSE_TIMEOUT, SB_PHASE_FETCHING, 6 },
+        { SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING, 7 },
+        { SB_CAUSE_UNSUPPORTED_IMAGE, SB_PHASE_VERIFYING, 8 },
+        { SB_CAUSE_NO_MEMORY, SB_PHASE_TRANSFERRING, 9 },
+        { SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING, 10 },
+        { SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING, 10 },
+        { SB_CAUSE_ROLLED_BACK, SB_PHASE_CONFIRMING, 10 },
+        { SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING, 10 },
+        { SB_CAUSE_INTERNAL, SB_PHASE_WAITING, 255 },
+        { SB_CAUSE_OUTCOME_UNKNOWN, SB_PHASE_RESTARTING, 255 },
+    };
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        struct iot *iot = iot_new(words);
+        iot_up(iot);
+        asks(iot, "firmware_upgrade", UPGRADE);
+        iot_task(iot, 0, SB_TASK_DOWNLOADING);
+        iot_fails(iot, 0, cases[i].cause, cases[i].phase);
+        assert_int_equal(code(iot), cases[i].code);
+        assert_string_equal(sb_json_str(report(iot), "version"), "1.0.0");
+        assert_true(strlen(sb_json_str(report(iot), "description")) > 3);
+        iot_free(iot);
+    }
+}
+
+static void every_cause_in_every_phase_is_a_code_that_platforms_know(void **state)
+{
+    (void)state;
+    for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++)
+        for (int phase = 0; phase < SB_PHASE_MAX_; phase++) {
+            const json_t *cell =
+                sb_words_cell(words, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE, SB_TASK_FAILED,
+                              (enum sb_cause)cause, (enum sb_phase)phase);
+            int64_t number = sb_json_int(cell, "result_code", -1);
+            assert_true((number >= 1 && number <= 10) || number == 255);
+        }
+}
+
+static void a_devices_own_code_comes_back_unchanged(void **state)
+{
+    static const struct {
+        char *dialect, *vocabulary, *code;
+        int told;
+    } cases[] = { { "huawei", "result_code", "4", 4 },
+                  { "huawei", "result_code", "127", 127 }, /* users may extend them */
+                  { "huawei", "result_code", "0", 10 },
+                  { "huawei", "result_code", "4x", 10 },
+                  { "huawei", "result_code", "999", 10 },
+                  { "smp", "result_code", "4", 10 } };
+    struct iot *iot = *state;
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        asks(iot, "firmware_upgrade", UPGRADE);
+        iot->tasks[i].task.native = (struct sb_native){ .dialect = cases[i].dialect,
+                                                        .vocabulary = cases[i].vocabulary,
+                                                        .code = cases[i].code };
+        iot_fails(iot, i, SB_CAUSE_INSTALL_FAILED, SB_PHASE_WRITING);
+        assert_int_equal(code(iot), cases[i].told);
+    }
+}
+
+static void a_cancelled_upgrade_is_told_as_failed(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    iot->tasks[0].task.cause = SB_CAUSE_OPERATOR;
+    iot_task(iot, 0, SB_TASK_CANCELLED);
+    assert_int_equal(code(iot), 255);
+}
+
+/* ---- what cannot be ---- */
+
+static void upgrades_that_are_malformed(void **state)
+{
+    static const struct {
+        const char *paras;
+        int code;
+    } cases[] = { { "{}", 255 },
+                  { "{\"version\":\"2\",\"url\":\"nonsense\"}", 255 },
+                  { "{\"url\":\"https://h/2\"}", 255 },
+                  { "{\"version\":\"2\",\"url\":\"https://h/2\",\"sign\":\"12\"}", 7 } };
+    struct iot *iot = *state;
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        asks(iot, "firmware_upgrade", cases[i].paras);
+        assert_int_equal(reports(iot), i + 1);
+        assert_int_equal(code(iot), cases[i].code);
+    }
+    const char *topic = "$oc/devices/" IOT_GATEWAY_ID "/sys/events/down";
+    static const char *const odd[] = { "{nonsense",
+                                       "{\"services\":[7,null,{\"service_id\":\"$ota\"}"
+                                       ",{\"service_id\":\"$ota\",\"event_type\":7}]}" };
+    for (size_t i = 0; i < SB_COUNT(odd); i++)
+        iot_hears(iot, topic, odd[i], strlen(odd[i]));
+    assert_int_equal(iot->task_count, 0);
+}
+
+static void what_the_core_refuses(void **state)
+{
+    struct iot *iot = *state;
+    iot->refuse = SB_CAUSE_CONFLICT;
+    iot->refuse_text = "another update is under way";
+    asks(iot, "firmware_upgrade", UPGRADE);
+    assert_int_equal(code(iot), 1);
+    assert_string_equal(sb_json_str(report(iot), "description"), "another update is under way");
+    iot->refuse = SB_CAUSE_NONE;
+    iot->unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    assert_int_equal(code(iot), 8);
+    iot->unsupported = 0;
+    iot->ready = false;
+    iot->why = "the disk is full";
+    asks(iot, "firmware_upgrade", UPGRADE);
+    assert_int_equal(code(iot), 1);
+    assert_string_equal(sb_json_str(report(iot), "description"), "the disk is full");
+    assert_int_equal(iot->task_count, 0);
+}
+
+static void unknown_devices_are_answered_for(void **state)
+{
+    struct iot *iot = *state;
+    iot_event(iot, "prod_ghost", "$ota", "firmware_upgrade", UPGRADE);
+    const json_t *paras = iot_last(iot, "prod_ghost", "upgrade_progress_report");
+    assert_int_equal(sb_json_int(paras, "result_code", -1), 255);
+    iot_event(iot, "prod_ghost", "$ota", "version_query", "{}"); /* it has none: it is not there */
+    assert_true(iot_is(iot_last(iot, NULL, "sub_device_update_status"),
+                       "{\"device_statuses\":[{\"device_id\":\"prod_ghost\",\"status\":"
+                       "\"OFFLINE\"}]}"));
+}
+
+/* ---- once ---- */
+
+static void a_redelivered_upgrade_is_done_once(void **state)
+{
+    struct iot *iot = *state;
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
+    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(reports(iot), 2); /* how far it is, again */
+    iot_fails(iot, 0, SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING);
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
+    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(reports(iot), 4);
+    assert_int_equal(code(iot), 5); /* how it ended, again */
+    iot_restarts(iot);
+    iot_up(iot);
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
+    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(code(iot), 5);
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "two", UPGRADE); /* a retry */
+    assert_int_equal(iot->task_count, 2);
+}
+
+static void a_task_id_is_the_requests_own(void **state)
+{
+    struct iot *iot = *state;
+    const char *paras = "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"task_id\":\"5f1c\","
+                        "\"sub_device_count\":2}";
+    iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", paras);
+    iot_event(iot, IOT_VALVE_ID, "$ota", "firmware_upgrade", paras);
+    assert_int_equal(iot->task_count, 2);
+    assert_string_equal(iot->tasks[0].id, "5f1c");
+    assert_string_equal(iot->tasks[1].id, "5f1c"); /* of its own conversation */
+    assert_true(json_equal(iot->tasks[0].package, iot->tasks[1].package)); /* one download */
+    iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", UPGRADE);
+    assert_null(iot->tasks[2].id);
+}
+
+/* Reports name no task: those of what was asked for before would be taken for the new one's. */
+static void only_the_last_upgrade_is_reported(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    asks(iot, "firmware_upgrade", "{\"version\":\"3\",\"url\":\"https://h/3\"}");
+    iot->tasks[0].task.cause = SB_CAUSE_OVERRIDDEN;
+    iot_task(iot, 0, SB_TASK_CANCELLED);
+    assert_int_equal(reports(iot), 0);
+    becomes(iot, "3");
+    iot_task(iot, 1, SB_TASK_SUCCEEDED);
+    assert_int_equal(code(iot), 0);
+    /* one that is refused leaves the one that goes on as it is */
+    asks(iot, "firmware_upgrade", "{\"version\":\"4\",\"url\":\"https://h/4\"}");
+    iot_task(iot, 2, SB_TASK_INSTALLING);
+    iot->refuse = SB_CAUSE_CONFLICT;
+    asks(iot, "firmware_upgrade", "{\"version\":\"5\",\"url\":\"https://h/5\"}");
+    assert_int_equal(code(iot), 1);
+    becomes(iot, "4");
+    iot_task(iot, 2, SB_TASK_SUCCEEDED);
+    assert_int_equal(code(iot), 0);
+}
+
+/* ---- connections and restarts ---- */
+
+static void a_reconnect_says_again_how_far_it_is(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    iot_task(iot, 0, SB_TASK_INSTALLING);
+    iot_down(iot);
+    iot_forget(iot);
+    iot_up(iot);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+    assert_int_equal(reports(iot), 1);
+    assert_string_equal(sb_json_str(report(iot), "description"), "installing");
+    iot_down(iot);
+    becomes(iot, "2.0.0");
+    iot_task(iot, 0, SB_TASK_SUCCEEDED); /* while it is down: the outbox keeps it */
+    assert_int_equal(code(iot), 0);
+    assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
+}
+
+static void a_restart_after_each_step(void **state)
+{
+    static const enum sb_task_state steps[] = { SB_TASK_QUEUED,      SB_TASK_SENT,
+                                                SB_TASK_DOWNLOADING, SB_TASK_DOWNLOADED,
+                                                SB_TASK_INSTALLING,  SB_TASK_RESTARTING };
+    (void)state;
+    for (size_t at = 0; at < SB_COUNT(steps); at++) {
+        struct iot *iot = iot_new(words);
+        iot_up(iot);
+        asks(iot, "firmware_upgrade", UPGRADE);
+        for (size_t i = 0; i <= at; i++)
+            iot_task(iot, 0, steps[i]);
+        iot_restarts(iot);
+        iot_up(iot);
+        for (size_t i = at + 1; i < SB_COUNT(steps); i++)
+            iot_task(iot, 0, steps[i]);
+        becomes(iot, "2.0.0");
+        iot_task(iot, 0, SB_TASK_SUCCEEDED);
+        assert_int_equal(iot->task_count, 1);
+        assert_int_equal(code(iot), 0);
+        assert_int_equal(sb_json_int(report(iot), "progress", -1), 100);
+        iot_free(iot);
+    }
+}
+
+static void an_upgrade_that_ended_unheard_is_said_to_be_unknown(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    iot->tasks[0].task.state = SB_TASK_SUCCEEDED; /* nobody is told */
+    iot_restarts(iot);
+    assert_int_equal(code(iot), 255);
+    size_t before = reports(iot);
+    iot_restarts(iot);
+    assert_int_equal(reports(iot), before);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_query_is_answered_with_versions),
+        T(a_query_waits_until_the_device_answers),
+        T(what_others_install_is_told),
+        T(the_gateway_has_a_version_and_no_upgrade),
+        T(an_upgrade_is_reported_step_by_step),
+        T(all_four_events_are_upgrades),
+        T(what_is_there_already_is_a_success_without_download),
+        T(a_success_needs_the_version),
+        T(every_failure_has_its_code),
+        T(every_cause_in_every_phase_is_a_code_that_platforms_know),
+        T(a_devices_own_code_comes_back_unchanged),
+        T(a_cancelled_upgrade_is_told_as_failed),
+        T(upgrades_that_are_malformed),
+        T(what_the_core_refuses),
+        T(unknown_devices_are_answered_for),
+        T(a_redelivered_upgrade_is_done_once),
+        T(a_task_id_is_the_requests_own),
+        T(only_the_last_upgrade_is_reported),
+        T(a_reconnect_says_again_how_far_it_is),
+        T(a_restart_after_each_step),
+        T(an_upgrade_that_ended_unheard_is_said_to_be_unknown),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
