@@ -310,15 +310,15 @@ bool sb_depot_check(struct sb_packages *packages, const char *sha256)
 }
 
 /* Bytes missing, in the depot's own limit or on the file system; 0: there is room. */
-static int64_t shortage(const struct sb_packages *packages, int64_t bytes, int64_t disk)
+static int64_t shortage(const struct sb_packages *packages, int64_t bytes, int64_t disk,
+                        int64_t floor)
 {
     const struct sb_depot_limits *limits = &packages->limits;
     int64_t own = bytes - (limits->bytes - packages->bytes);
     int64_t spare = sb_disk_free(packages->directory);
     if (spare < 0)
         return INT64_MAX;
-    int64_t floor = SB_MIN(limits->free_floor, INT64_MAX / 4);
-    return SB_MAX(SB_MAX(own, disk + floor - spare), INT64_C(0));
+    return SB_MAX(SB_MAX(own, disk + SB_MIN(floor, INT64_MAX / 4) - spare), INT64_C(0));
 }
 
 static int64_t droppable(const struct sb_packages *packages)
@@ -330,18 +330,27 @@ static int64_t droppable(const struct sb_packages *packages)
     return bytes;
 }
 
-/* disk: how much of `bytes` is still to be written. Nothing is dropped in vain. */
-static int make_room(struct sb_packages *packages, int64_t bytes, int64_t disk)
+static int drop_until(struct sb_packages *packages, int64_t bytes, int64_t disk, int64_t floor)
 {
-    if (shortage(packages, bytes, disk) > droppable(packages))
-        return -ENOSPC;
-    while (shortage(packages, bytes, disk) > 0) {
+    while (shortage(packages, bytes, disk, floor) > 0) {
         struct sb_depot_file *file = least_used(packages);
         int r = file ? drop(packages, file) : -ENOSPC;
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* disk: how much of `bytes` is still to be written. Nothing is dropped in vain. The floor keeps
+ * out what is new (sb_depot_is_short()); who got this far has begun, and may go below it. */
+static int make_room(struct sb_packages *packages, int64_t bytes, int64_t disk)
+{
+    int64_t floor = packages->limits.free_floor, most = droppable(packages);
+    if (shortage(packages, bytes, disk, floor) > most)
+        floor = 0;
+    if (shortage(packages, bytes, disk, floor) > most)
+        return -ENOSPC;
+    return drop_until(packages, bytes, disk, floor);
 }
 
 int sb_depot_make_room(struct sb_packages *packages, int64_t bytes)
@@ -353,12 +362,13 @@ int sb_depot_make_room(struct sb_packages *packages, int64_t bytes)
     return r == 0 ? make_room(packages, bytes, bytes) : r;
 }
 
-bool sb_depot_is_short(struct sb_packages *packages, int64_t bytes)
+bool sb_depot_is_short(struct sb_packages *packages, int64_t bytes, int64_t promised)
 {
     bytes = SB_MAX(bytes, INT64_C(0));
     if (bytes > packages->limits.file_bytes || bytes > packages->limits.bytes)
         return false; /* there never will be */
-    return shortage(packages, bytes, bytes) > droppable(packages);
+    bytes += SB_MAX(promised, INT64_C(0));
+    return shortage(packages, bytes, bytes, packages->limits.free_floor) > droppable(packages);
 }
 
 static int sync_path(const char *path, int flags)

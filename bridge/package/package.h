@@ -8,7 +8,8 @@
  * its sha256, as <dir>/<sha256>; a file arrives as <dir>/tmp/<name>.part and is renamed after
  * verify and fsync. Pinned files (an open task or a staged image needs them) are never dropped.
  *
- * Bounds: depot bytes and free-space floor; least recently used unpinned files go first.
+ * Bounds: depot bytes and free-space floor; least recently used unpinned files go first. The floor
+ * holds for what is about to begin; what has begun may use the room below it.
  * Thread: the loop; hashing of large files is done by the fetch helper, not here.
  */
 #pragma once
@@ -40,7 +41,7 @@ struct sb_packages;
 struct sb_depot_limits {
     int64_t bytes;      /* all files */
     int64_t file_bytes; /* one file */
-    int64_t free_floor; /* keep this much of the file system free */
+    int64_t free_floor; /* with less than this nothing new begins */
 };
 /* -ENOTEMPTY: the directory holds files of somebody else (the depot would clean it). */
 int sb_packages_new(struct sb_store *store, const char *directory,
@@ -90,9 +91,10 @@ char *sb_depot_part(struct sb_packages *packages, const char *package_id); /* ca
  */
 int sb_depot_adopt(struct sb_packages *packages, const char *part,
                    const char *sha256) SB_MUST_CHECK;
-/* Is there room for `bytes` more (after dropping what may go)? 0 or -ENOSPC. */
+/* Is there room for `bytes` more (after dropping what may go)? 0 or -ENOSPC. Below the floor too:
+ * who asks has begun. */
 int sb_depot_make_room(struct sb_packages *packages, int64_t bytes) SB_MUST_CHECK;
-/* Would there be no room for it now, though there can be later? bytes -1: unknown, at least the
- * free-space floor must be kept. Drops nothing. */
-bool sb_depot_is_short(struct sb_packages *packages, int64_t bytes);
+/* Would there be no room above the floor for it now, though there can be later? bytes -1: unknown.
+ * promised: bytes of what is on its way. Drops nothing. */
+bool sb_depot_is_short(struct sb_packages *packages, int64_t bytes, int64_t promised);
 json_t *sb_package_json(const struct sb_package *package); /* for people: URI redacted */

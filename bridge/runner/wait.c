@@ -41,6 +41,20 @@ static bool is_fetched_for_another(const struct sb_runner *runner, const struct 
     return false;
 }
 
+/* Bytes of images that are on their way; they have a right to their room. */
+static int64_t promised(const struct sb_runner *runner)
+{
+    int64_t bytes = 0;
+    for (const struct run *run = runner->runs; run; run = run->next) {
+        const struct sb_package *package =
+            run->stage == STAGE_FETCH ? sb_packages_get(runner->parts.packages, run->package)
+                                      : NULL;
+        if (package && package->size > 0 && package->size <= runner->parts.max_file)
+            bytes += package->size;
+    }
+    return bytes;
+}
+
 /* A download whose work is the fetch itself joins the one that goes on: its progress is told. */
 const char *sb_wait_for_image(struct sb_runner *runner, const struct sb_task *task,
                               const struct sb_device *device)
@@ -56,9 +70,11 @@ const char *sb_wait_for_image(struct sb_runner *runner, const struct sb_task *ta
     if (!package->uri) /* what was staged and is gone comes from nowhere */
         return task->job->package ? "its image is known by name only: nobody has said where it is"
                                   : NULL;
-    if (task->job->op != SB_OP_FIRMWARE_DOWNLOAD && is_fetched_for_another(runner, package))
-        return "its image is being fetched for another device";
-    return sb_depot_is_short(packages, package->size)
+    if (is_fetched_for_another(runner, package))
+        return task->job->op != SB_OP_FIRMWARE_DOWNLOAD
+                   ? "its image is being fetched for another device"
+                   : NULL;
+    return sb_depot_is_short(packages, package->size, promised(runner))
                ? "there is no room for its image in the gateway now"
                : NULL;
 }

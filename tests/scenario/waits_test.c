@@ -206,6 +206,21 @@ static void test_under_the_free_space_floor(void **state)
     assert_state(verdict.job, SB_TASK_SUCCEEDED);
 }
 
+/* Over a power cut, too. */
+static void test_a_fetch_that_ends_under_the_floor(void **state)
+{
+    (void)state;
+    shelf.step_ms = 2000;
+    struct sb_verdict verdict = ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", NULL);
+    world_run(&world, 1000);
+    assert_string_equal(sb_task_state_name((int)open_task(verdict.task)->state), "downloading");
+    reboot_with_floor(INT64_C(1) << 60);
+    refused(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "b", "2.0.0"), SB_CAUSE_NO_SPACE);
+    world_run(&world, 20000);
+    assert_state(verdict.job, SB_TASK_SUCCEEDED);
+    reboot_with_floor(0);
+}
+
 static void test_a_wait_for_an_image_ends(void **state)
 {
     (void)state;
@@ -362,13 +377,21 @@ static void test_what_cannot_be_edited(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ATTACK(nothing_is_pushed),        ATTACK(asked_for_each_attempt),
-        ATTACK(somebody_fetches_for_it),  ATTACK(a_parent_that_is_silent),
-        ATTACK(firmware_on_the_parent),   ATTACK(a_download_for_many),
-        ATTACK(a_download_that_fails),    ATTACK(under_the_free_space_floor),
-        ATTACK(a_wait_for_an_image_ends), ATTACK(an_image_known_by_name),
-        ATTACK(a_fresh_sign_of_life),     ATTACK(limits_and_tags_change),
-        ATTACK(a_rate_is_raised),         ATTACK(what_cannot_be_edited),
+        ATTACK(nothing_is_pushed),
+        ATTACK(asked_for_each_attempt),
+        ATTACK(somebody_fetches_for_it),
+        ATTACK(a_parent_that_is_silent),
+        ATTACK(firmware_on_the_parent),
+        ATTACK(a_download_for_many),
+        ATTACK(a_download_that_fails),
+        ATTACK(under_the_free_space_floor),
+        ATTACK(a_fetch_that_ends_under_the_floor),
+        ATTACK(a_wait_for_an_image_ends),
+        ATTACK(an_image_known_by_name),
+        ATTACK(a_fresh_sign_of_life),
+        ATTACK(limits_and_tags_change),
+        ATTACK(a_rate_is_raised),
+        ATTACK(what_cannot_be_edited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

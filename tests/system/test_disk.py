@@ -179,6 +179,21 @@ class TestWithoutCloud:
         bench.succeeded(bench.job("reboot", "pump-1"))
         assert lines(southbridge, "new jobs are taken")
 
+    def test_a_download_ends_under_the_floor(self, bench, disk, artifacts):
+        """It had begun before, and there is room for it."""
+        device = bench.device("pump-1")
+        southbridge = bench.start(disk=disk)
+        uri = artifacts.add("/2.img", bench.image("2.0.0", 60000).read_bytes())
+        fault = artifacts.fault("/2.img", hold_after=16384)
+        job = bench.job("firmware-update", "pump-1", "--uri", uri, "--version", "2.0.0")
+        artifacts.wait_sent("/2.img", 16384)
+        disk.fault(("space", 1 << 20, "artifacts"))
+        wait_until(lambda: "why" in southbridge.ctl("status").json["space"], 10)
+        fault.gate.set()
+        bench.succeeded(job, 60)
+        assert device.version == "2.0.0"
+        refused(southbridge, "only 1M are free")
+
 
 # ---- what the cloud hears ----
 

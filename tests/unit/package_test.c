@@ -453,15 +453,39 @@ static void too_large_files_are_not_adopted(void **state)
     assert_true(sb_depot_has(b->packages, kept)); /* nothing was dropped in vain */
 }
 
-static void the_free_space_floor_is_kept(void **state)
+static void under_the_floor_nothing_begins(void **state)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
     assert_int_equal(0, adopt(b, 100, 'a', &sha256));
+    assert_false(sb_depot_is_short(b->packages, 100, 0));
     b->limits.free_floor = INT64_MAX;
     restart(b);
-    assert_int_equal(-ENOSPC, sb_depot_make_room(b->packages, 1));
-    assert_true(sb_depot_has(b->packages, sha256)); /* dropping it would not help */
+    assert_true(sb_depot_is_short(b->packages, 1, 0));
+    assert_true(sb_depot_is_short(b->packages, -1, 0));
+    assert_false(sb_depot_is_short(b->packages, 601, 0)); /* waiting would not help */
+}
+
+static void what_has_begun_ends_under_the_floor(void **state)
+{
+    struct bench *b = *state;
+    sb_cleanup(sb_freep) char *first = NULL, *second = NULL;
+    assert_int_equal(0, adopt(b, 500, 'a', &first));
+    b->limits.free_floor = INT64_MAX;
+    restart(b);
+    assert_int_equal(0, sb_depot_make_room(b->packages, 1));
+    assert_int_equal(0, adopt(b, 400, 'b', &second));
+    assert_true(sb_depot_has(b->packages, first)); /* dropping it would not reach the floor */
+    sb_depot_pin(b->packages, first);
+    sb_depot_pin(b->packages, second);
+    assert_int_equal(-ENOSPC, sb_depot_make_room(b->packages, 101)); /* other bounds hold */
+}
+
+static void what_is_on_its_way_has_its_room(void **state)
+{
+    struct bench *b = *state;
+    assert_false(sb_depot_is_short(b->packages, 500, 500));
+    assert_true(sb_depot_is_short(b->packages, 500, 501)); /* 1000 in all */
 }
 
 static void the_start_counts_and_cleans(void **state)
@@ -546,7 +570,9 @@ int main(void)
         TEST(the_least_used_files_make_room),
         TEST(pinned_files_and_packages_stay),
         TEST(too_large_files_are_not_adopted),
-        TEST(the_free_space_floor_is_kept),
+        TEST(under_the_floor_nothing_begins),
+        TEST(what_has_begun_ends_under_the_floor),
+        TEST(what_is_on_its_way_has_its_room),
         TEST(the_start_counts_and_cleans),
         TEST(stale_parts_also_go_while_it_runs),
         TEST(a_directory_of_somebody_else_is_left_alone),
