@@ -7,6 +7,7 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
+#define SHOW_MS   (2 * SB_SECOND)
 #define ENDING_MS (10 * SB_SECOND) /* a connection without a device goes on for so long */
 
 static struct sb_loop *loop_of(const struct sb_uplink *uplink)
@@ -149,8 +150,16 @@ void sb_uplink_patience(void *arg)
 
 /* ---- what `link list` shows ---- */
 
+/* Hundreds that fail together say so once in a while; one more or less that is there at once. */
 static void show(struct sb_uplink *uplink)
 {
+    int64_t now = sb_loop_now(loop_of(uplink));
+    if (uplink->shown && uplink->shown_lit == uplink->lit && uplink->shown_open == uplink->open &&
+        now - uplink->shown < SHOW_MS)
+        return;
+    uplink->shown = now;
+    uplink->shown_lit = uplink->lit;
+    uplink->shown_open = uplink->open;
     sb_cleanup(sb_freep) char *text =
         sb_format("%zu of %zu devices connected%s%s", uplink->lit, uplink->open,
                   uplink->trouble && uplink->lit < uplink->open ? "; " : "",

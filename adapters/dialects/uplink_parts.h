@@ -58,7 +58,9 @@ struct sb_uplink {
     struct sb_line *own; /* NULL: only devices have connections */
     struct sb_map lines; /* those of devices, by device id */
     size_t open, lit;    /* connections; of these up */
-    char *trouble;       /* why the last one that went down did */
+    int64_t shown;       /* monotonic: when `link list` was told; 0 never */
+    size_t shown_lit, shown_open;
+    char *trouble; /* why the last one that went down did */
     struct sb_map convos;
     struct sb_convo *self;
     char *gateway; /* device id of the gateway's own record, or NULL */
