@@ -64,6 +64,7 @@ enum sb_input_kind {
     SB_IN_TOLD,   /* tag, told: by another conversation of this link (SB_OUT_TELL); name: whose,
                      in `from`, NULL the link's own */
     SB_IN_LOADED, /* after a restart: the state was read back; SB_OUT_LOOK finds its tasks */
+    SB_IN_SECRET, /* answer to an SB_OUT_SECRET: secret, or NULL and error */
 };
 
 struct sb_input {
@@ -74,6 +75,7 @@ struct sb_input {
     const struct sb_verdict *verdict;
     const json_t *told;
     const char *from;
+    const char *secret, *error;
     int64_t value;
     /* Facts, always there: */
     const char *link;               /* the link's name in the configuration */
@@ -103,6 +105,7 @@ enum sb_output_kind {
     SB_OUT_TELL,    /* name (NULL: the link's own), tag, json: to that conversation, in this turn */
     SB_OUT_RENEW,   /* connect anew with fresh login data, losing nothing: DOWN and UP follow */
     SB_OUT_LOOK,    /* task: answered by SB_IN_NEWS as it stands now, in this turn */
+    SB_OUT_SECRET,  /* the device's own, by the settings: answered by SB_IN_SECRET in this turn */
     SB_OUT_CURRENT, /* the link's own: what was queued at the broker has arrived, no backlog */
     SB_OUT_NOTE,    /* text, for the log */
 };
@@ -181,6 +184,9 @@ struct sb_dialect_ops {
      * link's own. 0, or -errno with a text. */
     int (*connect)(const struct sb_words *words, const void *config, const char *name, int64_t wall,
                    struct sb_connect *ret, char **ret_error);
+    /* The secret of a device that logs in over the link's own connection. May be NULL: there are
+     * none. 0, or -errno with a text. Reads files. */
+    int (*secret)(const void *config, const char *name, char **ret, char **ret_error);
     /*
      * 0: *ret says what it is. -ENOMSG: not for us, ignore. Never fails on content: a message
      * that is wrong is decoded as far as it goes, with `error` set.

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "adapters/dialects/uplink_parts.h"
+#include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -272,6 +273,20 @@ static void do_note(struct sb_convo *convo, struct sb_output *output,
               "%s", output->text);
 }
 
+static void do_secret(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
+                      const struct sb_input *input SB_UNUSED)
+{
+    const struct sb_uplink *uplink = convo->uplink;
+    sb_cleanup(sb_secret_freep) char *secret = NULL;
+    sb_cleanup(sb_freep) char *error = NULL;
+    int r = uplink->dialect->secret && convo->name
+                ? uplink->dialect->secret(uplink->config, convo->name, &secret, &error)
+                : -ENOENT;
+    const char *why = error ? error : r < 0 ? strerror(-r) : NULL;
+    sb_convo_step(convo, &(struct sb_input){
+                             .kind = SB_IN_SECRET, .secret = r < 0 ? NULL : secret, .error = why });
+}
+
 static void do_current(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
                        const struct sb_input *input SB_UNUSED)
 {
@@ -357,7 +372,7 @@ static void carry_out(struct sb_convo *convo, struct sb_effects *effects,
         [SB_OUT_TIMER] = do_timer,   [SB_OUT_FACT] = do_fact,     [SB_OUT_UNSTAGE] = do_unstage,
         [SB_OUT_SETTLE] = do_settle, [SB_OUT_LOOK] = do_look,     [SB_OUT_CURRENT] = do_current,
         [SB_OUT_NOTE] = do_note,     [SB_OUT_AGAIN] = do_again,   [SB_OUT_TELL] = do_tell,
-        [SB_OUT_RENEW] = do_renew,
+        [SB_OUT_RENEW] = do_renew,   [SB_OUT_SECRET] = do_secret,
     };
     for (size_t i = 0; i < effects->count; i++) {
         enum sb_output_kind kind = effects->list[i].kind;

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Properties and services: asked for, and answered with their result. */
+#include "adapters/dialects/alibaba/parts.h"
+#include "bridge/base/str.h"
+#include "bridge/mapping/type.h"
+
+#define POST_MAX 100 /* values in one message */
+
+/* ---- answers ---- */
+
+static void refuse(struct sb_ali_turn *turn, const char *rest, enum sb_cause cause,
+                   const char *text)
+{
+    const json_t *cell = sb_ali_cause_cell(turn, cause);
+    const char *own = sb_json_str(cell, "message");
+    sb_ali_reply(turn, rest,
+                 sb_ali_answer(turn, turn->in->message->id,
+                               (int)sb_json_int(cell, "code", SB_ALIBABA_BAD),
+                               text && *text ? text
+                               : own         ? own
+                                             : sb_cause_name((int)cause),
+                               NULL),
+                 0);
+}
+
+/* Now, or at the next login. */
+static void answer(struct sb_ali_turn *turn, struct sb_ali_ask *ask, json_t *reply, int64_t task)
+{
+    if (turn->state->stage == SB_ALI_IN && turn->in->connected) {
+        sb_ali_reply(turn, ask->topic, reply, task);
+        sb_ali_ask_end(turn, ask);
+        return;
+    }
+    json_decref(ask->reply);
+    ask->reply = reply;
+    ask->task = 0;
+    turn->effects->save = true;
+}
+
+void sb_ali_asks_login(struct sb_ali_turn *turn)
+{
+    struct sb_ali_state *state = turn->state;
+    for (size_t i = state->ask_count; i-- > 0;) {
+        struct sb_ali_ask *ask = &state->asks[i];
+        if (ask->kind == SB_ALI_JOB) {
+            sb_ali_job_tell(turn, ask);
+        } else if (ask->reply) {
+            sb_ali_reply(turn, ask->topic, SB_STEAL(ask->reply), 0);
+            sb_ali_ask_end(turn, ask);
+        }
+    }
+}
+
+/* ---- asking ---- */
+
+/* False: it was answered, or cannot be. */
+static bool may_ask(struct sb_ali_turn *turn, const char *rest)
+{
+    const struct sb_message *message = turn->in->message;
+    sb_cleanup(sb_freep) char *text = NULL;
+    if (!message->id || !*message->id)
+        sb_ali_note(turn, "a request without id cannot be answered: ignored");
+    else if (turn->in->self || !turn->in->device)
+        refuse(turn, rest, SB_CAUSE_UNSUPPORTED, NULL);
+    else if (message->error)
+        refuse(turn, rest, SB_CAUSE_INVALID_REQUEST, message->error);
+    else if (sb_ali_ask_of(turn->state, SB_ALI_REQUEST, message->id, rest))
+        return false; /* the same once more: its answer is on the way */
+    else if (!turn->in->ready && (text = sb_format("the gateway cannot take requests now: %.120s",
+                                                   turn->in->why ? turn->in->why : "busy")))
+        refuse(turn, rest, SB_CAUSE_BUSY, text);
+    else
+        return turn->in->ready;
+    return false;
+}
+
+static void ask(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params)
+{
+    struct sb_ali_ask *made =
+        sb_ali_can(turn, op) ? sb_ali_ask_add(turn, SB_ALI_REQUEST, turn->in->message->id, rest, op)
+                             : NULL;
+    if (made) {
+        sb_ali_submit(turn, made->tag, NULL, op, params, NULL);
+        return;
+    }
+    json_decref(params);
+    if (!sb_ali_can(turn, op))
+        refuse(turn, rest, SB_CAUSE_UNSUPPORTED, NULL);
+    else
+        refuse(turn, rest, SB_CAUSE_BUSY, "too many requests wait for their result");
+}
+
+void sb_ali_property_set(struct sb_ali_turn *turn)
+{
+    const char *rest = sb_ali_word(turn, "property_set");
+    const json_t *values = turn->in->message->body;
+    if (!may_ask(turn, rest))
+        return;
+    if (json_object_size(values) == 0)
+        refuse(turn, rest, SB_CAUSE_INVALID_REQUEST, "params has no values");
+    else
+        ask(turn, rest, SB_OP_WRITE, json_pack("{s:O}", "values", values));
+}
+
+/* params: a list of names, or an object whose keys they are. */
+static json_t *names_of(struct sb_ali_turn *turn, const json_t *body)
+{
+    json_t *names = json_array(), *entry;
+    const char *key;
+    size_t i;
+    json_array_foreach ((json_t *)body, i, entry) {
+        if (json_is_string(entry))
+            sb_ali_keep(turn, json_array_append(names, entry));
+    }
+    json_object_foreach ((json_t *)body, key, entry)
+        sb_ali_keep(turn, json_array_append_new(names, json_string(key)));
+    return names;
+}
+
+void sb_ali_property_get(struct sb_ali_turn *turn)
+{
+    const char *rest = sb_ali_word(turn, "property_get");
+    if (!may_ask(turn, rest))
+        return;
+    json_t *names = names_of(turn, turn->in->message->body);
+    if (json_array_size(names) == 0) {
+        refuse(turn, rest, SB_CAUSE_INVALID_REQUEST, "params has no names");
+        json_decref(names);
+        return;
+    }
+    ask(turn, rest, SB_OP_READ, json_pack("{s:o}", "names", names));
+}
+
+/* ---- services ---- */
+
+bool sb_ali_operation(struct sb_ali_turn *turn, const char *name, const json_t *arguments,
+                      enum sb_op *ret_op, json_t **ret_params)
+{
+    static const struct {
+        const char *word;
+        enum sb_op op;
+    } known[] = {
+        { "service_reboot", SB_OP_REBOOT },
+        { "service_factory_reset", SB_OP_FACTORY_RESET },
+        { "service_configure", SB_OP_CONFIGURE },
+    };
+    const struct sb_device *device = turn->in->device;
+    for (size_t i = 0; i < SB_COUNT(known); i++) {
+        if (!sb_streq(sb_ali_word(turn, known[i].word), name))
+            continue;
+        *ret_op = known[i].op;
+        *ret_params =
+            known[i].op == SB_OP_CONFIGURE ? json_pack("{s:O}", "values", arguments) : NULL;
+        return known[i].op != SB_OP_CONFIGURE || json_object_size(arguments) > 0;
+    }
+    if (!device || !device->type || !json_object_get(device->type->actions, name))
+        return false;
+    *ret_op = SB_OP_INVOKE;
+    *ret_params =
+        json_pack("{s:s,s:o}", "action", name, "arguments",
+                  json_is_object(arguments) ? json_incref((json_t *)arguments) : json_object());
+    return true;
+}
+
+void sb_ali_service(struct sb_ali_turn *turn)
+{
+    const struct sb_message *message = turn->in->message;
+    sb_cleanup(sb_freep) char *rest =
+        sb_words_fill(sb_ali_word(turn, "service"), "identifier", message->what, NULL);
+    enum sb_op op = SB_OP_INVOKE;
+    json_t *params = NULL;
+    if (!rest) {
+        turn->effects->broken = true;
+        return;
+    }
+    if (!may_ask(turn, rest))
+        return;
+    if (sb_ali_operation(turn, message->what, message->body, &op, &params)) {
+        ask(turn, rest, op, params);
+        return;
+    }
+    json_decref(params);
+    refuse(turn, rest, op == SB_OP_CONFIGURE ? SB_CAUSE_INVALID_REQUEST : SB_CAUSE_UNSUPPORTED,
+           op == SB_OP_CONFIGURE ? "params has no values" : "this device has no such service");
+}
+
+/* A file of configuration: nothing here takes one. */
+void sb_ali_config_push(struct sb_ali_turn *turn)
+{
+    if (turn->in->message->id)
+        refuse(turn, sb_ali_word(turn, "config_push"), SB_CAUSE_UNSUPPORTED,
+               "a configuration file is not taken: set properties, or call the service");
+}
+
+/* ---- what becomes of them ---- */
+
+void sb_ali_ask_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask)
+{
+    const struct sb_verdict *verdict = turn->in->verdict;
+    const json_t *cell = sb_ali_cause_cell(turn, verdict->cause);
+    const char *text =
+        verdict->text && *verdict->text ? verdict->text : sb_json_str(cell, "message");
+    ask->task = verdict->task;
+    turn->effects->save = true;
+    if (verdict->cause != SB_CAUSE_NONE)
+        answer(turn, ask,
+               sb_ali_answer(turn, ask->id, (int)sb_json_int(cell, "code", SB_ALIBABA_BAD), text,
+                             NULL),
+               0);
+}
+
+void sb_ali_ask_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask, const struct sb_task *task)
+{
+    if (!sb_task_state_is_final(task->state))
+        return;
+    const json_t *cell = sb_ali_task_cell(turn, task);
+    bool good = task->state == SB_TASK_SUCCEEDED;
+    sb_cleanup(sb_freep) char *text = good ? NULL : sb_ali_task_text(turn, task);
+    bool shows = good && (ask->op == SB_OP_READ || ask->op == SB_OP_INVOKE);
+    json_t *data = shows && task->result ? json_incref(task->result) : NULL;
+    json_t *result = good && ask->op != SB_OP_INVOKE && task->result ? task->result : NULL;
+    sb_cleanup(json_decrefp) json_t *names = result ? names_of(turn, result) : NULL;
+    answer(turn, ask,
+           sb_ali_answer(turn, ask->id,
+                         (int)sb_json_int(cell, "code", good ? SB_ALIBABA_OK : SB_ALIBABA_BAD),
+                         text, data),
+           task->id);
+    if (names)
+        sb_ali_post(turn, names);
+}
+
+/* ---- values ---- */
+
+void sb_ali_post(struct sb_ali_turn *turn, const json_t *names)
+{
+    const json_t *known = turn->in->device ? turn->in->device->properties : NULL;
+    const char *name;
+    json_t *property, *params = json_object();
+    json_object_foreach ((json_t *)known, name, property) {
+        json_t *value = json_object_get(property, "value");
+        bool chosen = !names || sb_json_has(names, name);
+        if (chosen && value && json_object_size(params) < POST_MAX)
+            sb_ali_keep(turn, json_object_set(params, name, value));
+    }
+    if (json_object_size(params) == 0) {
+        json_decref(params);
+        return;
+    }
+    sb_ali_send(turn,
+                &(struct sb_ali_parcel){
+                    .base = "topic_sys",
+                    .rest = sb_ali_word(turn, "property_post"),
+                    .payload = sb_ali_request(turn, "thing.event.property.post", params, NULL) });
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Updates that the platform pushes: steps, failures, versions, redelivery, restarts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/alibaba_world.h"
+
+#define PROGRESS "/ota/device/progress/"
+#define INFORM   "/ota/device/inform/"
+#define IMAGE_(version, query)                                                                     \
+    "{\"size\":7,\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\",\"version\":\"" version             \
+    "\",\"url\":\"https://fw.example/a.bin?" query                                                 \
+    "\",\"signMethod\":\"Md5\",\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}"
+#define IMAGE IMAGE_("2.0.0", "Expires=1")
+
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = ali_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    *state = ali_new(words);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct ali *ali = *state;
+    unsigned illegal = ali->illegal;
+    ali_free(ali);
+    return illegal ? -1 : 0; /* something was said for a sub-device that was not logged in */
+}
+
+static struct ali *up(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_clear(ali);
+    return ali;
+}
+
+static const char *step(const struct ali *ali)
+{
+    return ali_text(ali, ALI_PUMP, PROGRESS, "params/step");
+}
+
+/* ---- the course ---- */
+
+static void an_update_is_told_step_by_step(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    assert_int_equal(ali->task_count, 1);
+    assert_int_equal(ali->tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
+    assert_string_equal(step(ali), ""); /* pushed: received, not begun */
+    ali_progress(ali, 0, SB_TASK_SENT, 0);
+    assert_string_equal(step(ali), "");
+    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 0);
+    assert_string_equal(step(ali), "0");
+    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 3);
+    assert_string_equal(step(ali), "0"); /* in fives */
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 60);
+    assert_string_equal(step(ali), "60");
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 100);
+    assert_string_equal(step(ali), "99"); /* 100 only when it restarts */
+    ali_progress(ali, 0, SB_TASK_RESTARTING, 100);
+    assert_string_equal(step(ali), "100");
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 0);
+    ali_version(ali, ALI_PUMP, "", "2.0.0");
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 1);
+    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params"), "{\"version\":\"2.0.0\"}");
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 4);
+}
+
+static void a_success_without_a_restart_has_its_last_step(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("2.0.0"));
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    assert_string_equal(step(ali), "100");
+    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "2.0.0");
+}
+
+static void modules_are_told_apart(void **state)
+{
+    struct ali *ali = *state;
+    json_object_set_new(ali->devices[ALI_PUMP].versions, "mcu", json_string("7"));
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 2);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 2);
+    ali_pushes(ali, ALI_PUMP,
+               "{\"module\":\"mcu\",\"version\":\"8\",\"url\":\"https://h/m\","
+               "\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\"}");
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    assert_int_equal(ali->task_count, 2);
+    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
+    assert_string_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/module"), "mcu");
+    ali_progress(ali, 1, SB_TASK_DOWNLOADING, 20);
+    assert_string_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/module"), "");
+    ali_version(ali, ALI_PUMP, "mcu", "8");
+    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/module"), "mcu");
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 3);
+}
+
+static void a_retry_is_not_seen(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 70);
+    ali_clear(ali);
+    ali_progress(ali, 0, SB_TASK_QUEUED, 0);
+    ali_progress(ali, 0, SB_TASK_SENT, 0);
+    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 71);
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 80);
+    assert_string_equal(step(ali), "80");
+}
+
+/* ---- failures ---- */
+
+static void failures_have_their_step(void **state)
+{
+    struct ali *ali = up(state);
+    static const struct {
+        enum sb_cause cause;
+        enum sb_phase phase;
+        const char *step;
+    } cases[] = {
+        { SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING, "-1" },
+        { SB_CAUSE_DOWNLOAD_FAILED, SB_PHASE_FETCHING, "-2" },
+        { SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING, "-3" },
+        { SB_CAUSE_NO_SPACE, SB_PHASE_WRITING, "-4" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        ali_pushes(ali, ALI_PUMP, IMAGE); /* after a failure it is a new one */
+        assert_int_equal(ali->task_count, i + 1);
+        ali_progress(ali, i, SB_TASK_DOWNLOADING, 50);
+        ali_fails(ali, i, cases[i].cause, cases[i].phase);
+        assert_string_equal(step(ali), cases[i].step);
+        assert_string_not_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/desc"), "");
+    }
+    ali_pushes(ali, ALI_PUMP, IMAGE); /* a device's own number comes back unchanged */
+    ali->tasks[4].task.native = (struct sb_native){ "alibaba", "step", "-3", NULL };
+    ali_fails(ali, 4, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
+    assert_string_equal(step(ali), "-3");
+}
+
+static void offers_that_cannot_be_are_refused(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, "{\"version\":\"2\",\"files\":[{},{}]}");
+    assert_string_equal(step(ali), "-1");
+    ali_pushes(ali, ALI_PUMP, "{\"version\":\"2\",\"dProtocol\":\"mqtt\",\"streamId\":1}");
+    assert_string_equal(step(ali), "-2");
+    ali->refuse = SB_CAUSE_INVALID_URI;
+    ali->refuse_text = "scheme ftp is not allowed";
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    assert_string_equal(step(ali), "-2");
+    assert_string_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/desc"),
+                        "scheme ftp is not allowed");
+    ali->refuse = SB_CAUSE_NONE;
+    ali->unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    assert_string_equal(step(ali), "-1");
+    ali_pushes(ali, ALI_GATEWAY, IMAGE);
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, PROGRESS, "params/step"), "-1");
+    assert_int_equal(ali->task_count, 0);
+    ali_hears(ali, ALI_PUMP, "/ota/device/upgrade/pk1/pump-7", "{nonsense");
+    assert_non_null(strstr(ali->note, "not valid JSON"));
+}
+
+static void a_busy_gateway_asks_again(void **state)
+{
+    struct ali *ali = up(state);
+    ali->ready = false;
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali->ready = true;
+    ali->refuse = SB_CAUSE_BUSY;
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0);
+    ali_passes(ali, SB_MINUTE);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 1);
+}
+
+/* ---- once ---- */
+
+static void a_push_again_is_the_same_update_with_fresh_credentials(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
+    ali_pushes(ali, ALI_PUMP, IMAGE_("2.0.0", "Expires=2"));
+    assert_int_equal(ali->task_count, 1);
+    assert_non_null(strstr(ali->tasks[0].package, "Expires=2"));
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 1);
+}
+
+static void what_is_there_is_answered_by_its_version(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE_("1.0.0", "x"));
+    assert_int_equal(ali->task_count, 0);
+    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "1.0.0");
+}
+
+static void another_version_waits_or_takes_the_place(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_pushes(ali, ALI_PUMP, IMAGE_("3.0.0", "x"));
+    assert_int_equal(ali->cancelled, 101); /* it had not begun */
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0);
+    ali_progress(ali, 1, SB_TASK_INSTALLING, 40);
+    ali_pushes(ali, ALI_PUMP, IMAGE_("4.0.0", "x")); /* this one has: it cannot be stopped */
+    assert_int_equal(ali->cancelled, 101);
+    assert_int_equal(ali->task_count, 3);
+    ali_clear(ali);
+    ali_fails(ali, 1, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0); /* not the end of the new one */
+    ali_progress(ali, 2, SB_TASK_DOWNLOADING, 5);
+    assert_string_equal(step(ali), "5");
+}
+
+/* ---- connections and restarts ---- */
+
+static void each_login_tells_and_asks(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 40);
+    ali_down(ali);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 80); /* nothing is said while down */
+    ali_clear(ali);
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 1);
+    assert_string_equal(step(ali), "80");
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 1);
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/ota/firmware/get", "params"), "{}");
+    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply",
+              "{\"id\":\"1\",\"code\":200,\"data\":" IMAGE_("2.0.0", "Expires=3") "}");
+    assert_int_equal(ali->task_count, 1);
+    assert_non_null(strstr(ali->tasks[0].package, "Expires=3"));
+}
+
+static void a_failure_is_told_until_the_platform_has_it(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 40);
+    ali_down(ali);
+    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_restarts(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_string_equal(step(ali), "-4");
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_string_equal(step(ali), "-4");
+    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply",
+              "{\"id\":\"1\",\"code\":200,\"data\":{}}");
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_string_equal(step(ali), "");
+}
+
+static void an_update_goes_on_over_a_restart_after_each_step(void **state)
+{
+    static const struct {
+        enum sb_task_state state;
+        uint8_t percent;
+    } course[] = { { SB_TASK_QUEUED, 0 },      { SB_TASK_SENT, 0 },
+                   { SB_TASK_DOWNLOADING, 5 }, { SB_TASK_DOWNLOADED, 40 },
+                   { SB_TASK_INSTALLING, 70 }, { SB_TASK_RESTARTING, 100 } };
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    int last = -1;
+    for (size_t i = 0; i < SB_COUNT(course); i++) {
+        ali_progress(ali, 0, course[i].state, course[i].percent);
+        ali_restarts(ali);
+        ali_clear(ali);
+        ali_up(ali);
+        ali_pushes(ali, ALI_PUMP, IMAGE);
+        assert_int_equal(ali->task_count, 1);
+        int told = *step(ali) ? (int)strtol(step(ali), NULL, 10) : -1;
+        assert_true(told >= last);
+        last = told;
+    }
+    assert_int_equal(last, 100);
+    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("2.0.0"));
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "2.0.0");
+}
+
+static void an_update_that_ended_unheard(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 40);
+    ali->tasks[0].task.state = SB_TASK_FAILED;
+    ali_restarts(ali);
+    ali_up(ali);
+    assert_string_equal(step(ali), "-1");
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 1, SB_TASK_RESTARTING, 100);
+    ali->tasks[1].task.state = SB_TASK_SUCCEEDED;
+    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("2.0.0"));
+    ali_restarts(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_string_equal(step(ali), "");
+    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "2.0.0");
+}
+
+static void versions_are_told_whoever_changed_them(void **state)
+{
+    struct ali *ali = up(state);
+    ali_version(ali, ALI_PUMP, "", "1.5.0");
+    ali_news(ali, ALI_PUMP, SB_NEWS_IDENTITY);
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 1);
+    ali_down(ali);
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 2);
+}
+
+static void who_is_updated_stays_logged_in(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_RESTARTING, 100);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    assert_true(ali->in[ALI_PUMP]);
+    ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    assert_string_equal(step(ali), "-1");
+    assert_false(ali->in[ALI_PUMP]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_update_is_told_step_by_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_success_without_a_restart_has_its_last_step, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(modules_are_told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_retry_is_not_seen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failures_have_their_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(offers_that_cannot_be_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_gateway_asks_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_push_again_is_the_same_update_with_fresh_credentials,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_there_is_answered_by_its_version, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(another_version_waits_or_takes_the_place, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(each_login_tells_and_asks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_is_told_until_the_platform_has_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_update_goes_on_over_a_restart_after_each_step, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_update_that_ended_unheard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(versions_are_told_whoever_changed_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_updated_stays_logged_in, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Properties, services and device jobs: answered with their result, over connections and restarts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/alibaba_world.h"
+
+#define SET   "thing/service/property/set"
+#define GET   "thing/service/property/get"
+#define RINSE "thing/service/rinse"
+#define POST  "thing/event/property/post"
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = ali_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    *state = ali_new(words);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct ali *ali = *state;
+    unsigned illegal = ali->illegal;
+    ali_free(ali);
+    return illegal ? -1 : 0; /* something was said for a sub-device that was not logged in */
+}
+static struct ali *up(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_clear(ali);
+    return ali;
+}
+
+static bool answered(const struct ali *ali, const char *rest, const char *id, const char *code)
+{
+    sb_cleanup(sb_freep) char *end = sb_format("%s_reply", rest);
+    return sb_streq(ali_text(ali, ALI_PUMP, end, "id"), id) &&
+           sb_streq(ali_text(ali, ALI_PUMP, end, "code"), code);
+}
+
+/* ---- properties and services ---- */
+
+static void requests_are_answered_with_their_result(void **state)
+{
+    struct ali *ali = up(state);
+    static const struct {
+        const char *rest, *payload;
+        enum sb_op op;
+        const char *params;
+    } cases[] = {
+        { SET, "{\"id\":\"1\",\"params\":{\"speed\":7}}", SB_OP_WRITE,
+          "{\"values\": {\"speed\": 7}}" },
+        { GET, "{\"id\":\"1\",\"params\":[\"speed\"]}", SB_OP_READ, "{\"names\": [\"speed\"]}" },
+        { GET, "{\"id\":\"1\",\"params\":{\"speed\":\"\"}}", SB_OP_READ,
+          "{\"names\": [\"speed\"]}" },
+        { RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}", SB_OP_INVOKE,
+          "{\"action\": \"rinse\", \"arguments\": {\"times\": 2}}" },
+        { "thing/service/reboot", "{\"id\":\"1\",\"params\":{}}", SB_OP_REBOOT, NULL },
+        { "thing/service/factoryReset", "{\"id\":\"1\"}", SB_OP_FACTORY_RESET, NULL },
+        { "thing/service/configure", "{\"id\":\"1\",\"params\":{\"mode\":\"eco\"}}",
+          SB_OP_CONFIGURE, "{\"values\": {\"mode\": \"eco\"}}" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        sb_cleanup(sb_freep) char *reply = sb_format("%s_reply", cases[i].rest);
+        ali_clear(ali);
+        ali_hears(ali, ALI_PUMP, cases[i].rest, cases[i].payload);
+        assert_int_equal(ali->task_count, i + 1);
+        assert_int_equal(ali->tasks[i].job.op, cases[i].op);
+        assert_true(sb_streq(ali->tasks[i].params, cases[i].params));
+        assert_int_equal(ali_count(ali, ALI_PUMP, reply), 0);
+        ali_task(ali, i, SB_TASK_RUNNING);
+        ali->tasks[i].task.result = json_pack("{s:i}", "speed", 7);
+        ali_task(ali, i, SB_TASK_SUCCEEDED);
+        assert_true(answered(ali, cases[i].rest, "1", "200"));
+        bool shows = cases[i].op == SB_OP_READ || cases[i].op == SB_OP_INVOKE;
+        assert_string_equal(ali_text(ali, ALI_PUMP, reply, "data"), shows ? "{\"speed\":7}" : "{}");
+        assert_string_equal(ali_text(ali, ALI_PUMP, reply, "message"), "success");
+    }
+}
+
+static void values_are_posted(void **state)
+{
+    struct ali *ali = *state;
+    ali->devices[ALI_PUMP].properties =
+        json_pack("{s:{s:i,s:i},s:{s:s}}", "speed", "value", 7, "time", 1, "label", "value", "x");
+    ali_up(ali);
+    assert_string_equal(ali_text(ali, ALI_PUMP, POST, "params"), "{\"speed\":7,\"label\":\"x\"}");
+    ali_clear(ali);
+    ali_hears(ali, ALI_PUMP, GET, "{\"id\":\"1\",\"params\":[\"speed\"]}");
+    ali->tasks[0].task.result = json_pack("{s:i}", "speed", 7);
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    assert_string_equal(ali_text(ali, ALI_PUMP, POST, "params"), "{\"speed\":7}");
+}
+
+static void refusals_by_code(void **state)
+{
+    struct ali *ali = up(state);
+    static const struct {
+        const char *rest, *payload, *code;
+    } cases[] = {
+        { SET, "{\"id\":\"9\",\"params\":{}}", "460" },
+        { SET, "{nonsense", NULL },
+        { GET, "{\"id\":\"9\",\"params\":[1]}", "460" },
+        { "thing/service/explode", "{\"id\":\"9\",\"params\":{}}", "460" },
+        { "thing/service/configure", "{\"id\":\"9\",\"params\":{}}", "460" },
+        { "thing/config/push",
+          "{\"id\":\"9\",\"params\":{\"configId\":\"c\",\"configSize\":2,\"sign\":\"x\","
+          "\"signMethod\":\"Sha256\",\"url\":\"https://h/c\",\"getType\":\"file\"}}",
+          "460" },
+    };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        ali_hears(ali, ALI_PUMP, cases[i].rest, cases[i].payload);
+        if (cases[i].code)
+            assert_true(answered(ali, cases[i].rest, "9", cases[i].code));
+    }
+    ali_hears(ali, ALI_GATEWAY, SET, "{\"id\":\"8\",\"params\":{\"a\":1}}");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, SET "_reply", "code"), "460");
+    ali->unsupported = 1U << SB_OP_WRITE;
+    ali_hears(ali, ALI_PUMP, SET, "{\"id\":\"10\",\"params\":{\"a\":1}}");
+    assert_true(answered(ali, SET, "10", "460"));
+    ali->unsupported = 0;
+    ali->ready = false;
+    ali->why = "the disk is full";
+    ali_hears(ali, ALI_PUMP, SET, "{\"id\":\"11\",\"params\":{\"a\":1}}");
+    assert_true(answered(ali, SET, "11", "429"));
+    assert_non_null(strstr(ali_text(ali, ALI_PUMP, SET "_reply", "message"), "the disk is full"));
+    ali->ready = true;
+    ali->refuse = SB_CAUSE_REFUSED;
+    ali_hears(ali, ALI_PUMP, SET, "{\"id\":\"12\",\"params\":{\"a\":1}}");
+    assert_true(answered(ali, SET, "12", "100015"));
+    assert_int_equal(ali->task_count, 0);
+}
+
+static void failures_by_code(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, ALI_PUMP, SET, "{\"id\":7,\"params\":{\"speed\":99999}}");
+    ali->tasks[0].task.text = "speed: out of range";
+    ali_fails(ali, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    assert_true(answered(ali, SET, "7", "100015")); /* an id is a string in answers */
+    assert_string_equal(ali_text(ali, ALI_PUMP, SET "_reply", "message"), "speed: out of range");
+}
+
+static void a_request_is_done_once_and_answered_after_all(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
+    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
+    assert_int_equal(ali->task_count, 1);
+    ali_restarts(ali);
+    ali_task(ali, 0, SB_TASK_SUCCEEDED); /* while down */
+    ali_restarts(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_true(answered(ali, RINSE, "1", "200"));
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, RINSE "_reply"), 0);
+    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"2\",\"params\":{}}");
+    ali->tasks[1].task.state = SB_TASK_FAILED; /* it ended unheard */
+    ali_restarts(ali);
+    ali_up(ali);
+    assert_true(answered(ali, RINSE, "2", "100021"));
+}
+
+static void requests_that_wait_are_bounded(void **state)
+{
+    struct ali *ali = up(state);
+    for (int i = 0; i < 40; i++) {
+        sb_cleanup(sb_freep) char *payload = sb_format("{\"id\":\"%d\",\"params\":{\"a\":1}}", i);
+        ali_hears(ali, ALI_PUMP, SET, payload);
+    }
+    assert_true(answered(ali, SET, "39", "429"));
+    assert_int_equal(ali->task_count, 1); /* equal ones are one while they are open */
+    ali_hears(ali, ALI_PUMP, SET, "{\"params\":{\"a\":1}}");
+    assert_non_null(strstr(ali->note, "without id"));
+}
+
+/* ---- device jobs ---- */
+
+#define NOTIFY(id, status, rest)                                                                   \
+    "{\"id\":\"n\",\"version\":\"1.0\",\"params\":{\"task\":{\"taskId\":\"" id                     \
+    "\",\"status\":\"" status "\"" rest "}}}"
+#define REBOOT ",\"jobDocument\":{\"serviceIdentifier\":\"reboot\",\"params\":{}}"
+
+static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
+    assert_true(answered(ali, "thing/job/notify", "n", "200"));
+    assert_int_equal(ali->tasks[0].job.op, SB_OP_REBOOT);
+    assert_string_equal(ali->tasks[0].id, "job:j1");
+    ali_progress(ali, 0, SB_TASK_RUNNING, 0);
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params"),
+                        "{\"taskId\":\"j1\",\"status\":\"IN_PROGRESS\",\"progress\":0}");
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "IN_PROGRESS", REBOOT));
+    assert_int_equal(ali->task_count, 1);
+    ali_down(ali);
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    ali_restarts(ali);
+    ali_up(ali);
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "SUCCEEDED");
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/get", "params/taskId"), "$next");
+    ali_hears(ali, ALI_PUMP, "thing/job/update_reply",
+              "{\"id\":\"1\",\"code\":200,\"data\":{\"taskId\":\"j1\"}}");
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
+}
+
+static void jobs_by_their_documents(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(
+        ali, ALI_PUMP, "thing/job/get_reply",
+        "{\"id\":\"1\",\"code\":200,\"data\":{\"taskId\":\"$next\",\"task\":{\"taskId\":\"a\","
+        "\"status\":\"QUEUED\",\"jobDocument\":{\"params\":{\"speed\":3}}}}}");
+    assert_string_equal(ali->tasks[0].params, "{\"values\": {\"speed\": 3}}");
+    ali_hears(ali, ALI_PUMP, "thing/job/notify",
+              NOTIFY("b", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"rinse\"}"));
+    assert_int_equal(ali->tasks[1].job.op, SB_OP_INVOKE);
+    static const char *const wrong[] = {
+        NOTIFY("c", "SENT", ""),
+        NOTIFY("c", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"explode\"}"),
+        NOTIFY("c", "SENT", REBOOT ",\"jobFile\":{\"fileUrl\":\"https://h/f\"}"),
+        NOTIFY("c", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"configure\"}"),
+    };
+    for (size_t i = 0; i < SB_COUNT(wrong); i++) {
+        ali_clear(ali);
+        ali_hears(ali, ALI_PUMP, "thing/job/notify", wrong[i]);
+        assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"),
+                            "REJECTED");
+    }
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", "{\"id\":\"x\",\"params\":{}}");
+    assert_true(answered(ali, "thing/job/notify", "x", "460"));
+    assert_int_equal(ali->task_count, 2);
+}
+
+static void a_job_that_fails_or_is_taken_back(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
+    ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_CONFIRMING);
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "FAILED");
+    ali_hears(ali, ALI_PUMP, "thing/job/update_reply",
+              "{\"id\":\"1\",\"code\":400,\"data\":{\"taskId\":\"j1\"}}");
+    assert_non_null(strstr(ali->note, "was not taken"));
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j2", "SENT", REBOOT));
+    ali_clear(ali);
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j2", "CANCELLED", ""));
+    assert_int_equal(ali->cancelled, 102);
+    assert_int_equal(ali->cancel_cause, SB_CAUSE_OPERATOR);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
+    ali->refuse = SB_CAUSE_BUSY;
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j3", "SENT", REBOOT));
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
+    ali_passes(ali, SB_MINUTE);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/get"), 1);
+    ali->refuse = SB_CAUSE_REFUSED;
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j4", "SENT", REBOOT));
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "REJECTED");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(requests_are_answered_with_their_result, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_are_posted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refusals_by_code, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failures_by_code, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_is_done_once_and_answered_after_all, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(requests_that_wait_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_is_done_and_its_end_is_told_until_taken, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(jobs_by_their_documents, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_that_fails_or_is_taken_back, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

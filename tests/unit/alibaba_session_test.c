@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sub-devices on their way into the platform, and out of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/alibaba_world.h"
+
+static struct sb_words *words;
+
+static int load(void **state)
+{
+    (void)state;
+    words = ali_words();
+    return words ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    words = sb_words_free(words);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    *state = ali_new(words);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct ali *ali = *state;
+    unsigned illegal = ali->illegal;
+    ali_free(ali);
+    return illegal ? -1 : 0; /* something was said for a sub-device that was not logged in */
+}
+
+static void both_are(const struct ali *ali, bool in)
+{
+    assert_int_equal(ali->in[ALI_PUMP], in);
+    assert_int_equal(ali->in[ALI_VALVE], in);
+}
+
+/* ---- in ---- */
+
+static void who_has_no_secret_registers_and_joins(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    both_are(ali, true);
+    assert_true(ali->registrations >= 1 && ali->registrations <= 2);
+    assert_true(ali->topology[ALI_PUMP] && ali->topology[ALI_VALVE]);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "/ota/device/inform/"), 1);
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/sub/register", "method"),
+                        "thing.sub.register");
+    ali_down(ali);
+    ali_up(ali); /* the secret is known, the topology too */
+    both_are(ali, true);
+    assert_true(ali->registrations <= 2 && ali->joins <= 2);
+    ali_restarts(ali);
+    unsigned registrations = ali->registrations;
+    ali_up(ali);
+    both_are(ali, true);
+    assert_int_equal(ali->registrations, registrations);
+}
+
+static void a_given_secret_signs(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret = "secret";
+    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali_up(ali);
+    assert_int_equal(ali->registrations + ali->joins, 0);
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/productKey"), "pk1");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/deviceName"), "pump-7");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/clientId"),
+                        "pk1.pump-7");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/timestamp"),
+                        "1764000000000");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/signMethod"),
+                        "hmacsha256");
+    /* HMAC-SHA256 by "secret", made with another implementation */
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/sign"),
+                        "558ef645a45d2524a976d5fc9554dbeba79358a1f9d156b81168b711e9fd6b7b");
+}
+
+static void a_secret_that_cannot_be_read_is_tried_again(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret_error = "cannot open /keys/pump-7";
+    ali_up(ali);
+    both_are(ali, false);
+    assert_string_equal(ali->note, "cannot log in: cannot open /keys/pump-7");
+    ali->secret = "secret";
+    ali_passes(ali, 11 * SB_SECOND);
+    both_are(ali, true);
+    assert_int_equal(ali->registrations, 0);
+}
+
+static void logins_are_gathered(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret = "secret";
+    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali_up(ali); /* both ask while the topology is read */
+    both_are(ali, true);
+    assert_int_equal(ali->largest, 2);
+    assert_int_equal(ali->logins, 1);
+}
+
+static void a_batch_that_is_refused_is_tried_one_by_one(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret = "secret";
+    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali->refuse_kind[ALI_BATCH] = 6287;
+    ali_up(ali);
+    both_are(ali, true);
+    assert_int_equal(ali->logins, 3);
+}
+
+static void who_is_not_in_the_topology_joins_it_first(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret = "secret";
+    ali->topology[ALI_PUMP] = true;
+    ali_up(ali);
+    both_are(ali, true);
+    assert_int_equal(ali->joins, 1);
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/topo/add", "method"), "thing.topo.add");
+    const json_t *list = json_object_get(ali_last(ali, ALI_GATEWAY, "thing/topo/add"), "params");
+    assert_int_equal(json_array_size(list), 1);
+    assert_string_equal(sb_json_str(json_array_get(list, 0), "signmethod"), "hmacsha256");
+}
+
+static void throttling_and_silence_are_waited_out(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret = "secret";
+    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali->refuse_kind[ALI_BATCH] = ali->refuse_kind[ALI_LOGGING_IN] = 429;
+    ali_up(ali);
+    assert_int_equal(ali->logins, 1);
+    ali_passes(ali, 11 * SB_SECOND);
+    assert_int_equal(ali->logins, 2);
+    ali_passes(ali, 11 * SB_SECOND); /* ever later */
+    assert_int_equal(ali->logins, 2);
+    ali->refuse_kind[ALI_BATCH] = ali->refuse_kind[ALI_LOGGING_IN] = 0;
+    ali_passes(ali, 20 * SB_SECOND);
+    both_are(ali, true);
+    ali_down(ali);
+    ali->silent = true;
+    ali_up(ali);
+    ali_passes(ali, 15 * SB_SECOND);
+    both_are(ali, true); /* there; but the answer was lost */
+    ali->silent = false;
+    ali_clear(ali);
+    ali_passes(ali, SB_MINUTE);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "/ota/device/inform/"), 1);
+}
+
+static void a_secret_that_was_changed_is_fetched_once_more(void **state)
+{
+    struct ali *ali = *state;
+    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali_up(ali);
+    assert_int_equal(ali->registrations, 1);
+    ali_down(ali);
+    ali->refuse_kind[ALI_LOGGING_IN] = 6287;
+    ali_up(ali);
+    assert_int_equal(ali->registrations, 2); /* not for ever */
+    ali->refuse_kind[ALI_LOGGING_IN] = 0;
+    ali_passes(ali, 11 * SB_SECOND);
+    assert_true(ali->in[ALI_PUMP]);
+}
+
+static void a_refusal_is_said_and_tried_ever_later(void **state)
+{
+    struct ali *ali = *state;
+    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali->refuse_kind[ALI_REGISTERING] = 6100;
+    ali_up(ali);
+    assert_string_equal(ali->note, "register was refused by the platform: code 6100");
+    assert_int_equal(ali_timer(ali, ALI_PUMP, "session"), 10 * SB_SECOND);
+    ali_passes(ali, 10 * SB_SECOND);
+    assert_int_equal(ali_timer(ali, ALI_PUMP, "session"), 20 * SB_SECOND);
+    ali_passes(ali, SB_HOUR);
+    assert_true(ali_timer(ali, ALI_PUMP, "session") <= 10 * SB_MINUTE);
+}
+
+static void a_name_without_a_product_is_said_to_be_so(void **state)
+{
+    struct ali *ali = *state;
+    ali->config.device_product = NULL;
+    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali_up(ali);
+    assert_non_null(strstr(ali->note, "'pump-7' has no product key"));
+    assert_int_equal(ali->registrations, 0);
+}
+
+/* ---- out ---- */
+
+static void who_is_offline_is_logged_out(void **state)
+{
+    struct ali *ali = *state;
+    ali->devices[ALI_PUMP].presence = SB_PRESENCE_OFFLINE;
+    ali_up(ali);
+    assert_false(ali->in[ALI_PUMP]);
+    assert_true(ali->in[ALI_VALVE]);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    both_are(ali, true);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    assert_false(ali->in[ALI_PUMP]);
+    assert_int_equal(ali->logouts, 1);
+}
+
+static void notices_are_answered_and_kept_to(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_hears(ali, ALI_PUMP, "thing/disable",
+              "{\"id\":\"n1\",\"version\":\"1.0\",\"params\":{},\"method\":\"thing.disable\"}");
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/disable_reply", "id"), "n1");
+    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/disable_reply", "code"), "200");
+    ali->in[ALI_PUMP] = false;
+    ali_version(ali, ALI_PUMP, "", "1.0.1"); /* nothing is said meanwhile */
+    unsigned logins = ali->logins;
+    ali_hears(ali, ALI_PUMP, "thing/enable", "{\"id\":\"n2\",\"params\":{}}");
+    assert_int_equal(ali->logins, logins + 1);
+    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
+    /* on the gateway's topic, about a sub-device */
+    ali_hears(ali, ALI_GATEWAY, "thing/delete",
+              "{\"id\":\"n3\",\"params\":{\"productKey\":\"pk1\",\"deviceName\":\"pump-7\"}}");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/delete_reply", "id"), "n3");
+    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false;
+    unsigned registrations = ali->registrations;
+    ali_hears(ali, ALI_PUMP, "thing/enable", "{\"id\":\"n4\",\"params\":{}}");
+    assert_int_equal(ali->registrations, registrations + 1); /* its secret is void */
+    /* about the gateway itself */
+    ali_hears(ali, ALI_GATEWAY, "thing/disable", "{\"id\":\"n5\",\"params\":{}}");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/disable_reply", "id"), "n5");
+}
+
+static void a_lost_session_is_opened_again(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali->in[ALI_PUMP] = false;
+    unsigned logins = ali->logins;
+    ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1",
+              "{\"id\":\"1\",\"code\":520,\"data\":{\"productKey\":\"pk1\","
+              "\"deviceName\":\"pump-7\"}}");
+    ali_version(ali, ALI_PUMP, "", "1.0.1"); /* not said before it is in */
+    assert_int_equal(ali->logins, logins);   /* no storm */
+    ali_passes(ali, 1 * SB_SECOND);
+    assert_int_equal(ali->logins, logins + 1);
+    both_are(ali, true);
+    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
+    ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1", "{\"id\":\"1\",\"code\":429}");
+    assert_string_equal(ali->note, "the platform reports error 429");
+}
+
+static void the_platform_changes_the_topology(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false;
+    ali_hears(ali, ALI_GATEWAY, "thing/topo/change",
+              "{\"id\":\"t1\",\"params\":{\"status\":1,\"subList\":[{\"productKey\":\"pk1\","
+              "\"deviceName\":\"pump-7\"}]}}");
+    ali_version(ali, ALI_PUMP, "", "1.0.1"); /* it is out */
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/topo/change_reply", "id"), "t1");
+    ali_hears(ali, ALI_GATEWAY, "thing/topo/add/notify",
+              "{\"id\":\"t2\",\"params\":[{\"productKey\":\"pk1\",\"deviceName\":\"pump-7\"},"
+              "{\"productKey\":\"pk1\",\"deviceName\":\"nobody\"},7]}");
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/topo/add/notify_reply", "id"), "t2");
+    both_are(ali, true);
+    assert_true(ali->topology[ALI_PUMP]);
+}
+
+static void a_device_that_goes_leaves_the_topology(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_REMOVED);
+    assert_false(ali->in[ALI_PUMP] || ali->topology[ALI_PUMP]);
+    assert_true(ali->in[ALI_VALVE]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_has_no_secret_registers_and_joins, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_given_secret_signs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_secret_that_cannot_be_read_is_tried_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(logins_are_gathered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_that_is_refused_is_tried_one_by_one, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_is_not_in_the_topology_joins_it_first, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(throttling_and_silence_are_waited_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_secret_that_was_changed_is_fetched_once_more, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_refusal_is_said_and_tried_ever_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_without_a_product_is_said_to_be_so, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_is_offline_is_logged_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notices_are_answered_and_kept_to, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lost_session_is_opened_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_platform_changes_the_topology, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_device_that_goes_leaves_the_topology, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
