@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/control/verb.h"
 
-#include "bridge/base/map.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
@@ -22,10 +21,26 @@ static json_t *view_numbers(const struct sb_names *names, const uint32_t *number
     return object;
 }
 
+/* How far it is, and how it ended. */
+static void add_sum(const struct sb_job *job, const struct sb_job_counts *counts, json_t *object)
+{
+    enum sb_task_state worst = counts->state[SB_TASK_FAILED]      ? SB_TASK_FAILED
+                               : counts->state[SB_TASK_CANCELLED] ? SB_TASK_CANCELLED
+                                                                  : SB_TASK_SUCCEEDED;
+    (void)json_object_set_new(object, "devices", json_integer(counts->total));
+    (void)json_object_set_new(object, "percent", json_integer(counts->percent));
+    if (job->state == SB_JOB_DONE)
+        (void)json_object_set_new(object, "outcome", json_string(sb_task_state_name((int)worst)));
+    if (counts->total == 1)
+        (void)json_object_set_new(object, "device", json_string(job->tasks[0]->device));
+}
+
+/* Of each device the last round. */
 static void add_counts(const struct sb_job *job, json_t *object)
 {
     struct sb_job_counts counts;
-    sb_job_count(job, &counts);
+    if (sb_job_count(job, &counts) < 0)
+        return;
     counts.cause[SB_CAUSE_NONE] = 0; /* the successes */
     (void)json_object_set_new(object, "counts",
                               view_numbers(&sb_task_state_names, counts.state, SB_TASK_STATE_MAX_));
@@ -33,54 +48,7 @@ static void add_counts(const struct sb_job *job, json_t *object)
     if (json_object_size(causes))
         (void)json_object_set(object, "causes", causes);
     json_decref(causes);
-}
-
-/* Of each device and module the latest round counts. */
-static bool is_latest(const struct sb_job *job, const struct sb_map *rounds, size_t i)
-{
-    const struct sb_task *task = job->tasks[i];
-    sb_cleanup(sb_freep) char *key = sb_format("%s\n%s", task->device, task->module);
-    return !key || sb_map_get(rounds, key) == task;
-}
-
-/* device and module -> the task of the latest round; empty when there is one round only. */
-static void find_latest(const struct sb_job *job, struct sb_map *ret)
-{
-    bool again = false;
-    for (size_t i = 0; i < job->task_count; i++)
-        again |= job->tasks[i]->round > 1;
-    for (size_t i = 0; again && i < job->task_count; i++) {
-        struct sb_task *task = job->tasks[i];
-        sb_cleanup(sb_freep) char *key = sb_format("%s\n%s", task->device, task->module);
-        const struct sb_task *there = key ? sb_map_get(ret, key) : NULL;
-        if (key && (!there || there->round < task->round) && sb_map_set(ret, key, task) < 0)
-            return;
-    }
-}
-
-/* How far it is, and how it ended. */
-static void add_sum(const struct sb_job *job, json_t *object)
-{
-    struct sb_map latest = { 0 };
-    int64_t percents = 0, devices = 0;
-    int worst = SB_TASK_SUCCEEDED;
-    find_latest(job, &latest);
-    for (size_t i = 0; i < job->task_count; i++) {
-        const struct sb_task *task = job->tasks[i];
-        if (latest.count && !is_latest(job, &latest, i))
-            continue;
-        devices++;
-        percents += task->state == SB_TASK_SUCCEEDED ? 100 : task->percent;
-        if (task->state == SB_TASK_FAILED || worst == SB_TASK_SUCCEEDED)
-            worst = (int)task->state;
-    }
-    sb_map_done(&latest);
-    (void)json_object_set_new(object, "devices", json_integer(devices));
-    (void)json_object_set_new(object, "percent", json_integer(devices ? percents / devices : 0));
-    if (job->state == SB_JOB_DONE)
-        (void)json_object_set_new(object, "outcome", json_string(sb_task_state_name(worst)));
-    if (devices == 1)
-        (void)json_object_set_new(object, "device", json_string(job->tasks[0]->device));
+    add_sum(job, &counts, object);
 }
 
 static json_t *view(const struct sb_job *job, bool with_tasks)
@@ -98,7 +66,6 @@ static json_t *view(const struct sb_job *job, bool with_tasks)
     if (tasks)
         (void)json_object_set_new(object, "tasks", tasks);
     add_counts(job, object);
-    add_sum(job, object);
     return object;
 }
 

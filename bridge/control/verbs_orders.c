@@ -100,6 +100,8 @@ int sb_verb_job_retry(struct sb_call *call)
                               (long long)sb_call_id(call));
     if (r == -ENOSPC)
         return sb_call_refuse(call, SB_REFUSAL_REFUSED, "no new round: %s", why(call));
+    if (r == -ENOBUFS)
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "no new round: too many jobs are open");
     if (r < 0)
         return sb_call_failed(call, r, "job retry");
     call->data = json_pack("{s:I}", "id", (json_int_t)sb_call_id(call));

@@ -58,7 +58,7 @@ int sb_intake_edit(struct sb_intake *intake, int64_t id, const struct sb_edit *e
 {
     struct sb_job *job = sb_book_job(intake->book, id);
     json_t *tags = NULL;
-    if (!job)
+    if (!job || job->state == SB_JOB_DONE) /* it is ended in this very turn */
         return -ENOENT;
     if (sb_store_failing(intake->store))
         return -EAGAIN;

@@ -33,20 +33,29 @@ bool sb_refuse(struct sb_asking *asking, enum sb_cause cause, const char *fmt, .
 
 /* ---- each check says yes, or refuses with a cause and a sentence ---- */
 
-static bool room(struct sb_asking *asking, size_t tasks)
+static bool writable(struct sb_asking *asking)
 {
     const struct sb_intake *intake = asking->intake;
     const char *why = NULL;
-    if (!sb_store_ready(intake->store, &why))
-        return sb_refuse(asking,
-                         sb_store_error(intake->store) == -ENOSPC ? SB_CAUSE_NO_SPACE
-                                                                  : SB_CAUSE_INTERNAL,
-                         "no new work can be taken: %s", why ? why : "the store is not ready");
-    if (sb_book_jobs(intake->book) < intake->limits.jobs &&
-        sb_book_open_tasks(intake->book) + tasks <= intake->limits.tasks)
-        return true;
-    return sb_refuse(asking, SB_CAUSE_BUSY, "too many jobs are open (limit %zu jobs, %zu tasks)",
-                     intake->limits.jobs, intake->limits.tasks);
+    return sb_store_ready(intake->store, &why) ||
+           sb_refuse(asking,
+                     sb_store_error(intake->store) == -ENOSPC ? SB_CAUSE_NO_SPACE
+                                                              : SB_CAUSE_INTERNAL,
+                     "no new work can be taken: %s", why ? why : "the store is not ready");
+}
+
+bool sb_intake_has_room(const struct sb_intake *intake, size_t jobs, size_t tasks)
+{
+    return sb_book_jobs(intake->book) + jobs <= intake->limits.jobs &&
+           sb_book_open_tasks(intake->book) + tasks <= intake->limits.tasks;
+}
+
+static bool room(struct sb_asking *asking, size_t tasks)
+{
+    const struct sb_intake_limits *limits = &asking->intake->limits;
+    return sb_intake_has_room(asking->intake, 1, tasks) ||
+           sb_refuse(asking, SB_CAUSE_BUSY, "too many jobs are open (limit %zu jobs, %zu tasks)",
+                     limits->jobs, limits->tasks);
 }
 
 /* For what it brings: an image on the disk, rows in the store. */
@@ -359,7 +368,8 @@ static int accept(struct sb_asking *asking, const char *key, struct sb_job *agai
     if (r < 0)
         return r;
     int64_t id = job->id;
-    r = again ? sb_intake_reopen(intake, SB_STEAL(job), actor)
+    bool held = job->policy.hold;
+    r = again ? sb_intake_reopen(intake, SB_STEAL(job), held, actor)
               : sb_intake_add(intake, SB_STEAL(job), actor);
     const struct sb_job *added = r < 0 ? NULL : sb_book_job(intake->book, id);
     if (added && !again)
@@ -389,9 +399,10 @@ static int decide(struct sb_asking *asking)
 {
     sb_cleanup(sb_freep) char *key = NULL;
     sb_cleanup(sb_job_freep) struct sb_job *again = NULL;
-    if (!room(asking, asking->request->device_count))
+    if (!writable(asking))
         return 0;
-    bool roomy = space(asking);
+    size_t named = asking->request->device_count;
+    bool roomy = room(asking, named) && space(asking);
     if (!roomy && !sb_asking_repeats(asking))
         return 0;
     sb_verdict_done(asking->verdict);
@@ -403,8 +414,8 @@ static int decide(struct sb_asking *asking)
         return -ENOMEM;
     if (sb_asking_known(asking, key, &again))
         return 0;
-    if (!roomy && !space(asking)) /* it would be a new round */
-        return 0;
+    if (!room(asking, again ? asking->share_count : named) || (!roomy && !space(asking)))
+        return 0; /* it would be new, or a new round */
     if (!again && !shares(asking))
         return 0;
     return makes_way(asking) ? accept(asking, key, SB_STEAL(again)) : 0;

@@ -13,8 +13,8 @@
  * retention.remember at the earliest) it is new. Without an id: what asks for the same at the
  * same devices, while it is open. A refused request changes nothing.
  *
- * Without room on the disk (space.h) or in the store (retention.h) new work is refused; what was
- * asked for before is answered all the same.
+ * Without room on the disk (space.h), in the store (retention.h) or among the open jobs new work is
+ * refused; what was asked for before, with an id, is answered all the same.
  */
 #pragma once
 
@@ -78,7 +78,9 @@ int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
                      const struct sb_request *request, struct sb_verdict *ret) SB_MUST_CHECK;
 /* A new round for the failed and cancelled tasks of a job that is done, or of an open one whose
  * rule is on. -ENOENT: no such job; -EBUSY: still open, or its end is not durable; -ENODATA:
- * nothing of it failed; -EAGAIN; -ENOSPC: no room on the disk (space.h). */
+ * nothing of it failed; -EAGAIN; -ENOSPC: no room on the disk (space.h); -ENOBUFS: too many are
+ * open. Who orders it confirms it by that; what a door asks for again waits, where it is to be
+ * held, for a person once more. */
 int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor) SB_MUST_CHECK;
 
 struct sb_edit {          /* of an open job; what is not given stays */

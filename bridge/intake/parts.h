@@ -51,6 +51,9 @@ bool sb_asking_leave_out(struct sb_asking *asking, struct sb_share *share);
 
 /* ---- the checks: intake.c ---- */
 
+/* May so many more be open? */
+bool sb_intake_has_room(const struct sb_intake *intake, size_t jobs, size_t tasks);
+
 /* Can a device of its type do it, does the image fit, is no other activity in the way? Each false
  * is a refusal in the verdict. */
 bool sb_asking_able(struct sb_asking *asking, const struct sb_device *device);
@@ -78,9 +81,9 @@ bool sb_asking_repeats(const struct sb_asking *asking);
 
 /* An ended job with its tasks. -ENOENT; -EBUSY: it is open, or its end is not durable yet. */
 int sb_intake_ended(struct sb_intake *intake, int64_t id, struct sb_job **ret) SB_MUST_CHECK;
-/* A new round for what failed of an ended job; takes the job over, also on failure. -ENODATA:
- * nothing of it did. */
-int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given,
+/* A new round for what failed of an ended job, held or not; takes the job over, also on failure.
+ * -ENODATA: nothing of it did; -ENOBUFS: too many are open. */
+int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given, bool held,
                      const char *actor) SB_MUST_CHECK;
 /* Into the book, with its tasks' images pinned; takes the job over, also on failure. */
 int sb_intake_add(struct sb_intake *intake, struct sb_job *job, const char *actor) SB_MUST_CHECK;

@@ -133,7 +133,7 @@ static int consider(struct sb_rules *rules, struct sb_job *job, const struct sb_
     return r;
 }
 
-/* False: enough for this turn, or the store takes no more. */
+/* False: enough for this turn, the store takes no more, or there is no room for anybody. */
 static bool look(struct sb_rules *rules, struct sb_job *job, struct rule *rule,
                  const struct sb_device *device)
 {
@@ -147,7 +147,7 @@ static bool look(struct sb_rules *rules, struct sb_job *job, struct rule *rule,
     }
     if (r == 1 && learn(rule, job))
         rules->joins--;
-    return rules->joins > 0;
+    return rules->joins > 0 && !rules->full;
 }
 
 static bool apply_to_all(struct sb_rules *rules, struct sb_job *job, struct rule *rule)
@@ -258,12 +258,15 @@ bool sb_rules_turn(struct sb_rules *rules)
     rules->due = (struct sb_map){ 0 };
     rules->all = rules->intake->rules_changed = false;
     rules->joins = JOINS_MAX;
+    bool waiting = rules->full && !all; /* these are not looked at now */
+    rules->full = false;
     drop_ended(rules);
     bool ended = end_those_due(rules);
-    if (!apply(rules, all ? NULL : &due)) {
+    if (!apply(rules, all ? NULL : &due) && !rules->full) {
         rules->all = true;
         sb_timer_in(rules->timer, rules->joins ? SB_SECOND : 1);
     }
+    rules->full |= waiting;
     if (rules->full && !sb_timer_armed(rules->timer))
         sb_timer_in(rules->timer, SB_MINUTE); /* room on the disk is made by others */
     sb_map_done(&due);

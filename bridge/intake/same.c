@@ -3,6 +3,7 @@
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
+#include "bridge/job/machine.h"
 
 /* ---- keys ---- */
 
@@ -170,44 +171,62 @@ static bool equals(struct sb_asking *asking, const struct sb_job *job)
     return true;
 }
 
-static bool is_last_round(const struct sb_job *job, size_t index)
+/* What a new round repeats: the last ones that failed, of devices that are still there. To be
+ * freed; NULL: no memory. */
+static bool *find_to_do(const struct sb_intake *intake, const struct sb_job *job, size_t *ret_count)
 {
-    for (size_t i = index + 1; i < job->task_count; i++)
-        if (strcmp(job->tasks[i]->device, job->tasks[index]->device) == 0)
-            return false;
-    return true;
+    bool *list = sb_job_latest(job);
+    size_t count = 0;
+    for (size_t i = 0; list && i < job->task_count; i++) {
+        const struct sb_task *task = job->tasks[i];
+        bool failed = task->state == SB_TASK_FAILED || task->state == SB_TASK_CANCELLED;
+        list[i] = list[i] && failed && sb_registry_get(intake->registry, task->device);
+        count += list[i];
+    }
+    *ret_count = count;
+    return list;
 }
 
-/* Is this the last round of a device, and did it fail? */
-static bool is_to_do(const struct sb_job *job, size_t index)
+/* The shares of a new round, each as if it had been named: what succeeded is left alone. */
+static int share_again(struct sb_asking *asking, const struct sb_job *job)
 {
-    enum sb_task_state state = job->tasks[index]->state;
-    return (state == SB_TASK_FAILED || state == SB_TASK_CANCELLED) && is_last_round(job, index);
-}
-
-static bool has_to_do(const struct sb_job *job)
-{
-    for (size_t i = 0; i < job->task_count; i++)
-        if (is_to_do(job, i))
-            return true;
-    return false;
+    size_t count = 0;
+    sb_cleanup(sb_freep) bool *list = find_to_do(asking->intake, job, &count);
+    if (!list)
+        return -ENOMEM;
+    asking->share_count = 0;
+    for (size_t i = 0; i < job->task_count; i++) {
+        if (!list[i])
+            continue;
+        int r = sb_asking_share(
+            asking, sb_registry_get(asking->intake->registry, job->tasks[i]->device), true);
+        if (r < 0)
+            return r;
+    }
+    return count > 0;
 }
 
 /* A job that has ended: it succeeded, and this is the answer; or it is asked for once more. */
 static bool knows_ended(struct sb_asking *asking, struct sb_job *job, struct sb_job **ret_again)
 {
-    if (is_ending(job)) {
+    bool ending = is_ending(job);
+    if (ending)
         (void)sb_refuse(asking, SB_CAUSE_BUSY, "job %lld is just ending; ask again",
                         (long long)job->id);
-    } else if (equals(asking, job) && has_to_do(job)) {
-        *asking->verdict = (struct sb_verdict){ 0 };
+    int again = !ending && equals(asking, job) ? share_again(asking, job) : 0;
+    if (again < 0)
+        (void)sb_refuse(asking, SB_CAUSE_NO_MEMORY, "out of memory");
+    if (again != 0)
+        *asking->verdict =
+            (struct sb_verdict){ .cause = asking->verdict->cause, .text = asking->verdict->text };
+    if (again > 0) {
         *ret_again = job;
         return false;
-    } else if (asking->verdict->existing) {
-        asking->verdict->ended = job;
-        return true;
     }
-    sb_job_free(job);
+    if (asking->verdict->existing)
+        asking->verdict->ended = job;
+    else
+        sb_job_free(job);
     return true;
 }
 
@@ -226,20 +245,6 @@ bool sb_asking_repeats(const struct sb_asking *asking)
                                .table = SB_TABLE_JOB, .a = asking->origin, .b = key, .state = -1 },
                            &n) == 0 &&
             n > 0);
-}
-
-/* The shares of a new round: what failed, each as if it had been named. */
-static bool share_again(struct sb_asking *asking, const struct sb_job *job)
-{
-    asking->share_count = 0;
-    for (size_t i = 0; i < job->task_count; i++) {
-        const struct sb_device *device =
-            is_to_do(job, i) ? sb_registry_get(asking->intake->registry, job->tasks[i]->device)
-                             : NULL;
-        if (device && sb_asking_share(asking, device, true) < 0)
-            return sb_refuse(asking, SB_CAUSE_NO_MEMORY, "out of memory");
-    }
-    return true;
 }
 
 bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **ret_again)
@@ -265,12 +270,7 @@ bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **
         (void)sb_refuse(asking, SB_CAUSE_INTERNAL, "cannot look up the id: %s", strerror(-r));
         return true;
     }
-    if (!job || knows_ended(asking, job, ret_again))
-        return job != NULL;
-    if (!asking->chooses || share_again(asking, job))
-        return false;
-    *ret_again = sb_job_free(job);
-    return true;
+    return job && knows_ended(asking, job, ret_again);
 }
 
 /* ---- a new round ---- */
@@ -288,7 +288,7 @@ int sb_intake_add(struct sb_intake *intake, struct sb_job *job, const char *acto
 }
 
 static int make_round(struct sb_intake *intake, const struct sb_job *job, const struct sb_task *old,
-                      struct sb_task **ret)
+                      bool held, struct sb_task **ret)
 {
     bool staged = sb_op_is_firmware(job->op) && !job->package;
     const struct sb_device *device = sb_registry_get(intake->registry, old->device);
@@ -301,16 +301,17 @@ static int make_round(struct sb_intake *intake, const struct sb_job *job, const 
         return -ENOMEM;
     task->id = sb_book_next_task(intake->book);
     task->round = old->round + 1;
-    task->state = SB_TASK_QUEUED;
+    task->state = held ? SB_TASK_HELD : SB_TASK_QUEUED;
     task->created = sb_loop_wall(intake->loop);
     *ret = SB_STEAL(task);
     return 0;
 }
 
-static int add_round(struct sb_intake *intake, struct sb_job *job, const struct sb_task *old)
+static int add_round(struct sb_intake *intake, struct sb_job *job, const struct sb_task *old,
+                     bool held)
 {
     sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
-    int r = make_round(intake, job, old, &task);
+    int r = make_round(intake, job, old, held, &task);
     if (r >= 0)
         r = sb_job_add_task(job, task);
     if (r >= 0)
@@ -318,16 +319,19 @@ static int add_round(struct sb_intake *intake, struct sb_job *job, const struct 
     return r;
 }
 
-int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given, const char *actor)
+int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given, bool held, const char *actor)
 {
     sb_cleanup(sb_job_freep) struct sb_job *job = given;
-    size_t before = job->task_count;
-    int r = 0;
+    size_t before = job->task_count, count = 0;
+    sb_cleanup(sb_freep) bool *list = find_to_do(intake, job, &count);
+    int r = list ? 0 : -ENOMEM;
+    if (list && !count)
+        return -ENODATA;
+    if (list && !sb_intake_has_room(intake, 1, count))
+        return -ENOBUFS;
     for (size_t i = 0; i < before && r >= 0; i++)
-        if (is_to_do(job, i) && sb_registry_get(intake->registry, job->tasks[i]->device))
-            r = add_round(intake, job, job->tasks[i]);
-    if (r >= 0 && job->task_count == before)
-        r = -ENODATA;
+        if (list[i])
+            r = add_round(intake, job, job->tasks[i], held);
     if (r < 0)
         return r;
     job->ended = 0;
@@ -338,20 +342,26 @@ int sb_intake_reopen(struct sb_intake *intake, struct sb_job *given, const char 
 /* A rule does not end: what failed is tried again while it is on. */
 static int retry_open(struct sb_intake *intake, struct sb_job *job, const char *actor)
 {
-    size_t before = job->task_count;
-    int r = 0;
+    size_t before = job->task_count, count = 0;
+    sb_cleanup(sb_freep) bool *list = find_to_do(intake, job, &count);
+    int r = list ? 0 : -ENOMEM;
+    if (list && !count)
+        return -ENODATA;
+    if (list && !sb_intake_has_room(intake, 0, count))
+        return -ENOBUFS;
     for (size_t i = 0; i < before && r >= 0; i++) {
         struct sb_task *task = NULL;
-        if (!is_to_do(job, i) || !sb_registry_get(intake->registry, job->tasks[i]->device))
+        if (!list[i])
             continue;
-        r = make_round(intake, job, job->tasks[i], &task);
+        r = make_round(intake, job, job->tasks[i], false, &task);
         if (r >= 0)
             r = sb_book_add_task(intake->book, job, task, actor);
     }
     sb_runner_wake(intake->runner);
-    return r < 0 ? r : job->task_count == before ? -ENODATA : 0;
+    return r;
 }
 
+/* Who orders it lets it go by that, also what was to be held. */
 int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor)
 {
     struct sb_job *job;
@@ -363,5 +373,5 @@ int sb_intake_retry(struct sb_intake *intake, int64_t id, const char *actor)
     if (job && job->rule)
         return retry_open(intake, job, actor);
     int r = sb_intake_ended(intake, id, &job);
-    return r < 0 ? r : sb_intake_reopen(intake, job, actor);
+    return r < 0 ? r : sb_intake_reopen(intake, job, false, actor);
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/job/machine.h"
 
-SB_NAMES(sb_event, SB_EV_MAX_, [SB_EV_CONFIRM] = "confirm", [SB_EV_WAIT] = "wait",
-         [SB_EV_HAND_OVER] = "hand_over", [SB_EV_PROGRESS] = "progress", [SB_EV_STAGED] = "staged",
-         [SB_EV_COMMIT] = "commit", [SB_EV_SUCCESS] = "success", [SB_EV_FAIL] = "fail",
-         [SB_EV_REQUEUE] = "requeue", [SB_EV_CANCEL] = "cancel", [SB_EV_STOPPED] = "stopped",
-         [SB_EV_NOT_STOPPED] = "not_stopped", [SB_EV_EXPIRE] = "expire");
+#include "bridge/base/map.h"
+#include "bridge/base/str.h"
+
+SB_NAMES(
+    sb_event,
+    SB_EV_MAX_, [SB_EV_CONFIRM] = "confirm", [SB_EV_WAIT] = "wait", [SB_EV_HAND_OVER] = "hand_over",
+    [SB_EV_PROGRESS] = "progress", [SB_EV_STAGED] = "staged", [SB_EV_COMMIT] = "commit",
+    [SB_EV_SUCCESS] = "success", [SB_EV_FAIL] = "fail", [SB_EV_CANCEL] = "cancel",
+    [SB_EV_STOPPED] = "stopped", [SB_EV_NOT_STOPPED] = "not_stopped", [SB_EV_EXPIRE] = "expire");
 
 /* Where an edge leads when that depends on the task or the event. */
 enum {
@@ -55,7 +59,6 @@ static const struct edge edges[SB_EV_MAX_][SB_TASK_SUCCEEDED] = {
     [SB_EV_COMMIT]      = { NO,    NO,    KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  KEEP  },
     [SB_EV_SUCCESS]     = { NO,    DONE,  DONE,  DONE,  DONE,  DONE,  DONE,  DONE,  DONE  },
     [SB_EV_FAIL]        = { FAIL,  FAIL,  RETRY, RETRY, RETRY, RETRY, RETRY, RETRY, GONE  },
-    [SB_EV_REQUEUE]     = { NO,    NO,    QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, QUEUE, GONE  },
     [SB_EV_CANCEL]      = { GONE,  GONE,  STOP,  STOP,  STOP,  STOP,  STOP,  STOP,  KEEP  },
     [SB_EV_STOPPED]     = { NO,    NO,    GONE,  GONE,  GONE,  GONE,  GONE,  GONE,  GONE  },
     [SB_EV_NOT_STOPPED] = { NO,    NO,    KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  KEEP,  BACK  },
@@ -351,30 +354,71 @@ static bool is_planned(const struct sb_task *task)
            task->attempt == 0;
 }
 
+/* From the end, where most often some still wait: with thousands of tasks one look has to do. */
 enum sb_job_state sb_job_derive(const struct sb_job *job)
 {
-    size_t open = 0, cancelling = 0, planned = 0;
-    for (size_t i = 0; i < job->task_count; i++) {
-        open += !sb_task_state_is_final(job->tasks[i]->state);
-        cancelling += job->tasks[i]->state == SB_TASK_CANCELLING;
-        planned += is_planned(job->tasks[i]);
+    bool open = false, begun = false;
+    bool kept = job->rule; /* by what is not being cancelled */
+    for (size_t i = job->task_count; i-- > 0;) {
+        const struct sb_task *task = job->tasks[i];
+        bool is_open = !sb_task_state_is_final(task->state);
+        open |= is_open;
+        kept |= is_open && task->state != SB_TASK_CANCELLING;
+        begun |= !is_planned(task);
+        if (open && kept && begun)
+            return SB_JOB_ACTIVE;
     }
     if (!open)
         return job->rule ? SB_JOB_ACTIVE : SB_JOB_DONE;
-    if (cancelling == open && !job->rule)
-        return SB_JOB_CANCELLING;
-    return planned == job->task_count ? SB_JOB_PLANNED : SB_JOB_ACTIVE;
+    return !kept ? SB_JOB_CANCELLING : begun ? SB_JOB_ACTIVE : SB_JOB_PLANNED;
 }
 
-void sb_job_count(const struct sb_job *job, struct sb_job_counts *ret)
+/* Could a device have more than one task here? */
+static bool repeats(const struct sb_job *job)
+{
+    bool again = job->standing; /* a device that came anew joins once more */
+    for (size_t i = 0; i < job->task_count && !again; i++)
+        again = job->tasks[i]->round > 1;
+    return again;
+}
+
+/* Tasks are in order of their making. */
+bool *sb_job_latest(const struct sb_job *job)
+{
+    bool *latest = calloc(job->task_count + 1, sizeof(*latest));
+    sb_cleanup(sb_map_done) struct sb_map seen = { 0 };
+    bool again = repeats(job), ok = latest != NULL;
+    for (size_t i = job->task_count; ok && i-- > 0;) {
+        const struct sb_task *task = job->tasks[i];
+        sb_cleanup(sb_freep) char *key =
+            again ? sb_format("%s\n%s", task->device, task->module ? task->module : "") : NULL;
+        latest[i] = !key || !sb_map_get(&seen, key);
+        ok = !again || (key && sb_map_set(&seen, key, latest) >= 0);
+    }
+    if (!ok)
+        free(SB_STEAL(latest));
+    return latest;
+}
+
+int sb_job_count(const struct sb_job *job, struct sb_job_counts *ret)
 {
     struct sb_job_counts counts = { 0 };
+    uint64_t percents = 0;
+    sb_cleanup(sb_freep) bool *latest = sb_job_latest(job);
+    if (!latest)
+        return -ENOMEM;
     for (size_t i = 0; i < job->task_count; i++) {
         const struct sb_task *task = job->tasks[i];
+        if (!latest[i])
+            continue;
         counts.state[task->state]++;
         counts.total++;
+        percents += task->state == SB_TASK_SUCCEEDED ? 100 : task->percent;
         if (sb_task_state_is_final(task->state))
             counts.cause[task->cause]++;
     }
+    if (counts.total)
+        counts.percent = (uint8_t)(percents / counts.total);
     *ret = counts;
+    return 0;
 }

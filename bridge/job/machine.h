@@ -23,7 +23,6 @@ enum sb_event_kind {
     SB_EV_COMMIT,    /* the commit point: from now on it cannot be cancelled */
     SB_EV_SUCCESS,   /* read back (law 7) */
     SB_EV_FAIL,      /* cause, native, text */
-    SB_EV_REQUEUE,   /* handed over but not begun (bus lost, gateway restart): back to queued */
     SB_EV_CANCEL,    /* asked: by whom says `cause` (operator, overridden, expired, device_gone) */
     SB_EV_STOPPED,   /* the driver has stopped for a cancel */
     SB_EV_NOT_STOPPED, /* the driver went on: too late */
@@ -79,9 +78,14 @@ uint8_t sb_overall_percent(const uint8_t *weights, enum sb_phase phase, uint8_t 
 /* The job machine: the state its tasks and rule imply. */
 enum sb_job_state sb_job_derive(const struct sb_job *job);
 
-struct sb_job_counts {
+/* Which of its tasks are the last round of their device and module; to be freed. NULL: no memory.
+ */
+bool *sb_job_latest(const struct sb_job *job);
+
+struct sb_job_counts { /* of each device and module the last round */
     uint32_t state[SB_TASK_STATE_MAX_];
     uint32_t cause[SB_CAUSE_MAX_]; /* of final tasks */
     uint32_t total;
+    uint8_t percent; /* of all, a success being 100 */
 };
-void sb_job_count(const struct sb_job *job, struct sb_job_counts *ret);
+int sb_job_count(const struct sb_job *job, struct sb_job_counts *ret) SB_MUST_CHECK;

@@ -41,6 +41,7 @@ struct sb_wire { /* gone when it is down and nothing is on it */
     struct sb_lane *lane;
     char *name; /* sb_parcel.connection; NULL: the door's only one, or its own */
     bool up, dirty;
+    bool served; /* its door has spoken of it: it is not of a device that has gone meanwhile */
     int64_t not_before;           /* monotonic: nothing is sent earlier, but passing; 0 none */
     struct sb_item *first, *last; /* in order of number */
     unsigned unsettled;           /* SENT */

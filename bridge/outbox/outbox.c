@@ -228,7 +228,7 @@ void sb_outbox_resume(struct sb_outbox *outbox, const char *link, const char *co
     for (struct sb_item *item = wire->up ? NULL : wire->first; item; item = item->behind)
         if (item->state == SB_ITEM_SENT)
             sb_item_again(item);
-    wire->up = true;
+    wire->up = wire->served = true;
     sb_wire_wake(wire);
 }
 
@@ -255,6 +255,8 @@ void sb_outbox_pause(struct sb_outbox *outbox, const char *link, const char *con
     struct sb_lane *lane = sb_lane_find(outbox, link);
     struct sb_wire *wire = lane ? sb_wire_find(lane, connection) : NULL;
 
+    if (wire)
+        wire->served = true;
     if (wire)
         pause_wire(wire);
 }

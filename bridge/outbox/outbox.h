@@ -16,7 +16,8 @@
  * after final_age; both with an audit record. Ages are wall time; while the clock is not set
  * nothing is old. What is on its way is not dropped. When three quarters are taken by what cannot
  * go or is owed to it, new work from that link is refused (sb_outbox_full). What waits for a link
- * that is configured no more goes after final_age (sb_outbox_sweep).
+ * that is configured no more, or for a connection of which its door has not spoken since the start
+ * (its device was removed meanwhile), goes after final_age (sb_outbox_sweep).
  *
  * Order: parcels of one connection of a link leave in order of creation, at most `window`
  * unsettled at a time; connections do not wait for one another. Bounds are the link's.
@@ -114,8 +115,8 @@ void sb_outbox_abandon(struct sb_outbox *outbox, const char *link, const char *c
 /* owed: final reports that open work will bring yet. */
 bool sb_outbox_full(const struct sb_outbox *outbox, const char *link, size_t owed);
 
-/* Drops, of lanes without a door, what is older than final_age, with an audit record; at most so
- * many. How many went. */
+/* Drops, of lanes without a door and connections without one, what is older than final_age, with an
+ * audit record; at most so many. How many went. */
 size_t sb_outbox_sweep(struct sb_outbox *outbox, size_t most);
 
 struct sb_outbox_stats {

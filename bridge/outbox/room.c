@@ -50,6 +50,14 @@ static bool is_kept(const struct sb_item *item)
     return item->is.class == SB_PARCEL_ANSWER || item->is.class == SB_PARCEL_FINAL;
 }
 
+/* Why nobody will ever send it; NULL: somebody will. */
+static const char *is_deserted(const struct sb_item *item)
+{
+    if (!item->lane->send)
+        return "its link is configured no more";
+    return item->wire->name && !item->wire->served ? "its connection is there no more" : NULL;
+}
+
 size_t sb_outbox_sweep(struct sb_outbox *outbox, size_t most)
 {
     int64_t wall = sb_loop_wall(outbox->loop);
@@ -57,14 +65,14 @@ size_t sb_outbox_sweep(struct sb_outbox *outbox, size_t most)
 
     for (struct sb_lane *lane = outbox->lanes; lane && wall; lane = lane->next) {
         struct sb_item *next;
-        if (lane->send)
-            continue;
         date(lane, wall);
         for (struct sb_item *item = lane->first; item && dropped < most; item = next) {
+            const char *why = is_deserted(item);
             next = item->next;
-            if (item->state == SB_ITEM_DONE || wall - item->is.created <= outbox->limits.final_age)
+            if (!why || item->state == SB_ITEM_DONE ||
+                wall - item->is.created <= outbox->limits.final_age)
                 continue;
-            sb_item_drop(item, is_kept(item), "its link is configured no more");
+            sb_item_drop(item, is_kept(item), why);
             dropped++;
         }
     }

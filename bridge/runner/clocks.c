@@ -79,7 +79,7 @@ static bool has_timeout(const struct sb_task *task)
 {
     const struct sb_policy *policy = &task->job->policy;
     return policy->online_timeout || policy->answer_timeout || policy->run_timeout ||
-           policy->whole_timeout || task->retry_left;
+           policy->whole_timeout || task->retry_left || task->reason == SB_REASON_ARTIFACT;
 }
 
 /* What has elapsed is written now and then: a power cut may cost a timeout that much, no more. */

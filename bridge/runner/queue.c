@@ -211,17 +211,17 @@ static int64_t schedule_task(struct sb_runner *runner, struct sb_task *task, str
         go(runner, task, pass);
         return 0;
     }
-    if (reason == task->reason)
+    const char *text = text_of(runner, task, device, reason);
+    if (reason == task->reason && (!text || sb_streq(text, task->text)))
         return again;
     pass->changes--;
     look_for(runner, device, reason);
     sb_runner_apply(runner, task,
-                    &(struct sb_event){ .kind = SB_EV_WAIT,
-                                        .reason = reason,
-                                        .text = text_of(runner, task, device, reason) },
+                    &(struct sb_event){ .kind = SB_EV_WAIT, .reason = reason, .text = text },
                     "core");
     return again;
 }
+
 /* A change costs records and reports: a long queue takes several turns, from its head each time. */
 int64_t sb_queue_schedule(struct sb_runner *runner)
 {

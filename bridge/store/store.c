@@ -286,7 +286,7 @@ static void hand_over_turn(struct sb_store *store)
         return;
     if (store->spoiled)
         fail(store, store->spoiled);
-    else if (store->gathering && store->hurried)
+    else if (store->gathering && (store->hurried || gathered_over(store, 1)))
         hand_over(store, SB_STEAL(store->gathering));
     else
         return;

@@ -92,7 +92,7 @@ static void test_one_job_for_thousands(void **state)
     sb_host_unwatch(world.core->host, see, &seen);
     sb_cleanup(sb_job_freep) struct sb_job *job = world_job(&world, verdict.job);
     struct sb_job_counts counts;
-    sb_job_count(job, &counts);
+    assert_int_equal(sb_job_count(job, &counts), 0);
     assert_int_equal(job->state, SB_JOB_DONE);
     assert_int_equal(counts.total, DEVICES);
     assert_int_equal(counts.state[SB_TASK_FAILED], DEVICES / 40);
@@ -104,6 +104,64 @@ static void test_one_job_for_thousands(void **state)
     assert_true(bench.peak <= 50 + 64); /* tasks, and looks at who is there */
     for (size_t i = 0; i < DEVICES; i++)
         assert_int_equal(bench_device(ids[i])->installs, i % 40 != 0);
+}
+
+/* ---- a rule over all of them ---- */
+
+static void run_out(int64_t job, size_t devices)
+{
+    const struct sb_job *open = sb_book_job(world.core->book, job);
+    struct sb_job_counts counts = { 0 };
+    for (int i = 0;
+         i < 5000 && counts.state[SB_TASK_SUCCEEDED] + counts.state[SB_TASK_FAILED] < devices;
+         i++) {
+        world_run(&world, 1000);
+        assert_int_equal(sb_job_count(open, &counts), 0);
+    }
+    assert_int_equal(counts.total, devices);
+}
+
+/* They do not fit all at once; each joins once, also over a restart, and what failed is retried. */
+static void test_a_rule_for_thousands(void **state)
+{
+    (void)state;
+    struct sb_verdict verdict = { 0 };
+    struct sb_targets targets = { .types = json_pack("[s]", "one-step") };
+    const struct sb_request request = { .op = SB_OP_REBOOT,
+                                        .targets = &targets,
+                                        .rule = true,
+                                        .policy = { .conflict = SB_CONFLICT_QUEUE } };
+    world.config->limits.tasks = 700;
+    add_devices(DEVICES);
+    world_off(&world, false);
+    world_boot(&world);
+    world_run(&world, 20000);
+    size_t all = DEVICES + 3; /* with the world's own: a, b and d */
+    for (size_t i = 0; i < DEVICES; i += 2) {
+        bench_device(ids[i])->fault = BENCH_LOOK;
+        bench_device(ids[i])->cause = SB_CAUSE_REFUSED;
+        bench_device(ids[i])->faults = 1;
+    }
+    int64_t began = cpu_ms();
+    assert_int_equal(sb_intake_submit(&world.core->intake, "native", false, &request, &verdict), 0);
+    sb_targets_done(&targets);
+    int64_t job = accepted(verdict).job;
+    world_run(&world, 100);
+    print_message("first look: %lld ms\n", (long long)(cpu_ms() - began));
+    run_out(job, all);
+    print_message("%zu devices, 700 at a time: %lld ms\n", all, (long long)(cpu_ms() - began));
+    began = cpu_ms();
+    for (int i = 0; i < 100; i++) { /* each is looked at, and has acted */
+        world.core->intake.rules_changed = true;
+        world_run(&world, 10);
+    }
+    print_message("a look at all: %lld ms\n", (long long)(cpu_ms() - began) / 100);
+    world.core->intake.limits.tasks = 10000;
+    began = cpu_ms();
+    assert_int_equal(sb_intake_retry(&world.core->intake, job, "test"), 0);
+    print_message("retry: %lld ms\n", (long long)(cpu_ms() - began));
+    run_out(job, all);
+    print_message("new rounds: %lld ms\n", (long long)(cpu_ms() - began));
 }
 
 /* ---- orders to all of them ---- */
@@ -126,7 +184,7 @@ static void test_cancel_thousands(void **state)
     assert_true(sb_store_ready(world.core->store, NULL));
     sb_cleanup(sb_job_freep) struct sb_job *ended = world_job(&world, verdict.job);
     struct sb_job_counts counts;
-    sb_job_count(ended, &counts);
+    assert_int_equal(sb_job_count(ended, &counts), 0);
     assert_int_equal(ended->state, SB_JOB_DONE);
     assert_int_equal(counts.state[SB_TASK_CANCELLED], cancelled);
     assert_int_equal(counts.total, DEVICES);
@@ -192,10 +250,8 @@ static void test_the_oldest_goes_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ATTACK(one_job_for_thousands),
-        ATTACK(cancel_thousands),
-        ATTACK(an_outage_with_thousands),
-        ATTACK(the_oldest_goes_first),
+        ATTACK(one_job_for_thousands),    ATTACK(a_rule_for_thousands),  ATTACK(cancel_thousands),
+        ATTACK(an_outage_with_thousands), ATTACK(the_oldest_goes_first),
     };
     cmocka_set_test_filter(getenv("SB_TEST")); /* one of them alone: a name or a pattern */
     return cmocka_run_group_tests(tests, NULL, NULL);

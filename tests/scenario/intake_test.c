@@ -92,6 +92,34 @@ static void test_open_jobs_and_tasks_are_bounded(void **state)
     assert_state(second.job, SB_TASK_HELD);
 }
 
+/* Where there is no room for more, what was asked for is answered as before; a new round is more.
+ */
+static void test_the_same_again_without_room(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { "a", "b" };
+    struct sb_request request = request_for(SB_OP_REBOOT, devices, 1);
+    struct sb_request other = request_for(SB_OP_REBOOT, devices + 1, 1);
+    request.external_id = "r1";
+    other.external_id = "r2";
+    other.policy.hold = request.policy.hold = true;
+    world_off(&world, false);
+    world.config->limits.jobs = 1;
+    world_boot(&world);
+    world_run(&world, 1000);
+    struct sb_verdict first = accepted(ask(&cloud, &request));
+    struct sb_verdict again = accepted(ask(&cloud, &request));
+    assert_true(again.existing);
+    assert_int_equal(again.task, first.task);
+    assert_says(ask(&cloud, &other), SB_CAUSE_BUSY, "limit 1 jobs");
+    assert_int_equal(sb_host_cancel(cloud.host, cloud.door, first.task, SB_CAUSE_OPERATOR), 0);
+    world_run(&world, 100);
+    (void)accepted(ask(&cloud, &other));
+    assert_says(ask(&cloud, &request), SB_CAUSE_BUSY, "limit 1 jobs"); /* it failed: a new round */
+    assert_int_equal(sb_intake_retry(&world.core->intake, first.job, "test"), -ENOBUFS);
+    assert_true(accepted(ask(&cloud, &other)).existing);
+}
+
 static void test_parameters_are_bounded(void **state)
 {
     (void)state;
@@ -295,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ATTACK(who_may_command),
         ATTACK(open_jobs_and_tasks_are_bounded),
+        ATTACK(the_same_again_without_room),
         ATTACK(parameters_are_bounded),
         ATTACK(all_devices_or_none),
         ATTACK(from_where_an_image_may_come),

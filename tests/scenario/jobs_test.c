@@ -312,6 +312,77 @@ static void test_retry_opens_a_round(void **state)
     assert_int_equal(sb_intake_retry(&world.core->intake, 9999, "test"), -ENOENT);
 }
 
+/* An update of a and b that fails on a alone. */
+static struct sb_verdict ask_both(enum sb_conflict conflict, bool hold)
+{
+    static const char *const devices[] = { "a", "b" };
+    sb_cleanup(json_decrefp) json_t *package =
+        json_pack("{s:s,s:s}", "uri", "https://fw.example.com/2.0.0.bin", "version", "2.0.0");
+    const struct sb_request request = { .op = SB_OP_FIRMWARE_UPDATE,
+                                        .external_id = "both",
+                                        .devices = devices,
+                                        .device_count = 2,
+                                        .package = package,
+                                        .policy = { .conflict = conflict, .hold = hold } };
+    struct sb_verdict verdict = { 0 };
+    assert_int_equal(sb_host_submit(cloud.host, cloud.door, &request, &verdict), 0);
+    return verdict;
+}
+
+/* A new round is for who failed: on the others nothing is taken back, and they refuse nothing. */
+static void test_a_round_leaves_the_others_alone(void **state)
+{
+    (void)state;
+    bench_device("a")->fault = BENCH_TRANSFER;
+    bench_device("a")->cause = SB_CAUSE_UNSUPPORTED_IMAGE;
+    bench_device("a")->faults = 2;
+    int64_t job = accepted(ask_both(SB_CONFLICT_REFUSE, false));
+    world_run(&world, 5000);
+    struct sb_policy held = { .hold = true };
+    int64_t next = accepted(world_ask_with(&world, SB_OP_FIRMWARE_UPDATE, "b", "3.0.0", &held));
+    assert_int_equal(accepted(ask_both(SB_CONFLICT_REPLACE_UNCOMMITTED, false)), job);
+    world_run(&world, 5000);
+    assert_state(next, SB_TASK_HELD);
+    assert_int_equal(accepted(ask_both(SB_CONFLICT_REFUSE, false)),
+                     job); /* b is in its way no more */
+    world_run(&world, 5000);
+    sb_cleanup(sb_job_freep) struct sb_job *stored = world_job(&world, job);
+    assert_int_equal(stored->task_count, 4);
+    assert_string_equal(stored->tasks[3]->device, "a");
+    assert_int_equal(stored->tasks[3]->round, 3);
+    assert_int_equal(stored->tasks[3]->state, SB_TASK_SUCCEEDED);
+    assert_int_equal(bench_device("b")->installs, 1);
+    struct sb_job_counts counts;
+    assert_int_equal(sb_job_count(stored, &counts), 0);
+    assert_int_equal(counts.state[SB_TASK_SUCCEEDED], 2);
+    assert_int_equal(counts.total, 2);
+}
+
+/* Who was held back for a person is so in each round, unless a person orders it. */
+static void test_a_round_of_what_was_held(void **state)
+{
+    (void)state;
+    int64_t job = accepted(ask_both(SB_CONFLICT_REFUSE, true));
+    struct sb_job *open = sb_book_job(world.core->book, job);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(
+            sb_runner_cancel(world.core->runner, open->tasks[i], SB_CAUSE_OPERATOR, "test"), 0);
+    world_run(&world, 1000);
+    assert_int_equal(accepted(ask_both(SB_CONFLICT_REFUSE, true)), job);
+    world_run(&world, 5000);
+    open = sb_book_job(world.core->book, job);
+    assert_int_equal(open->task_count, 4);
+    assert_int_equal(open->tasks[3]->state, SB_TASK_HELD);
+    assert_int_equal(bench_device("a")->installs + bench_device("b")->installs, 0);
+    for (size_t i = 2; i < 4; i++)
+        assert_int_equal(
+            sb_runner_cancel(world.core->runner, open->tasks[i], SB_CAUSE_OPERATOR, "test"), 0);
+    world_run(&world, 1000);
+    assert_int_equal(sb_intake_retry(&world.core->intake, job, "test"), 0);
+    world_run(&world, 5000);
+    assert_int_equal(bench_device("a")->installs + bench_device("b")->installs, 2);
+}
+
 static void test_rate_and_concurrency(void **state)
 {
     (void)state;
@@ -328,7 +399,7 @@ static void test_rate_and_concurrency(void **state)
     world_run(&world, 30000);
     const struct sb_job *job = sb_book_job(world.core->book, verdict.job);
     struct sb_job_counts counts;
-    sb_job_count(job, &counts);
+    assert_int_equal(sb_job_count(job, &counts), 0);
     assert_int_equal(counts.state[SB_TASK_SUCCEEDED], 2);
     assert_int_equal(counts.state[SB_TASK_QUEUED], 1);
     assert_int_equal(job->tasks[2]->reason, SB_REASON_RATE);
@@ -377,6 +448,8 @@ int main(void)
         TEST(cancel_everywhere),
         TEST(removed_device),
         TEST(retry_opens_a_round),
+        TEST(a_round_leaves_the_others_alone),
+        TEST(a_round_of_what_was_held),
         TEST(rate_and_concurrency),
         TEST(downgrade_and_already_there),
     };

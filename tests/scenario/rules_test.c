@@ -229,6 +229,7 @@ static void test_the_same_choice_again(void **state)
     again = accepted(wish_for(&wish));
     assert_int_equal(again.job, job);
     assert_false(again.existing);
+    assert_int_equal(sb_runner_confirm(world.core->runner, open_task(again.task), "test"), 0);
     world_run(&world, 5000);
     enum sb_task_state last;
     assert_int_equal(tasks(job, "g1", &last, NULL), 2);
@@ -453,6 +454,21 @@ static void test_switching(void **state)
             SB_CAUSE_INVALID_REQUEST); /* what is staged differs */
 }
 
+/* Ended in the turn in which it is switched on again: it stays ended. */
+static void test_switched_on_too_late(void **state)
+{
+    (void)state;
+    sb_cleanup(sb_freep) char *text = NULL;
+    const struct sb_edit on = { .rule = 1 };
+    int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true);
+    world_run(&world, 100);
+    edit_rule(job, false);
+    assert_int_equal(sb_intake_edit(&world.core->intake, job, &on, "test", &text), -ENOENT);
+    world_run(&world, 100);
+    assert_int_equal(job_state(job), SB_JOB_DONE);
+    assert_null(sb_book_job(world.core->book, job));
+}
+
 /* A rule may come to touch any device: only the door that made it may change it. */
 static void test_whose_rule_it_is(void **state)
 {
@@ -550,6 +566,59 @@ static void test_room(void **state)
     end_rule(job);
 }
 
+/* Rules wait for room in order of their age, and none is forgotten for it. */
+static void test_room_for_two_rules(void **state)
+{
+    (void)state;
+    char id[16];
+    world_off(&world, false);
+    world.config->limits.tasks = 3;
+    world_boot(&world);
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(id, sizeof(id), "s%d", i);
+        add(id, "one-step", i % 2 ? "odd" : "even");
+    }
+    world_run(&world, 3000);
+    int64_t first = WISH(.op = SB_OP_REBOOT, .group = "odd", .rule = true);
+    int64_t second = WISH(.op = SB_OP_REBOOT, .group = "even", .rule = true);
+    world_run(&world, 100);
+    assert_int_equal(tasks(first, NULL, NULL, NULL), 3);
+    assert_int_equal(tasks(second, NULL, NULL, NULL), 0);
+    regroup("s2", NULL); /* and back: what is looked at meanwhile takes nobody's turn away */
+    regroup("s2", "even");
+    world_run(&world, 30000);
+    assert_int_equal(tasks(first, NULL, NULL, NULL), 4);
+    assert_int_equal(tasks(second, NULL, NULL, NULL), 4);
+    end_rule(first);
+    end_rule(second);
+}
+
+/* The power goes at each commit around a joining: there is one task, done once. */
+static void test_power_cuts(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 12; n++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "g%u", n);
+        int64_t job = WISH(.op = SB_OP_REBOOT, .group = id, .rule = true);
+        add(id, "one-step", NULL);
+        world_run(&world, 1000);
+        sb_cleanup(json_decrefp) json_t *groups = json_pack("[s]", id);
+        struct sb_diags diags = { 0 };
+        world.cut = false;
+        world.cut_after = n % 2;
+        world.cut_at = sb_store_mem_commits(world.disk) + 1 + n / 2;
+        assert_int_equal(sb_core_group_device(world.core, id, groups, "test", &diags), 0);
+        world_run(&world, 20000);
+        world.cut_at = 0;
+        (void)!sb_core_group_device(world.core, id, groups, "test", &diags); /* if that was lost */
+        world_run(&world, 20000);
+        assert_one(job, id, SB_TASK_SUCCEEDED);
+        assert_int_equal(bench_device(id)->boots, 1);
+        end_rule(job);
+    }
+}
+
 /* A commit that fails takes the joining with it; afterwards there is one task. */
 static void test_failed_commits(void **state)
 {
@@ -588,11 +657,14 @@ int main(void)
         ATTACK(a_rule_with_a_sample),
         ATTACK(who_is_passed_by),
         ATTACK(switching),
+        ATTACK(switched_on_too_late),
         ATTACK(whose_rule_it_is),
         ATTACK(no_room_on_the_disk),
         ATTACK(retry_under_a_rule),
         ATTACK(the_end_time_of_a_rule),
         ATTACK(room),
+        ATTACK(room_for_two_rules),
+        ATTACK(power_cuts),
         ATTACK(failed_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,26 @@ static void test_firmware_on_the_parent(void **state)
     assert_state(verdict.job, SB_TASK_SUCCEEDED);
 }
 
+/* Why it waits is said as it is now, not as it was. */
+static void test_why_a_parent_keeps_it(void **state)
+{
+    (void)state;
+    add("child", "a");
+    bench_device("a")->pieces = 50;
+    (void)ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", NULL);
+    world_run(&world, 1500);
+    struct sb_verdict verdict = ask(SB_OP_REBOOT, "child", NULL, NULL);
+    world_run(&world, 100);
+    assert_non_null(strstr(open_task(verdict.task)->text, "gets firmware"));
+    bench_device("a")->offline = true;
+    world_run(&world, 60000);
+    assert_reason(verdict.task, SB_REASON_PARENT);
+    assert_non_null(strstr(open_task(verdict.task)->text, "does not answer"));
+    bench_device("a")->offline = false;
+    world_run(&world, 10 * SB_MINUTE);
+    assert_state(verdict.job, SB_TASK_SUCCEEDED);
+}
+
 /* ---- artifact ---- */
 
 static void test_a_download_for_many(void **state)
@@ -234,6 +254,46 @@ static void test_a_wait_for_an_image_ends(void **state)
     sb_sim_advance(world.loop, SB_DAY / 2 + SB_MINUTE);
     assert_state(verdict.job, SB_TASK_FAILED);
     assert_cause(verdict.job, SB_CAUSE_DOWNLOAD_FAILED);
+}
+
+/* Also of a gateway whose power goes every few hours. */
+static void test_a_wait_for_an_image_ends_over_power_cuts(void **state)
+{
+    (void)state;
+    struct sb_verdict verdict =
+        ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &(struct sb_policy){ .hold = true });
+    world_run(&world, 100);
+    reboot_with_floor(INT64_C(1) << 60);
+    assert_int_equal(sb_runner_confirm(world.core->runner, open_task(verdict.task), "test"), 0);
+    for (int i = 0; i < 9 && world_state(&world, verdict.job) == SB_TASK_QUEUED; i++) {
+        sb_sim_advance(world.loop, 3 * SB_HOUR);
+        restart();
+    }
+    assert_state(verdict.job, SB_TASK_FAILED);
+    assert_cause(verdict.job, SB_CAUSE_DOWNLOAD_FAILED);
+}
+
+/* Who waits for another's download can be taken back, and the other goes on; who fetches can, and
+ * the next one fetches. */
+static void test_cancels_around_a_download(void **state)
+{
+    (void)state;
+    struct sb_verdict verdicts[3];
+    static const char *const on[] = { "a", "b", "d" };
+    shelf.step_ms = 2000;
+    for (size_t i = 0; i < SB_COUNT(on); i++)
+        verdicts[i] = ask(SB_OP_FIRMWARE_UPDATE, on[i], "2.0.0", NULL);
+    world_run(&world, 1000);
+    assert_reason(verdicts[1].task, SB_REASON_ARTIFACT);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(sb_runner_cancel(world.core->runner, open_task(verdicts[i].task),
+                                          SB_CAUSE_OPERATOR, "test"),
+                         0);
+    world_run(&world, 60000);
+    assert_state(verdicts[0].job, SB_TASK_CANCELLED);
+    assert_state(verdicts[1].job, SB_TASK_CANCELLED);
+    assert_state(verdicts[2].job, SB_TASK_SUCCEEDED);
+    assert_int_equal(bench_device("a")->installs + bench_device("b")->installs, 0);
 }
 
 /* A package that was only named; later somebody says where it is. */
@@ -382,6 +442,9 @@ int main(void)
         ATTACK(somebody_fetches_for_it),
         ATTACK(a_parent_that_is_silent),
         ATTACK(firmware_on_the_parent),
+        ATTACK(why_a_parent_keeps_it),
+        ATTACK(a_wait_for_an_image_ends_over_power_cuts),
+        ATTACK(cancels_around_a_download),
         ATTACK(a_download_for_many),
         ATTACK(a_download_that_fails),
         ATTACK(under_the_free_space_floor),

@@ -204,6 +204,30 @@ static void leisure_has_an_end(void **state)
     power_on(w);
 }
 
+/* Else the gateway would say that its disk is slow while that has nothing to do. */
+static void a_lot_at_leisure_does_not_wait(void **state)
+{
+    struct world *w = *state;
+    struct mark mark;
+
+    for (int64_t id = 1; id < (int64_t)SB_STORE_GATHER_CHANGES; id++) {
+        sb_store_at_leisure(w->store, true);
+        put(w, id);
+        sb_store_at_leisure(w->store, false);
+    }
+    sb_sim_advance(w->loop, 0);
+    assert_int_equal(sb_store_mem_commits(w->disk), 0);
+    put_at_leisure(w, (int64_t)SB_STORE_GATHER_CHANGES, &mark, 1);
+    assert_false(sb_store_ready(w->store, NULL));
+    sb_sim_turn(w->loop);
+    sb_sim_advance(w->loop, 1);
+    EXPECT(w, 1);
+    assert_true(sb_store_ready(w->store, NULL));
+    assert_int_equal(sb_store_mem_commits(w->disk), 1);
+    sb_sim_advance(w->loop, 1000);
+    assert_int_equal(sb_store_mem_commits(w->disk), 1);
+}
+
 static void who_waits_hurries_what_is_at_leisure(void **state)
 {
     struct world *w = *state;
@@ -694,6 +718,7 @@ int main(void)
         T(nothing_pending_runs_at_the_turns_end),
         T(what_is_at_leisure_goes_with_what_is_not),
         T(leisure_has_an_end),
+        T(a_lot_at_leisure_does_not_wait),
         T(who_waits_hurries_what_is_at_leisure),
         T(a_failure_tells_what_was_at_leisure),
         T(a_function_waits_for_its_batch),

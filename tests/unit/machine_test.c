@@ -114,9 +114,8 @@ static void must(struct bed *bed, struct sb_event event)
     {                                                                                              \
         [SB_EV_PROGRESS] = progress, [SB_EV_STAGED] = staged, [SB_EV_COMMIT] = state " -",         \
         [SB_EV_SUCCESS] = "succeeded tr", [SB_EV_FAIL] = "failed tr",                              \
-        [SB_EV_REQUEUE] = "queued t", [SB_EV_CANCEL] = "cancelling ts",                            \
-        [SB_EV_STOPPED] = "cancelled tr", [SB_EV_NOT_STOPPED] = state " -",                        \
-        [SB_EV_EXPIRE] = "failed tsor"                                                             \
+        [SB_EV_CANCEL] = "cancelling ts", [SB_EV_STOPPED] = "cancelled tr",                        \
+        [SB_EV_NOT_STOPPED] = state " -", [SB_EV_EXPIRE] = "failed tsor"                           \
     }
 
 static const char *const expected[SB_TASK_STATE_MAX_][SB_EV_MAX_] = {
@@ -141,7 +140,6 @@ static const char *const expected[SB_TASK_STATE_MAX_][SB_EV_MAX_] = {
                              [SB_EV_COMMIT] = "cancelling -",
                              [SB_EV_SUCCESS] = "succeeded tr",
                              [SB_EV_FAIL] = "cancelled tr",
-                             [SB_EV_REQUEUE] = "cancelled tr",
                              [SB_EV_CANCEL] = "cancelling -",
                              [SB_EV_STOPPED] = "cancelled tr",
                              [SB_EV_NOT_STOPPED] = "downloading t",
@@ -311,8 +309,7 @@ static void test_cancel_before_and_after_the_commit_point(void **state)
 static void test_the_first_cancel_counts(void **state)
 {
     (void)state;
-    static const enum sb_event_kind ends[] = { SB_EV_STOPPED, SB_EV_FAIL, SB_EV_REQUEUE,
-                                               SB_EV_EXPIRE };
+    static const enum sb_event_kind ends[] = { SB_EV_STOPPED, SB_EV_FAIL, SB_EV_EXPIRE };
     for (size_t i = 0; i < SB_COUNT(ends); i++) {
         sb_cleanup(tidy) struct bed bed = { 0 };
         put_in(&bed, SB_TASK_INSTALLING);
@@ -480,16 +477,18 @@ static void test_a_new_attempt_starts_clean(void **state)
     tidy(&bed);
 }
 
-static void test_requeue_frees_the_way(void **state)
+/* What was past its commit point can be cancelled once that attempt is over. */
+static void test_a_failed_attempt_frees_the_way(void **state)
 {
     (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
+    bed.job.policy.retries = 1;
     must(&bed, event_of(SB_EV_HAND_OVER));
     must(&bed, event_of(SB_EV_COMMIT));
-    must(&bed, event_of(SB_EV_REQUEUE));
+    must(&bed, (struct sb_event){ .kind = SB_EV_FAIL, .cause = SB_CAUSE_LINK_LOST });
     assert_state(&bed, SB_TASK_QUEUED);
-    assert_int_equal(bed.task.reason, SB_REASON_NONE);
+    assert_false(bed.task.committed);
     must(&bed, (struct sb_event){ .kind = SB_EV_CANCEL, .cause = SB_CAUSE_OPERATOR });
     assert_state(&bed, SB_TASK_CANCELLED);
 }
@@ -863,7 +862,7 @@ static void test_counts(void **state)
     struct sb_job job = { .tasks = list, .task_count = SB_COUNT(tasks) };
     struct sb_job_counts counts;
     memset(&counts, 0xff, sizeof(counts));
-    sb_job_count(&job, &counts);
+    assert_int_equal(sb_job_count(&job, &counts), 0);
     assert_int_equal(counts.total, 5);
     assert_int_equal(counts.state[SB_TASK_FAILED], 2);
     assert_int_equal(counts.state[SB_TASK_SUCCEEDED], 1);
@@ -873,6 +872,40 @@ static void test_counts(void **state)
     assert_int_equal(counts.cause[SB_CAUSE_OPERATOR], 1);
     assert_int_equal(counts.cause[SB_CAUSE_LINK_LOST], 0);
     assert_int_equal(counts.cause[SB_CAUSE_NONE], 1);
+}
+
+/* One per device: what an earlier round came to is history, and so is a device of that name that
+ * was there before. */
+static void test_counts_are_of_the_last_rounds(void **state)
+{
+    (void)state;
+    struct sb_task tasks[] = {
+        { .device = "a", .round = 1, .state = SB_TASK_FAILED, .cause = SB_CAUSE_TIMEOUT },
+        { .device = "b", .round = 1, .state = SB_TASK_SUCCEEDED },
+        { .device = "a", .round = 2, .state = SB_TASK_FAILED, .cause = SB_CAUSE_LINK_LOST },
+        { .device = "a", .round = 3, .state = SB_TASK_RUNNING, .percent = 50 },
+        { .device = "a", .module = "radio", .round = 1, .state = SB_TASK_QUEUED },
+    };
+    struct sb_task *list[SB_COUNT(tasks)];
+    for (size_t i = 0; i < SB_COUNT(tasks); i++)
+        list[i] = &tasks[i];
+    struct sb_job job = { .tasks = list, .task_count = SB_COUNT(tasks) };
+    struct sb_job_counts counts;
+    assert_int_equal(sb_job_count(&job, &counts), 0);
+    assert_int_equal(counts.total, 3);
+    assert_int_equal(counts.state[SB_TASK_FAILED], 0);
+    assert_int_equal(counts.cause[SB_CAUSE_TIMEOUT], 0);
+    assert_int_equal(counts.state[SB_TASK_SUCCEEDED], 1);
+    assert_int_equal(counts.state[SB_TASK_RUNNING], 1);
+    assert_int_equal(counts.percent, 50);
+    tasks[3].round = 1; /* it was removed, came anew and joined the rule once more */
+    tasks[2].round = 1;
+    assert_int_equal(sb_job_count(&job, &counts), 0);
+    assert_int_equal(counts.total, 5);
+    job.standing = true;
+    assert_int_equal(sb_job_count(&job, &counts), 0);
+    assert_int_equal(counts.total, 3);
+    assert_int_equal(counts.state[SB_TASK_RUNNING], 1);
 }
 
 static int give_memory_back(void **state)
@@ -897,7 +930,7 @@ int main(void)
         TEST(which_causes_are_retried),
         TEST(what_never_began_is_not_retried),
         TEST(a_new_attempt_starts_clean),
-        TEST(requeue_frees_the_way),
+        TEST(a_failed_attempt_frees_the_way),
         TEST(the_state_of_each_phase),
         TEST(progress_never_leads_back),
         TEST(furthest_over_attempts),
@@ -910,6 +943,7 @@ int main(void)
         TEST(the_state_of_a_job),
         TEST(planned_until_something_else_keeps_it),
         TEST(counts),
+        TEST(counts_are_of_the_last_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -467,6 +467,30 @@ static void what_waits_for_a_link_that_is_gone_goes_by_age(void **state)
     assert_int_equal(stored(w), 1);
 }
 
+/* Its device was removed while the gateway was off: its door never speaks of it. */
+static void what_waits_for_a_connection_that_is_gone_goes_by_age(void **state)
+{
+    struct world *w = *state;
+    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "f");
+
+    parcel.connection = "gone";
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
+    parcel.connection = "down";
+    assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
+    (void)put(w, SB_PARCEL_FINAL, "own");
+    restart(w, false);
+    sb_outbox_pause(w->outbox, LINK, "down"); /* it is tried, in vain */
+    sb_sim_advance(w->loop, 29 * SB_DAY);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 10), 0);
+    sb_sim_advance(w->loop, 2 * SB_DAY);
+    assert_int_equal(sb_outbox_sweep(w->outbox, 10), 1);
+    at_leisure(w);
+    assert_int_equal(stored(w), 2);
+    expect_audit(w, "link factory dropped -;");
+    sb_outbox_resume(w->outbox, LINK, "down");
+    expect_sent(w, "f ");
+}
+
 /* Lock-step: one sync for each message, that of its own commit. */
 static void what_was_settled_costs_no_sync_of_its_own(void **state)
 {
@@ -533,6 +557,7 @@ int main(void)
         T(every_payload_of_128_kib_fits),
         T(what_was_told_is_recorded_with_its_removal),
         T(what_waits_for_a_link_that_is_gone_goes_by_age),
+        T(what_waits_for_a_connection_that_is_gone_goes_by_age),
         T(what_was_settled_costs_no_sync_of_its_own),
         T(a_crash_may_forget_that_it_was_settled),
     };
