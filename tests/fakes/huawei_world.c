@@ -301,10 +301,16 @@ static void give(struct iot *iot, enum iot_actor actor, void *state, struct sb_i
     input->wall = iot->wall;
     input->ready = iot->ready;
     input->why = iot->why;
-    if (sb_huawei_step(state, input, &effects) < 0)
+    if (iot->around)
+        iot->around(true);
+    int r = sb_huawei_step(state, input, &effects);
+    if (iot->around)
+        iot->around(false);
+    if (r < 0 && !iot->around)
         abort();
+    iot->failed = iot->failed || r < 0;
     iot->saves += effects.save;
-    for (size_t i = 0; i < effects.count; i++)
+    for (size_t i = 0; r == 0 && i < effects.count; i++)
         carry_out(iot, actor, &effects.list[i], stranger);
     sb_effects_done(&effects);
 }

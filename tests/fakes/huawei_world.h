@@ -67,6 +67,8 @@ struct iot {
     unsigned depth, notes, saves;
     char *note; /* the last */
     struct iot_timer timers[64];
+    void (*around)(bool begins); /* each step of a conversation; steps may then fail */
+    bool failed;                 /* one did */
 };
 
 struct sb_words *iot_words(void);            /* mappings/dialects/huawei.yaml; NULL on failure */

@@ -31,6 +31,7 @@ class Hit:
     if_range: str
     status: int = None
     sent: int = 0  # bytes of body
+    authorization: str = None
 
 
 class ArtifactServer:
@@ -136,7 +137,8 @@ def _handler(owner):
 
         def _serve(self, body):
             path = self.path.split("?")[0]
-            hit = Hit(path, self.headers.get("Range"), self.headers.get("If-Range"))
+            hit = Hit(path, self.headers.get("Range"), self.headers.get("If-Range"),
+                      authorization=self.headers.get("Authorization"))
             fault = owner._take_fault(path)
             content = owner.files.get(path)
             if fault.location:

@@ -293,8 +293,12 @@ static void values_are_reported_by_the_gateway(void **state)
     assert_int_equal(count, 1);
     iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* nothing new: nothing said */
     size_t before = iot->sent_count;
-    iot_passes(iot, SB_SECOND);
+    iot_passes(iot, 10 * SB_MINUTE);
     assert_int_equal(iot->sent_count, before);
+    json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+                        json_integer(3)); /* it was polled */
+    iot_passes(iot, 61 * SB_SECOND);
+    assert_int_equal(iot->sent_count, before + 1);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -485,6 +485,16 @@ static void an_upgrade_that_ended_unheard_is_said_to_be_unknown(void **state)
     assert_int_equal(reports(iot), before);
 }
 
+static void an_upgrade_whose_device_goes(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    assert_int_equal(code(iot), 255);
+    assert_int_equal(reports(iot), 2);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -511,6 +521,7 @@ int main(void)
         T(a_reconnect_says_again_how_far_it_is),
         T(a_restart_after_each_step),
         T(an_upgrade_that_ended_unheard_is_said_to_be_unknown),
+        T(an_upgrade_whose_device_goes),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -94,8 +94,7 @@ static void on_down(struct sb_huawei_turn *turn)
 {
     sb_huawei_asks_drop(turn);
     sb_huawei_link_lost(turn->state);
-    if (turn->in->self)
-        sb_effects_timer(turn->effects, "family", -1);
+    sb_effects_timer(turn->effects, turn->in->self ? "family" : "values", -1);
 }
 
 static void on_timer(struct sb_huawei_turn *turn)
@@ -105,6 +104,8 @@ static void on_timer(struct sb_huawei_turn *turn)
         sb_huawei_ask_due(turn, ask);
     else if (turn->in->self)
         sb_huawei_family_due(turn);
+    else
+        sb_huawei_values_due(turn);
 }
 
 static void on_told(struct sb_huawei_turn *turn)
@@ -134,5 +135,7 @@ int sb_huawei_step(void *state, const struct sb_input *input, struct sb_effects 
         .state = state, .in = input, .effects = effects, .config = input->config
     };
     inputs[input->kind](&turn);
+    if (effects->broken) /* nothing is submitted */
+        sb_huawei_upgrade_clear(&turn.state->asked);
     return effects->broken ? -ENOMEM : 0;
 }

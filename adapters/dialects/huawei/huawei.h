@@ -25,8 +25,7 @@ struct sb_huawei_config { /* one link's section */
 };
 
 extern const struct sb_field sb_huawei_fields[];
-void sb_huawei_settings_check(const void *config, const struct sb_yaml *yaml,
-                              struct sb_diags *diags);
+void sb_huawei_settings_check(const void *data, const struct sb_yaml *yaml, struct sb_diags *diags);
 extern const struct sb_dialect_shape sb_huawei_shape;
 extern const struct sb_dialect_ops sb_huawei_dialect;
 /* The door, made of these by uplink.c; in the table of adapters. */

@@ -62,6 +62,8 @@ static const struct sb_field limit_fields[] = {
       .doc = "Devices that are told of in a second after a connect." },
     { "batch_after", SB_TYPE_DURATION, 0, 0, 0, SB_MINUTE, "200ms",
       .doc = "Statuses and values are gathered for so long." },
+    { "report_every", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_DAY, "1m",
+      .doc = "Values that have changed are reported so often." },
     { "status_within", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_HOUR, "30s",
       .doc = "How long the platform may take to answer about statuses." },
     { "status_retry", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_DAY, "5m",

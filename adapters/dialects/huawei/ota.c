@@ -165,6 +165,12 @@ void sb_huawei_ota_lost(struct sb_huawei_turn *turn)
     refuse(turn, turn->state->upgrade.module, SB_CAUSE_OUTCOME_UNKNOWN, NULL, true);
 }
 
+void sb_huawei_ota_gone(struct sb_huawei_turn *turn)
+{
+    if (turn->state->upgrade.task)
+        refuse(turn, turn->state->upgrade.module, SB_CAUSE_DEVICE_GONE, NULL, true);
+}
+
 void sb_huawei_ota_resume(struct sb_huawei_turn *turn)
 {
     turn->state->shown_state = turn->state->shown_percent = -1;
@@ -185,11 +191,12 @@ static const char *module_of(const struct sb_huawei_turn *turn, bool software)
 static bool repeated(struct sb_huawei_turn *turn, const char *event)
 {
     struct sb_huawei_state *state = turn->state;
-    if (!event || !sb_streq(event, state->upgrade.event))
+    if (!event || !sb_streq(event, state->upgrade.event) ||
+        (!state->upgrade.task && !state->outcome))
         return false;
     if (state->upgrade.task)
         sb_huawei_ota_resume(turn);
-    else if (state->outcome)
+    else
         report(turn, json_incref(state->outcome), true, 0, "again");
     return true;
 }

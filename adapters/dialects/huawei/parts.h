@@ -97,6 +97,7 @@ void sb_huawei_ota(struct sb_huawei_turn *turn, const json_t *service);
 void sb_huawei_ota_verdict(struct sb_huawei_turn *turn);
 void sb_huawei_ota_follow(struct sb_huawei_turn *turn, const struct sb_task *task);
 void sb_huawei_ota_lost(struct sb_huawei_turn *turn);
+void sb_huawei_ota_gone(struct sb_huawei_turn *turn);   /* its device leaves */
 void sb_huawei_ota_resume(struct sb_huawei_turn *turn); /* says again how far it is */
 
 /* request.c */
@@ -112,6 +113,7 @@ void sb_huawei_asks_refuse(struct sb_huawei_turn *turn, enum sb_cause cause);
 void sb_huawei_status(struct sb_huawei_turn *turn);
 void sb_huawei_versions(struct sb_huawei_turn *turn, bool again);
 void sb_huawei_values(struct sb_huawei_turn *turn);
+void sb_huawei_values_due(struct sb_huawei_turn *turn);
 json_t *sb_huawei_services(struct sb_huawei_turn *turn, const json_t *values, const char *service);
 void sb_huawei_leave(struct sb_huawei_turn *turn);
 void sb_huawei_told_device(struct sb_huawei_turn *turn);

@@ -49,6 +49,7 @@ void sb_huawei_status(struct sb_huawei_turn *turn)
 void sb_huawei_leave(struct sb_huawei_turn *turn)
 {
     sb_huawei_asks_refuse(turn, SB_CAUSE_DEVICE_GONE);
+    sb_huawei_ota_gone(turn);
     if (!turn->in->self && turn->in->name)
         tell_gone(turn, turn->in->name);
     sb_huawei_state_reset(turn->state);
@@ -119,6 +120,15 @@ void sb_huawei_values(struct sb_huawei_turn *turn)
                               sb_huawei_services(turn, values, NULL)));
 }
 
+/* What is polled changes without news. */
+void sb_huawei_values_due(struct sb_huawei_turn *turn)
+{
+    if (!turn->state->online)
+        return;
+    sb_huawei_values(turn);
+    sb_effects_timer(turn->effects, "values", sb_huawei_limit(turn, "report_every"));
+}
+
 /* The platform has it online now. */
 void sb_huawei_told_device(struct sb_huawei_turn *turn)
 {
@@ -126,6 +136,6 @@ void sb_huawei_told_device(struct sb_huawei_turn *turn)
         return;
     turn->state->online = true;
     sb_huawei_versions(turn, false);
-    sb_huawei_values(turn);
+    sb_huawei_values_due(turn);
     sb_huawei_ota_resume(turn);
 }
