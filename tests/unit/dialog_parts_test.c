@@ -56,7 +56,7 @@ static void test_types_that_are_wrong(void **state)
         { HEAD DIALOG "    identify: [ { goto: lop }, { label: loop, send: x } ]\n",
           ": goto: no step of 'identify' has the label 'lop' (did you mean 'loop'?)" },
         { HEAD DIALOG "    identify: [ { expect: [ { line: '(ab' } ] } ]\n",
-          "line: '(' without its ')' at character 4 of '(ab'" },
+          "line: missing closing parenthesis, at character 4 of '(ab'" },
         { HEAD DIALOG "    identify: [ { expect: [ { line: 'a', prompt: 'b' } ] } ]\n",
           "needs `line` or `prompt`, and not both" },
         { HEAD DIALOG "    identify: [ { expect: [ { prompt: 'a$' } ] } ]\n",

@@ -74,30 +74,26 @@ void sb_console_reset(struct sb_console *console)
 struct sb_expect {
     const struct sb_dialog_step *step;
     struct sb_console *console;
-    struct sb_pattern_run *runs[SB_DIALOG_ALTERNATIVES];
+    struct sb_matcher *matcher;
     bool open[SB_DIALOG_ALTERNATIVES]; /* of prompts: still possible in this line */
     struct sb_span found[SB_PATTERN_GROUPS + 1];
 };
 
 struct sb_expect *sb_expect_new(const struct sb_dialog_step *step, struct sb_console *console)
 {
-    sb_cleanup(sb_expect_freep) struct sb_expect *expect = calloc(1, sizeof(*expect));
+    struct sb_expect *expect = calloc(1, sizeof(*expect));
     if (!expect)
         return NULL;
     expect->step = step;
     expect->console = console;
-    for (size_t i = 0; i < step->expect.count; i++) {
-        expect->runs[i] = sb_pattern_run_new(sb_dialog_alternative(step, i)->pattern);
-        if (!expect->runs[i])
-            return NULL;
-    }
-    return SB_STEAL(expect);
+    expect->matcher = sb_matcher_new();
+    return expect->matcher ? expect : sb_expect_free(expect);
 }
 
 struct sb_expect *sb_expect_free(struct sb_expect *expect)
 {
-    for (size_t i = 0; expect && i < SB_DIALOG_ALTERNATIVES; i++)
-        sb_pattern_run_free(expect->runs[i]);
+    if (expect)
+        sb_matcher_free(expect->matcher);
     free(expect);
     return NULL;
 }
@@ -107,42 +103,35 @@ static bool is_prompt(const struct sb_expect *expect, size_t i)
     return sb_dialog_alternative(expect->step, i)->prompt != NULL;
 }
 
-static void reset_prompts(struct sb_expect *expect)
+static enum sb_match match(struct sb_expect *expect, size_t i, size_t n, bool ended)
 {
-    for (size_t i = 0; i < expect->step->expect.count; i++) {
-        expect->open[i] = is_prompt(expect, i);
-        if (expect->open[i])
-            sb_pattern_run_reset(expect->runs[i]);
-    }
+    return sb_pattern_match(sb_dialog_alternative(expect->step, i)->pattern, expect->matcher,
+                            expect->console->line, n, ended, expect->found);
 }
 
-static int try_prompts(struct sb_expect *expect, uint8_t byte)
+static void reset_prompts(struct sb_expect *expect)
+{
+    for (size_t i = 0; i < expect->step->expect.count; i++)
+        expect->open[i] = is_prompt(expect, i);
+}
+
+/* Of the line's first n bytes. */
+static int try_prompts(struct sb_expect *expect, size_t n)
 {
     for (size_t i = 0; i < expect->step->expect.count; i++) {
-        if (!expect->open[i])
-            continue;
-        expect->open[i] = sb_pattern_run_byte(expect->runs[i], byte);
-        if (sb_pattern_run_matched(expect->runs[i], expect->found))
+        enum sb_match found = expect->open[i] ? match(expect, i, n, false) : SB_MATCH_NEVER;
+        if (found == SB_MATCH_FOUND)
             return (int)i;
+        expect->open[i] = found == SB_MATCH_OPEN;
     }
     return SB_EXPECT_NONE;
 }
 
 static int try_lines(struct sb_expect *expect)
 {
-    const struct sb_console *console = expect->console;
-    for (size_t i = 0; i < expect->step->expect.count; i++) {
-        struct sb_pattern_run *run = expect->runs[i];
-        bool open = true;
-        if (is_prompt(expect, i))
-            continue;
-        sb_pattern_run_reset(run);
-        for (size_t k = 0; open && k < console->n; k++)
-            open = sb_pattern_run_byte(run, (uint8_t)console->line[k]);
-        sb_pattern_run_end(run);
-        if (sb_pattern_run_matched(run, expect->found))
+    for (size_t i = 0; i < expect->step->expect.count; i++)
+        if (!is_prompt(expect, i) && match(expect, i, expect->console->n, true) == SB_MATCH_FOUND)
             return (int)i;
-    }
     return SB_EXPECT_OTHER;
 }
 
@@ -153,8 +142,8 @@ int sb_expect_begin(struct sb_expect *expect)
     reset_prompts(expect);
     if (console->ended || console->spent)
         return found;
-    for (size_t k = 0; found < 0 && k < console->n; k++)
-        found = try_prompts(expect, (uint8_t)console->line[k]);
+    for (size_t n = 1; found < 0 && n <= console->n; n++)
+        found = try_prompts(expect, n);
     if (found >= 0)
         sb_console_spend(console);
     return found;
@@ -170,8 +159,7 @@ int sb_expect_byte(struct sb_expect *expect, uint8_t byte)
     switch (sb_console_byte(console, byte)) {
     case SB_CONSOLE_CHARACTER: {
         bool grown = console->n > before && !console->spent;
-        int found =
-            grown ? try_prompts(expect, (uint8_t)console->line[console->n - 1]) : SB_EXPECT_NONE;
+        int found = grown ? try_prompts(expect, console->n) : SB_EXPECT_NONE;
         if (found >= 0)
             sb_console_spend(console);
         return found;
