@@ -58,6 +58,7 @@ struct sb_lane {
     struct sb_item *first, *last; /* in order of number */
     struct sb_item *sending;      /* its door has it in hand */
     size_t count, bytes;          /* of those not DONE */
+    size_t victims;               /* chosen to make room */
     unsigned sent;                /* SENT, on all wires */
     bool dirty;                   /* some wire is */
 };

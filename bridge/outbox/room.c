@@ -83,7 +83,6 @@ static void drop_victim(struct sb_item *item)
 {
     bool kept = is_kept(item);
 
-    item->victim = false;
     if (kept)
         sb_warning(SB_AT(.link = item->is.link, .device = item->is.device, .task = item->is.task),
                    "outbox: full; a message older than its age limit is dropped (%s)",
@@ -95,13 +94,13 @@ void sb_room_take(struct sb_lane *lane, bool spare)
 {
     struct sb_item *next;
 
-    for (struct sb_item *item = lane->first; item; item = next) {
+    for (struct sb_item *item = lane->first; item && lane->victims; item = next) {
         next = item->next;
         if (!item->victim)
             continue;
-        if (spare)
-            item->victim = false;
-        else
+        item->victim = false;
+        lane->victims--;
+        if (!spare)
             drop_victim(item);
     }
 }
@@ -122,6 +121,7 @@ int sb_room_choose(struct sb_lane *lane, const struct sb_item *old, size_t bytes
             if (item == old || rank(item, wall) != wanted)
                 continue;
             item->victim = true;
+            lane->victims++;
             count--;
             bytes -= sb_parcel_bytes(&item->is);
             if (fits(&outbox->limits, count, bytes))

@@ -11,6 +11,8 @@ from harness import SOURCE, Process, build_dir, run, wait_until
 from quick import Bench, plain
 from terminal import Terminal
 
+LONG = 60000  # an image whose upload outlasts several commands when the device is slow
+
 
 @pytest.fixture
 def broker(no_broker):
@@ -297,8 +299,8 @@ def test_what_is_fetched_edited_and_ruled(bench, pump):
 
 def test_cancel_under_way_and_too_late(bench, pump):
     """Until the commit point a job stops; past it that is refused, and it goes on to its end."""
-    package = bench.package()
-    pump.fault("slow", 0.05)
+    package = bench.package(size=LONG)
+    pump.fault("slow", 0.2)
     job = bench.update(package=package)
     pump.wait_event("upload", lambda e: e["off"] > 2000)
     bench.ctl("job", "cancel", job)
@@ -308,7 +310,9 @@ def test_cancel_under_way_and_too_late(bench, pump):
     pump.fault("slow", 0.0)
     bench.ctl("job", "retry", job)
     pump.wait_event("reset", timeout=60)
+    pump.fault("hang")  # it would be over too soon
     assert "cannot be stopped any more" in refused(bench, "job", "cancel", job, error="too_late")
+    pump.fault("hang", False)
     bench.wait_task(job, lambda task: task["state"] == "succeeded", index=1)
     assert pump.version == "2.0.0"
 
@@ -329,8 +333,8 @@ def test_the_same_request_again(bench, pump):
 
 def test_conflicts_between_updates(bench, pump):
     """One firmware activity per device: the others are refused, wait, or take its place."""
-    first, second = bench.package("2.0.0"), bench.package("3.0.0")
-    pump.fault("slow", 0.05)
+    first, second = bench.package("2.0.0", LONG), bench.package("3.0.0", LONG)
+    pump.fault("slow", 0.2)
     job = bench.update(package=first)
     pump.wait_event("upload", lambda e: e["off"] > 1000)
     text = refused(bench, "job", "create", "firmware-update", "pump-1", "--package", second)
@@ -377,7 +381,7 @@ def test_times(bench, pump):
 
 def test_the_emergency_stop(bench, pump):
     """What is under way goes on, nothing new is handed over, also over a restart."""
-    pump.fault("slow", 0.03)
+    pump.fault("slow", 0.2)
     running = bench.update()
     pump.wait_event("upload", lambda e: e["off"] > 1000)
     assert bench.ctl("job", "pause", "--all") == {"paused": True}
@@ -437,8 +441,8 @@ def test_the_exit_status_of_a_watched_job(bench, pump):
 
 
 def test_watching_ends_and_the_job_goes_on(bench, pump, workspace):
-    pump.fault("slow", 0.05)
-    job = bench.update()
+    pump.fault("slow", 0.2)
+    job = bench.update(package=bench.package(size=LONG))
     watch = Process("watch", [bench.southbridge.program("southbridgectl"), "--socket",
                               bench.southbridge.socket, "job", "watch", str(job)], workspace)
     wait_until(lambda: "downloading" in watch.stdout, what="progress")
@@ -696,8 +700,8 @@ def test_a_terminal_without_colours_and_letters(bench, pump):
 
 
 def test_a_terminal_that_shrinks_while_one_watches(bench, pump):
-    pump.fault("slow", 0.04)
-    job = bench.update()
+    pump.fault("slow", 0.2)
+    job = bench.update(package=bench.package(size=LONG))
     terminal = on_terminal(bench, "job", "watch", job, columns=120)
     terminal.wait_for("transferring", 30)
     assert max(bars(terminal)) > 50
@@ -725,8 +729,8 @@ def test_several_devices_on_a_terminal(bench):
 
 
 def test_ctrl_c_on_a_terminal(bench, pump):
-    pump.fault("slow", 0.05)
-    job = bench.update()
+    pump.fault("slow", 0.2)
+    job = bench.update(package=bench.package(size=LONG))
     terminal = on_terminal(bench, "job", "watch", job)
     terminal.wait_for("downloading", 30)
     terminal.signal(signal.SIGINT)

@@ -173,7 +173,7 @@ static void test_rolled_back(void **state)
 {
     struct bench *bench = *state;
     typed(bench);
-    bench_line(bench, NULL, "--fault", "revert", NULL);
+    bench_line(bench, NULL, "--fault", "revert", "--boot-time", "2", NULL); /* seen to be away */
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_ROLLED_BACK);
     assert_string_equal(bench_version(bench), "1.0.0");
 }

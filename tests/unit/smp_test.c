@@ -248,6 +248,7 @@ static void test_a_resume_over_another_file_starts_again(void **state)
     assert_cause(bench_run(bench, UPDATE, NULL, other), SB_CAUSE_OPERATOR);
     json_decref(bench->checkpoint);
     bench->checkpoint = json_incref(checkpoint); /* of the first file */
+    bench->forgets = true;
     assert_cause(bench_resume(bench, UPDATE, NULL, new, false), SB_CAUSE_NONE);
     assert_true(bench_noted(bench, "once more from the start"));
     assert_runs(bench, "1.1.0", true);
