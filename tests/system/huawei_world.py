@@ -93,7 +93,7 @@ class HuaweiWorld:
 
     # ---- images ----
 
-    def image(self, version, size=40000, path=None, **options):
+    def image(self, version, size=12000, path=None, **options):
         """(uri, sha256, size) of an image that the server offers from now on."""
         content = make_image(self.directory, version, size, **options)
         return self.serve(path or f"/{version}.bin", content)

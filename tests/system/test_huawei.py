@@ -76,7 +76,7 @@ def test_properties_and_commands_of_a_board(board):  # noqa: F811
     assert platform.set(PUMP, {"interval": 0})["result_code"] == 1  # out of its range
     assert platform.command(PUMP, "set-mark", mark=7)["result_code"] == 0
     assert [e["value"] for e in board.device.of(1, "write") if e["address"] == 8] == [7]
-    assert platform.command(PUMP, "set-mark")["result_code"] == 1  # without its argument
+    assert platform.command(PUMP, "set-mark", other=7)["result_code"] == 1  # no such argument
     starts = len(board.device.of(1, "up"))
     assert platform.command(PUMP, "reboot")["result_code"] == 0
     assert len(board.device.of(1, "up")) == starts + 1
