@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One gateway between a scripted Alibaba platform and a serial device, as the tests see it."""
+import hashlib
+
+import pytest
+from daemon import device_spec, make_image
+from harness import wait_until
+
+from alibaba_platform import AlibabaPlatform
+
+GATEWAY, PUMP = ("pk0", "gw-1"), ("pk1", "pump-1")
+RUN = 120.0  # s, for an update over a slow line under sanitizers
+SECRETS = {GATEWAY: "secret-of-the-gateway", PUMP: "secret-of-the-pump"}
+
+
+class AlibabaWorld:
+    """platform, daemon, serial device and image server; breaches of the protocol fail the test."""
+
+    def __init__(self, directory, platform, artifacts, device, make_southbridge):
+        self.directory, self.platform, self.artifacts = directory, platform, artifacts
+        self.device, self._make, self.southbridge = device, make_southbridge, None
+
+    def link(self, **more):
+        return {"dialect": "alibaba", "product_key": GATEWAY[0], "device_name": GATEWAY[1],
+                "secret": self.secret("gateway", SECRETS[GATEWAY]), "device_product": PUMP[0],
+                "org": None, "type": None, "id": None, "token": None, **more}
+
+    def secret(self, name, text):
+        path = self.directory / f"{name}.secret"
+        path.write_text(text + "\n", encoding="ascii")
+        path.chmod(0o600)
+        return f"file:{path}"
+
+    def start(self, link=None, **settings):
+        settings.setdefault("devices", [device_spec(ibm=None)])
+        settings.setdefault("uri", f"mqtt://127.0.0.1:{self.platform.front.port}")
+        self.southbridge = self._make({"uart1": self.device.link}, link=self.link(**(link or {})),
+                                      **settings).start()
+        return self
+
+    def online(self):
+        self.platform.wait_online(PUMP)
+        self.informed("1.0.0")
+        return self
+
+    def informed(self, version, timeout=RUN):
+        pump = self.platform.devices[PUMP]
+        self.platform.wait(lambda: pump.versions.get("default") == version, timeout,
+                           lambda: f"version {version}; informed {pump.informs}")
+
+    # ---- the cloud ----
+
+    def image(self, version, size=12000, **options):
+        content = make_image(self.directory, version, size, **options)
+        md5 = hashlib.md5(content).hexdigest()
+        return {"size": len(content), "sign": md5, "version": version,
+                "url": self.artifacts.add(f"/{version}.bin", content) + "?Expires=1",
+                "signMethod": "Md5", "md5": md5}
+
+    def upgrade(self, version, retries=0, **changes):
+        return self.platform.upgrade(PUMP, {**self.image(version), **changes}, retries)
+
+    def ends(self, task, status):
+        self.platform.wait_task(task, status, RUN)
+
+    def wait_quiet(self):
+        def quiet():
+            return self.southbridge.ctl("status").json["jobs"]["open"] == 0
+        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.ctl('status').json}", 0.1)
+
+    def tasks(self):
+        jobs = self.southbridge.ctl("job", "list", "--all").json
+        shown = [self.southbridge.ctl("job", "show", str(number)).json
+                 for number in sorted(job["id"] for job in jobs)]
+        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
+
+    def check(self):
+        assert not self.platform.violations, self.platform.violations
+
+
+@pytest.fixture
+def platform(broker):
+    with AlibabaPlatform(broker.port, SECRETS) as platform:
+        yield platform
+
+
+@pytest.fixture
+def alibaba(workspace, platform, artifacts, smp_device, make_southbridge):
+    """Everything but the daemon: start() makes it."""
+    world = AlibabaWorld(workspace, platform, artifacts, smp_device, make_southbridge)
+    yield world
+    world.check()

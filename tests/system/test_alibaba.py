@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alibaba OTA, requests and jobs for a serial device behind the gateway, by a scripted platform and
+the real daemon.
+
+Each test also fails on any breach of the protocol that the platform notices: a message of a
+sub-device without a session, a step that falls, a second answer.
+"""
+import pytest
+from alibaba_world import GATEWAY, PUMP, RUN, SECRETS, alibaba, platform  # noqa: F401
+from harness import wait_until
+
+
+@pytest.fixture
+def world(alibaba):  # noqa: F811
+    return alibaba.start().online()
+
+
+# ---- being there ----
+
+def test_device_registers_joins_and_logs_in(world):
+    pump = world.platform.devices[PUMP]
+    assert pump.gateway == GATEWAY and pump.informs == [("default", "1.0.0")]
+    done = [name for name, _ in world.platform.requests]
+    assert done.index("register") < done.index("add") < len(done) - done[::-1].index("login")
+    product, name, client, method = world.platform.front.logins[0]
+    assert (product, name, method) == ("pk0", "gw-1", "hmacsha256")
+    assert client.startswith("pk0.gw-1|securemode=3,")
+    assert SECRETS[PUMP] not in world.southbridge.log()
+
+
+def test_device_with_a_secret_of_its_own(alibaba):  # noqa: F811
+    alibaba.platform.devices[PUMP].gateway = GATEWAY
+    alibaba.secret("pump-1", SECRETS[PUMP])
+    alibaba.start({"device_secret": f"file:{alibaba.directory}/{{name}}.secret"}).online()
+    assert [name for name, _ in alibaba.platform.requests] == ["get", "login"]
+
+
+def test_session_is_lost_and_device_is_disabled(world):
+    world.platform.lose_session(PUMP)
+    world.platform.wait_online(PUMP)
+    reply = world.platform.ask(PUMP, "thing/disable", {})
+    assert (reply["code"], reply["data"]) == (200, {})
+    world.platform.devices[PUMP].online = False
+    assert world.platform.ask(GATEWAY, "thing/enable",
+                              {"productKey": PUMP[0], "deviceName": PUMP[1]})["code"] == 200
+    world.platform.wait_online(PUMP)
+    world.informed("1.0.0")
+
+
+# ---- OTA ----
+
+def test_the_whole_course(world):
+    task = world.upgrade("2.0.0")
+    world.ends(task, "SUCCEEDED")
+    assert (world.device.version, world.device.confirmed) == ("2.0.0", True)
+    assert task.steps[0] >= 0 and task.steps == sorted(task.steps) and task.steps[-1] == 100
+    assert world.platform.devices[PUMP].informs[-1] == ("default", "2.0.0")
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "succeeded")]
+    again = world.upgrade("2.0.0")  # there already: the version is the answer
+    world.ends(again, "SUCCEEDED")
+    assert world.tasks() == [("firmware_update", "succeeded")]
+
+
+FAILURES = [
+    ({"status": 404}, {}, -2),
+    ({}, {"md5": "0" * 32, "sign": "0" * 32}, -3),
+    ({}, {"url": "ftp://127.0.0.1/x"}, -2),
+    ({}, {"dProtocol": "mqtt", "streamId": 1, "streamFileId": 1}, -2),
+    ({}, {"isDiff": 1}, -1),
+]
+
+
+def test_failures_then_a_good_one(world):
+    for number, (fault, changes, step) in enumerate(FAILURES):
+        version = f"1.1.{number}"
+        world.artifacts.fault(f"/{version}.bin", **fault)
+        task = world.upgrade(version, **changes)
+        world.ends(task, "FAILED")
+        assert task.steps[-1] == step and task.desc, (version, task.steps)
+    task = world.platform.upgrade(PUMP, world.image("1.2.0", bad_signature=True))
+    world.ends(task, "FAILED")
+    assert task.steps[-1] < 0 and world.device.version == "1.0.0"
+    world.ends(world.upgrade("2.0.0"), "SUCCEEDED")
+
+def test_retry_of_the_platform(world):
+    world.artifacts.fault("/2.0.0.bin", status=404, times=1)
+    task = world.upgrade("2.0.0", retries=1)
+    world.ends(task, "SUCCEEDED")
+    assert task.pushes == 2
+
+
+def test_offline_device_is_offline_there(alibaba):  # noqa: F811
+    alibaba.start().online()
+    alibaba.device.stop()
+    alibaba.southbridge.ctl("device", "identify", "pump-1", check=False)
+    alibaba.platform.wait_online(PUMP, False)
+    task = alibaba.upgrade("2.0.0")
+    assert task.status == "QUEUED"
+    alibaba.device.start()
+    alibaba.ends(task, "SUCCEEDED")
+
+
+# ---- when things break in the middle ----
+
+def test_redelivery_and_reconnect_in_the_middle(world):
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    task = world.upgrade("2.0.0")
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    world.platform.push_again(task, url=task.data["url"].replace("Expires=1", "Expires=2"))
+    world.platform.push_again(task)
+    world.platform.front.refusing = True
+    world.platform.front.cut()
+    world.platform.wait_online(PUMP, False)
+    fault.gate.set()
+    wait_until(lambda: world.device.version == "2.0.0", RUN, "the new version")
+    world.platform.front.refusing = False
+    world.ends(task, "SUCCEEDED")
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "succeeded")]
+
+
+def test_failure_while_the_cloud_is_away(world):
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    task = world.upgrade("2.0.0", md5="0" * 32, sign="0" * 32)
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    world.platform.front.refusing = True
+    world.platform.front.cut()
+    world.platform.wait_online(PUMP, False)
+    fault.gate.set()
+    world.wait_quiet()
+    # The platform pushes at the login, before it hears of the failure: that is one more try.
+    world.platform.front.refusing = False
+    world.ends(task, "FAILED")
+    assert task.steps[-1] == -3
+
+
+def test_offered_before_the_daemon_and_killed_in_the_middle(alibaba):  # noqa: F811
+    world, task = alibaba, alibaba.upgrade("2.0.0")
+    world.start()
+    world.platform.wait(lambda: task.steps and task.steps[-1] >= 30, RUN, "some progress")
+    world.southbridge.kill9()
+    world.southbridge.start()
+    world.ends(task, "SUCCEEDED")
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "succeeded")]
+
+
+# ---- requests and jobs ----
+
+def test_requests(world):
+    boots = world.device.boots
+    assert world.platform.ask(PUMP, "thing/service/reboot", {}, RUN)["code"] == 200
+    assert world.device.boots == boots + 1
+    for rest, params in (("thing/service/property/set", {"none-such": 1}),
+                         ("thing/service/property/get", ["none-such"]),
+                         ("thing/service/explode", {}), ("thing/config/push", {"configId": "c"})):
+        reply = world.platform.ask(PUMP, rest, params)
+        assert reply["code"] != 200 and reply["message"], reply
+
+
+def test_job_that_reboots(world):
+    boots = world.device.boots
+    world.platform.job(PUMP, "job-1", {"serviceIdentifier": "reboot", "params": {}})
+    world.platform.wait_job(PUMP, "job-1", "SUCCEEDED", RUN)
+    assert world.device.boots == boots + 1
+    world.platform.job(PUMP, "job-2", {"serviceIdentifier": "explode"})
+    world.platform.wait_job(PUMP, "job-2", "REJECTED")
+    world.wait_quiet()
+    assert world.tasks() == [("reboot", "succeeded")]
