@@ -15,20 +15,20 @@ SECRET = "the secret of gw1"
 RUN = 120.0  # s, for an update over a slow line under sanitizers
 
 
-def fast_words(directory, source, **limits):
+def fast_words(directory, **limits):
     """The folders of mappings, the second with shorter waits."""
-    folder = directory / "mappings" / "dialects"
-    folder.mkdir(parents=True)
-    lines = (source / "mappings" / "dialects" / "huawei.yaml").read_text(encoding="utf-8")
-    changed = []
-    for line in lines.split("\n"):
-        name = line.strip().split(":")[0]
-        if line.startswith("  ") and name in limits:
-            line = f"  {name}: {limits.pop(name)}"
-        changed.append(line)
-    assert not limits, f"no such limits: {limits}"
-    (folder / "huawei.yaml").write_text("\n".join(changed), encoding="utf-8")
-    return [source / "mappings", directory / "mappings"]
+    folder = directory / "mappings"
+    changed = {"dialects/huawei.yaml": limits, "devices/zephyr-smp.yaml": {"health": "500ms"}}
+    for name, values in changed.items():
+        lines = (SOURCE / "mappings" / name).read_text(encoding="utf-8").split("\n")
+        for n, line in enumerate(lines):
+            key = line.strip().split(":")[0]
+            if line.startswith("  ") and key in values:
+                lines[n] = f"  {key}: {values.pop(key)}"
+        assert not values, f"no such words in {name}: {values}"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
+    return [SOURCE / "mappings", folder]
 
 
 ACTIONS = """actions:
@@ -81,6 +81,8 @@ class HuaweiWorld:
         settings.setdefault("devices", [
             device_spec(name.split("_")[1], bus=bus, ibm=None) | {"names": {"huawei": name}}
             for name, bus in zip(self.devices, ports)])
+        if "mappings" not in settings:
+            settings["mappings"] = fast_words(self.directory)
         settings.setdefault("uri", f"mqtt://127.0.0.1:{self.platform.front.port}")
         self.southbridge = self._make(ports, link=self.link(**(link or {})), **settings).start()
         return self

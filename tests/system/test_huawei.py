@@ -6,7 +6,7 @@ that is not documented, progress that falls, a success that is not true, a secon
 """
 import pytest
 from daemon import device_spec
-from harness import SOURCE, wait_until
+from harness import wait_until
 from huawei_world import (GATEWAY, GHOST, PUMP, RUN, SECRET, VALVE, board, fast_words,  # noqa: F401
                           huawei, iotda, server_context)
 
@@ -166,7 +166,7 @@ def test_offline_device_is_waited_for(huawei):  # noqa: F811
 
 def test_device_that_stays_offline(huawei, workspace):  # noqa: F811
     huawei.device.stop()
-    huawei.start(mappings=fast_words(workspace, SOURCE, online_within="2s"))
+    huawei.start(mappings=fast_words(workspace, online_within="2s"))
     huawei.platform.wait(lambda: huawei.platform.devices[PUMP].statuses, 60, "status")
     assert huawei.result(huawei.upgrade("2.0.0")) == ("fail", 2)
 
