@@ -105,6 +105,13 @@ static void on_tell(void *arg, const struct sb_news *news)
         sb_host_tell(core->host, news);
 }
 
+/* Each task ends in a report, which may have to wait for a link that is down. */
+static bool on_full(void *arg, const char *origin, size_t tasks)
+{
+    const struct sb_core *core = arg;
+    return sb_outbox_full(core->outbox, origin, sb_book_open_of(core->book, origin) + tasks);
+}
+
 static void on_fetch_settings(void *arg, const char *door, struct sb_fetch_settings *ret)
 {
     struct sb_core *core = arg;
@@ -198,6 +205,7 @@ static int build_host(struct sb_core *core)
                             .limits = { .jobs = (size_t)core->parts.config->limits.jobs,
                                         .tasks = (size_t)core->parts.config->limits.tasks },
                             .tell = on_tell,
+                            .is_full = on_full,
                             .arg = core };
     int r = sb_rules_new(&core->intake, &core->rules);
     return r < 0 ? r

@@ -29,13 +29,6 @@ static void note_refused(struct sb_host *host, const struct sb_door *door, const
 
 /* ---- what a door may ask ---- */
 
-/* Each task ends in a report, which may have to wait for a link that is down. */
-static bool is_full(struct sb_host *host, const struct sb_door *door, size_t more)
-{
-    return sb_outbox_full(host->parts.outbox, door->link,
-                          sb_book_open_of(host->parts.book, door->link) + more);
-}
-
 /* What the door may not have fetched is refused at once, not after a queue. */
 static bool uri_refused(struct sb_host *host, const struct sb_door *door,
                         const struct sb_request *request, struct sb_verdict *ret)
@@ -58,15 +51,10 @@ int sb_host_submit(struct sb_host *host, struct sb_door *door, const struct sb_r
 {
     if (uri_refused(host, door, request, ret))
         return 0;
-    if (!is_full(host, door, request->device_count)) {
-        int r = sb_intake_submit(host->parts.intake, door->link, true, request, ret);
-        if (r >= 0 && ret->cause == SB_CAUSE_REFUSED)
-            note_refused(host, door, sb_op_name((int)request->op), ret->text);
-        return r;
-    }
-    *ret = (struct sb_verdict){ .cause = SB_CAUSE_BUSY,
-                                .text = strdup("too many reports to this link wait") };
-    return 0;
+    int r = sb_intake_submit(host->parts.intake, door->link, true, request, ret);
+    if (r >= 0 && ret->cause == SB_CAUSE_REFUSED)
+        note_refused(host, door, sb_op_name((int)request->op), ret->text);
+    return r;
 }
 
 int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum sb_cause cause)
@@ -271,7 +259,7 @@ bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_
 {
     if (!sb_store_ready(host->parts.store, ret_why))
         return false;
-    if (!is_full(host, door, 1))
+    if (!host->parts.intake->is_full(host->parts.intake->arg, door->link, 1))
         return true;
     if (ret_why)
         *ret_why = "too many reports to this link wait";

@@ -98,8 +98,8 @@ int sb_line_send(struct sb_uplink *uplink, const struct sb_parcel *parcel)
     r = r ? r
           : sb_mqtt_publish(line->mqtt, parcel->topic, parcel->payload, parcel->size, parcel->qos,
                             parcel->id);
-    if (r == -ENOMEM)
-        r = -EAGAIN; /* it can be sent, later */
+    if (r == -ENOMEM || r == -ENOBUFS)
+        r = -EBUSY; /* it can be sent, later */
     if (r < 0 && awaits)
         (void)sb_uplink_land(uplink, parcel->token);
     return r;

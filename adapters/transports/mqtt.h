@@ -10,7 +10,7 @@
  * bounded. Policy: reconnect for ever, with back-off (1 s doubling to 2 min, from the start again
  * once a connection has lasted a minute) and full jitter; login data made anew for each try; a try,
  * to the last SUBACK, has 30 s. A subscription that is refused is a failed try. It does not queue:
- * publishing while down is -EAGAIN (the outbox holds what must not be lost), and so it is while
+ * publishing while down is -EAGAIN (the outbox holds what must not be lost), and -ENOBUFS while
  * 1000 publishes or 8 MiB are unacknowledged. Order: MESSAGE events come in the order of arrival,
  * and may precede UP: what the broker kept for the session is sent before SUBACK. Every publish
  * taken gets one PUBACK or LOST; those that are lost with a connection precede its DOWN. Of a burst
@@ -53,7 +53,7 @@ typedef int (*sb_mqtt_login_fn)(void *arg, struct sb_connect *ret, char **ret_er
 int sb_mqtt_new(struct sb_loop *loop, struct sb_mqtt_crew *crew, sb_mqtt_login_fn login,
                 sb_mqtt_fn fn, void *arg, struct sb_mqtt **ret) SB_MUST_CHECK;
 void sb_mqtt_start(struct sb_mqtt *mqtt);
-/* -EAGAIN: down, or too much unacknowledged. -EMSGSIZE: more than 1 MiB. -ENOMEM. */
+/* -EAGAIN: down. -ENOBUFS: too much unacknowledged. -EMSGSIZE: more than 1 MiB. -ENOMEM. */
 int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload, size_t n, int qos,
                     int64_t id) SB_MUST_CHECK;
 /*

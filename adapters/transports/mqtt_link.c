@@ -294,7 +294,7 @@ int sb_mqtt_link_publish(struct sb_mqtt_link *link, const char *topic, const voi
     pthread_mutex_lock(&crew->mutex);
     if (link->parcel_count >= PARCELS_MAX ||
         (link->parcel_count > 0 && link->parcel_bytes + n > PARCEL_BYTES)) {
-        r = -EAGAIN;
+        r = -ENOBUFS;
     } else {
         struct sb_mqtt_parcel *parcel = make_parcel(topic, payload, n, qos, id);
         if (parcel) {

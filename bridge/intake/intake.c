@@ -53,9 +53,12 @@ bool sb_intake_has_room(const struct sb_intake *intake, size_t jobs, size_t task
 static bool room(struct sb_asking *asking, size_t tasks)
 {
     const struct sb_intake_limits *limits = &asking->intake->limits;
-    return sb_intake_has_room(asking->intake, 1, tasks) ||
-           sb_refuse(asking, SB_CAUSE_BUSY, "too many jobs are open (limit %zu jobs, %zu tasks)",
-                     limits->jobs, limits->tasks);
+    if (!sb_intake_has_room(asking->intake, 1, tasks))
+        return sb_refuse(asking, SB_CAUSE_BUSY,
+                         "too many jobs are open (limit %zu jobs, %zu tasks)", limits->jobs,
+                         limits->tasks);
+    return !asking->intake->is_full(asking->intake->arg, asking->origin, tasks) ||
+           sb_refuse(asking, SB_CAUSE_BUSY, "too many reports to this link wait");
 }
 
 /* For what it brings: an image on the disk, rows in the store. */

@@ -13,8 +13,9 @@
  * retention.remember at the earliest) it is new. Without an id: what asks for the same at the
  * same devices, while it is open. A refused request changes nothing.
  *
- * Without room on the disk (space.h), in the store (retention.h) or among the open jobs new work is
- * refused; what was asked for before, with an id, is answered all the same.
+ * Without room on the disk (space.h), for the reports to its link (outbox.h), in the store
+ * (retention.h) or among the open jobs new work is refused; what was asked for before, with an id,
+ * is answered all the same.
  */
 #pragma once
 
@@ -66,6 +67,8 @@ struct sb_intake {
     const struct sb_retention *retention;
     struct sb_intake_limits limits;
     void (*tell)(void *arg, const struct sb_news *news); /* of jobs that were edited */
+    /* Has the origin's link no room for the reports of so many tasks more? */
+    bool (*is_full)(void *arg, const char *origin, size_t tasks);
     void *arg;
     bool rules_changed; /* a rule was made or switched on; for sb_rules_turn() */
 };

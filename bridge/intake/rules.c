@@ -6,7 +6,8 @@
 #include "bridge/base/time.h"
 #include "bridge/intake/parts.h"
 
-#define JOINS_MAX 200 /* in one turn: each costs records */
+#define JOINS_MAX 200       /* in one turn: each costs records */
+#define NO_ROOM   (-EDQUOT) /* for anybody of a rule */
 
 struct rule {
     struct rule *next;
@@ -21,6 +22,7 @@ struct sb_rules {
     struct sb_map due;      /* ids of devices to be looked at */
     bool all;               /* every device is */
     bool full;              /* some wait until there is room for their tasks */
+    bool failed;            /* in this turn: something is left for a later one */
     struct sb_timer *timer; /* a turn for what is left, and for the ends of rules */
     unsigned joins;         /* left for this turn */
 };
@@ -77,7 +79,7 @@ static bool is_bound(const struct sb_job *job)
     return strcmp(job->origin, "native") != 0;
 }
 
-/* 1: it has joined; 0: it is not meant, or cannot; -EBUSY: not yet. */
+/* 1: it has joined; 0: it is not meant, or cannot; -EBUSY: not yet; NO_ROOM. */
 static int join(struct sb_rules *rules, struct sb_asking *asking, struct sb_job *job,
                 const struct sb_device *device)
 {
@@ -85,11 +87,9 @@ static int join(struct sb_rules *rules, struct sb_asking *asking, struct sb_job 
     struct sb_task *task;
     if (!sb_asking_able(asking, device) || !sb_asking_fits(asking, device))
         return 0;
-    if (sb_book_open_tasks(intake->book) >= intake->limits.tasks ||
-        !sb_space_look(intake->space, NULL)) {
-        rules->full = true;
-        return -EBUSY;
-    }
+    if (!sb_intake_has_room(intake, 0, 1) || !sb_space_look(intake->space, NULL) ||
+        intake->is_full(intake->arg, job->origin, 1))
+        return NO_ROOM;
     if (!sb_asking_free(asking, device) || !sb_asking_replace(asking, device))
         return -EBUSY; /* looked at again when that ends */
     int r = sb_asking_task(asking, job, device, &task);
@@ -133,33 +133,33 @@ static int consider(struct sb_rules *rules, struct sb_job *job, const struct sb_
     return r;
 }
 
-/* False: enough for this turn, the store takes no more, or there is no room for anybody. */
+/* False: enough of this rule for now. */
 static bool look(struct sb_rules *rules, struct sb_job *job, struct rule *rule,
                  const struct sb_device *device)
 {
     if (has_acted(rule, device))
         return true;
     int r = consider(rules, job, device);
-    if (r < 0 && r != -EBUSY) {
+    rules->full |= r == NO_ROOM;
+    if (r < 0 && r != -EBUSY && r != NO_ROOM) {
         sb_error(SB_AT(.job = job->id, .device = device->id), "a device cannot join the rule: %s",
                  strerror(-r));
-        return false;
+        rules->failed = true;
     }
     if (r == 1 && learn(rule, job))
         rules->joins--;
-    return rules->joins > 0 && !rules->full;
+    return r != NO_ROOM && !rules->failed && rules->joins > 0;
 }
 
-static bool apply_to_all(struct sb_rules *rules, struct sb_job *job, struct rule *rule)
+static void apply_to_all(struct sb_rules *rules, struct sb_job *job, struct rule *rule)
 {
     const struct sb_device *device;
     for (size_t i = 0; (device = sb_registry_at(rules->intake->registry, i)); i++)
         if (!look(rules, job, rule, device))
-            return false;
-    return true;
+            return;
 }
 
-static bool apply_to_due(struct sb_rules *rules, struct sb_job *job, struct rule *rule,
+static void apply_to_due(struct sb_rules *rules, struct sb_job *job, struct rule *rule,
                          const struct sb_map *due)
 {
     size_t cursor = 0;
@@ -167,9 +167,8 @@ static bool apply_to_due(struct sb_rules *rules, struct sb_job *job, struct rule
     while (sb_map_next(due, &cursor, &id)) {
         const struct sb_device *device = sb_registry_get(rules->intake->registry, id);
         if (device && !look(rules, job, rule, device))
-            return false;
+            return;
     }
-    return true;
 }
 
 /* ---- the end of a rule ---- */
@@ -208,15 +207,21 @@ static struct sb_job *next_rule(struct sb_rules *rules, size_t *index)
     return NULL;
 }
 
-/* All rules over those that are due (NULL: over all devices). False: something is left. */
+/* All rules over those that are due (NULL: over all devices). False: something is left. Where one
+ * has no room the next may have: its tasks are owed to another link. */
 static bool apply(struct sb_rules *rules, const struct sb_map *due)
 {
     struct sb_job *job;
+    rules->failed = false;
     for (size_t i = 0; (job = next_rule(rules, &i));) {
         struct rule *rule = rule_of(rules, job);
         if (!rule || !learn(rule, job))
             return false;
-        if (!(due ? apply_to_due(rules, job, rule, due) : apply_to_all(rules, job, rule)))
+        if (due)
+            apply_to_due(rules, job, rule, due);
+        else
+            apply_to_all(rules, job, rule);
+        if (rules->failed || rules->joins == 0)
             return false;
     }
     return true;
@@ -262,13 +267,14 @@ bool sb_rules_turn(struct sb_rules *rules)
     rules->full = false;
     drop_ended(rules);
     bool ended = end_those_due(rules);
-    if (!apply(rules, all ? NULL : &due) && !rules->full) {
+    if (!apply(rules, all ? NULL : &due)) {
         rules->all = true;
         sb_timer_in(rules->timer, rules->joins ? SB_SECOND : 1);
     }
     rules->full |= waiting;
     if (rules->full && !sb_timer_armed(rules->timer))
-        sb_timer_in(rules->timer, SB_MINUTE); /* room on the disk is made by others */
+        sb_timer_in(rules->timer,
+                    SB_MINUTE); /* room on the disk or for reports is made by others */
     sb_map_done(&due);
     return ended || rules->joins < JOINS_MAX;
 }

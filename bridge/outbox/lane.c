@@ -9,6 +9,7 @@
 #include "bridge/outbox/parcel.h"
 
 #define RETRY_MS SB_SECOND /* a removal that could not be stored */
+#define BUSY_MS  SB_SECOND /* a connection that takes no more now */
 
 bool sb_item_stored(const struct sb_item *item)
 {
@@ -354,7 +355,17 @@ static void unsendable(struct sb_item *item, int error)
     sb_item_drop(item, true, "it cannot be sent");
 }
 
-/* False: the wire is down. */
+/* Nothing more goes before that time has passed. */
+static void hold(struct sb_wire *wire, int64_t ms)
+{
+    struct sb_outbox *outbox = wire->lane->outbox;
+
+    wire->not_before = sb_loop_now(outbox->loop) + ms;
+    wire->dirty = true;
+    outbox->next_pump = SB_MIN(outbox->next_pump, wire->not_before);
+}
+
+/* False: it takes no more, or is down. */
 static bool send_one(struct sb_wire *wire, struct sb_item *item)
 {
     struct sb_lane *lane = wire->lane;
@@ -373,6 +384,9 @@ static bool send_one(struct sb_wire *wire, struct sb_item *item)
         lane->sent++;
     } else if (r == -EAGAIN) {
         wire->up = false;
+    } else if (r == -EBUSY) {
+        hold(wire, BUSY_MS);
+        return false;
     } else {
         unsendable(item, r);
     }

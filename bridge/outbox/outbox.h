@@ -63,8 +63,9 @@ struct sb_parcel {
 };
 
 /* The door's side: takes one committed parcel. 0: on its way; -EAGAIN: the connection is down, try
- * after sb_outbox_resume(); other errors: it can never be sent, it is dropped with an audit.
- * Called from a timer, never inside a call of the door; it may call the outbox (QoS 0: settle). */
+ * after sb_outbox_resume(); -EBUSY: it is up and takes no more now, try again soon; other errors:
+ * it can never be sent, it is dropped with an audit. Called from a timer, never inside a call of
+ * the door; it may call the outbox (QoS 0: settle). */
 typedef int (*sb_send_fn)(void *arg, const struct sb_parcel *parcel);
 
 struct sb_outbox_limits {

@@ -91,26 +91,6 @@ static void on_commit(struct run *run, struct sb_task *task)
 
 /* ---- the end ---- */
 
-/* Law: success is what the device says of itself afterwards. */
-static enum sb_cause verify(const struct run *run, const struct sb_task *task,
-                            const struct sb_outcome *outcome, char **ret_text)
-{
-    const char *wanted = task->target_version;
-    const char *found = sb_json_str(outcome->after.versions, task->module);
-    if (!sb_op_is_firmware(task->job->op) || task->job->op == SB_OP_FIRMWARE_DOWNLOAD ||
-        run->type->verify != SB_VERIFY_VERSION)
-        return SB_CAUSE_NONE;
-    if (!found) {
-        *ret_text = sb_format("the device does not say which version it runs now");
-        return SB_CAUSE_OUTCOME_UNKNOWN;
-    }
-    if (wanted && !sb_version_equal(wanted, found)) {
-        *ret_text = sb_format("the device runs %s, not %s", found, wanted);
-        return SB_CAUSE_VERSION_MISMATCH;
-    }
-    return SB_CAUSE_NONE;
-}
-
 /* What the success was read from: as the driver says, and as the core has seen for itself. */
 static enum sb_verify proof_of(const struct sb_task *task, const struct sb_outcome *outcome)
 {
@@ -121,6 +101,32 @@ static enum sb_verify proof_of(const struct sb_task *task, const struct sb_outco
     bool equal =
         installs && found && task->target_version && sb_version_equal(task->target_version, found);
     return equal ? SB_MAX(proof, SB_VERIFY_VERSION) : proof;
+}
+
+/* Law: success is what the device says of itself afterwards. */
+static enum sb_cause verify(const struct run *run, const struct sb_task *task,
+                            const struct sb_outcome *outcome, char **ret_text)
+{
+    const char *wanted = task->target_version;
+    const char *found = sb_json_str(outcome->after.versions, task->module);
+    if (!sb_op_is_firmware(task->job->op) || task->job->op == SB_OP_FIRMWARE_DOWNLOAD ||
+        run->type->verify < SB_VERIFY_VERSION)
+        return SB_CAUSE_NONE;
+    if (run->type->verify == SB_VERIFY_HASH) {
+        if (proof_of(task, outcome) >= SB_VERIFY_VERSION)
+            return SB_CAUSE_NONE;
+        *ret_text = sb_format("the device does not say which image it runs now");
+        return SB_CAUSE_OUTCOME_UNKNOWN;
+    }
+    if (!found) {
+        *ret_text = sb_format("the device does not say which version it runs now");
+        return SB_CAUSE_OUTCOME_UNKNOWN;
+    }
+    if (wanted && !sb_version_equal(wanted, found)) {
+        *ret_text = sb_format("the device runs %s, not %s", found, wanted);
+        return SB_CAUSE_VERSION_MISMATCH;
+    }
+    return SB_CAUSE_NONE;
 }
 
 static void copy_read_values(struct sb_runner *runner, struct sb_device *device,

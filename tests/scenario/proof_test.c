@@ -20,7 +20,10 @@ static int set_up(void **state)
     world_write(&world, "devices/vague.yaml",
                 "name: vague\ndriver: bench\nverify: status\nstall: 30s\n");
     world_write(&world, "devices.d/vague.yaml",
-                "devices:\n  - { id: e, type: vague }\n  - { id: f, type: vague }\n");
+                "devices:\n  - { id: e, type: vague }\n  - { id: f, type: vague }\n"
+                "  - { id: g, type: strict }\n");
+    world_write(&world, "devices/strict.yaml",
+                "name: strict\ndriver: bench\nverify: hash\nstall: 30s\n");
     struct sb_diags diags = { 0 };
     assert_int_equal(sb_core_reload(world.core, "test", &diags), 0);
     sb_diags_done(&diags);
@@ -79,6 +82,22 @@ static void test_as_the_core_has_seen(void **state)
     proved(SB_OP_FIRMWARE_UPDATE, "f", "2.0.0", SB_VERIFY_VERSION, false);
 }
 
+/* Where the type promises the image's digest, the device's word alone is no success. */
+static void test_no_less_than_promised(void **state)
+{
+    (void)state;
+    bench_device("g")->verified = "hash";
+    bench_device("g")->secret = true;
+    proved(SB_OP_FIRMWARE_UPDATE, "g", "2.0.0", SB_VERIFY_HASH, false);
+    bench_device("g")->verified = "status";
+    struct sb_verdict verdict = world_ask(&world, SB_OP_FIRMWARE_UPDATE, "g", "3.0.0");
+    world_run(&world, 5000);
+    assert_int_equal(world_state(&world, verdict.job), SB_TASK_FAILED);
+    assert_int_equal(world_cause(&world, verdict.job), SB_CAUSE_OUTCOME_UNKNOWN);
+    bench_device("g")->secret = false; /* the core sees its version */
+    proved(SB_OP_FIRMWARE_UPDATE, "g", "4.0.0", SB_VERIFY_VERSION, false);
+}
+
 static void test_downloads(void **state)
 {
     (void)state;
@@ -111,10 +130,8 @@ static void test_it_is_in_the_audit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PROOF(as_the_driver_says),
-        PROOF(as_the_core_has_seen),
-        PROOF(downloads),
-        PROOF(it_is_in_the_audit),
+        PROOF(as_the_driver_says), PROOF(as_the_core_has_seen), PROOF(no_less_than_promised),
+        PROOF(downloads),          PROOF(it_is_in_the_audit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

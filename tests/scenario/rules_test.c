@@ -593,6 +593,47 @@ static void test_room_for_two_rules(void **state)
     end_rule(second);
 }
 
+/* A link that is down has room for so many reports: its rule goes no further, and its groups are
+ * refused, while others' rules go on. What was asked for already is answered as before. */
+static void test_no_room_for_reports(void **state)
+{
+    (void)state;
+    char id[16];
+    world_off(&world, false);
+    world.config->outbox.count = 16;
+    world_boot(&world);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(id, sizeof(id), "s%d", i);
+        add(id, "one-step", "hall");
+    }
+    world_run(&world, 5000);
+    const struct wish first = { .op = SB_OP_REBOOT, .devices = { "c" }, .by = &cloud, .id = "x1" };
+    (void)wished(&first);
+    world_run(&world, 3000);
+    cloud_link(false);
+    refused(wish_for(&(struct wish){ .op = SB_OP_REBOOT, .group = "hall", .by = &cloud }),
+            SB_CAUSE_BUSY);
+    int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true, .by = &cloud);
+    int64_t other = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true);
+    world_run(&world, 3 * SB_MINUTE);
+    assert_in_range(tasks(job, NULL, NULL, NULL), 8, 12); /* three quarters */
+    assert_int_equal(tasks(other, NULL, NULL, NULL), 20);
+    refused(wish_for(&(struct wish){ .op = SB_OP_REBOOT, .devices = { "c" }, .by = &cloud }),
+            SB_CAUSE_BUSY);
+    struct sb_verdict again = accepted(wish_for(&first));
+    assert_true(again.existing);
+    sb_verdict_done(&again);
+    cloud_link(true);
+    world_run(&world, 5 * SB_MINUTE);
+    assert_int_equal(tasks(job, NULL, NULL, NULL), 20);
+    unsigned finals = 0;
+    for (size_t i = 0; i < cloud.count; i++)
+        finals += cloud.heard[i].final;
+    assert_int_equal(finals, 21);
+    end_rule(job);
+    end_rule(other);
+}
+
 /* The power goes at each commit around a joining: there is one task, done once. */
 static void test_power_cuts(void **state)
 {
@@ -664,6 +705,7 @@ int main(void)
         ATTACK(the_end_time_of_a_rule),
         ATTACK(room),
         ATTACK(room_for_two_rules),
+        ATTACK(no_room_for_reports),
         ATTACK(power_cuts),
         ATTACK(failed_commits),
     };

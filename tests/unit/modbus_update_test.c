@@ -152,6 +152,7 @@ static void test_statuses_become_causes(void **state)
         enum sb_cause cause;
     } cases[] = { { "set status 3", SB_CAUSE_WRITE_FAILED },
                   { "set status 4", SB_CAUSE_NO_SPACE },
+                  { "set status 8", SB_CAUSE_LOW_BATTERY },
                   { "set status 77", SB_CAUSE_REFUSED } };
     typed(bench);
     bench_line(bench, NULL, NULL);

@@ -306,6 +306,28 @@ static void again_means_the_link_is_down(void **state)
     assert_int_equal(w->sends, 0);
 }
 
+/* A connection that is up and full: nobody tells when it takes more, so it is tried. */
+static void busy_means_soon_again(void **state)
+{
+    struct world *w = *state;
+
+    resume(w);
+    int64_t first = put(w, SB_PARCEL_FINAL, "a");
+    expect_sent(w, "a ");
+    w->answer = -EBUSY;
+    put(w, SB_PARCEL_FINAL, "b");
+    expect_sent(w, "b ");
+    settle(w, first);
+    put(w, SB_PARCEL_FINAL, "c");
+    expect_sent(w, ""); /* no hammering, and nothing overtakes */
+    sb_sim_advance(w->loop, SB_SECOND);
+    expect_sent(w, "b ");
+    w->answer = 0;
+    sb_sim_advance(w->loop, SB_SECOND);
+    expect_sent(w, "b c ");
+    assert_int_equal(stats(w).unsettled, 2);
+}
+
 static void what_can_never_be_sent_is_dropped_and_recorded(void **state)
 {
     struct world *w = *state;
@@ -565,6 +587,7 @@ int main(void)
         T(resume_sends_the_unsettled_again),
         T(a_pause_before_the_turn_ends_holds_all),
         T(again_means_the_link_is_down),
+        T(busy_means_soon_again),
         T(what_can_never_be_sent_is_dropped_and_recorded),
         T(passing_parcels_live_until_the_link_pauses),
         T(a_closed_lane_keeps_its_parcels),

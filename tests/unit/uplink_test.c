@@ -944,8 +944,10 @@ static void what_cannot_be_published_awaits_nothing(void **state)
     is_up();
     publish_error = -EAGAIN;
     assert_int_equal(send(1, "a"), -EAGAIN);
-    publish_error = -ENOMEM;
-    assert_int_equal(send(1, "a"), -EAGAIN);
+    publish_error = -ENOMEM; /* it is up, and can soon be tried again */
+    assert_int_equal(send(1, "a"), -EBUSY);
+    publish_error = -ENOBUFS;
+    assert_int_equal(send(1, "a"), -EBUSY);
     publish_error = -EMSGSIZE;
     assert_int_equal(send(1, "a"), -EMSGSIZE);
     sb_str_done(&happened);

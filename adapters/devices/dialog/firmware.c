@@ -148,7 +148,7 @@ static enum sb_cause read_back(struct update *fw)
         dialog->outcome->verified = (char *)"version";
         return judge_version(fw);
     case SB_VERIFY_HASH:
-        dialog->outcome->verified = (char *)"hash";
+        dialog->outcome->verified = (char *)(dialog->command->image ? "hash" : "status");
         return dialog->command->image ? play(fw, SB_SCRIPT_VERIFY) : SB_CAUSE_NONE;
     default:
         dialog->outcome->verified = (char *)(verify_by(fw) == SB_VERIFY_STATUS ? "status" : "none");
