@@ -109,22 +109,47 @@ int sb_described_duration(const json_t *spec, const char *key, int64_t min, int6
                               text ? text : "", (long long)min, (long long)(max / SB_SECOND));
 }
 
-void sb_described_find(const struct sb_type *type, const char *section, const char *name,
-                       struct sb_diags *diags, const char *fmt, ...)
+static void find(const struct sb_type *type, const struct sb_yaml *at, const char *section,
+                 const char *name, struct sb_diags *diags, const char *fmt, va_list ap)
+{
+    struct sb_str text = { 0 };
+    sb_str_vformat(&text, fmt, ap);
+    sb_diags_add(diags, type->yaml ? type->yaml->file : NULL, at ? at->line : 0, 0, "%s%s%s: %s",
+                 section, name ? "." : "", name ? name : "", sb_str_get(&text));
+    sb_str_done(&text);
+}
+
+/* <section>.<name>, or the section where that is not there. */
+static const struct sb_yaml *place_of(const struct sb_type *type, const char *section,
+                                      const char *name)
 {
     const struct sb_yaml *node = sb_yaml_get(type->yaml, section);
     const struct sb_yaml *inner = name ? sb_yaml_get(node, name) : NULL;
-    struct sb_str text = { 0 };
+    return inner ? inner : node;
+}
+
+void sb_described_find(const struct sb_type *type, const char *section, const char *name,
+                       struct sb_diags *diags, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    find(type, place_of(type, section, name), section, name, diags, fmt, ap);
     va_end(ap);
-    sb_diags_add(diags, type->yaml ? type->yaml->file : NULL,
-                 inner  ? inner->line
-                 : node ? node->line
-                        : 0,
-                 0, "%s%s%s: %s", section, name ? "." : "", name ? name : "", sb_str_get(&text));
-    sb_str_done(&text);
+}
+
+void sb_described_find_step(const struct sb_type *type, const char *section, const char *name,
+                            const char *const *path, size_t step, struct sb_diags *diags,
+                            const char *fmt, ...)
+{
+    const struct sb_yaml *at = place_of(type, section, name);
+    va_list ap;
+    for (; at && path && *path && sb_yaml_get(at, *path); path++)
+        at = sb_yaml_get(at, *path);
+    if (at && at->kind == SB_YAML_LIST && step < at->count)
+        at = at->items[step];
+    va_start(ap, fmt);
+    find(type, at, section, name, diags, fmt, ap);
+    va_end(ap);
 }
 
 /* ---- what may be asked for ---- */

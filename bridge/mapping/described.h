@@ -35,6 +35,10 @@ int sb_described_duration(const json_t *spec, const char *key, int64_t min, int6
 /* A finding at <section>.<name> of the type's file (name NULL: at the section). */
 void sb_described_find(const struct sb_type *type, const char *section, const char *name,
                        struct sb_diags *diags, const char *fmt, ...) SB_PRINTF(5, 6);
+/* At an entry of a list, which lies at `path` (keys, NULL-ended; NULL: none) below that. */
+void sb_described_find_step(const struct sb_type *type, const char *section, const char *name,
+                            const char *const *path, size_t step, struct sb_diags *diags,
+                            const char *fmt, ...) SB_PRINTF(7, 8);
 
 /*
  * Whether a property is there, what may be done with it, and (value not NULL) whether it can take

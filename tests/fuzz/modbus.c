@@ -69,7 +69,8 @@ static void fuzz_step(const uint8_t *data, size_t size)
     size_t n = 0;
     if (!spec)
         return;
-    int r = json_is_array(spec) ? sb_modbus_recipe_check(spec, 0, names, true, &error)
+    size_t bad;
+    int r = json_is_array(spec) ? sb_modbus_recipe_check(spec, 0, names, true, &bad, &error)
                                 : sb_modbus_step_read(spec, 0, names, &step, &error);
     check(r == 0 || error);
     if (r < 0 || json_is_array(spec))

@@ -9,7 +9,8 @@ Written from the protocol's documents. It shares nothing with the code under tes
 
 A device: {"unit": 1, "version": "1.0.0"} and, where wanted, "baud" (what is sent at another speed
 is not understood), "boot_unit" and "boot_baud" (its bootloader's), "serial", "objects" (of its
-identification), "server_id", "max_read", "files": true (the bootloader takes file records only).
+identification), "server_id", "max_read", "files": true (the bootloader takes file records only),
+"only": [43] (functions that it knows; silent about others).
 
 Its application has input registers 0..199 (100..109 are a hole) with i * 257, the version as text
 at 1000..1005, the serial number at 1010..1011, starts at 1020; holding registers 0..63, of which
@@ -272,6 +273,8 @@ class Device:
     def answer(self, frame):
         """The PDU of the answer; None: silence."""
         function, data = frame[1], frame[2:-2]
+        if function not in self.spec.get("only", (function,)):
+            return None
         try:
             if self.fault("exception"):
                 raise Refused(self.fault("exception"))

@@ -61,6 +61,10 @@ static void on_progress(struct bench *bench, const struct sb_driver_event *event
 {
     bench->progresses++;
     bench->phases |= 1u << event->phase;
+    if (bench->stop_in && event->phase == bench->stop_in) {
+        bench->stop_in = SB_PHASE_WAITING;
+        bench->stopped = sb_worker_stop(bench->worker, event->session);
+    }
     if (event->phase != SB_PHASE_TRANSFERRING)
         return;
     assert_true(event->percent >= bench->percent || bench->forgets);

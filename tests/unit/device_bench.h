@@ -59,6 +59,7 @@ struct bench {
     int refuse_at_stage;        /* or fail the store, */
     bool die_at_stage;          /* or end the worker, as a crash of the gateway would */
     uint8_t stop_at_percent;    /* stop the command when so much was transferred */
+    enum sb_phase stop_in;      /* or when this phase has begun; WAITING: not */
     const char *say_at_percent; /* tell the device this then */
     int stopped;                /* what the stop returned */
     bool died;

@@ -57,6 +57,20 @@ static void test_late_answers(void **state)
     assert_int_equal(sb_json_int(bench->outcome.result, "interval", 0), 60);
 }
 
+/* Each answer comes after the next try: the values do not move on by one. */
+static void test_a_device_slower_than_its_timeout(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench, "  timeout: 300ms\n", NULL);
+    bench_line(bench, NULL, "--fault", "slow=0.45", NULL);
+    assert_cause(
+        bench_run(bench, SB_OP_READ, "{\"names\":[\"interval\",\"clamped\",\"mode\"]}", NULL),
+        SB_CAUSE_NONE);
+    assert_int_equal(sb_json_int(bench->outcome.result, "interval", 0), 60);
+    assert_int_equal(sb_json_int(bench->outcome.result, "clamped", 0), 10);
+    assert_int_equal(sb_json_int(bench->outcome.result, "mode", 0), 12);
+}
+
 static void test_bytes_in_pieces(void **state)
 {
     struct bench *bench = *state;
@@ -244,6 +258,7 @@ int main(void)
         ON_BENCH(test_what_comes_before_an_answer),
         ON_BENCH(test_an_answer_to_an_older_request),
         ON_BENCH(test_late_answers),
+        ON_BENCH(test_a_device_slower_than_its_timeout),
         ON_BENCH(test_bytes_in_pieces),
         ON_BENCH(test_an_echo_of_ones_own),
         ON_BENCH(test_lost_requests_and_answers),

@@ -221,6 +221,23 @@ static void test_hostile_lengths(void **state SB_UNUSED)
     assert_int_equal(sb_modbus_answer_length(&read, counted, 1), 0);
 }
 
+/* A right CRC around lengths that no frame can have: who reads the answer would read beyond it. */
+static void test_an_answer_that_promises_more_than_it_has(void **state SB_UNUSED)
+{
+    static const struct {
+        const char *request, *frame;
+    } cases[] = { { "11", "0111ff41" }, /* 255 bytes of server id */
+                  { "2b0e0100", "012b0e01010000020005414243444501f041" }, /* the second object */
+                  { "1804de", "0118ffff0001" } };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        struct sb_modbus_pdu request = pdu_of(cases[i].request), found;
+        uint8_t adu[SB_MODBUS_ADU_MAX];
+        size_t n = sealed(cases[i].frame, adu);
+        if (sb_modbus_find(1, &request, adu, n, true, &found))
+            fail_msg("case %zu was taken", i);
+    }
+}
+
 static void test_silence_between_frames(void **state SB_UNUSED)
 {
     assert_int_equal(sb_modbus_gap_us(9600), 4010);
@@ -242,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_any_damage_is_seen),
         cmocka_unit_test(test_answers_of_others_and_to_other_requests),
         cmocka_unit_test(test_hostile_lengths),
+        cmocka_unit_test(test_an_answer_that_promises_more_than_it_has),
         cmocka_unit_test(test_silence_between_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,13 @@ static const struct {
     { SECTION("reboot: [{ wirte: 1, value: 1 }]"), "step 1: a step does one thing" },
     { SECTION("reboot: [{ wirte: 1, value: 1 }]"), "did you mean 'write'" },
     { SECTION("reboot: [{ wait: 1s }, { write: 1 }]"), "step 2: needs `value`" },
+    { HEAD "modbus:\n  reboot:\n  - { wait: 1s }\n  - write: 1\n    value: $x\n",
+      ":7: modbus.reboot: steps: step 2: no value here 'x'" },
+    { HEAD "modbus:\n  firmware:\n    block: 8\n    blocks: [{ data: 1 }]\n    bootloader:\n"
+           "      probe:\n      - { wait: 1s }\n      - { wait: 2h }\n",
+      ":11: modbus.firmware: firmware.bootloader.probe: step 2: wait is '2h'" },
+    { HEAD "actions:\n  go:\n    steps:\n    - { wait: 1s }\n    - { set: { x: 1 } }\n",
+      ":8: actions.go: steps: step 2: x: no property 'x'" },
     { SECTION("reboot: [{ write: 1, value: 70000 }]"), "out of range for u16" },
     { SECTION("reboot: [{ write: 1, value: $x }]"), "no value here 'x'" },
     { SECTION("reboot: [{ write: 1, value: 1, onec: true }]"), "did you mean 'once'" },
@@ -210,6 +217,9 @@ static const struct {
       "did you mean 'verify_failed'" },
     { SECTION("reboot: [{ poll: 1, ok: 0, errors: { x: busy } }]"), "'x' is no number" },
     { SECTION("reboot: [{ poll: 1, ok: yes }]"), "ok: wants a number" },
+    { SECTION("reboot: [{ poll: 1, ok: 1, type: u32, mask: 1 }]"), "`mask` is for one register" },
+    { TWO("{ address: 1, group: g }", "{ address: 126, group: g }"),
+      "properties.y: group g spans 126 registers, and the device reads at most 125" },
     { SECTION("reboot: [{ data: 1 }]"), "there is no block to send here" },
     { SECTION("reboot: [{ request: '4' }]"), "wants function and data in hex" },
     { SECTION("reboot: [{ request: '83 00' }]"), "wants function and data in hex" },
@@ -309,6 +319,7 @@ static void test_what_may_be_asked(void **state SB_UNUSED)
         { SB_OP_FACTORY_RESET, "{}", SB_CAUSE_UNSUPPORTED },
         { SB_OP_FIRMWARE_UPDATE, "{}", SB_CAUSE_UNSUPPORTED },
         { SB_OP_FIRMWARE_INSTALL, "{}", SB_CAUSE_UNSUPPORTED },
+        { SB_OP_FIRMWARE_DOWNLOAD, "{}", SB_CAUSE_UNSUPPORTED },
     };
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };

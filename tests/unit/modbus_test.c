@@ -119,6 +119,35 @@ static void test_reads_are_few(void **state)
     assert_int_equal(bench_events(bench, "refused"), 0);
 }
 
+/* What lies between the values of a group, or would fill the frame before it, does not tear it. */
+static void test_a_group_is_one_frame(void **state)
+{
+    struct bench *bench = *state;
+    bench_line(bench, "\"max_read\": 8", NULL);
+    bench_type(bench, "  max_read: 8\n",
+               "properties:\n"
+               "  version: { table: input, address: 1000, type: string, length: 12 }\n"
+               "  serial: { table: input, address: 1010, type: u32 }\n"
+               "  low: { table: input, address: 10, group: g }\n"
+               "  stranger: { table: input, address: 12 }\n"
+               "  high: { table: input, address: 14, group: g }\n"
+               "  long: { table: input, address: 20, type: u64 }\n"
+               "  next: { table: input, address: 24, type: u32 }\n"
+               "  from: { table: input, address: 26, group: h }\n"
+               "  to: { table: input, address: 29, group: h }\n");
+    assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"high\",\"stranger\",\"low\"]}", NULL),
+                 SB_CAUSE_NONE);
+    assert_result(bench, "{\"high\":3598,\"stranger\":3084,\"low\":2570}");
+    assert_int_equal(bench_events(bench, "read"), 1);
+    assert_cause(
+        bench_run(bench, SB_OP_READ, "{\"names\":[\"long\",\"next\",\"from\",\"to\"]}", NULL),
+        SB_CAUSE_NONE);
+    assert_int_equal(bench_events(bench, "read"), 3);
+    sb_cleanup(json_decrefp) json_t *last = bench_last(bench, "read");
+    assert_int_equal(sb_json_int(last, "address", 0), 26); /* 20..25, 26..29 */
+    assert_int_equal(sb_json_int(last, "count", 0), 4);
+}
+
 static void test_read_of_what_is_not_there(void **state)
 {
     struct bench *bench = *state;
@@ -206,6 +235,39 @@ static void test_unlock_write_save(void **state)
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"locked\"]}", NULL), SB_CAUSE_NONE);
     assert_result(bench, "{\"locked\":8}");
+}
+
+/* A device that was unlocked for a write is locked again, whatever became of the write. */
+static void test_a_write_that_fails_is_locked_again(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench,
+               "  timeout: 1s\n"
+               "  before: [{ write: 60, value: 0x55aa }]\n"
+               "  after: [{ write: 60, value: 0 }]\n",
+               "properties:\n"
+               "  version: { table: input, address: 1000, type: string, length: 12 }\n"
+               "  serial: { table: input, address: 1010, type: u32 }\n"
+               "  lock: { address: 60 }\n"
+               "  a: { address: 1 }\n"
+               "  b: { address: 3 }\n"
+               "  c: { address: 5 }\n"
+               "  hole: { address: 90 }\n");
+    bench_line(bench, NULL, NULL);
+    assert_cause(bench_run(bench, SB_OP_WRITE, "{\"values\":{\"hole\":7}}", NULL),
+                 SB_CAUSE_REFUSED);
+    assert_non_null(strstr(bench->outcome.text, "hole: the device has no such address"));
+    assert_string_equal(bench->outcome.native.code, "2");
+    assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"lock\"]}", NULL), SB_CAUSE_NONE);
+    assert_result(bench, "{\"lock\":0}");
+    bench_say(bench, "set slow 0.25");
+    bench->stop_in = SB_PHASE_WRITING;
+    assert_cause(bench_run(bench, SB_OP_WRITE, "{\"values\":{\"a\":7,\"b\":8,\"c\":9}}", NULL),
+                 SB_CAUSE_OPERATOR);
+    assert_true(bench->outcome.stopped);
+    bench_say(bench, "set slow 0");
+    assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"lock\"]}", NULL), SB_CAUSE_NONE);
+    assert_result(bench, "{\"lock\":0}");
 }
 
 static void test_configure_by_a_package(void **state)
@@ -311,6 +373,36 @@ static void test_reboot_by_restart_of_communications(void **state)
     assert_int_equal(bench_events(bench, "up"), 4);
 }
 
+/* No answer is allowed, but then the device must have been seen to go. */
+static void test_a_restart_that_nobody_took(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench,
+               "  reboot: [{ restart_comms: true, answer: false }]\n"
+               "  factory_reset: [{ write: 61, value: 0xdead, broadcast: true }]\n",
+               NULL);
+    bench_line(bench, NULL, NULL);
+    bench->say_at_stage = NULL;
+    bench_say(bench, "set stuck true");
+    bench_say(bench, "set no_restart_answer true");
+    assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_OUTCOME_UNKNOWN);
+    assert_non_null(strstr(bench->outcome.text, "was not seen to go"));
+    assert_int_equal(bench_events(bench, "up"), 1);
+    assert_null(bench->checkpoint); /* nor is it taken for done after a crash */
+    assert_cause(bench_run(bench, SB_OP_FACTORY_RESET, NULL, NULL), SB_CAUSE_OUTCOME_UNKNOWN);
+}
+
+/* It may know no registers at all, and be silent when asked for them. */
+static void test_a_restart_is_seen_by_what_a_device_answers(void **state)
+{
+    struct bench *bench = *state;
+    bench_load_type(bench, "modbus:\n  timeout: 150ms\n"
+                           "  reboot: [{ restart_comms: true }]\n");
+    bench_line(bench, "\"objects\": {\"2\": \"$version\"}, \"only\": [43, 8]", NULL);
+    assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_NONE);
+    assert_int_equal(bench_events(bench, "up"), 2);
+}
+
 static void test_a_reboot_after_a_crash(void **state)
 {
     struct bench *bench = *state;
@@ -348,6 +440,26 @@ static void test_factory_reset(void **state)
     assert_result(bench, "{\"interval\":60}");
 }
 
+/* What the device had taken before a crash is not done to it again: it may be in use since. */
+static void test_a_factory_reset_after_a_crash(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench,
+               "  factory_reset: [{ write: 61, value: 0xdead }]\n"
+               "  reset_restarts: true\n",
+               NULL);
+    bench_line(bench, NULL, NULL);
+    assert_cause(bench_run(bench, SB_OP_FACTORY_RESET, NULL, NULL), SB_CAUSE_NONE);
+    assert_non_null(bench->checkpoint);
+    assert_cause(bench_run(bench, SB_OP_WRITE, "{\"values\":{\"interval\":7}}", NULL),
+                 SB_CAUSE_NONE);
+    json_decref(bench->checkpoint);
+    bench->checkpoint = json_of("{\"stage\": \"restart\"}");
+    assert_cause(bench_resume(bench, SB_OP_FACTORY_RESET, NULL, NULL, true), SB_CAUSE_NONE);
+    assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"interval\"]}", NULL), SB_CAUSE_NONE);
+    assert_result(bench, "{\"interval\":7}");
+}
+
 static void test_what_a_type_does_not_say_it_cannot(void **state)
 {
     struct bench *bench = *state;
@@ -368,18 +480,23 @@ int main(void)
         ON_BENCH(test_nobody_there),
         ON_BENCH(test_read),
         ON_BENCH(test_reads_are_few),
+        ON_BENCH(test_a_group_is_one_frame),
         ON_BENCH(test_read_of_what_is_not_there),
         ON_BENCH(test_a_span_with_a_hole),
         ON_BENCH(test_write),
         ON_BENCH(test_a_write_that_does_not_hold),
         ON_BENCH(test_unlock_write_save),
+        ON_BENCH(test_a_write_that_fails_is_locked_again),
         ON_BENCH(test_configure_by_a_package),
         ON_BENCH(test_actions),
         ON_BENCH(test_an_interrupted_action),
         ON_BENCH(test_reboot),
         ON_BENCH(test_reboot_by_restart_of_communications),
+        ON_BENCH(test_a_restart_that_nobody_took),
+        ON_BENCH(test_a_restart_is_seen_by_what_a_device_answers),
         ON_BENCH(test_a_reboot_after_a_crash),
         ON_BENCH(test_factory_reset),
+        ON_BENCH(test_a_factory_reset_after_a_crash),
         ON_BENCH(test_what_a_type_does_not_say_it_cannot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

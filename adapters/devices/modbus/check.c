@@ -48,6 +48,32 @@ static void check_overlaps(const struct sb_type *type, const struct sb_modbus_pr
                                   SB_MAX(list[i].at.address, list[k].at.address), list[k].name);
 }
 
+/* What belongs together must fit into one frame. */
+static void check_groups(const struct sb_type *type, const struct sb_modbus_property *list,
+                         size_t count, struct sb_diags *diags)
+{
+    const struct sb_modbus_type *config = sb_modbus_type_of(type);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t begin = list[i].at.address, end = begin + list[i].at.count;
+        int64_t limit =
+            sb_modbus_is_bit_table(list[i].at.table) ? config->max_read_bits : config->max_read;
+        bool last = list[i].group && list[i].access.readable;
+        for (size_t k = 0; last && k < count; k++) {
+            if (!list[k].access.readable || list[k].at.table != list[i].at.table ||
+                !sb_streq(list[k].group, list[i].group))
+                continue;
+            last = k <= i; /* one finding for each group */
+            begin = SB_MIN(begin, (uint32_t)list[k].at.address);
+            end = SB_MAX(end, (uint32_t)list[k].at.address + list[k].at.count);
+        }
+        if (last && end - begin > limit)
+            sb_described_find(type, "properties", list[i].name, diags,
+                              "group %s spans %u registers, and the device reads at most %lld in "
+                              "a frame, so its values would not be of one moment",
+                              list[i].group, end - begin, (long long)limit);
+    }
+}
+
 static void check_limits(const struct sb_type *type, const struct sb_modbus_property *property,
                          struct sb_diags *diags)
 {
@@ -83,6 +109,7 @@ static void check_properties(const struct sb_type *type, struct sb_diags *diags)
             check_limits(type, &list[count++], diags);
     }
     check_overlaps(type, list, count, diags);
+    check_groups(type, list, count, diags);
 }
 
 /* ---- recipes ---- */
@@ -90,8 +117,9 @@ static void check_properties(const struct sb_type *type, struct sb_diags *diags)
 struct context {
     const struct sb_type *type;
     struct sb_diags *diags;
-    const char *section, *name; /* where it stands, for findings */
-    const char *key;
+    const char *section, *name; /* where it stands, for findings: */
+    const char *path[3];        /* and below that */
+    const char *key;            /* what that is called in them */
 };
 
 /* The properties that `set` steps write. */
@@ -109,9 +137,10 @@ static void check_sets(const struct context *context, const json_t *list, const 
             int r = sb_modbus_property_check(context->type, name, later ? NULL : value, &access,
                                              &error);
             if (r < 0 || !access.writable)
-                sb_described_find(context->type, context->section, context->name, context->diags,
-                                  "%s: step %zu: %s: %s", context->key, i + 1, name,
-                                  r < 0 && error ? error : "cannot be written");
+                sb_described_find_step(context->type, context->section, context->name,
+                                       context->path, i, context->diags, "%s: step %zu: %s: %s",
+                                       context->key, i + 1, name,
+                                       r < 0 && error ? error : "cannot be written");
         }
     }
 }
@@ -120,10 +149,12 @@ static void check_recipe(const struct context *context, const json_t *list, cons
                          bool data)
 {
     sb_cleanup(sb_freep) char *error = NULL;
-    if (sb_modbus_recipe_check(list, sb_modbus_type_of(context->type)->order, names, data, &error) <
-        0)
-        sb_described_find(context->type, context->section, context->name, context->diags, "%s: %s",
-                          context->key, error ? error : "not possible");
+    size_t step;
+    if (sb_modbus_recipe_check(list, sb_modbus_type_of(context->type)->order, names, data, &step,
+                               &error) < 0)
+        sb_described_find_step(context->type, context->section, context->name, context->path, step,
+                               context->diags, "%s: %s", context->key,
+                               error ? error : "not possible");
     else
         check_sets(context, list, names);
 }
@@ -136,7 +167,7 @@ static void check_actions(const struct sb_type *type, struct sb_diags *diags)
     json_object_foreach (type->actions, name, spec) {
         struct sb_modbus_action action;
         sb_cleanup(sb_freep) char *error = NULL;
-        const struct context context = { type, diags, "actions", name, "steps" };
+        const struct context context = { type, diags, "actions", name, { "steps" }, "steps" };
         if (sb_modbus_action_read(spec, &action, &error) < 0) {
             sb_described_find(type, "actions", name, diags, "%s", error ? error : "not possible");
             continue;
@@ -203,21 +234,27 @@ static void check_firmware(const struct sb_type *type, struct sb_diags *diags)
     sb_cleanup(json_decrefp) json_t *image = sb_modbus_image_names(NULL),
                                     *block = sb_modbus_block_names(NULL, NULL);
     const struct {
-        const char *key;
+        const char *path[2], *key;
         const json_t *list;
         bool data;
     } recipes[] = {
-        { "firmware.enter", firmware->enter, false },
-        { "firmware.erase", firmware->erase, false },
-        { "firmware.blocks", firmware->blocks, true },
-        { "firmware.finish", firmware->finish, false },
-        { "firmware.reboot", firmware->reboot, false },
-        { "firmware.abort", firmware->abort, false },
-        { "firmware.bootloader.probe", firmware->bootloader.probe, false },
+        { { "enter" }, "firmware.enter", firmware->enter, false },
+        { { "erase" }, "firmware.erase", firmware->erase, false },
+        { { "blocks" }, "firmware.blocks", firmware->blocks, true },
+        { { "finish" }, "firmware.finish", firmware->finish, false },
+        { { "reboot" }, "firmware.reboot", firmware->reboot, false },
+        { { "abort" }, "firmware.abort", firmware->abort, false },
+        { { "bootloader", "probe" },
+          "firmware.bootloader.probe",
+          firmware->bootloader.probe,
+          false },
     };
     bool any = false;
     for (size_t i = 0; i < SB_COUNT(recipes); i++) {
-        const struct context context = { type, diags, "modbus", "firmware", recipes[i].key };
+        const struct context context = {
+            type,          diags, "modbus", "firmware", { recipes[i].path[0], recipes[i].path[1] },
+            recipes[i].key
+        };
         check_recipe(&context, recipes[i].list, recipes[i].data ? block : image, recipes[i].data);
         any = any || recipes[i].list;
     }
@@ -258,7 +295,7 @@ void sb_modbus_check_type(const struct sb_type *type, struct sb_diags *diags)
     check_properties(type, diags);
     check_actions(type, diags);
     for (size_t i = 0; i < SB_COUNT(recipes); i++) {
-        const struct context context = { type, diags, "modbus", recipes[i].key, "steps" };
+        const struct context context = { type, diags, "modbus", recipes[i].key, { NULL }, "steps" };
         check_recipe(&context, recipes[i].list, NULL, false);
     }
     check_identity(type, diags);
@@ -325,6 +362,7 @@ enum sb_cause sb_modbus_accepts(const struct sb_type *type, int op, const json_t
                    : sb_described_refuse(ret_text, SB_CAUSE_UNSUPPORTED,
                                          "this device type does not say how it is reset "
                                          "(modbus.factory_reset)");
+    case SB_OP_FIRMWARE_DOWNLOAD:
     case SB_OP_FIRMWARE_INSTALL:
     case SB_OP_FIRMWARE_UPDATE:
         return config->firmware.block

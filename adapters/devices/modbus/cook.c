@@ -30,8 +30,11 @@ static enum sb_cause send(const struct cook *cook, const struct sb_modbus_pdu *r
     if (cause == SB_CAUSE_LINK_LOST && step->no_answer && modbus->master.port &&
         !modbus->master.port->failed) {
         sb_modbus_forgive(modbus); /* as was said of it */
+        modbus->unheard = modbus->was_silent = true;
         return SB_CAUSE_NONE;
     }
+    modbus->unheard = step->broadcast;
+    modbus->was_silent = false;
     return cause;
 }
 
@@ -263,7 +266,7 @@ enum sb_cause sb_modbus_cook(struct sb_modbus *modbus, const json_t *list,
     enum sb_cause cause = SB_CAUSE_NONE;
     size_t i;
     json_t *spec;
-    modbus->repeat = false;
+    modbus->repeat = modbus->unheard = modbus->was_silent = false;
     json_array_foreach (list, i, spec) {
         struct sb_modbus_step step;
         sb_cleanup(sb_freep) char *error = NULL;

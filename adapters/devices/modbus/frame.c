@@ -234,7 +234,7 @@ bool sb_modbus_find(uint8_t unit, const struct sb_modbus_pdu *request, const uin
     for (size_t at = 0; at + 4 <= n; at++) {
         const uint8_t *adu = bytes + at;
         int length = sb_modbus_answer_length(request, adu, n - at);
-        if (length < 0 && quiet)
+        if (length < 0 && quiet && !sb_modbus_length_is_known(request))
             length = (int)SB_MIN(n - at, (size_t)SB_MODBUS_ADU_MAX + 1);
         if (length <= 0 || (size_t)length > n - at ||
             !sb_modbus_answers(unit, request, adu, (size_t)length))

@@ -59,6 +59,18 @@ static enum sb_cause take_objects(struct sb_modbus *modbus, const struct sb_modb
     return cause;
 }
 
+static struct sb_modbus_pdu device_id(const struct sb_modbus *modbus, uint8_t object)
+{
+    return (struct sb_modbus_pdu){ .bytes = { SB_MODBUS_ENCAPSULATED, SB_MODBUS_DEVICE_ID,
+                                              (uint8_t)modbus->config->device_id, object },
+                                   .n = 4 };
+}
+
+static struct sb_modbus_pdu server_id(void)
+{
+    return (struct sb_modbus_pdu){ .bytes = { SB_MODBUS_SERVER_ID }, .n = 1 };
+}
+
 static enum sb_cause by_device_id(struct sb_modbus *modbus)
 {
     enum sb_cause cause = SB_CAUSE_NONE;
@@ -66,12 +78,8 @@ static enum sb_cause by_device_id(struct sb_modbus *modbus)
     for (int i = 0; i < OBJECTS_MAX && next >= 0 && cause == SB_CAUSE_NONE; i++) {
         struct sb_modbus_pdu answer = { .n = 0 };
         int asked = next;
-        const struct sb_modbus_call call = {
-            .unit = modbus->unit,
-            .request = { .bytes = { SB_MODBUS_ENCAPSULATED, SB_MODBUS_DEVICE_ID,
-                                    (uint8_t)modbus->config->device_id, (uint8_t)next },
-                         .n = 4 }
-        };
+        const struct sb_modbus_call call = { .unit = modbus->unit,
+                                             .request = device_id(modbus, (uint8_t)next) };
         cause = sb_modbus_ask(modbus, &call, "device identification", &answer);
         if (cause == SB_CAUSE_NONE)
             cause = take_objects(modbus, &answer, &next);
@@ -85,8 +93,7 @@ static enum sb_cause by_device_id(struct sb_modbus *modbus)
 static enum sb_cause by_server_id(struct sb_modbus *modbus)
 {
     struct sb_modbus_pdu answer = { .n = 0 };
-    const struct sb_modbus_call call = { .unit = modbus->unit,
-                                         .request = { .bytes = { SB_MODBUS_SERVER_ID }, .n = 1 } };
+    const struct sb_modbus_call call = { .unit = modbus->unit, .request = server_id() };
     enum sb_cause cause = sb_modbus_ask(modbus, &call, "server id", &answer);
     if (cause != SB_CAUSE_NONE)
         return cause;
@@ -234,14 +241,26 @@ int64_t sb_modbus_restart_time(const struct sb_modbus *modbus)
     return modbus->type->restart ? modbus->type->restart : SB_MINUTE;
 }
 
-/* Any answer is a sign of life; an exception, too. */
+static int first_way(const struct sb_modbus_type *config)
+{
+    return config->identify.count ? sb_modbus_id_from_name(config->identify.list[0])
+                                  : SB_MODBUS_ID_DEVICE;
+}
+
+/* Any answer is a sign of life; an exception, too. A device may be silent about what it does not
+ * know, so it is asked what it is known by. */
 static int sign_of_life(struct sb_modbus *modbus)
 {
-    struct sb_modbus_pdu request;
+    struct sb_modbus_pdu request = { .n = 0 };
     struct sb_modbus_property property = { .at = { .table = SB_MODBUS_HOLDING, .count = 1 } };
     sb_cleanup(sb_freep) char *error = NULL;
     uint8_t code;
     const char *version = sb_json_str(modbus->config->identity, "version");
+    if (!modbus->config->identity && first_way(modbus->config) != SB_MODBUS_ID_REGISTERS) {
+        request =
+            first_way(modbus->config) == SB_MODBUS_ID_SERVER ? server_id() : device_id(modbus, 0);
+        return sb_modbus_knock(modbus, &request, NULL, &code);
+    }
     if (version && sb_modbus_property_get(modbus->type, version, &property, &error) < 0)
         property.at = (struct sb_modbus_place){ .table = SB_MODBUS_HOLDING, .count = 1 };
     sb_modbus_read(&request,
@@ -254,7 +273,7 @@ static int sign_of_life(struct sb_modbus *modbus)
 enum sb_cause sb_modbus_watch(struct sb_modbus *modbus, bool *ret_was_away)
 {
     int64_t begin = sb_session_now(modbus->session), total = sb_modbus_restart_time(modbus);
-    unsigned silent = 0; /* in a row; two are no lost byte any more */
+    unsigned silent = modbus->was_silent; /* in a row; two are no lost byte any more */
     bool shared = modbus->shares;
     enum sb_cause cause = SB_CAUSE_NONE;
     *ret_was_away = false;
@@ -278,14 +297,24 @@ enum sb_cause sb_modbus_watch(struct sb_modbus *modbus, bool *ret_was_away)
                           (long long)(total / SB_SECOND));
 }
 
-enum sb_cause sb_modbus_restart(struct sb_modbus *modbus, const json_t *steps, bool keep)
+/* Runs the steps, keeps that the device has taken them, and waits until it is back. */
+static enum sb_cause restart(struct sb_modbus *modbus, const json_t *steps, const char *what,
+                             bool watch)
 {
-    bool was_away;
+    bool was_away = false;
     sb_session_progress(modbus->session, SB_PHASE_RESTARTING, 0, 0);
-    enum sb_cause cause = sb_modbus_cook(modbus, steps, NULL, "restart");
-    if (cause == SB_CAUSE_NONE && keep)
+    enum sb_cause cause = sb_modbus_cook(modbus, steps, NULL, what);
+    bool unheard = modbus->unheard;
+    if (cause == SB_CAUSE_NONE && !unheard)
         cause = sb_modbus_checkpoint(modbus, json_pack("{s:s}", "stage", "restart"));
-    return cause == SB_CAUSE_NONE ? sb_modbus_watch(modbus, &was_away) : cause;
+    if (cause == SB_CAUSE_NONE && watch)
+        cause = sb_modbus_watch(modbus, &was_away);
+    if (cause != SB_CAUSE_NONE || !unheard || was_away)
+        return cause;
+    return sb_modbus_fail(modbus, SB_CAUSE_OUTCOME_UNKNOWN,
+                          "%s: the device gave no answer and was not seen to go: whether it did it "
+                          "cannot be known",
+                          what);
 }
 
 /* We were interrupted at the restart. What was seen to go and come has restarted, and what had
@@ -311,7 +340,7 @@ enum sb_cause sb_modbus_op_reboot(struct sb_modbus *modbus)
         if (cause == SB_CAUSE_NONE)
             cause = sb_modbus_commit(modbus);
         if (cause == SB_CAUSE_NONE)
-            cause = sb_modbus_restart(modbus, modbus->config->reboot, true);
+            cause = restart(modbus, modbus->config->reboot, "restart", true);
     }
     modbus->outcome->verified = (char *)"status";
     return cause == SB_CAUSE_NONE ? sb_modbus_identify(modbus) : cause;
@@ -320,15 +349,20 @@ enum sb_cause sb_modbus_op_reboot(struct sb_modbus *modbus)
 enum sb_cause sb_modbus_op_factory_reset(struct sb_modbus *modbus)
 {
     const struct sb_modbus_type *config = modbus->config;
-    bool was_away;
+    const struct sb_command *command = modbus->command;
+    bool was_away, taken = command->resumed && command->committed &&
+                           sb_streq(sb_json_str(command->checkpoint, "stage"), "restart");
+    enum sb_cause cause = SB_CAUSE_NONE;
     sb_session_progress(modbus->session, SB_PHASE_STARTING, 0, 0);
-    enum sb_cause cause = sb_modbus_identify(modbus); /* is it there? */
-    if (cause == SB_CAUSE_NONE)
-        cause = sb_modbus_commit(modbus);
-    if (cause == SB_CAUSE_NONE)
-        cause = sb_modbus_cook(modbus, config->factory_reset, NULL, "factory reset");
-    if (cause == SB_CAUSE_NONE && config->reset_restarts)
+    if (taken) { /* and set up anew since, perhaps: it is not done twice */
         cause = sb_modbus_watch(modbus, &was_away);
+    } else {
+        cause = sb_modbus_identify(modbus); /* is it there? */
+        if (cause == SB_CAUSE_NONE)
+            cause = sb_modbus_commit(modbus);
+        if (cause == SB_CAUSE_NONE)
+            cause = restart(modbus, config->factory_reset, "factory reset", config->reset_restarts);
+    }
     modbus->outcome->verified = (char *)"status";
     return cause == SB_CAUSE_NONE ? sb_modbus_identify(modbus) : cause;
 }

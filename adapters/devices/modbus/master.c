@@ -7,6 +7,7 @@
 #define TURNAROUND_MS 100  /* after a request to all, before the next one */
 #define VENDOR_GAP_MS 30   /* silence that ends an answer of unknown length: pieces may be slow */
 #define NOISE_MAX_MS  200  /* a line that is never silent is written to all the same */
+#define LATE_MS       30   /* a late answer may be so much later than the one before */
 #define BUSY_FIRST_MS 50
 #define BUSY_LAST_MS  1000
 
@@ -92,14 +93,16 @@ static int try_often(struct sb_modbus_master *master, const struct sb_modbus_cal
                      struct sb_modbus_pdu *ret)
 {
     unsigned tries = call->tries ? call->tries : master->tries, owed = 0;
+    int64_t begin = sb_port_clock();
     int r;
     do {
         r = try_once(master, call, ret);
         owed++;
     } while (r == -ETIMEDOUT && owed < tries);
+    /* A device that took so long for the first takes as long for each of the others. */
+    int64_t latency = sb_port_clock() - begin + LATE_MS;
     if (r == 0 && owed > 1 && call->unit)
-        r = sb_port_drain(master->port, SB_MIN(master->timeout, (int64_t)NOISE_MAX_MS),
-                          master->timeout * owed);
+        r = sb_port_drain(master->port, latency, latency * owed);
     return r;
 }
 

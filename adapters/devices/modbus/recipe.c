@@ -168,6 +168,8 @@ static int read_poll(const json_t *spec, int order, const json_t *names, struct 
     if (r == 0)
         r = sb_modbus_number(spec, "mask", 1, UINT16_MAX, UINT16_MAX, &mask, ret_error);
     ret->mask = (uint16_t)mask;
+    if (r == 0 && json_object_get(spec, "mask") && ret->at.count > 1)
+        return sb_described_wrong(ret_error, -EINVAL, "poll: `mask` is for one register");
     if (r == 0)
         r = sb_described_duration(spec, "every", 1, SB_MINUTE, 100, &ret->every, ret_error);
     return r;
@@ -336,10 +338,11 @@ static int at_step(size_t number, int r, char **ret_error)
 }
 
 int sb_modbus_recipe_check(const json_t *list, int order, const json_t *names, bool data,
-                           char **ret_error)
+                           size_t *ret_step, char **ret_error)
 {
     size_t i;
     json_t *spec;
+    *ret_step = SIZE_MAX;
     if (!list)
         return 0;
     if (!json_is_array(list) || json_array_size(list) > SB_MODBUS_STEPS_MAX)
@@ -350,6 +353,7 @@ int sb_modbus_recipe_check(const json_t *list, int order, const json_t *names, b
         int r = sb_modbus_step_read(spec, order, names, &step, ret_error);
         if (r == 0 && !data && (step.verb == SB_MODBUS_DO_DATA || step.verb == SB_MODBUS_DO_FILE))
             r = sb_described_wrong(ret_error, -EINVAL, "there is no block to send here");
+        *ret_step = i;
         if (r < 0)
             return at_step(i + 1, r, ret_error);
     }

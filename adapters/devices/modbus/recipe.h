@@ -57,10 +57,10 @@ struct sb_modbus_step { /* borrowed from the type */
 /* names: {name: anything} of what $name may be, or NULL. */
 int sb_modbus_step_read(const json_t *spec, int order, const json_t *names,
                         struct sb_modbus_step *ret, char **ret_error) SB_MUST_CHECK;
-/* All steps of a list (NULL: none); the text begins with the step's number. data: there is a block
- * to send. */
+/* All steps of a list (NULL: none); the text begins with the step's number, *ret_step is its index.
+ * data: there is a block to send. */
 int sb_modbus_recipe_check(const json_t *list, int order, const json_t *names, bool data,
-                           char **ret_error) SB_MUST_CHECK;
+                           size_t *ret_step, char **ret_error) SB_MUST_CHECK;
 /* What a value stands for: itself, or $name; NULL: nothing. Borrowed. */
 const json_t *sb_modbus_resolve(const json_t *value, const json_t *names);
 /* The words of a write. */

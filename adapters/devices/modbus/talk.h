@@ -24,6 +24,8 @@ struct sb_modbus {
     bool committed;      /* this session has passed its commit point */
     bool repeat;         /* a recipe failed by a status that asks for the block again */
     bool shares;         /* waits are for others on the bus as well */
+    bool unheard;        /* the recipe's last request had no answer, as its step allows */
+    bool was_silent;     /* and was waited for */
     enum sb_phase phase; /* what long waits are part of */
     const char *said;    /* the sentence of a success; static */
 };
@@ -101,8 +103,6 @@ int sb_modbus_in_bootloader(struct sb_modbus *modbus);
 /* ---- restarts ---- */
 
 int64_t sb_modbus_restart_time(const struct sb_modbus *modbus);
-/* Runs the steps, then waits until the device is back; keep: write down that it was told. */
-enum sb_cause sb_modbus_restart(struct sb_modbus *modbus, const json_t *steps, bool keep);
 /* Waits for a device that was told to restart: away and back, or there after a while. */
 enum sb_cause sb_modbus_watch(struct sb_modbus *modbus, bool *ret_was_away);
 enum sb_cause sb_modbus_op_reboot(struct sb_modbus *modbus);

@@ -31,22 +31,39 @@ static size_t limit_of(const struct sb_modbus_type *config, int table)
     return (size_t)(sb_modbus_is_bit_table(table) ? config->max_read_bits : config->max_read);
 }
 
+/* The first of those before n whose group goes on at n or behind it; n: there is none. */
+static size_t torn_at(const struct sb_modbus_property *list, size_t n, size_t count)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = n; list[i].group && k < count && list[k].at.table == list[i].at.table; k++)
+            if (sb_streq(list[k].group, list[i].group))
+                return i;
+    return n;
+}
+
+static uint32_t end_of(const struct sb_modbus_property *list, size_t n)
+{
+    uint32_t end = 0;
+    for (size_t i = 0; i < n; i++)
+        end = SB_MAX(end, (uint32_t)list[i].at.address + list[i].at.count);
+    return end;
+}
+
 /* How many of the list, from its first on, one frame can bring; *ret_end: one behind the last
- * register of it. A group may be read over its holes. */
+ * register of it. A group is read over its holes, and what else lies in them; it is not torn, but
+ * when it does not fit into a frame at all. */
 static size_t span_of(const struct sb_modbus_type *config, const struct sb_modbus_property *list,
                       size_t count, uint32_t *ret_end)
 {
-    size_t n = 1;
-    uint32_t begin = list[0].at.address, end = begin + list[0].at.count;
+    size_t n = 1, limit = limit_of(config, list[0].at.table);
     for (; n < count && list[n].at.table == list[0].at.table; n++) {
-        bool together = list[n].group && sb_streq(list[n].group, list[n - 1].group);
-        uint32_t next = SB_MAX(end, (uint32_t)list[n].at.address + list[n].at.count);
-        if ((!together && list[n].at.address > end) ||
-            next - begin > limit_of(config, list[0].at.table))
+        bool apart = list[n].at.address > end_of(list, n) && torn_at(list, n, count) == n;
+        if (apart || end_of(list, n + 1) - list[0].at.address > limit)
             break;
-        end = next;
     }
-    *ret_end = end;
+    for (size_t torn; (torn = torn_at(list, n, count)) < n && torn > 0;)
+        n = torn;
+    *ret_end = end_of(list, n);
     return n;
 }
 
@@ -301,6 +318,27 @@ enum sb_cause sb_modbus_put_values(struct sb_modbus *modbus, const json_t *value
     return cause == SB_CAUSE_NONE ? write_changes(modbus, list, count) : cause;
 }
 
+/* The steps after a write. They follow a write that has failed or was stopped too, for the device
+ * is to be locked again; but then its failure is what is told. */
+static enum sb_cause end_write(struct sb_modbus *modbus, enum sb_cause cause)
+{
+    struct sb_outcome *outcome = modbus->outcome;
+    if (cause == SB_CAUSE_NONE)
+        return sb_modbus_cook(modbus, modbus->config->after, NULL, "after");
+    if (!modbus->config->after || !modbus->master.port || modbus->master.port->failed ||
+        (cause == SB_CAUSE_OPERATOR && sb_session_part(modbus->session) < 0))
+        return cause;
+    sb_cleanup(sb_freep) char *text = SB_STEAL(outcome->text);
+    struct sb_native native = outcome->native;
+    outcome->native = (struct sb_native){ 0 };
+    if (sb_modbus_cook(modbus, modbus->config->after, NULL, "after") != SB_CAUSE_NONE)
+        sb_session_note(modbus->session, "%s", outcome->text ? outcome->text : "after failed");
+    sb_modbus_forgive(modbus);
+    outcome->text = SB_STEAL(text);
+    outcome->native = native;
+    return cause;
+}
+
 /* Before, writes, after, save; then all is read back. */
 static enum sb_cause apply(struct sb_modbus *modbus, const json_t *values, bool save)
 {
@@ -311,12 +349,12 @@ static enum sb_cause apply(struct sb_modbus *modbus, const json_t *values, bool 
     if (!held)
         return sb_modbus_trouble(modbus, -ENOMEM);
     enum sb_cause cause = make_changes(modbus, values, NULL, &list, &count);
-    if (cause == SB_CAUSE_NONE)
-        cause = sb_modbus_cook(modbus, config->before, NULL, "before");
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    cause = sb_modbus_cook(modbus, config->before, NULL, "before");
     if (cause == SB_CAUSE_NONE)
         cause = write_changes(modbus, list, count);
-    if (cause == SB_CAUSE_NONE)
-        cause = sb_modbus_cook(modbus, config->after, NULL, "after");
+    cause = end_write(modbus, cause);
     if (cause == SB_CAUSE_NONE && save)
         cause = sb_modbus_cook(modbus, config->save, NULL, "save");
     if (cause == SB_CAUSE_NONE && config->settle)
