@@ -40,6 +40,7 @@ FAULTS = {
     "drop": 0.0, "duplicate": 0.0, "corrupt": 0.0,    # of bytes of a transfer, each way
     "noise": 0.0,          # share of bytes of the console that are changed on their way in
     "chatty": False,       # unsolicited lines before and after answers
+    "mutter": "",          # a line before each answer
     "rollback": False,     # a new image does not survive its first start
     "wrong_version": "",   # what a new image says it is
     "full": False,         # no room for an image
@@ -229,6 +230,8 @@ class Device:
         say("line", text=text, state=self.state)
         if self.faults["chatty"] and self.state != "password":
             self.line("[12.345678] sensor: something => else")
+        if self.faults["mutter"]:
+            self.line(self.faults["mutter"])
         if self.state == "login":
             self.state = "password"
             self.prompt()

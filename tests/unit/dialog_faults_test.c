@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bridge/base/log.h"
 #include "tests/unit/dialog_bench.h"
 
 static const char *text_of(struct bench *bench)
@@ -338,6 +339,21 @@ static void test_the_transcript_is_bounded(void **state)
         assert_true(*at == '\n' || (unsigned char)*at >= 0x20);
 }
 
+/* Lines are cut for the transcript after secrets were hidden: half of one would not be known. */
+static void test_no_half_of_a_secret_is_shown(void **state)
+{
+    static const char secret[] = "geheim-4711-unteilbar";
+    struct bench *bench = *state;
+    start_board(bench);
+    sb_log_secret(secret);
+    sb_cleanup(sb_freep) char *said = sb_format("set mutter \"%0288d %s\"", 7, secret);
+    bench_say(bench, said);
+    assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
+    assert_non_null(strstr(bench->outcome.transcript, "00000007 "));
+    assert_null(strstr(bench->outcome.transcript, "geheim"));
+    sb_log_forget(secret);
+}
+
 #define on_board(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
 
 int main(void)
@@ -359,6 +375,7 @@ int main(void)
         on_board(test_it_never_comes_back),
         on_board(test_a_line_that_has_no_modem_lines),
         on_board(test_the_transcript_is_bounded),
+        on_board(test_no_half_of_a_secret_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

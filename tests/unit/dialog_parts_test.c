@@ -154,6 +154,26 @@ static void test_types_that_are_wrong(void **state)
     }
 }
 
+/* Calls are followed by level, not one by one: each script here calls the next a hundred times. */
+static void test_calls_that_branch(void **state)
+{
+    struct sb_str text = { 0 };
+    (void)state;
+    sb_str_add(&text, HEAD DIALOG);
+    for (int script = 0; script < 12; script++) {
+        sb_str_format(&text, "    %s%d: [ ", script ? "s" : "attach", script);
+        for (int step = 0; step < SB_DIALOG_STEPS; step++)
+            sb_str_format(&text, "%s{ call: s%d }", step ? ", " : "", script + 1);
+        sb_str_add(&text, " ]\n");
+    }
+    sb_str_add(&text, "    s12: [ { send: x } ]\n    identify: [ { call: attach0 } ]\n");
+    struct sb_type *type = NULL;
+    sb_cleanup(sb_freep) char *findings = NULL;
+    assert_int_equal(load(sb_str_get(&text), &type, &findings), -EINVAL);
+    assert_non_null(strstr(findings, "calls go deeper than 4"));
+    sb_str_done(&text);
+}
+
 static void test_shipped_types(void **state)
 {
     sb_cleanup(sb_freep) char *pattern =
@@ -452,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types_that_are_wrong),
+        cmocka_unit_test(test_calls_that_branch),
         cmocka_unit_test(test_shipped_types),
         cmocka_unit_test(test_accepts),
         cmocka_unit_test(test_values),

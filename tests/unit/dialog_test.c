@@ -207,6 +207,18 @@ static void test_rollback_and_wrong_version(void **state)
     assert_non_null(strstr(text_of(bench), "runs 0.9.9, not 1.1.0"));
 }
 
+/* Without a version nothing could be read back: whatever runs would be right. */
+static void test_a_version_is_needed(void **state)
+{
+    struct bench *bench = *state;
+    bench_device(bench, NULL);
+    const char *image = bench_image(bench, "1.1.0", 500);
+    bench->image.version = NULL;
+    assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, image), SB_CAUSE_INVALID_REQUEST);
+    assert_non_null(strstr(text_of(bench), "the job must say which one the image is"));
+    assert_int_equal(bench_events(bench, "boot"), 1);
+}
+
 static void test_reboot(void **state)
 {
     struct bench *bench = *state;
@@ -307,6 +319,7 @@ int main(void)
         on_board(test_update),
         on_board(test_sizes_and_protocols),
         on_board(test_rollback_and_wrong_version),
+        on_board(test_a_version_is_needed),
         on_board(test_reboot),
         on_board(test_modem),
         on_board(test_modem_errors),

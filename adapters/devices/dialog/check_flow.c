@@ -185,14 +185,11 @@ static void check_reachable(const struct sb_dialog_script *script, struct sb_dia
     }
 }
 
-static int call_depth(const struct sb_dialog_scripts *scripts, int index, int depth)
+/* How deep the calls go from here; one more than allowed is deep enough. */
+static int call_depth(const struct sb_dialog_scripts *scripts, int index)
 {
-    const struct sb_dialog_script *script = sb_dialog_scripts_at(scripts, index);
-    int deepest = depth;
-    for (size_t i = 0; script && depth <= SB_DIALOG_DEPTH && i < script->count; i++)
-        if (script->steps[i].called >= 0)
-            deepest = SB_MAX(deepest, call_depth(scripts, script->steps[i].called, depth + 1));
-    return deepest;
+    bool called[SB_DIALOG_SCRIPTS];
+    return sb_dialog_called(scripts, index, called);
 }
 
 /* ---- scripts with a duty ---- */
@@ -290,7 +287,7 @@ void sb_dialog_check_scripts(const struct sb_type *type, const struct sb_dialog_
         for (size_t step = 0; step < script->count; step++)
             check_step(type, script, step, diags);
         check_reachable(script, diags);
-        if (call_depth(scripts, (int)i, 0) > SB_DIALOG_DEPTH)
+        if (call_depth(scripts, (int)i) > SB_DIALOG_DEPTH)
             find_at(scripts, (int)i, diags,
                     "calls itself, or calls go deeper than 4 scripts: use labels and goto");
     }

@@ -43,7 +43,7 @@ enum sb_console_event sb_console_byte(struct sb_console *console, uint8_t byte)
     if (byte == '\r' || byte == '\n') {
         bool counts = console->n > 0;
         if (counts)
-            (void)snprintf(console->last, sizeof(console->last), "%.160s", console->line);
+            (void)snprintf(console->last, sizeof(console->last), "%s", console->line);
         console->ended = true;
         return counts ? SB_CONSOLE_END : SB_CONSOLE_NOTHING;
     }

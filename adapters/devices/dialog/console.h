@@ -16,11 +16,11 @@
 struct sb_console {                 /* zero-initialise */
     char line[SB_CONSOLE_LINE + 1]; /* the one that grows, or has just ended */
     size_t n;
-    char last[161];      /* the begin of the last one that has ended, for people */
-    bool ended;          /* it has */
-    bool spent;          /* a prompt was found in it: the rest is nobody's */
-    int escape;          /* in a terminal's escape sequence */
-    uint64_t heard, odd; /* bytes; of these, such as no text has */
+    char last[SB_CONSOLE_LINE + 1]; /* that ended before, for people */
+    bool ended;                     /* it has */
+    bool spent;                     /* a prompt was found in it: the rest is nobody's */
+    int escape;                     /* in a terminal's escape sequence */
+    uint64_t heard, odd;            /* bytes; of these, such as no text has */
 };
 enum sb_console_event {
     SB_CONSOLE_NOTHING,

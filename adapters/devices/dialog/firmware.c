@@ -41,6 +41,14 @@ static enum sb_cause check_text(struct sb_dialog *dialog, const char *what, cons
                           error ? error : "not usable");
 }
 
+/* Any version would be right otherwise, also the one that is there. */
+static bool lacks_version(const struct update *fw)
+{
+    const struct sb_image *image = fw->dialog->command->image;
+    return fw->dialog->type->verify == SB_VERIFY_VERSION && image && !image->version &&
+           fw->dialog->command->op != SB_OP_FIRMWARE_DOWNLOAD;
+}
+
 static enum sb_cause prepare(struct update *fw)
 {
     struct sb_dialog *dialog = fw->dialog;
@@ -49,6 +57,10 @@ static enum sb_cause prepare(struct update *fw)
     enum sb_cause cause = check_text(dialog, "version", image ? image->version : NULL);
     if (cause == SB_CAUSE_NONE)
         cause = check_text(dialog, "name", image ? image->name : NULL);
+    if (cause == SB_CAUSE_NONE && lacks_version(fw))
+        return sb_dialog_fail(dialog, SB_CAUSE_INVALID_REQUEST,
+                              "this device type is verified by its version: the job must say "
+                              "which one the image is");
     fw->module = image && image->module ? image->module : "";
     fw->tried = command->resumed &&
                 sb_streq(sb_json_str(command->checkpoint, "stage"), SB_DIALOG_AT_RESTART) &&
@@ -126,8 +138,17 @@ static enum sb_cause judge_version(struct update *fw)
     if (!now)
         return sb_dialog_fail(dialog, SB_CAUSE_OUTCOME_UNKNOWN,
                               "the device does not say which version it runs now");
-    if (!wanted(fw) || sb_version_equal(now, wanted(fw)))
+    if (wanted(fw) && sb_version_equal(now, wanted(fw)))
         return SB_CAUSE_NONE;
+    if (!wanted(fw) && !(fw->before && sb_version_equal(now, fw->before))) {
+        dialog->outcome->verified = (char *)"status"; /* another one than before */
+        return SB_CAUSE_NONE;
+    }
+    if (!wanted(fw))
+        return sb_dialog_fail(dialog, SB_CAUSE_OUTCOME_UNKNOWN,
+                              "the device runs %s as before, and which version was staged on it is "
+                              "not known",
+                              now);
     if (fw->before && sb_version_equal(now, fw->before))
         return sb_dialog_fail(dialog, SB_CAUSE_ROLLED_BACK,
                               "the device runs %s as before: it did not keep %s", now, wanted(fw));

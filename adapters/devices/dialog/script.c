@@ -58,20 +58,40 @@ const struct sb_dialog_script *sb_dialog_scripts_at(const struct sb_dialog_scrip
     return index >= 0 && (size_t)index < scripts->count ? &scripts->scripts[index] : NULL;
 }
 
-static bool has(const struct sb_dialog_scripts *scripts, int index,
-                bool (*is)(const struct sb_dialog_step *step), int depth)
+int sb_dialog_called(const struct sb_dialog_scripts *scripts, int index,
+                     bool ret[SB_DIALOG_SCRIPTS])
 {
-    const struct sb_dialog_script *script = sb_dialog_scripts_at(scripts, index);
-    for (size_t i = 0; script && depth <= SB_DIALOG_DEPTH && i < script->count; i++)
-        if (is(&script->steps[i]) || has(scripts, script->steps[i].called, is, depth + 1))
-            return true;
-    return false;
+    bool level[SB_DIALOG_SCRIPTS] = { false };
+    int depth = 0;
+    memset(ret, 0, SB_DIALOG_SCRIPTS * sizeof(*ret));
+    if (index < 0)
+        return 0;
+    ret[index] = level[index] = true;
+    for (bool any = true; any && depth <= SB_DIALOG_DEPTH; depth += any) {
+        bool next[SB_DIALOG_SCRIPTS] = { false };
+        any = false;
+        for (size_t i = 0; i < scripts->count; i++)
+            for (size_t k = 0; level[i] && k < scripts->scripts[i].count; k++) {
+                int called = scripts->scripts[i].steps[k].called;
+                if (called < 0)
+                    continue;
+                next[called] = ret[called] = any = true;
+            }
+        memcpy(level, next, sizeof(level));
+    }
+    return depth;
 }
 
 bool sb_dialog_has(const struct sb_dialog_scripts *scripts, int index,
                    bool (*is)(const struct sb_dialog_step *step))
 {
-    return has(scripts, index, is, 0);
+    bool called[SB_DIALOG_SCRIPTS];
+    (void)sb_dialog_called(scripts, index, called);
+    for (size_t i = 0; i < scripts->count; i++)
+        for (size_t k = 0; called[i] && k < scripts->scripts[i].count; k++)
+            if (is(&scripts->scripts[i].steps[k]))
+                return true;
+    return false;
 }
 
 /* ---- reading ---- */

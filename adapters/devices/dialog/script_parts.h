@@ -24,3 +24,7 @@ typedef void (*sb_dialog_then_fn)(void *arg, const struct sb_dialog_then *then,
                                   const struct sb_yaml *at);
 void sb_dialog_each_then(const struct sb_dialog_script *script, size_t step, sb_dialog_then_fn fn,
                          void *arg);
+/* Marks the scripts that are played with this one, itself too. How deep the calls go; it is not
+ * followed further than one call beyond SB_DIALOG_DEPTH. */
+int sb_dialog_called(const struct sb_dialog_scripts *scripts, int index,
+                     bool ret[SB_DIALOG_SCRIPTS]);

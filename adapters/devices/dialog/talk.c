@@ -100,7 +100,9 @@ void sb_dialog_discard(struct sb_dialog *dialog)
 
 void sb_dialog_log(struct sb_dialog *dialog, const char *mark, const char *text)
 {
-    sb_cleanup(sb_freep) char *line = sb_format("%s %.300s", mark, text);
+    sb_cleanup(sb_freep) char *shown =
+        sb_redact(text); /* whole: half a secret is not known as one */
+    sb_cleanup(sb_freep) char *line = shown ? sb_format("%s %.300s", mark, shown) : NULL;
     if (line)
         sb_session_line(dialog->session, line);
 }
