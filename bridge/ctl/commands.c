@@ -97,7 +97,8 @@ static const struct sb_option identify_options[] = {
     }
 
 static const struct sb_option job_create_options[] = {
-    { "package", "ID", SB_OPTION_TEXT, "package", "the image: a known package" },
+    { "package", "ID", SB_OPTION_TEXT, "package",
+      "the image, or the values to configure: a known package" },
     { "uri", "URI", SB_OPTION_TEXT, "uri", "the image: where to download it" },
     { "version", "VERSION", SB_OPTION_TEXT, "version", "with --uri: the image's version" },
     { "name", "NAME", SB_OPTION_LIST, NULL,

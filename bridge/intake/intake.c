@@ -122,12 +122,15 @@ static bool uri(struct sb_asking *asking)
 static bool package(struct sb_asking *asking)
 {
     const struct sb_request *request = asking->request;
-    if (!sb_op_is_firmware(request->op)) {
-        if (request->package || request->package_id)
-            return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "%s takes no package",
-                             sb_op_name(request->op));
+    bool given = request->package || request->package_id;
+    if (!sb_op_is_firmware(request->op) && !given)
         return true;
-    }
+    if (!sb_op_takes_package(request->op))
+        return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "%s takes no package",
+                         sb_op_name(request->op));
+    if (request->op == SB_OP_CONFIGURE && json_object_get(request->params, "values"))
+        return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST,
+                         "configure takes values or a package of them, not both");
     if (request->package_id) {
         asking->package = sb_packages_get(asking->intake->packages, request->package_id);
         return asking->package || sb_refuse(asking, SB_CAUSE_NOT_READY, "there is no package '%s'",
@@ -208,7 +211,7 @@ bool sb_asking_fits(struct sb_asking *asking, const struct sb_device *device)
 {
     const struct sb_package *package = package_for(asking, device);
     sb_cleanup(sb_freep) char *text = NULL;
-    if (!sb_op_is_firmware(asking->request->op))
+    if (!package && !sb_op_is_firmware(asking->request->op))
         return true;
     if (!package)
         return sb_refuse(asking, SB_CAUSE_NOT_READY, "nothing is staged for device '%s'",

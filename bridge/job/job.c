@@ -115,6 +115,11 @@ bool sb_op_is_firmware(enum sb_op op)
            op == SB_OP_FIRMWARE_UPDATE;
 }
 
+bool sb_op_takes_package(enum sb_op op)
+{
+    return sb_op_is_firmware(op) || op == SB_OP_CONFIGURE;
+}
+
 bool sb_task_state_is_final(enum sb_task_state state)
 {
     return state == SB_TASK_SUCCEEDED || state == SB_TASK_FAILED || state == SB_TASK_CANCELLED;

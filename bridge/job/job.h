@@ -32,6 +32,7 @@ enum sb_op {
 };
 SB_NAMES_DECLARE(sb_op)
 bool sb_op_is_firmware(enum sb_op op);
+bool sb_op_takes_package(enum sb_op op); /* an image, or a configuration */
 
 enum sb_task_state {
     SB_TASK_HELD,

@@ -18,7 +18,7 @@ static void ready(struct run *run, struct sb_task *task)
 {
     sb_cleanup(sb_freep) char *text = NULL;
     const struct sb_package *package = package_of(run);
-    if (run->command.image) {
+    if (run->command.image && sb_op_is_firmware(task->job->op)) {
         enum sb_cause cause = sb_image_check(run, run->image_path, run->image.size, &text);
         if (cause != SB_CAUSE_NONE) {
             sb_run_fail(run, cause, text);
@@ -179,7 +179,7 @@ static enum sb_cause recheck(const struct run *run, const struct sb_task *task,
     int order;
     if (package && !sb_image_fits(package, device, ret_text))
         return SB_CAUSE_UNSUPPORTED_IMAGE;
-    if (task->job->op == SB_OP_FIRMWARE_DOWNLOAD || !now)
+    if (!sb_op_is_firmware(task->job->op) || task->job->op == SB_OP_FIRMWARE_DOWNLOAD || !now)
         return SB_CAUSE_NONE;
     /* A hash says more than a version: then the driver finds out. */
     if (run->type->verify != SB_VERIFY_HASH && task->target_version &&
@@ -230,7 +230,7 @@ static bool not_ready(struct run *run, const struct sb_task *task, struct sb_dev
     return true;
 }
 
-static int begin_firmware(struct run *run, struct sb_task *task, struct sb_device *device)
+static int begin_with_package(struct run *run, struct sb_task *task, struct sb_device *device)
 {
     struct sb_packages *packages = run->runner->parts.packages;
     const struct sb_package *package = package_of(run);
@@ -272,7 +272,7 @@ static int begin(struct run *run, struct sb_task *task, struct sb_device *device
         return 0;
     }
     fill(run, task, resumed);
-    if (!sb_op_is_firmware(task->job->op)) {
+    if (!sb_op_is_firmware(task->job->op) && !task->job->package) {
         sb_run_want_bus(run);
         return 0;
     }
@@ -286,7 +286,7 @@ static int begin(struct run *run, struct sb_task *task, struct sb_device *device
     else if (cause != SB_CAUSE_NONE)
         sb_run_fail(run, cause, text);
     else if (!not_ready(run, task, device))
-        return begin_firmware(run, task, device);
+        return begin_with_package(run, task, device);
     return 0;
 }
 

@@ -61,7 +61,7 @@ const char *sb_wait_for_image(struct sb_runner *runner, const struct sb_task *ta
 {
     struct sb_packages *packages = runner->parts.packages;
     const char *id = task->job->package ? task->job->package : device->staged.package;
-    if (!sb_op_is_firmware(task->job->op))
+    if (!sb_op_is_firmware(task->job->op) && !task->job->package)
         return NULL;
     const struct sb_package *package = sb_packages_get(packages, id);
     bool there = package && package->artifact && sb_depot_has(packages, package->artifact);

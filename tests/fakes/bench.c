@@ -314,8 +314,7 @@ static unsigned caps(const struct sb_type *type)
 static enum sb_cause accepts(const struct sb_type *type, int op, const json_t *params,
                              char **ret_text)
 {
-    (void)type;
-    if (op == SB_OP_CONFIGURE) {
+    if (op == SB_OP_CONFIGURE && !sb_streq(type->name, "two-step")) {
         *ret_text = strdup("the bench has nothing to configure");
         return SB_CAUSE_UNSUPPORTED;
     }

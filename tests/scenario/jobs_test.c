@@ -118,6 +118,40 @@ static void test_other_operations(void **state)
     assert_int_equal(sb_json_int(json_object_get(properties, "speed"), "value", 0), 42);
 }
 
+/* Its package is fetched like an image, but it is none: no version, nothing staged. */
+static void test_configure_by_a_package(void **state)
+{
+    (void)state;
+    const struct sb_device *device = sb_registry_get(world.core->registry, "c");
+    sb_cleanup(sb_freep) char *version = strdup(sb_device_version(device, ""));
+    int64_t job = accepted(world_ask(&world, SB_OP_CONFIGURE, "c", "7.0.0"));
+    world_run(&world, 3000);
+    assert_state(job, SB_TASK_SUCCEEDED);
+    assert_int_equal(shelf.completed, 1);
+    assert_int_equal(bench_device("c")->installs, 0);
+    assert_null(device->staged.package);
+    assert_string_equal(sb_device_version(device, ""), version);
+    shelf.cause = SB_CAUSE_DOWNLOAD_FAILED;
+    shelf.faults = 1;
+    job = accepted(world_ask(&world, SB_OP_CONFIGURE, "c", "8.0.0"));
+    world_run(&world, 3000);
+    assert_state(job, SB_TASK_FAILED);
+    assert_int_equal(world_cause(&world, job), SB_CAUSE_DOWNLOAD_FAILED);
+
+    const char *devices[] = { "c" };
+    struct sb_verdict verdict = { 0 };
+    sb_cleanup(json_decrefp) json_t *params = json_pack("{s:{s:i}}", "values", "speed", 1),
+                                    *package =
+                                        json_pack("{s:s}", "uri", "https://fw.example.com/1");
+    const struct sb_request both = { .op = SB_OP_CONFIGURE,
+                                     .devices = devices,
+                                     .device_count = 1,
+                                     .package = package,
+                                     .params = params };
+    assert_int_equal(sb_host_submit(cloud.host, cloud.door, &both, &verdict), 0);
+    refused(verdict, SB_CAUSE_INVALID_REQUEST);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -437,6 +471,7 @@ int main(void)
         TEST(update),
         TEST(download_today_install_later),
         TEST(other_operations),
+        TEST(configure_by_a_package),
         TEST(refusals),
         TEST(same_request_while_open),
         TEST(conflicts),

@@ -194,6 +194,11 @@ def test_each_operation(bench, pump):
         == {"interval": 90, "name": "north"}
     assert result("configure", "pump-1", "--value", "interval=120") == {"interval": 120}
     assert pump.events("commit") and pump.events("save")
+    values = bench.directory / "values.json"
+    values.write_text('{"interval": 150, "name": "south"}')
+    assert result("configure", "pump-1", "--uri", f"file://{values}") \
+        == {"interval": 150, "name": "south"}
+    assert len(pump.events("save")) == 2
     assert result("invoke", "pump-1", "--action", "sum", "--arg", "a=3", "--arg", "b=4")["sum"] == 7
     assert result("invoke", "pump-1", "--action", "count")["count"] == 1
     result("reboot", "pump-1")
@@ -211,7 +216,7 @@ def test_each_operation(bench, pump):
     assert result("read", "pump-1", "--name", "interval") == {"interval": 60}
 
     jobs = bench.ctl("job", "list", "--all")
-    assert len(jobs) == 11 and all(job["outcome"] == "succeeded" for job in jobs)
+    assert len(jobs) == 12 and all(job["outcome"] == "succeeded" for job in jobs)
     table = rows(bench.shown("job", "list", "--all"))
     assert [row["JOB"] for row in table] == [str(job["id"]) for job in jobs], "newest first"
     assert {row["STATE"] for row in table} == {"succeeded"}
