@@ -93,6 +93,16 @@ int sb_described_access(const json_t *spec, struct sb_described_access *ret, cha
                               access ? access : "");
 }
 
+int sb_described_bool(const json_t *spec, const char *key, bool otherwise, bool *ret,
+                      char **ret_error)
+{
+    const json_t *value = json_object_get(spec, key);
+    *ret = value ? json_is_true(value) : otherwise;
+    return !value || json_is_boolean(value)
+               ? 0
+               : sb_described_wrong(ret_error, -EINVAL, "%s is true or false", key);
+}
+
 int sb_described_duration(const json_t *spec, const char *key, int64_t min, int64_t max,
                           int64_t otherwise, int64_t *ret, char **ret_error)
 {

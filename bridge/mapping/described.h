@@ -28,6 +28,9 @@ int sb_described_choice(const json_t *spec, const char *key, const struct sb_nam
 /* `access: read | write | both`, both when left out. */
 int sb_described_access(const json_t *spec, struct sb_described_access *ret,
                         char **ret_error) SB_MUST_CHECK;
+/* true or false, and nothing that YAML reads as a text (yes, on). */
+int sb_described_bool(const json_t *spec, const char *key, bool otherwise, bool *ret,
+                      char **ret_error) SB_MUST_CHECK;
 /* A duration such as "5s" within min..max; otherwise when left out. */
 int sb_described_duration(const json_t *spec, const char *key, int64_t min, int64_t max,
                           int64_t otherwise, int64_t *ret, char **ret_error) SB_MUST_CHECK;

@@ -132,6 +132,9 @@ static void test_types_that_are_wrong(void **state)
           "did you mean 'type'" },
         { HEAD DIALOG ATTACH "    read: [ { send: '{key}' } ]\nproperties: { version: {} }\n",
           "a meaning of its own" },
+        { HEAD DIALOG ATTACH
+          "    read: [ { send: '{key}' } ]\nproperties: { a: { secret: yes } }\n",
+          "secret is true or false" },
         { HEAD DIALOG ATTACH "    read: [ { send: '{key}' } ]\nproperties: { a: { min: 1 } }\n",
           "`min` and `max` are for int" },
         { HEAD DIALOG ATTACH "    read: [ { send: '{key}' } ]\nproperties: { a: { type: enum } }\n",

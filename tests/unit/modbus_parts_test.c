@@ -181,6 +181,13 @@ static const struct {
     { PROPERTY "{ address: 1, scale: 2, names: { 1: off } }\n", "unscaled" },
     { PROPERTY "{ address: 1, type: bits }\n", "go together" },
     { PROPERTY "{ address: 1, type: bits, flags: { a: 16 } }\n", "no such bit" },
+    { PROPERTY "{ address: 1, poll: yes }\n", "poll is true or false" },
+    { PROPERTY "{ address: 1, read_back: off }\n", "read_back is true or false" },
+    { SECTION("reboot: [{ write: 1, value: 1, once: yes }]"), "once is true or false" },
+    { SECTION("reboot: [{ write: 1, value: 1, broadcast: 1 }]"), "broadcast is true or false" },
+    { SECTION("reboot: [{ poll: 1, ok: 1, silent: on }]"), "silent is true or false" },
+    { FIRMWARE "blocks: [{ data: 1, advance: no }] } }\n", "advance is true or false" },
+    { ACTION "{ wait: 1s }], repeatable: yes } }\n", "repeatable is true or false" },
     { PROPERTY "{ address: 1, bit: 3 }\n", "`bit` is for a bool" },
     { PROPERTY "{ address: 1, access: write, poll: true }\n", "poll: it cannot be read" },
     { TWO("{ address: 1, type: u32 }", "{ address: 2 }"),
@@ -289,6 +296,31 @@ static void test_shipped_types(void **state SB_UNUSED)
 
 /* ---- requests ---- */
 
+/* The example that the README walks through is a type in order. */
+static void test_the_example_of_the_readme(void **state SB_UNUSED)
+{
+    sb_cleanup(sb_freep) char *path =
+        sb_format("%s/adapters/devices/modbus/README.md", getenv("SB_SOURCE"));
+    FILE *file = fopen(path, "re");
+    static char text[65536];
+    assert_non_null(file);
+    size_t n = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[n] = '\0';
+    char *begin = strstr(text, "```yaml\n"), *end = begin ? strstr(begin + 8, "```") : NULL;
+    assert_non_null(end);
+    *end = '\0';
+    struct sb_type *type = NULL;
+    struct sb_diags diags = { 0 };
+    int r = load_text(begin + 8, &type, &diags);
+    sb_cleanup(sb_freep) char *findings = sb_diags_text(&diags);
+    sb_diags_done(&diags);
+    if (r < 0)
+        fail_msg("%s", findings);
+    assert_int_equal(json_object_size(type->properties), 6);
+    (void)sb_type_unref(type);
+}
+
 static void test_what_may_be_asked(void **state SB_UNUSED)
 {
     static const char text[] =
@@ -391,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_types_that_are_wrong),
         cmocka_unit_test(test_bits_of_one_register_may_be_several_properties),
         cmocka_unit_test(test_shipped_types),
+        cmocka_unit_test(test_the_example_of_the_readme),
         cmocka_unit_test(test_what_may_be_asked),
         cmocka_unit_test(test_where_an_update_begins),
         cmocka_unit_test(test_sums),

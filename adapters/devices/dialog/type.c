@@ -194,8 +194,9 @@ int sb_dialog_property_read(const struct sb_type *type, const char *name, const 
         return r;
     ret->name = name;
     ret->key = sb_json_str(spec, "key") ? sb_json_str(spec, "key") : name;
-    ret->secret = sb_json_bool(spec, "secret", false);
-    r = sb_dialog_value_read(spec, &ret->value, ret_error);
+    r = sb_described_bool(spec, "secret", false, &ret->secret, ret_error);
+    if (r == 0)
+        r = sb_dialog_value_read(spec, &ret->value, ret_error);
     if (r == 0)
         r = sb_dialog_text_check(ret->key, "\"'*#$%()[]&!;<>|~^?", ret_error);
     return r < 0 ? r : read_access(type, spec, ret, ret_error);
@@ -235,7 +236,9 @@ int sb_dialog_action_read(const struct sb_type *type, const json_t *spec,
         return r;
     ret->script = sb_json_str(spec, "script");
     ret->arguments = json_object_get(spec, "arguments");
-    ret->repeatable = sb_json_bool(spec, "repeatable", false);
+    r = sb_described_bool(spec, "repeatable", false, &ret->repeatable, ret_error);
+    if (r < 0)
+        return r;
     if (!sb_dialog_can(type, ret->script))
         return sb_described_wrong(ret_error, -EINVAL, "needs `script`, one of dialog.scripts%s%s%s",
                                   ret->script ? ": there is no '" : "",

@@ -92,7 +92,7 @@ static enum sb_cause do_data(const struct cook *cook)
             return sb_modbus_fail(cook->modbus, SB_CAUSE_INVALID_REQUEST, "%s: too long",
                                   cook->what);
         cause = send(cook, &request, NULL);
-        address = (uint16_t)(address + (cook->step->stay ? 0 : n));
+        address = (uint16_t)(address + (cook->step->advance ? n : 0));
     }
     return cause;
 }

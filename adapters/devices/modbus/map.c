@@ -185,8 +185,12 @@ static int read_access(const json_t *spec, struct sb_modbus_property *ret, char 
         return sb_described_wrong(ret_error, -EINVAL,
                                   "what is in table %s cannot be written (access: read)",
                                   sb_modbus_table_name(ret->at.table));
-    ret->poll = sb_json_bool(spec, "poll", false);
-    ret->checked = ret->access.readable && sb_json_bool(spec, "read_back", true);
+    r = sb_described_bool(spec, "poll", false, &ret->poll, ret_error);
+    if (r == 0)
+        r = sb_described_bool(spec, "read_back", true, &ret->checked, ret_error);
+    if (r < 0)
+        return r;
+    ret->checked = ret->checked && ret->access.readable;
     if (ret->poll && !ret->access.readable)
         return sb_described_wrong(ret_error, -EINVAL, "poll: it cannot be read");
     return 0;

@@ -153,8 +153,9 @@ static int read_poll(const json_t *spec, int order, const json_t *names, struct 
     ret->ok = json_object_get(spec, "ok");
     ret->busy = json_object_get(spec, "busy");
     ret->errors = json_object_get(spec, "errors");
-    ret->silent = sb_json_bool(spec, "silent", false);
-    int r = sb_modbus_place_read(spec, "poll", order, &ret->at, ret_error);
+    int r = sb_described_bool(spec, "silent", false, &ret->silent, ret_error);
+    if (r == 0)
+        r = sb_modbus_place_read(spec, "poll", order, &ret->at, ret_error);
     if (r == 0 && (ret->at.kind > SB_MODBUS_I64 && ret->at.kind != SB_MODBUS_BOOL))
         return sb_described_wrong(ret_error, -EINVAL, "poll: wants a whole number or a bool");
     if (r == 0 && !ret->ok)
@@ -242,9 +243,10 @@ static int read_own(const json_t *spec, int order, const json_t *names, struct s
                    ? 0
                    : sb_described_wrong(ret_error, -EINVAL, "set: wants { property: value }");
     case SB_MODBUS_DO_DATA:
-        ret->stay = !sb_json_bool(spec, "advance", true);
         r = sb_modbus_number(spec, "data", 0, UINT16_MAX, INT64_MIN, &address, ret_error);
         ret->at.address = (uint16_t)address;
+        if (r == 0)
+            r = sb_described_bool(spec, "advance", true, &ret->advance, ret_error);
         return r;
     case SB_MODBUS_DO_FILE:
         return read_file(spec, names, ret, ret_error);
@@ -297,9 +299,8 @@ static int read_answer(const json_t *spec, struct sb_modbus_step *ret, char **re
     ret->compare = sb_streq(json_string_value(answer), "echo");
     if (answer && !json_is_boolean(answer) && !ret->compare)
         return sb_described_wrong(ret_error, -EINVAL, "answer is true, false or echo");
-    ret->once = sb_json_bool(spec, "once", ret->no_answer);
-    ret->broadcast = sb_json_bool(spec, "broadcast", false);
-    return 0;
+    int r = sb_described_bool(spec, "once", ret->no_answer, &ret->once, ret_error);
+    return r < 0 ? r : sb_described_bool(spec, "broadcast", false, &ret->broadcast, ret_error);
 }
 
 int sb_modbus_step_read(const json_t *spec, int order, const json_t *names,

@@ -49,7 +49,7 @@ struct sb_modbus_step { /* borrowed from the type */
     const json_t *value; /* value, values, set, record */
     const json_t *ok, *busy, *errors;
     uint16_t mask, set_bits; /* mask: and, or; poll: what of the register counts */
-    bool no_answer, once, broadcast, silent, stay, compare;
+    bool no_answer, once, broadcast, silent, advance, compare;
     int64_t timeout, every;
     struct sb_modbus_pdu request;
 };

@@ -160,8 +160,10 @@ int sb_modbus_action_read(const json_t *spec, struct sb_modbus_action *ret, char
         return r;
     *ret = (struct sb_modbus_action){ .steps = json_object_get(spec, "steps"),
                                       .arguments = json_object_get(spec, "arguments"),
-                                      .results = json_object_get(spec, "results"),
-                                      .repeatable = sb_json_bool(spec, "repeatable", false) };
+                                      .results = json_object_get(spec, "results") };
+    r = sb_described_bool(spec, "repeatable", false, &ret->repeatable, ret_error);
+    if (r < 0)
+        return r;
     if (json_array_size(ret->steps) == 0)
         return sb_described_wrong(ret_error, -EINVAL, "needs `steps`");
     if (ret->arguments && !json_is_object(ret->arguments))

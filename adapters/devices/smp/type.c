@@ -199,7 +199,9 @@ int sb_smp_action_read(const json_t *spec, struct sb_smp_action *ret, char **ret
         return r;
     ret->group = (uint16_t)group;
     ret->command = (uint8_t)command;
-    ret->repeatable = sb_json_bool(spec, "repeatable", !ret->write);
+    r = sb_described_bool(spec, "repeatable", !ret->write, &ret->repeatable, ret_error);
+    if (r < 0)
+        return r;
     ret->payload = json_object_get(spec, "payload");
     return sb_smp_check_payload(ret->payload, ret_error);
 }
