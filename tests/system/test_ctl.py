@@ -223,7 +223,7 @@ def test_each_operation(bench, pump):
     assert {row["%"] for row in table} == {"100"}
     assert [job["id"] for job in bench.ctl("job", "list", "--all", "--limit", "2", "--before",
                                            jobs[0]["id"])] == [job["id"] for job in jobs[1:3]]
-    assert len(bench.ctl("job", "list", "--all", "--device", "pump-1")) == 11
+    assert len(bench.ctl("job", "list", "--all", "--device", "pump-1")) == 12
     assert bench.ctl("job", "list", "--all", "--device", "nobody") == []
     assert bench.ctl("job", "list") == []
     shown = bench.shown("job", "show", str(jobs[-1]["id"]))
