@@ -83,6 +83,8 @@ static void test_types_that_are_wrong(void **state)
         { HEAD DIALOG "    identify: [ { label: a, send: x, goto: a }, { label: a, send: y } ]\n",
           "label 'a' is given twice" },
         { HEAD DIALOG "    identify: [ { send: x, delay: 1s } ]\n", "a step does one thing" },
+        { HEAD DIALOG "    read: [ { send: '{key}', expect: [ { line: '{key}=(.*)' } ] } ]\n",
+          "line: names are not filled in here" },
         { HEAD DIALOG "    identify: [ { label: x } ]\n", "this step does nothing" },
         { HEAD DIALOG "    identify: [ { delay: 1s, timeout: 2s } ]\n", "timeout belongs to" },
         { HEAD DIALOG "    identify: [ { delay: 1s, otherwise: { done: true } } ]\n",

@@ -240,6 +240,7 @@ static const struct {
     { ACTION "{ wait: 1s }], results: [x] } }\n", "results: no property 'x'" },
     { FIRMWARE "enter: [{ wait: 1s }] } }\n", "needs `block` (its bytes) and `blocks`" },
     { FIRMWARE "blocks: [{ file: 0 }] } }\n", "no such file" },
+    { HEAD "modbus: { firmware: { block: 127, blocks: [{ file: 1 }] } }\n", "block must be even" },
     { FIRMWARE "blocks: [{ write: 1, value: $blok }] } }\n", "did you mean 'block'" },
     { FIRMWARE BLOCKS ", erase: [{ write: 1, value: $block }] } }\n", "no value here 'block'" },
     { FIRMWARE BLOCKS ", enter: [{ wait: 1s }], resume: { register: 1 } } }\n",

@@ -87,6 +87,8 @@ static void test_a_version_is_needed(void **state)
     bench->image.version = NULL;
     assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, path), SB_CAUSE_NONE);
     assert_string_equal(bench_version(bench), "2.5.0");
+    bench_type(bench, bench_firmware(NULL, "    version_at: 100\n    version_length: 60\n"), NULL);
+    assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, path), SB_CAUSE_INVALID_REQUEST);
 }
 
 static void test_another_address_and_speed_in_the_bootloader(void **state)

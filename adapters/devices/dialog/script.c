@@ -151,6 +151,12 @@ static const char *expression(struct reading *r, const char *text, const struct 
     return NULL;
 }
 
+/* They would stand for themselves in a pattern, and never match. */
+static bool has_names(const char *text)
+{
+    return strstr(text, "{key}") || strstr(text, "{value}") || strstr(text, "{args.");
+}
+
 static void compile(struct reading *r, struct sb_dialog_alternative *alternative,
                     const struct sb_yaml *at)
 {
@@ -161,6 +167,9 @@ static void compile(struct reading *r, struct sb_dialog_alternative *alternative
         return;
     }
     text = expression(r, text, at);
+    if (text && has_names(text))
+        sb_schema_find(r->diags, at, "%s: names are not filled in here: a pattern has no {key}",
+                       alternative->line ? "line" : "prompt");
     int e = text ? sb_pattern_new(text, &alternative->pattern, &error) : 0;
     if (e == -ENOMEM)
         r->error = e;

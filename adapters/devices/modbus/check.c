@@ -228,6 +228,16 @@ static bool says_version(const struct sb_type *type)
     return json_object_get(config->identity, "version") || (listed && !config->identity);
 }
 
+static bool has_file_step(const json_t *list)
+{
+    size_t i;
+    json_t *step;
+    json_array_foreach (list, i, step)
+        if (json_object_get(step, "file"))
+            return true;
+    return false;
+}
+
 static void check_firmware(const struct sb_type *type, struct sb_diags *diags)
 {
     const struct sb_modbus_firmware *firmware = &sb_modbus_type_of(type)->firmware;
@@ -263,6 +273,9 @@ static void check_firmware(const struct sb_type *type, struct sb_diags *diags)
     if (firmware->block == 0 || json_array_size(firmware->blocks) == 0)
         sb_described_find(type, "modbus", "firmware", diags,
                           "needs `block` (its bytes) and `blocks` (the steps of each)");
+    if (firmware->block % 2 && has_file_step(firmware->blocks))
+        sb_described_find(type, "modbus", "firmware", diags,
+                          "block must be even: a file's records are registers of two bytes each");
     if (firmware->enter && firmware->resume && !firmware->bootloader.probe)
         sb_described_find(type, "modbus", "firmware", diags,
                           "resume needs bootloader.probe: steps that show whether it is there");

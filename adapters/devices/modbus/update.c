@@ -59,6 +59,18 @@ static int sum_up(struct update *update)
     return r;
 }
 
+/* A version is a word of ASCII; anything else is what stands at a wrong place of the file. */
+static const char *version_in(char *text)
+{
+    size_t n = strlen(text);
+    while (n > 0 && text[n - 1] == ' ')
+        text[--n] = '\0';
+    for (size_t i = 0; i < n; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return NULL;
+    return n > 0 ? text : NULL;
+}
+
 /* The version that is wanted: the job's, else that in the file. */
 static enum sb_cause find_target(struct update *update)
 {
@@ -70,9 +82,7 @@ static enum sb_cause find_target(struct update *update)
     if (config->version_at >= 0 && config->version_at + (int64_t)n <= image->size &&
         read_at(update, config->version_at, (uint8_t *)text, n) < 0)
         return sb_modbus_trouble(modbus, -EIO);
-    for (n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
-        text[n - 1] = '\0';
-    const char *version = image->version ? image->version : *text ? text : NULL;
+    const char *version = image->version ? image->version : version_in(text);
     if (sb_set_string(&update->target, version) < 0)
         return sb_modbus_trouble(modbus, -ENOMEM);
     if (!version && modbus->type->verify == SB_VERIFY_VERSION)

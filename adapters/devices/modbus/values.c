@@ -323,9 +323,11 @@ enum sb_cause sb_modbus_put_values(struct sb_modbus *modbus, const json_t *value
 static enum sb_cause end_write(struct sb_modbus *modbus, enum sb_cause cause)
 {
     struct sb_outcome *outcome = modbus->outcome;
-    if (cause == SB_CAUSE_NONE)
-        return sb_modbus_cook(modbus, modbus->config->after, NULL, "after");
-    if (!modbus->config->after || !modbus->master.port || modbus->master.port->failed ||
+    bool failed = cause != SB_CAUSE_NONE;
+    if (!failed)
+        cause = sb_modbus_cook(modbus, modbus->config->after, NULL, "after");
+    bool again = failed || cause == SB_CAUSE_OPERATOR; /* they were cut off themselves */
+    if (!again || !modbus->config->after || !modbus->master.port || modbus->master.port->failed ||
         (cause == SB_CAUSE_OPERATOR && sb_session_part(modbus->session) < 0))
         return cause;
     sb_cleanup(sb_freep) char *text = SB_STEAL(outcome->text);
