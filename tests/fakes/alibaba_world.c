@@ -422,9 +422,17 @@ static void step(struct ali *ali, enum ali_actor actor, struct sb_input *input)
     input->ready = ali->ready;
     input->why = ali->why;
     ali->depth++;
-    if (ali->depth > 24 || sb_alibaba_step(ali->states[actor], input, &effects) < 0)
+    if (ali->depth > 24)
         abort();
-    for (size_t i = 0; i < effects.count; i++)
+    if (ali->around)
+        ali->around(true);
+    int r = sb_alibaba_step(ali->states[actor], input, &effects);
+    if (ali->around)
+        ali->around(false);
+    if (r < 0 && !ali->around)
+        abort();
+    ali->failed = ali->failed || r < 0;
+    for (size_t i = 0; r == 0 && i < effects.count; i++)
         carry_out(ali, actor, &effects.list[i]);
     sb_effects_done(&effects);
     if (--ali->depth == 0)

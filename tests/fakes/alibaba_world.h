@@ -60,6 +60,8 @@ struct ali {
     size_t task_count;
     int64_t cancelled; /* task of the last SB_OUT_CANCEL */
     enum sb_cause cancel_cause;
+    void (*around)(bool begins); /* of each step; or NULL */
+    bool failed;                 /* a step had not enough memory */
     unsigned depth, notes;
     char *note; /* the last */
     struct {

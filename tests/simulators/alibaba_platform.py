@@ -288,6 +288,8 @@ class AlibabaPlatform:
         device = self.devices[who]
         device.versions[module] = version
         device.informs.append((module, version))
+        if task and task.source is None:  # it was offered before any version was known
+            task.source = version
         if task and version == task.version:
             task.status = "SUCCEEDED"
         elif task and task.status == "IN_PROGRESS" and version != task.source:

@@ -33,7 +33,7 @@ struct sb_alibaba_config { /* one link's section */
 };
 
 extern const struct sb_field sb_alibaba_fields[];
-void sb_alibaba_settings_check(const void *config, const struct sb_yaml *yaml,
+void sb_alibaba_settings_check(const void *data, const struct sb_yaml *yaml,
                                struct sb_diags *diags);
 extern const struct sb_dialect_shape sb_alibaba_shape;
 extern const struct sb_dialect_ops sb_alibaba_dialect;

@@ -104,6 +104,8 @@ static int read_topic(const struct sb_words *words, const char *topic, struct sb
         const struct route *route = route_of(words, address.parts[2].text, &ret->what);
         if (!route)
             return -ENOMSG;
+        if (!ret->what && (route->what || route->kind == SB_ALIBABA_SERVICE))
+            return -ENOMEM;
         ret->kind = (int)route->kind;
         address.body = route->body;
     } else {

@@ -31,6 +31,6 @@
 #include "adapters/dialects/dialect.h"
 
 void *sb_alibaba_load(const json_t *saved);
-json_t *sb_alibaba_save(const void *state);
-void sb_alibaba_drop(void *state);
+json_t *sb_alibaba_save(const void *data);
+void sb_alibaba_drop(void *data);
 int sb_alibaba_step(void *state, const struct sb_input *input, struct sb_effects *effects);
