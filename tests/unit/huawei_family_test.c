@@ -207,6 +207,27 @@ static void a_device_that_goes_is_offline(void **state)
                                     "\"status\":\"OFFLINE\"}]}"));
 }
 
+/* Who is offline, known there or not, is told of once and then forgotten. */
+static void who_is_offline_takes_no_memory(void **state)
+{
+    struct iot *iot = *state;
+    iot_up(iot);
+    for (int i = 0; i < 50; i++) {
+        sb_cleanup(sb_freep) char *name = sb_format("prod_pump%d", 100 + i);
+        if (i % 2)
+            json_object_set_new(iot->strangers, name, json_true());
+        iot->names[IOT_PUMP] = name;
+        iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_ADDED);
+        iot_passes(iot, 400 * SB_SECOND);
+    }
+    iot->names[IOT_PUMP] = IOT_PUMP_ID;
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_ADDED);
+    iot_passes(iot, SB_HOUR);
+    iot_forget(iot);
+    iot_passes(iot, SB_DAY); /* nobody is told of again */
+    assert_int_equal(statuses(iot), 0);
+}
+
 static void a_device_with_another_name(void **state)
 {
     struct iot *iot = *state;
@@ -314,6 +335,7 @@ int main(void)
         T(a_stranger_is_added_where_that_is_wanted),
         T(a_delete_that_was_not_answered),
         T(a_device_that_goes_is_offline),
+        T(who_is_offline_takes_no_memory),
         T(a_device_with_another_name),
         T(whom_the_platform_deleted_is_left_alone),
         T(responses_that_are_nonsense),

@@ -162,6 +162,19 @@ static void an_upgrade_is_reported_step_by_step(void **state)
     assert_int_equal(reports(iot), before);
 }
 
+static void progress_does_not_fall_when_it_is_tried_again(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    iot->tasks[0].task.percent = iot->tasks[0].task.furthest_percent = 60;
+    iot_task(iot, 0, SB_TASK_INSTALLING);
+    iot->tasks[0].task.percent = 0;
+    iot_task(iot, 0, SB_TASK_QUEUED);
+    assert_int_equal(reports(iot), 1);
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    assert_int_equal(sb_json_int(report(iot), "progress", -1), 60);
+}
+
 static void all_four_events_are_upgrades(void **state)
 {
     static const char *const types[] = { "firmware_upgrade", "firmware_upgrade_v2",
@@ -505,6 +518,7 @@ int main(void)
         T(what_others_install_is_told),
         T(the_gateway_has_a_version_and_no_upgrade),
         T(an_upgrade_is_reported_step_by_step),
+        T(progress_does_not_fall_when_it_is_tried_again),
         T(all_four_events_are_upgrades),
         T(what_is_there_already_is_a_success_without_download),
         T(a_success_needs_the_version),

@@ -109,16 +109,33 @@ static void fail_batch(struct sb_huawei_turn *turn)
     end_batch(turn);
 }
 
+/* Who is offline needs no more of our memory: he may be gone for good. */
+static void forget(struct sb_huawei_state *state, const char *name, const json_t *status)
+{
+    (void)json_object_del(state->known, name);
+    (void)json_object_del(state->refused, name);
+    if (json_equal(status, json_object_get(state->wanted, name)))
+        (void)json_object_del(state->wanted, name);
+}
+
+static bool is_online(const json_t *status)
+{
+    return sb_streq(json_string_value(status), "ONLINE");
+}
+
 static void take_accepted(struct sb_huawei_turn *turn, const char *name)
 {
     struct sb_huawei_state *state = turn->state;
     json_t *status = json_object_get(state->batch, name);
     if (!status)
         return;
-    put(turn, &state->known, name, json_incref(status));
-    (void)json_object_del(state->refused, name);
-    if (sb_streq(json_string_value(status), "ONLINE"))
+    if (is_online(status)) {
+        put(turn, &state->known, name, json_incref(status));
+        (void)json_object_del(state->refused, name);
         sb_effects_tell(turn->effects, name, "online", json_object());
+    } else {
+        forget(state, name, status);
+    }
     (void)json_object_del(state->batch, name);
 }
 
@@ -189,7 +206,10 @@ static void on_status_response(struct sb_huawei_turn *turn, const json_t *paras)
     }
     const char *name;
     json_object_foreach (state->batch, name, entry) {
-        put_off(turn, name);
+        if (is_online(entry))
+            put_off(turn, name);
+        else
+            forget(state, name, entry);
     }
     note_failures(turn, "know", sb_json_array(paras, "failed_devices"));
     ask_to_add(turn, state->batch);

@@ -126,12 +126,13 @@ static void conclude_success(struct sb_huawei_turn *turn, const struct sb_task *
              task->id, sb_cause_name((int)cause));
 }
 
-/* Steps of the percentage, and each state; 100 is the end alone. */
+/* Steps of the percentage, and each state; 100 is the end alone. A further attempt begins where
+ * the platform has seen the last one. */
 static void show_progress(struct sb_huawei_turn *turn, const struct sb_task *task)
 {
     struct sb_huawei_state *state = turn->state;
     const json_t *cell = sb_huawei_task_cell(turn, task);
-    int percent = SB_MIN(task->percent, PERCENT_END - 1);
+    int percent = SB_MIN(SB_MAX(task->percent, task->furthest_percent), PERCENT_END - 1);
     bool news = state->shown_state != (int)task->state ||
                 percent / STEP != state->shown_percent / STEP || state->shown_percent < 0;
     if (json_object_get(cell, "silent") || !news)
