@@ -307,6 +307,48 @@ static int open_door(struct sb_host *host, const struct sb_link_config *link, st
     return r;
 }
 
+static bool has_words(const struct sb_host *host, const char *dialect)
+{
+    for (size_t i = 0; i < host->entry_count; i++)
+        if (host->entries[i].door && sb_streq(host->entries[i].parts.ops->dialect, dialect))
+            return true;
+    for (size_t i = 0; i < host->spare_count; i++)
+        if (sb_streq(sb_words_dialect(host->spare[i]), dialect))
+            return true;
+    return false;
+}
+
+/* The words of one dialect that no link uses; with findings they are left out. */
+static int load_spare(struct sb_host *host, const struct sb_door_ops *ops)
+{
+    struct sb_diags diags = { 0 };
+    struct sb_words *words = NULL;
+    int r = sb_link_words(host->parts.config, ops, &words, &diags);
+    if (words)
+        host->spare[host->spare_count++] = words;
+    if (r < 0 && r != -ENOMEM) {
+        sb_cleanup(sb_freep) char *text = sb_diags_text(&diags);
+        sb_warning(SB_AT(0), "the words of %s, which no link uses, are left out: %s", ops->dialect,
+                   text ? text : strerror(-r));
+    }
+    sb_diags_done(&diags);
+    return r == -ENOMEM ? r : 0;
+}
+
+static int load_spares(struct sb_host *host)
+{
+    const struct sb_door_ops *const *doors = host->parts.adapters->doors;
+    size_t count = 0;
+    while (doors[count])
+        count++;
+    host->spare = calloc(count + 1, sizeof(struct sb_words *));
+    int r = host->spare ? 0 : -ENOMEM;
+    for (size_t i = 0; i < count && r >= 0; i++)
+        if (!has_words(host, doors[i]->dialect))
+            r = load_spare(host, doors[i]);
+    return r;
+}
+
 /* "0.0.0.0/0" and "::/0": an operator may fetch from anywhere, by any scheme. */
 static int native_rules(struct sb_uri_rules *rules)
 {
@@ -335,8 +377,10 @@ int sb_host_new(const struct sb_host_parts *parts, struct sb_host **ret)
         if (r == -ENOMEM)
             return r;
     }
-    *ret = SB_STEAL(host);
-    return 0;
+    int r = load_spares(host);
+    if (r >= 0)
+        *ret = SB_STEAL(host);
+    return r;
 }
 
 void sb_host_start(struct sb_host *host)
@@ -358,6 +402,9 @@ struct sb_host *sb_host_free(struct sb_host *host)
         }
         sb_link_parts_done(&host->entries[i].parts);
     }
+    for (size_t i = 0; i < host->spare_count; i++)
+        sb_words_free(host->spare[i]);
+    free(host->spare);
     sb_host_news_done(host);
     sb_schema_done(sb_uri_rules_fields, &host->native_rules);
     free(host->entries);
@@ -371,4 +418,9 @@ const struct sb_door *sb_host_door_at(const struct sb_host *host, size_t index)
         if (host->entries[i].door && index-- == 0)
             return host->entries[i].door;
     return NULL;
+}
+
+const struct sb_words *sb_host_spare_at(const struct sb_host *host, size_t index)
+{
+    return index < host->spare_count ? host->spare[index] : NULL;
 }

@@ -45,6 +45,8 @@ int sb_host_watch(struct sb_host *host, sb_watcher_fn fn, void *arg) SB_MUST_CHE
 void sb_host_unwatch(struct sb_host *host, sb_watcher_fn fn, void *arg);
 
 const struct sb_door *sb_host_door_at(const struct sb_host *host, size_t index); /* NULL: end */
+/* Words of the dialects that are there but no link uses: to be looked at only. NULL: end. */
+const struct sb_words *sb_host_spare_at(const struct sb_host *host, size_t index);
 
 /*
  * One link's settings read and checked whole, without opening it: for --check, and by
@@ -60,3 +62,6 @@ int sb_link_load(const struct sb_config *config, const struct sb_link_config *li
                  const struct sb_adapters *adapters, struct sb_link_parts *ret,
                  struct sb_diags *diags) SB_MUST_CHECK;
 void sb_link_parts_done(struct sb_link_parts *parts);
+/* The words of a door's dialect. *ret is NULL when there is no file of it. */
+int sb_link_words(const struct sb_config *config, const struct sb_door_ops *ops,
+                  struct sb_words **ret, struct sb_diags *diags) SB_MUST_CHECK;

@@ -30,6 +30,8 @@ struct sb_host {
     struct sb_host_parts parts;
     struct entry *entries;
     size_t entry_count;
+    struct sb_words **spare; /* of dialects without a link */
+    size_t spare_count;
     struct item *news;
     size_t news_count, news_room;
     struct sb_map told; /* of which there are news */

@@ -43,12 +43,20 @@ static char *find_words(const struct sb_config *config, const char *dialect)
     return NULL;
 }
 
+int sb_link_words(const struct sb_config *config, const struct sb_door_ops *ops,
+                  struct sb_words **ret, struct sb_diags *diags)
+{
+    sb_cleanup(sb_freep) char *path = find_words(config, ops->dialect);
+    *ret = NULL;
+    return path ? sb_words_load(path, ops->shape, ret, diags) : 0;
+}
+
 static int load_words(const struct sb_config *config, const struct sb_link_config *link,
                       struct sb_link_parts *parts, struct sb_diags *diags)
 {
-    sb_cleanup(sb_freep) char *path = find_words(config, link->dialect);
-    if (path)
-        return sb_words_load(path, parts->ops->shape, &parts->words, diags);
+    int r = sb_link_words(config, parts->ops, &parts->words, diags);
+    if (r < 0 || parts->words)
+        return r;
     sb_diags_add(diags, config->yaml->file, link->yaml->line, link->yaml->column,
                  "no file dialects/%s.yaml in any of the `mappings` directories", link->dialect);
     return -EINVAL;

@@ -185,21 +185,39 @@ static json_t *explain_causes(const struct sb_words *words)
     return list;
 }
 
+static json_t *explain(const struct sb_device *device, const struct sb_words *words)
+{
+    const char *dialect = sb_words_dialect(words);
+    return json_pack("{s:s,s:s*,s:o,s:o}", "dialect", dialect, "name",
+                     sb_device_name(device, dialect), "states", explain_states(words), "causes",
+                     explain_causes(words));
+}
+
+static json_t *explain_link(const struct sb_device *device, const struct sb_door *door)
+{
+    json_t *object = explain(device, door->words);
+    if (object)
+        (void)json_object_set_new(object, "may_command",
+                                  json_boolean(sb_device_may_command(device, door->link)));
+    if (object && sb_json_put_str(object, "link", door->link) < 0)
+        json_decref(SB_STEAL(object));
+    return object;
+}
+
+/* Of each link; then of the dialects that no link speaks yet. */
 int sb_verb_explain(struct sb_call *call)
 {
     const char *id = sb_json_str(call->args, "device");
     const struct sb_device *device = id ? sb_registry_get(call->core->registry, id) : NULL;
     const struct sb_door *door;
+    const struct sb_words *words;
     if (!device)
         return sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "there is no device '%s'", id ? id : "");
     json_t *links = json_array();
     for (size_t i = 0; (door = sb_host_door_at(call->core->host, i)); i++)
-        (void)json_array_append_new(
-            links,
-            json_pack("{s:s,s:s,s:s*,s:b,s:o,s:o}", "link", door->link, "dialect",
-                      door->ops->dialect, "name", sb_device_name(device, door->ops->dialect),
-                      "may_command", (int)sb_device_may_command(device, door->link), "states",
-                      explain_states(door->words), "causes", explain_causes(door->words)));
+        (void)json_array_append_new(links, explain_link(device, door));
+    for (size_t i = 0; (words = sb_host_spare_at(call->core->host, i)); i++)
+        (void)json_array_append_new(links, explain(device, words));
     call->data = json_pack("{s:s,s:s,s:o}", "device", id, "type",
                            device->type_name ? device->type_name : "", "links", links);
     return call->data ? 0 : -1;

@@ -6,8 +6,9 @@
 
 #define LIST_DEFAULT 50
 #define LIST_MAX     1000
-/* A job on more devices shows no transcripts: the answer must fit. `device show` has them. */
-#define TRANSCRIPTS_MAX 16
+/* A job on more tasks shows no transcripts and no words: the answer must fit. `device show` and
+ * `mapping explain` have them. */
+#define DETAILS_MAX 16
 
 /* ---- views ---- */
 
@@ -51,16 +52,45 @@ static void add_counts(const struct sb_job *job, json_t *object)
     add_sum(job, &counts, object);
 }
 
-static json_t *view(const struct sb_job *job, bool with_tasks)
+static json_t *task_cell(const struct sb_words *words, const struct sb_task *task)
+{
+    return (json_t *)sb_words_cell(words, SB_ROLE_SENDS, task->job->op, task->state, task->cause,
+                                   task->phase);
+}
+
+/* As a task reads now in each dialect: {dialect: cell}. */
+static json_t *view_words(const struct sb_host *host, const struct sb_task *task)
+{
+    const struct sb_door *door;
+    const struct sb_words *words;
+    json_t *object = json_object();
+    for (size_t i = 0; object && (door = sb_host_door_at(host, i)); i++)
+        (void)json_object_set(object, door->ops->dialect, task_cell(door->words, task));
+    for (size_t i = 0; object && (words = sb_host_spare_at(host, i)); i++)
+        (void)json_object_set(object, sb_words_dialect(words), task_cell(words, task));
+    return object;
+}
+
+static void add_details(const struct sb_host *host, const struct sb_job *job,
+                        const struct sb_task *task, json_t *object)
+{
+    if (job->task_count > DETAILS_MAX)
+        (void)json_object_del(object, "transcript");
+    else
+        (void)json_object_set_new(object, "words", view_words(host, task));
+}
+
+/* host: for the tasks; NULL: without them. */
+static json_t *view(const struct sb_job *job, const struct sb_host *host)
 {
     json_t *object = sb_job_json(job);
-    json_t *tasks = with_tasks ? json_array() : NULL;
+    json_t *tasks = host ? json_array() : NULL;
     if (!object)
         return NULL;
     for (size_t i = 0; tasks && i < job->task_count; i++) {
         json_t *task = sb_task_json(job->tasks[i]);
-        if (task && job->task_count > TRANSCRIPTS_MAX)
-            (void)json_object_del(task, "transcript");
+        if (task)
+            add_details(host, job, job->tasks[i], task);
         (void)json_array_append_new(tasks, task);
     }
     if (tasks)
@@ -98,11 +128,12 @@ static int read_tasks(struct sb_core *core, struct sb_job *job)
 json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks)
 {
     const struct sb_job *known = sb_book_job(core->book, id);
+    const struct sb_host *host = with_tasks ? core->host : NULL;
     sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
     if (!known)
         known = sb_book_recent(core->book, id);
     if (known)
-        return view(known, with_tasks);
+        return view(known, host);
     int r = id > 0
                 ? sb_store_query(core->store,
                                  &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 },
@@ -110,7 +141,7 @@ json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks)
                 : -ENOENT;
     if (r < 0 || !job || read_tasks(core, job) < 0)
         return NULL;
-    return view(job, with_tasks);
+    return view(job, host);
 }
 
 /* ---- show, list, watch ---- */
@@ -199,7 +230,7 @@ int sb_verb_job_list(struct sb_call *call)
     const struct sb_job *job;
     for (size_t i = 0; (job = sb_book_job_at(call->core->book, i)); i++)
         if (concerns(job, device) && json_array_size(call->data) < (size_t)limit)
-            (void)json_array_append_new(call->data, view(job, false));
+            (void)json_array_append_new(call->data, view(job, NULL));
     return 0;
 }
 

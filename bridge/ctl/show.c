@@ -145,3 +145,9 @@ char *sb_pairs(const json_t *object)
     }
     return sb_str_take(&text);
 }
+
+char *sb_says(const json_t *cell)
+{
+    const char *silent = sb_json_str(cell, "silent");
+    return silent ? sb_format("nothing (%s)", silent) : sb_pairs(cell);
+}

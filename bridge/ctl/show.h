@@ -30,4 +30,5 @@ enum sb_ink sb_ink_of_state(const char *state);       /* of a task */
 enum sb_ink sb_ink_of_presence(const char *presence); /* of a device */
 char *sb_compact(const json_t *value); /* a text bare, all else as JSON; caller frees */
 char *sb_pairs(const json_t *object);  /* "a=1 b=x"; caller frees */
+char *sb_says(const json_t *cell);     /* of a dialect's words; caller frees */
 void sb_show_results(struct sb_ctl *ctl, const json_t *tasks); /* what was read, if anything */

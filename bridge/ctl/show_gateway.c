@@ -138,12 +138,6 @@ SB_SHOW(pause)
 
 /* ---- mapping explain ---- */
 
-static char *says(const json_t *cell)
-{
-    const char *silent = sb_json_str(cell, "silent");
-    return silent ? sb_format("nothing (%s)", silent) : sb_pairs(cell);
-}
-
 static void show_states(struct sb_ctl *ctl, const json_t *states)
 {
     static const struct sb_grid_column columns[] = { { "OPERATION", false, 0 },
@@ -161,7 +155,7 @@ static void show_states(struct sb_ctl *ctl, const json_t *states)
             sb_grid_add(grid, SB_INK_BOLD, operation);
         before = operation ? operation : "";
         sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(row, "state"));
-        sb_grid_take(grid, SB_INK_PLAIN, says(json_object_get(row, "says")));
+        sb_grid_take(grid, SB_INK_PLAIN, sb_says(json_object_get(row, "says")));
     }
     sb_show_grid(ctl, "While it is under way", grid);
 }
@@ -183,7 +177,7 @@ static void show_causes(struct sb_ctl *ctl, const json_t *causes)
             sb_grid_add(grid, SB_INK_PLAIN, cause);
         before = cause ? cause : "";
         sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(row, "from_phase"));
-        sb_grid_take(grid, SB_INK_PLAIN, says(json_object_get(row, "says")));
+        sb_grid_take(grid, SB_INK_PLAIN, sb_says(json_object_get(row, "says")));
     }
     sb_show_grid(ctl, "When it failed or was cancelled", grid);
 }
@@ -198,16 +192,17 @@ SB_SHOW(explain)
     sb_show_field(ctl, "Type", SB_INK_PLAIN, sb_json_str(data, "type"));
     json_array_foreach ((json_t *)links, i, link) {
         (void)fputc('\n', ctl->out);
-        sb_show_field(ctl, "Link", SB_INK_BOLD, sb_json_str(link, "link"));
+        sb_show_field(ctl, "Link", SB_INK_BOLD, sb_or(sb_json_str(link, "link"), "none"));
         sb_show_field(ctl, "Dialect", SB_INK_PLAIN, sb_json_str(link, "dialect"));
         sb_show_field(ctl, "Known there as", SB_INK_PLAIN, sb_json_str(link, "name"));
-        sb_show_field(ctl, "May command", SB_INK_PLAIN,
-                      sb_json_bool(link, "may_command", false) ? "yes" : "no");
+        if (sb_json_str(link, "link"))
+            sb_show_field(ctl, "May command", SB_INK_PLAIN,
+                          sb_json_bool(link, "may_command", false) ? "yes" : "no");
         show_states(ctl, sb_json_array(link, "states"));
         show_causes(ctl, sb_json_array(link, "causes"));
     }
     if (json_array_size(links) == 0)
-        sb_show_line(ctl, "no links are configured");
+        sb_show_line(ctl, "there are no links and no dialects");
 }
 
 enum sb_exit sb_run_explain(struct sb_ctl *ctl, struct sb_order *order)

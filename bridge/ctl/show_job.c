@@ -216,6 +216,25 @@ void sb_show_results(struct sb_ctl *ctl, const json_t *tasks)
     sb_show_grid(ctl, "Results", grid);
 }
 
+/* How each dialect words the tasks as they stand. */
+static void show_words(struct sb_ctl *ctl, const json_t *tasks)
+{
+    static const struct sb_grid_column columns[] = { { "DEVICE", false, 10 },
+                                                     { "DIALECT", false, 0 },
+                                                     { "SAYS", false, 20 } };
+    struct sb_grid *grid = sb_grid_new(columns, SB_COUNT(columns));
+    size_t i;
+    json_t *task, *cell;
+    const char *dialect;
+    json_array_foreach ((json_t *)tasks, i, task)
+        json_object_foreach (json_object_get(task, "words"), dialect, cell) {
+            sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(task, "device"));
+            sb_grid_add(grid, SB_INK_PLAIN, dialect);
+            sb_grid_take(grid, SB_INK_PLAIN, sb_says(cell));
+        }
+    sb_show_grid(ctl, "In each dialect", grid);
+}
+
 /* What the last attempt's driver and device said to each other. */
 static void show_transcripts(struct sb_ctl *ctl, const json_t *tasks)
 {
@@ -246,6 +265,7 @@ SB_SHOW(job)
     sb_show_time(ctl, "Created", sb_json_int(data, "created", 0));
     sb_show_time(ctl, "Ended", sb_json_int(data, "ended", 0));
     sb_show_grid(ctl, "Tasks", task_grid(data));
+    show_words(ctl, tasks);
     sb_show_results(ctl, tasks);
     show_transcripts(ctl, tasks);
 }

@@ -507,6 +507,9 @@ def test_an_image_that_is_made_for_others(bench, pump):
 
 # ---- links, mappings, reload ----
 
+DIALECTS = {"alibaba", "azure", "huawei", "ibm"}
+
+
 def test_links_and_their_words(bench):
     bench.device()
     bench.start(top={"links": one_link(bench)})
@@ -519,6 +522,13 @@ def test_links_and_their_words(bench):
     assert "127.0.0.1:1" in row["TEXT"]
     told = bench.ctl("mapping", "explain", "pump-1")
     assert told["links"][0]["link"] == "factory" and told["links"][0]["may_command"] is True
+    assert {link["dialect"] for link in told["links"]} == DIALECTS
+    assert [link["dialect"] for link in told["links"] if "link" in link] == ["ibm"]
+    job = str(bench.ctl("job", "create", "reboot", "pump-1", "--hold")["id"])
+    task, = bench.ctl("job", "show", job)["tasks"]
+    assert set(task["words"]) == DIALECTS and all(task["words"].values())
+    shown = bench.shown("job", "show", job)
+    assert "In each dialect" in shown and all(dialect in shown for dialect in DIALECTS)
     causes = {cause["cause"] for cause in told["links"][0]["causes"]}
     assert {"offline", "no_space", "verify_failed", "internal"} <= causes
     shown = bench.shown("mapping", "explain", "pump-1", "--link", "factory")

@@ -253,6 +253,71 @@ static void test_mapping_explain(void **state)
     ask_refused(&world, "mapping explain", "{'device': 'z'}", "not_found", "no device 'z'");
 }
 
+static void test_a_dialect_without_a_link_is_explained(void **state)
+{
+    (void)state;
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "mapping explain", "{'device': 'a'}");
+    const json_t *links = json_object_get(data, "links");
+    assert_int_equal(json_array_size(links), 2);
+    const json_t *spare = json_array_get(links, 1);
+    assert_string_equal(sb_json_str(spare, "dialect"), "spare");
+    assert_null(sb_json_str(spare, "link"));
+    assert_null(json_object_get(spare, "may_command"));
+    const json_t *cause = json_array_get(json_object_get(spare, "causes"), 0);
+    assert_int_equal(sb_json_int(json_object_get(cause, "says"), "code", 0), 1101);
+}
+
+/* Words with a hole, of a dialect that nobody speaks: told in the log, all else works. */
+static void test_a_dialect_without_a_link_and_with_a_hole(void **state)
+{
+    (void)state;
+    world_off(&world);
+    world_write(&world, "dialects/spare.yaml", "dialect: spare\n");
+    world_on(&world);
+    sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "mapping explain", "{'device': 'a'}");
+    assert_int_equal(json_array_size(json_object_get(data, "links")), 1);
+}
+
+/* ---- a job in all dialects ---- */
+
+static int64_t code_in(const json_t *job, const char *dialect)
+{
+    const json_t *task = json_array_get(json_object_get(job, "tasks"), 0);
+    const json_t *words = json_object_get(task, "words");
+    return sb_json_int(json_object_get(words, dialect), "code", -1);
+}
+
+static void test_a_job_in_each_dialect(void **state)
+{
+    (void)state;
+    int64_t job = create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true}}");
+    sb_cleanup(json_decrefp) json_t *held = ask_ok(&world, "job show", by_id(job));
+    assert_int_equal(code_in(held, "cloud"), SB_TASK_HELD);
+    assert_int_equal(code_in(held, "spare"), 1000 + SB_TASK_HELD);
+    done("device add", "{'id': 'new', 'type': 'one-step'}");
+    int64_t other = create("{'operation': 'reboot', 'devices': ['new'], 'policy': {'hold': true}}");
+    done("device remove", "{'id': 'new'}");
+    sb_cleanup(json_decrefp) json_t *ended = ask_ok(&world, "job show", by_id(other));
+    assert_int_equal(code_in(ended, "cloud"), 100 + SB_CAUSE_DEVICE_GONE);
+    assert_int_equal(code_in(ended, "spare"), 1100 + SB_CAUSE_DEVICE_GONE);
+}
+
+static void test_a_job_of_many_shows_no_words(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 17; i++) {
+        sb_cleanup(sb_freep) char *args =
+            sb_format("{'id': 'm%d', 'type': 'one-step', 'groups': ['many']}", i);
+        done("device add", args);
+    }
+    int64_t job = create("{'operation': 'reboot', 'groups': ['many'], 'policy': {'hold': true}}");
+    sb_cleanup(json_decrefp) json_t *shown = ask_ok(&world, "job show", by_id(job));
+    const json_t *tasks = json_object_get(shown, "tasks");
+    assert_int_equal(json_array_size(tasks), 17);
+    assert_null(json_object_get(json_array_get(tasks, 0), "words"));
+    assert_non_null(json_object_get(json_array_get(tasks, 0), "state"));
+}
+
 /* ---- devices ---- */
 
 static void test_devices_listed(void **state)
@@ -781,6 +846,10 @@ int main(void)
         TEST(reload),
         TEST(audit),
         TEST(mapping_explain),
+        TEST(a_dialect_without_a_link_is_explained),
+        TEST(a_dialect_without_a_link_and_with_a_hole),
+        TEST(a_job_in_each_dialect),
+        TEST(a_job_of_many_shows_no_words),
         TEST(devices_listed),
         TEST(device_shown),
         TEST(device_comes_and_goes),

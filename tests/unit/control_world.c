@@ -12,7 +12,17 @@
 
 #define DEADLINE (20 * SB_SECOND)
 
-static const struct sb_door_ops *const doors[] = { &cloud_door, NULL };
+/* A dialect that no link speaks: only its words are there. */
+static const struct sb_field no_fields[] = { { 0 } };
+static const struct sb_field spare_cell[] = { { .key = "code", .type = SB_TYPE_INT }, { 0 } };
+static const struct sb_dialect_shape spare_shape = {
+    .dialect = "spare", .cell = spare_cell, .limits = no_fields, .names = no_fields
+};
+static const struct sb_door_ops spare_door = {
+    .dialect = "spare", .role = "uplink", .shape = &spare_shape, .fields = no_fields
+};
+
+static const struct sb_door_ops *const doors[] = { &cloud_door, &spare_door, NULL };
 static const struct sb_driver_ops *const drivers[] = { &bench_driver, NULL };
 static const struct sb_port_ops *const transports[] = { NULL };
 static const struct sb_adapters adapters = { doors, drivers, transports };
@@ -34,16 +44,18 @@ static void make_directory(const struct world *world, const char *name)
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
-static void write_words(const struct world *world)
+/* States read as base and their number, causes as 100 more. */
+static void write_words(const struct world *world, const char *dialect, int base)
 {
     struct sb_str text = { 0 };
-    sb_str_add(&text, "dialect: cloud\nsends:\n  states:\n    all:\n");
+    sb_str_format(&text, "dialect: %s\nsends:\n  states:\n    all:\n", dialect);
     for (int s = 0; s <= SB_TASK_SUCCEEDED; s++)
-        sb_str_format(&text, "      %s: { code: %d }\n", sb_task_state_name(s), s);
+        sb_str_format(&text, "      %s: { code: %d }\n", sb_task_state_name(s), base + s);
     sb_str_add(&text, "  causes:\n");
     for (int c = 1; c < SB_CAUSE_MAX_; c++)
-        sb_str_format(&text, "    %s: { code: %d }\n", sb_cause_name(c), 100 + c);
-    world_write(world, "dialects/cloud.yaml", sb_str_get(&text));
+        sb_str_format(&text, "    %s: { code: %d }\n", sb_cause_name(c), base + 100 + c);
+    sb_cleanup(sb_freep) char *name = sb_format("dialects/%s.yaml", dialect);
+    world_write(world, name, sb_str_get(&text));
     sb_str_done(&text);
 }
 
@@ -60,7 +72,8 @@ static void write_config(const struct world *world, const char *more)
 
 static void write_devices(const struct world *world)
 {
-    write_words(world);
+    write_words(world, "cloud", 0);
+    write_words(world, "spare", 1000);
     world_write(world, "devices/one-step.yaml",
                 "name: one-step\ndriver: bench\nverify: version\nstall: 30s\noccupied: 5m\n");
     world_write(world, "devices/two-step.yaml",

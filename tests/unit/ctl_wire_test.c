@@ -320,6 +320,39 @@ static void test_job_show_of_a_rule(void **state)
                "job fetch 7", 0, "job 7: let go on 1 device\n", NULL);
 }
 
+static void test_job_show_in_each_dialect(void **state)
+{
+    (void)state;
+    expect_run(
+        STEPS({ "\"id\":7", "{\"ok\": true, \"data\": {\"id\": 7, \"tasks\": [{\"device\": \"a\", "
+                            "\"state\": \"failed\", \"words\": {\"ibm\": {\"updateStatus\": 5, "
+                            "\"rc\": 500}, \"alibaba\": {\"silent\": \"waits\"}}}]}}" }),
+        "job show 7", 0,
+        "In each dialect\n"
+        "DEVICE  DIALECT  SAYS\n"
+        "a       ibm      updateStatus=5 rc=500\n"
+        "a       alibaba  nothing (waits)\n",
+        NULL);
+}
+
+static void test_explain_without_a_link(void **state)
+{
+    static const char answer[] =
+        "{\"ok\": true, \"data\": {\"device\": \"p\", \"type\": \"t\", \"links\": "
+        "[{\"dialect\": \"huawei\", \"name\": \"p1\", \"states\": [{\"operation\": \"reboot\", "
+        "\"state\": \"sent\", \"says\": {\"result_code\": 0}}], \"causes\": []}]}}";
+    (void)state;
+    expect_run(STEPS({ "mapping explain", answer }), "mapping explain p", 0,
+               "Link          none\n"
+               "Dialect       huawei\n"
+               "Known there as p1\n"
+               "\n"
+               "While it is under way\n"
+               "OPERATION  STATE  SAYS\n"
+               "reboot     sent   result_code=0\n",
+               NULL);
+}
+
 /* One request, one answer: how it ended. */
 static void test_create_and_answer_at_the_end(void **state)
 {
@@ -982,6 +1015,8 @@ int main(void)
         cmocka_unit_test(test_create_and_answer_at_the_end),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_explain_without_a_link),
+        cmocka_unit_test(test_job_show_in_each_dialect),
         cmocka_unit_test(test_device_pages),
         cmocka_unit_test(test_identify),
         cmocka_unit_test(test_sentences),
