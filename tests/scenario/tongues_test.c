@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The laws over all four dialects: each one's words, codec and conversation, with the same task.
+ * What one dialect does beyond that is in its own tests.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "tests/fakes/alibaba_world.h"
+#include "tests/fakes/azure_world.h"
+#include "tests/fakes/huawei_world.h"
+#include "tests/fakes/ibm_world.h"
+
+#define UNTOLD (-1000)
+
+struct end { /* how a task ends */
+    enum sb_task_state state;
+    enum sb_cause cause;
+    enum sb_phase phase;
+    struct sb_native native; /* of a device with a code of its own */
+};
+
+static void set_end(struct sb_task *task, const struct end *end)
+{
+    task->cause = end->cause;
+    task->phase = end->phase;
+    task->native = end->native;
+}
+
+/* ---- each dialect: an update begins, ends so, and this number is told ---- */
+
+static int64_t ibm_tells(struct sb_words *words, const struct end *end)
+{
+    struct world *w = world_new(words);
+    world_up(w);
+    world_replies(w, world_last(w, SB_OUT_SEND), 200);
+    world_says(w, "device/update",
+               "{\"reqId\":\"u\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\",\"value\":{"
+               "\"version\":\"2.0.0\",\"name\":\"n\",\"uri\":\"https://h/x\",\"verifier\":\"\","
+               "\"state\":0,\"updateStatus\":0,\"updatedDateTime\":\"\"}}]}}");
+    world_says(w, "observe",
+               "{\"reqId\":\"o\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\"}]}}");
+    world_says(w, "mgmt/initiate/firmware/download", "{\"reqId\":\"d\"}");
+    assert_int_equal(w->task_count, 1);
+    world_task(w, 0, SB_TASK_DOWNLOADING);
+    world_forget(w);
+    set_end(&w->tasks[0], end);
+    world_task(w, 0, end->state);
+    const struct sb_output *output = world_next(w, "notify");
+    int64_t told = UNTOLD;
+    for (int status = 0; output && status < 7; status++) {
+        sb_cleanup(json_decrefp) json_t *notify = sb_ibm_notify(0, status, output->token);
+        told = json_equal(notify, output->json) ? status : told;
+    }
+    w->tasks[0].native = (struct sb_native){ 0 };
+    world_free(w);
+    return told;
+}
+
+/* Azure has no numbers there but the cause's own name, beside a status. */
+static int64_t azure_tells(struct sb_words *words, const struct end *end)
+{
+    struct hub *hub = hub_new(words, SB_AZURE_DEVICES);
+    hub_up(hub, HUB_PUMP);
+    hub_calls(hub, HUB_PUMP, "firmwareUpdate",
+              "{\"fwPackageUri\":\"https://h/x\",\"fwVersion\":\"2.0.0\"}");
+    assert_int_equal(hub->task_count, 1);
+    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    set_end(&hub->tasks[0].task, end);
+    hub_task(hub, 0, end->state);
+    const json_t *firmware = json_object_get(hub->reported[HUB_PUMP], "firmware");
+    const char *code = sb_json_str(json_object_get(firmware, "error"), "code");
+    bool moving = sb_streq(sb_json_str(firmware, "fwUpdateStatus"), "downloading");
+    int64_t told = code && !moving ? sb_cause_from_name(code) : UNTOLD;
+    hub->tasks[0].task.native = (struct sb_native){ 0 };
+    hub_free(hub);
+    return told;
+}
+
+static int64_t huawei_tells(struct sb_words *words, const struct end *end)
+{
+    struct iot *iot = iot_new(words);
+    iot_up(iot);
+    iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade",
+              "{\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"access_token\":\"t\"}");
+    assert_int_equal(iot->task_count, 1);
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    iot_forget(iot);
+    set_end(&iot->tasks[0].task, end);
+    iot_task(iot, 0, end->state);
+    int64_t told =
+        sb_json_int(iot_last(iot, IOT_PUMP_ID, "upgrade_progress_report"), "result_code", UNTOLD);
+    iot->tasks[0].task.native = (struct sb_native){ 0 };
+    iot_free(iot);
+    return told;
+}
+
+static int64_t alibaba_tells(struct sb_words *words, const struct end *end)
+{
+    struct ali *ali = ali_new(words);
+    ali_up(ali);
+    ali_pushes(ali, ALI_PUMP,
+               "{\"size\":7,\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"signMethod\":\"Md5\","
+               "\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\"}");
+    assert_int_equal(ali->task_count, 1);
+    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
+    ali_clear(ali);
+    set_end(&ali->tasks[0].task, end);
+    ali_task(ali, 0, end->state);
+    const json_t *progress = ali_last(ali, ALI_PUMP, "/ota/device/progress/");
+    const char *step = sb_json_str(json_object_get(progress, "params"), "step");
+    int64_t told = step ? strtoll(step, NULL, 10) : UNTOLD;
+    ali->tasks[0].task.native = (struct sb_native){ 0 };
+    ali_free(ali);
+    return told;
+}
+
+static struct dialect {
+    const char *name, *number; /* the member of a cell that it tells; NULL: the cause itself */
+    int64_t (*tells)(struct sb_words *words, const struct end *end);
+    enum sb_op op;
+    const char *natives[8]; /* codes that a device of the dialect may have */
+    struct sb_words *words;
+} dialects[] = {
+    { "ibm",
+      "updateStatus",
+      ibm_tells,
+      SB_OP_FIRMWARE_DOWNLOAD,
+      { "2", "3", "4", "5", "6" },
+      NULL },
+    { "azure", NULL, azure_tells, SB_OP_FIRMWARE_UPDATE, { NULL }, NULL },
+    { "huawei",
+      "result_code",
+      huawei_tells,
+      SB_OP_FIRMWARE_UPDATE,
+      { "1", "2", "5", "9", "10", "255" },
+      NULL },
+    { "alibaba", "step", alibaba_tells, SB_OP_FIRMWARE_UPDATE, { "-1", "-2", "-3", "-4" }, NULL },
+};
+
+static int load(void **state)
+{
+    (void)state;
+    dialects[0].words = world_words(NULL);
+    dialects[1].words = hub_words();
+    dialects[2].words = iot_words();
+    dialects[3].words = ali_words();
+    for (size_t i = 0; i < SB_COUNT(dialects); i++)
+        if (!dialects[i].words)
+            return -1;
+    return 0;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(dialects); i++)
+        dialects[i].words = sb_words_free(dialects[i].words);
+    return 0;
+}
+
+static int64_t number_of(const struct dialect *dialect, const struct end *end)
+{
+    const json_t *cell = sb_words_cell(dialect->words, SB_ROLE_SENDS, dialect->op, end->state,
+                                       end->cause, end->phase);
+    return dialect->number ? sb_json_int(cell, dialect->number, UNTOLD) : (int64_t)end->cause;
+}
+
+/* ---- the laws ---- */
+
+/* Says something, or why it says nothing. */
+static void speaks(const struct dialect *dialect, enum sb_op op, const struct end *end)
+{
+    const json_t *cell =
+        sb_words_cell(dialect->words, SB_ROLE_SENDS, op, end->state, end->cause, end->phase);
+    const json_t *silent = json_object_get(cell, "silent");
+    if (json_object_size(cell) == 0 || (silent && json_string_length(silent) == 0))
+        fail_msg("%s: %s %s %s says neither a word nor why not", dialect->name, sb_op_name((int)op),
+                 sb_task_state_name((int)end->state), sb_cause_name((int)end->cause));
+}
+
+static void total_each_cell_speaks(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(dialects); i++)
+        for (int op = 0; op < SB_OP_MAX_; op++)
+            for (int s = 0; s < SB_TASK_STATE_MAX_; s++)
+                for (int c = SB_CAUSE_NONE + 1; c < SB_CAUSE_MAX_; c++)
+                    for (int p = 0; p < SB_PHASE_MAX_; p++)
+                        speaks(&dialects[i], (enum sb_op)op,
+                               &(struct end){ .state = (enum sb_task_state)s,
+                                              .cause = (enum sb_cause)c,
+                                              .phase = (enum sb_phase)p });
+}
+
+static void tells_as_written(const struct dialect *dialect, const struct end *end)
+{
+    int64_t told = dialect->tells(dialect->words, end), wanted = number_of(dialect, end);
+    if (told == UNTOLD || told != wanted)
+        fail_msg("%s: %s by %s in %s: told %lld, not %lld", dialect->name,
+                 sb_task_state_name((int)end->state), sb_cause_name((int)end->cause),
+                 sb_phase_name((int)end->phase), (long long)told, (long long)wanted);
+}
+
+/* Each end is told, in each dialect, as its mapping has it. */
+static void total_each_end_is_told(void **state)
+{
+    static const enum sb_task_state states[] = { SB_TASK_FAILED, SB_TASK_CANCELLED };
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(dialects); i++)
+        for (size_t s = 0; s < SB_COUNT(states); s++)
+            for (int c = SB_CAUSE_NONE + 1; c < SB_CAUSE_MAX_; c++)
+                for (int p = 0; p < SB_PHASE_MAX_; p++)
+                    tells_as_written(&dialects[i], &(struct end){ .state = states[s],
+                                                                  .cause = (enum sb_cause)c,
+                                                                  .phase = (enum sb_phase)p });
+}
+
+/* A device's own code comes out unchanged where it is at home, and nowhere else. */
+static void round_trip_of_native_codes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SB_COUNT(dialects); i++)
+        for (size_t n = 0; dialects[i].natives[n]; n++)
+            for (size_t k = 0; k < SB_COUNT(dialects); k++) {
+                char *name = (char *)(uintptr_t)dialects[i].name;
+                char *number = (char *)(uintptr_t)dialects[i].number;
+                char *code = (char *)(uintptr_t)dialects[i].natives[n];
+                struct end end = { SB_TASK_FAILED,
+                                   SB_CAUSE_VERIFY_FAILED,
+                                   SB_PHASE_VERIFYING,
+                                   { name, number, code, NULL } };
+                int64_t told = dialects[k].tells(dialects[k].words, &end);
+                int64_t wanted = i == k ? strtoll(code, NULL, 10) : number_of(&dialects[k], &end);
+                if (told != wanted)
+                    fail_msg("%s code %s told by %s as %lld, not %lld", name, code,
+                             dialects[k].name, (long long)told, (long long)wanted);
+            }
+}
+
+/* ---- forward only ---- */
+
+struct course { /* the same random course of a task, from its number */
+    uint32_t seed;
+    enum sb_task_state state;
+    int percent, retries;
+};
+
+static uint32_t draw(struct course *course, uint32_t below)
+{
+    course->seed = course->seed * 1664525U + 1013904223U;
+    return (course->seed >> 8) % below;
+}
+
+/* On by a bit, or back to the queue for another attempt. False: it restarts. */
+static bool go_on(struct course *course)
+{
+    if (course->state != SB_TASK_QUEUED && course->retries > 0 && draw(course, 8) == 0) {
+        course->retries--;
+        course->state = SB_TASK_QUEUED;
+        course->percent = 0;
+        return true;
+    }
+    course->percent += (int)draw(course, 12);
+    course->state = course->percent < 50    ? SB_TASK_DOWNLOADING
+                    : course->percent < 100 ? SB_TASK_INSTALLING
+                                            : SB_TASK_RESTARTING;
+    course->percent = SB_MIN(course->percent, 100);
+    return course->state != SB_TASK_RESTARTING;
+}
+
+/* A retry is not seen: the step never falls, and is 100 only when the device restarts. */
+static void forward_only_for_alibaba(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 0; seed < 100; seed++) {
+        struct course course = { .seed = seed, .retries = 3 };
+        struct ali *ali = ali_new(dialects[3].words);
+        int64_t before = 0;
+        bool on = true;
+        ali_up(ali);
+        ali_pushes(ali, ALI_PUMP,
+                   "{\"size\":7,\"version\":\"2.0.0\",\"url\":\"https://h/x\","
+                   "\"signMethod\":\"Md5\",\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\"}");
+        while (on) {
+            on = go_on(&course);
+            ali_clear(ali);
+            ali_progress(ali, 0, course.state, (uint8_t)course.percent);
+            size_t said = ali_count(ali, ALI_PUMP, "/ota/device/progress/");
+            const char *text = ali_text(ali, ALI_PUMP, "/ota/device/progress/", "params/step");
+            int64_t step = said ? strtoll(text, NULL, 10) : before;
+            assert_true(said <= 1 && step >= before);
+            assert_true(course.state != SB_TASK_QUEUED || said == 0);
+            assert_int_equal(step == 100, !on);
+            before = step;
+        }
+        ali_free(ali);
+    }
+}
+
+/* Within an attempt no percent falls; 100 is the end alone, and no retry reads as a failure. */
+static void forward_only_for_huawei(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 0; seed < 100; seed++) {
+        struct course course = { .seed = seed, .retries = 3 };
+        struct iot *iot = iot_new(dialects[2].words);
+        int64_t before = 0;
+        bool on = true;
+        iot_up(iot);
+        iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade",
+                  "{\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"access_token\":\"t\"}");
+        while (on) {
+            on = go_on(&course);
+            before = course.state == SB_TASK_QUEUED ? 0 : before;
+            iot_forget(iot);
+            iot->tasks[0].task.percent = (uint8_t)course.percent;
+            iot_task(iot, 0, course.state);
+            const json_t *paras = iot_last(iot, IOT_PUMP_ID, "upgrade_progress_report");
+            int64_t percent = sb_json_int(paras, "progress", before);
+            assert_int_equal(sb_json_int(paras, "result_code", 0), 0);
+            assert_true(percent >= before && percent < 100);
+            before = percent;
+        }
+        iot_free(iot);
+    }
+}
+
+/* ---- a version, whoever changed it ---- */
+
+static void a_version_is_told_in_each_ones_own_way(void **state)
+{
+    (void)state;
+    struct hub *hub = hub_new(dialects[1].words, SB_AZURE_DEVICES);
+    hub_up(hub, HUB_PUMP);
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("7.0"));
+    hub_news(hub, HUB_PUMP, SB_NEWS_IDENTITY);
+    assert_true(hub_reports(hub, HUB_PUMP, "firmware/currentFwVersion", "\"7.0\""));
+    hub_free(hub);
+    struct iot *iot = iot_new(dialects[2].words);
+    iot_up(iot);
+    iot_version(iot, IOT_PUMP, "7.0");
+    assert_string_equal(sb_json_str(iot_last(iot, IOT_PUMP_ID, "version_report"), "fw_version"),
+                        "7.0");
+    iot_free(iot);
+    struct ali *ali = ali_new(dialects[3].words);
+    ali_up(ali);
+    ali_version(ali, ALI_PUMP, "", "7.0");
+    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "7.0");
+    ali_free(ali);
+    struct world *w = world_new(dialects[0].words);
+    world_up(w);
+    world_replies(w, world_last(w, SB_OUT_SEND), 200);
+    world_forget(w);
+    json_object_set_new(w->device.versions, "", json_string("7.0"));
+    world_news(w, SB_NEWS_IDENTITY);
+    const struct sb_output *manage = world_next(w, "mgmt/manage");
+    assert_non_null(manage);
+    sb_cleanup(sb_freep) char *text = sb_json_text(manage->json);
+    assert_non_null(strstr(text, "\"fwVersion\":\"7.0\""));
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(total_each_cell_speaks),
+        cmocka_unit_test(total_each_end_is_told),
+        cmocka_unit_test(round_trip_of_native_codes),
+        cmocka_unit_test(forward_only_for_alibaba),
+        cmocka_unit_test(forward_only_for_huawei),
+        cmocka_unit_test(a_version_is_told_in_each_ones_own_way),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
