@@ -230,9 +230,9 @@ static void round_trip_of_native_codes(void **state)
     for (size_t i = 0; i < SB_COUNT(dialects); i++)
         for (size_t n = 0; dialects[i].natives[n]; n++)
             for (size_t k = 0; k < SB_COUNT(dialects); k++) {
-                char *name = (char *)(uintptr_t)dialects[i].name;
-                char *number = (char *)(uintptr_t)dialects[i].number;
-                char *code = (char *)(uintptr_t)dialects[i].natives[n];
+                char *name = (char *)dialects[i].name;
+                char *number = (char *)dialects[i].number;
+                char *code = (char *)dialects[i].natives[n];
                 struct end end = { SB_TASK_FAILED,
                                    SB_CAUSE_VERIFY_FAILED,
                                    SB_PHASE_VERIFYING,
