@@ -4,6 +4,7 @@
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/bus.h"
+#include "bridge/check.h"
 #include "bridge/mapping/type.h"
 
 /* ---- mappings, devices, buses ---- */
@@ -271,6 +272,7 @@ static void rebuild(struct sb_core *core)
     size_t settled_count = 0;
     sb_cleanup(sb_freep) int64_t *settled =
         core->outbox ? sb_outbox_settled(core->outbox, &settled_count) : NULL;
+    struct sb_kept *lost = core->host ? sb_host_take_lost(core->host) : NULL;
     core->rebuild = false;
     if (core->on_rebuild)
         core->on_rebuild(core->on_rebuild_arg, false);
@@ -280,8 +282,10 @@ static void rebuild(struct sb_core *core)
         /* Memory or disk are beyond use: a restart by the service manager is all that is left. */
         sb_error(NULL, "cannot rebuild from the store: %s; stopping", strerror(-r));
         sb_loop_stop(core->parts.loop);
+        sb_kept_free(lost);
         return;
     }
+    sb_host_give_lost(core->host, lost);
     sb_outbox_settle_all(core->outbox, settled, settled_count);
     if (core->on_rebuild)
         core->on_rebuild(core->on_rebuild_arg, true);
@@ -420,9 +424,7 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
                        struct sb_diags *diags)
 {
     struct sb_device *device;
-    const struct sb_type *type = sb_types_get(core->types, sb_json_str(spec, "type"));
-    int r =
-        type ? sb_type_check_address(type, NULL, 0, json_object_get(spec, "address"), diags) : 0;
+    int r = sb_check_device(core->parts.config, core->types, spec, diags);
     if (r == 0)
         r = sb_registry_add(core->registry, spec, &device, diags);
     if (r < 0)

@@ -105,4 +105,14 @@ void sb_host_connection(struct sb_host *host, struct sb_door *door, const char *
 void sb_host_connection_gone(struct sb_host *host, struct sb_door *door, const char *connection);
 /* False: new work cannot be taken now (store or outbox); the text says why. */
 bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_why);
+/*
+ * A message that was worked on in this turn. If what it caused is lost with its batch, the answer
+ * too, the door hears the message again: sb_host_recall() when the connection (NULL: the door's
+ * own) is up. Copies; best effort.
+ */
+void sb_host_keep(struct sb_host *host, struct sb_door *door, const char *connection,
+                  const char *topic, const void *payload, size_t n);
+typedef void (*sb_recall_fn)(void *arg, const char *topic, const void *payload, size_t n);
+void sb_host_recall(struct sb_host *host, struct sb_door *door, const char *connection,
+                    sb_recall_fn fn, void *arg);
 struct sb_loop *sb_host_loop(struct sb_host *host);

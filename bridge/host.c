@@ -406,6 +406,7 @@ struct sb_host *sb_host_free(struct sb_host *host)
         sb_words_free(host->spare[i]);
     free(host->spare);
     sb_host_news_done(host);
+    sb_host_kept_done(host);
     sb_schema_done(sb_uri_rules_fields, &host->native_rules);
     free(host->entries);
     free(host);

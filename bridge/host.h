@@ -39,6 +39,12 @@ bool sb_host_turn(struct sb_host *host); /* true: something was handed on */
 /* For the runner's `fetch_settings`. */
 void sb_host_fetch_settings(struct sb_host *host, const char *link, struct sb_fetch_settings *ret);
 
+/* Over a rebuild: messages whose answers are lost with their batch (see sb_host_keep()). */
+struct sb_kept;
+struct sb_kept *sb_host_take_lost(struct sb_host *host);
+void sb_host_give_lost(struct sb_host *host, struct sb_kept *lost);
+struct sb_kept *sb_kept_free(struct sb_kept *list);
+
 /* Everybody who wants to see news after the doors did (job watch). */
 typedef void (*sb_watcher_fn)(void *arg, const struct sb_news *news);
 int sb_host_watch(struct sb_host *host, sb_watcher_fn fn, void *arg) SB_MUST_CHECK;

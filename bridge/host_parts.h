@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What host.c (links and what their doors ask) and host_news.c (who hears what) share. Private to
- * them.
+ * What host.c (links and what their doors ask), host_news.c (who hears what) and host_kept.c
+ * (messages whose answers are lost) share. Private to them.
  */
 #pragma once
 
@@ -37,7 +37,10 @@ struct sb_host {
     struct sb_map told; /* of which there are news */
     struct watcher *watchers;
     size_t watcher_count;
+    struct sb_kept *kept; /* in the order they came */
+    size_t kept_count, kept_bytes;
     struct sb_uri_rules native_rules; /* an operator's own packages: anywhere */
 };
 
 void sb_host_news_done(struct sb_host *host);
+void sb_host_kept_done(struct sb_host *host);

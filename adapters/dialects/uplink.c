@@ -186,6 +186,8 @@ void sb_uplink_message(struct sb_line *line, const struct sb_mqtt_event *event)
         sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_MESSAGE, .message = &message });
         if (stranger)
             sb_convo_free(convo);
+        sb_host_keep(uplink->door.host, &uplink->door, line->device, event->topic, event->payload,
+                     event->size);
     }
     sb_message_done(&message);
 }

@@ -187,6 +187,13 @@ static void show_line(struct sb_line *line, const char *why, int64_t next)
 
 /* ---- a connection's events ---- */
 
+static void on_recall(void *arg, const char *topic, const void *payload, size_t n)
+{
+    sb_uplink_message(arg,
+                      &(struct sb_mqtt_event){
+                          .kind = SB_MQTT_MESSAGE, .topic = topic, .payload = payload, .size = n });
+}
+
 static void on_up(struct sb_line *line, bool session_present)
 {
     struct sb_uplink *uplink = line->uplink;
@@ -198,6 +205,7 @@ static void on_up(struct sb_line *line, bool session_present)
     show_line(line, NULL, 0);
     sb_host_connection(uplink->door.host, &uplink->door, line->device, true);
     sb_uplink_up(line);
+    sb_host_recall(uplink->door.host, &uplink->door, line->device, on_recall, line);
 }
 
 static void on_down(struct sb_line *line, const struct sb_mqtt_event *event)

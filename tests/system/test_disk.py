@@ -223,6 +223,22 @@ def test_the_cloud_is_refused_while_the_store_is_full(world, disk):
     assert world.update().ok
 
 
+def test_the_request_that_finds_the_disk_full(world, disk):
+    """Nobody knew before: its own batch fails, and with it the answer. It is answered all the same,
+    and what comes after it is too."""
+    uri, digest = world.image("2.0.0")
+    disk.fault(("write", errno.ENOSPC, STORE))
+    assert world.southbridge.ctl("status").json["store"]["ready"] is True
+    refused_there(world, REBOOT, "cannot take requests now", WORDS[errno.ENOSPC])
+    refused = world.set_firmware(uri, "2.0.0", digest)
+    assert refused.rc == 500, refused.answer
+    assert lines(world.southbridge, "heard again, its answer was lost")
+    disk.heal()
+    wait_well(world.southbridge)
+    world.downloaded()
+    assert world.update().ok
+
+
 def test_the_cloud_is_refused_under_the_floor(world, disk):
     """In the dialect's code; looking is no new job. It ends by itself."""
     uri, digest = world.image("2.0.0")

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages of links until what they caused is durable. If that is lost, with the answer in it, the
+ * message waits for the rebuilt core, and its door hears it again once its connection is up: then
+ * it is refused with the store's reason, or done, if the store is well again.
+ */
+#include "bridge/base/log.h"
+#include "bridge/base/str.h"
+#include "bridge/base/time.h"
+#include "bridge/host_parts.h"
+
+#define COUNT_MAX 1024 /* beyond these bounds nobody keeps what is lost */
+#define BYTES_MAX (1024 * (size_t)1024)
+#define AGE_MAX   (5 * SB_MINUTE) /* then nobody waits for an answer */
+
+struct sb_kept {
+    struct sb_kept *next;
+    struct sb_host *host;
+    char *link, *connection, *topic;
+    void *payload;
+    size_t size;
+    int64_t since;
+    bool lost;
+};
+
+static struct sb_kept *kept_free(struct sb_kept *kept)
+{
+    if (!kept)
+        return NULL;
+    free(kept->link);
+    free(kept->connection);
+    free(kept->topic);
+    free(kept->payload);
+    free(kept);
+    return NULL;
+}
+SB_DEFINE_CLEANUP(struct sb_kept *, kept_free)
+
+static void take_out(struct sb_host *host, struct sb_kept *kept)
+{
+    struct sb_kept **at = &host->kept;
+    while (*at != kept)
+        at = &(*at)->next;
+    *at = kept->next;
+    kept->next = NULL;
+    host->kept_count--;
+    host->kept_bytes -= kept->size;
+}
+
+static void put_in(struct sb_host *host, struct sb_kept *kept)
+{
+    struct sb_kept **end = &host->kept;
+    while (*end)
+        end = &(*end)->next;
+    *end = kept;
+    kept->host = host;
+    host->kept_count++;
+    host->kept_bytes += kept->size;
+}
+
+static void on_settled(void *arg, int error)
+{
+    struct sb_kept *kept = arg;
+    kept->lost = error < 0;
+    if (kept->lost)
+        return;
+    take_out(kept->host, kept);
+    kept_free(kept);
+}
+
+static struct sb_kept *copy(const struct sb_door *door, const char *connection, const char *topic,
+                            const void *payload, size_t n)
+{
+    sb_cleanup(kept_freep) struct sb_kept *kept = calloc(1, sizeof(*kept));
+    if (!kept || sb_set_string(&kept->link, door->link) < 0 ||
+        sb_set_string(&kept->connection, connection) < 0 ||
+        sb_set_string(&kept->topic, topic) < 0 || !(kept->payload = malloc(n + 1)))
+        return NULL;
+    if (n > 0)
+        memcpy(kept->payload, payload, n);
+    kept->size = n;
+    return SB_STEAL(kept);
+}
+
+void sb_host_keep(struct sb_host *host, struct sb_door *door, const char *connection,
+                  const char *topic, const void *payload, size_t n)
+{
+    if (host->kept_count >= COUNT_MAX || n > BYTES_MAX - SB_MIN(host->kept_bytes, BYTES_MAX))
+        return;
+    struct sb_kept *kept = copy(door, connection, topic, payload, n);
+    if (!kept)
+        return;
+    kept->since = sb_loop_now(host->parts.loop);
+    if (sb_store_then(host->parts.store, on_settled, kept) < 0)
+        kept_free(kept);
+    else
+        put_in(host, kept);
+}
+
+static struct sb_kept *find_lost(const struct sb_host *host, const struct sb_door *door,
+                                 const char *connection)
+{
+    for (struct sb_kept *kept = host->kept; kept; kept = kept->next)
+        if (kept->lost && strcmp(kept->link, door->link) == 0 &&
+            sb_streq(kept->connection, connection))
+            return kept;
+    return NULL;
+}
+
+void sb_host_recall(struct sb_host *host, struct sb_door *door, const char *connection,
+                    sb_recall_fn fn, void *arg)
+{
+    struct sb_kept *kept;
+    while ((kept = find_lost(host, door, connection))) {
+        take_out(host, kept);
+        if (sb_loop_now(host->parts.loop) - kept->since <= AGE_MAX) {
+            sb_notice(SB_AT(.link = door->link), "heard again, its answer was lost: %s",
+                      kept->topic);
+            fn(arg, kept->topic, kept->payload, kept->size);
+        }
+        kept_free(kept);
+    }
+}
+
+/* ---- over a rebuild ---- */
+
+struct sb_kept *sb_host_take_lost(struct sb_host *host)
+{
+    struct sb_kept *lost = NULL, **end = &lost;
+    for (struct sb_kept *kept = host->kept, *next; kept; kept = next) {
+        next = kept->next;
+        if (!kept->lost)
+            continue;
+        take_out(host, kept);
+        *end = kept;
+        end = &kept->next;
+    }
+    return lost;
+}
+
+void sb_host_give_lost(struct sb_host *host, struct sb_kept *lost)
+{
+    for (struct sb_kept *next; lost; lost = next) {
+        next = lost->next;
+        lost->next = NULL;
+        put_in(host, lost);
+    }
+}
+
+struct sb_kept *sb_kept_free(struct sb_kept *list)
+{
+    for (struct sb_kept *next; list; list = next) {
+        next = list->next;
+        kept_free(list);
+    }
+    return NULL;
+}
+
+void sb_host_kept_done(struct sb_host *host)
+{
+    for (struct sb_kept *kept = host->kept; kept; kept = kept->next)
+        if (!kept->lost)
+            sb_store_forget(host->parts.store, on_settled, kept);
+    host->kept = sb_kept_free(host->kept);
+}
