@@ -150,8 +150,9 @@ static int collect(const struct sb_config *config, const struct sb_types *types,
 
 static void complain(const json_t *spec, struct sb_diags *diags, const char *text)
 {
+    const char *id = sb_json_str(spec, "id");
     sb_diags_add(diags, sb_json_str(spec, "_file"), (int)sb_json_int(spec, "_line", 0), 0,
-                 "device '%s': %s", sb_json_str(spec, "id"), text);
+                 "device '%s': %s", id ? id : "?", text);
 }
 
 static void check_ref(const json_t *spec, const char *name, const char *what,
@@ -166,23 +167,42 @@ static void check_ref(const json_t *spec, const char *name, const char *what,
     complain(spec, diags, text ? text : what);
 }
 
-static void check_refs(const json_t *spec, const struct sb_types *types, const struct known *known,
-                       struct sb_diags *diags)
+static void check_names(const json_t *spec, const struct known *known, struct sb_diags *diags)
 {
     size_t i;
     const json_t *commander;
-    const char *kind = sb_json_str(spec, "type");
     check_ref(spec, sb_json_str(spec, "bus"), "bus", &known->buses, diags);
-    check_ref(spec, kind, "device type", &known->types, diags);
+    check_ref(spec, sb_json_str(spec, "type"), "device type", &known->types, diags);
     json_array_foreach (sb_json_array(spec, "commanders"), i, commander)
         check_ref(spec, json_string_value(commander), "link", &known->links, diags);
-    const struct sb_type *type = sb_types_get(types, kind);
+}
+
+static void check_refs(const json_t *spec, const struct sb_types *types, const struct known *known,
+                       struct sb_diags *diags)
+{
+    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
+    check_names(spec, known, diags);
     if (type && type->driver && type->driver->run && !sb_json_str(spec, "bus"))
         complain(spec, diags, "it is on a bus, but 'bus' does not say on which");
     if (type &&
         sb_type_check_address(type, sb_json_str(spec, "_file"), (int)sb_json_int(spec, "_line", 0),
                               json_object_get(spec, "address"), diags) < 0)
         complain(spec, diags, "its address is not one of its type's driver");
+}
+
+int sb_check_device(const struct sb_config *config, const struct sb_types *types,
+                    const json_t *spec, struct sb_diags *diags)
+{
+    struct known known = { 0 };
+    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
+    size_t before = diags->total;
+    int r = collect(config, types, &known);
+    if (r == 0)
+        check_names(spec, &known, diags);
+    known_done(&known);
+    if (r == 0 && type)
+        r = sb_type_check_address(type, NULL, 0, json_object_get(spec, "address"), diags);
+    return r == 0 && diags->total > before ? -EINVAL : r;
 }
 
 /* ---- who shares a line ---- */

@@ -49,7 +49,7 @@ static int set_group(const char *path, const char *group, char **ret_error)
     const struct group *entry = group && *group ? getgrnam(group) : NULL;
     if (!entry) {
         if (group && *group)
-            sb_notice(NULL, "there is no group '%s': only root and this user may control", group);
+            sb_warning(NULL, "there is no group '%s': only root and this user may control", group);
         return 0;
     }
     if (chown(path, (uid_t)-1, entry->gr_gid) == 0)

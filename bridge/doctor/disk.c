@@ -66,6 +66,25 @@ static void look_at_daemons_view(const json_t *store, struct sb_exam *exam)
                     "the daemon cannot keep changes: %s", why ? why : "no reason given");
 }
 
+/* Retention takes what has ended; reports that wait, devices and packages stay. A little above the
+ * limit is its everyday. */
+static void look_at_share(const struct sb_config *config, const json_t *store, struct sb_exam *exam)
+{
+    int64_t limit = config->retention.bytes, used = sb_json_int(store, "bytes", 0);
+    int64_t reports = config->outbox.bytes * (int64_t)config->links.count;
+    if (used > limit + limit / 8)
+        sb_exam_say(exam, SB_HEALTH_WARNING,
+                    "see what waits (southbridgectl link list), or raise retention.bytes",
+                    "it takes %lld MiB, more than retention.bytes (%lld MiB): ended jobs are "
+                    "removed early, and what is left is still in use",
+                    (long long)(used / MIB), (long long)(limit / MIB));
+    if (reports > limit)
+        sb_exam_say(exam, SB_HEALTH_WARNING, "raise retention.bytes, or lower outbox.bytes",
+                    "reports that wait for %zu links may take %lld MiB, more than retention.bytes "
+                    "(%lld MiB): no ended job would be kept then",
+                    config->links.count, (long long)(reports / MIB), (long long)(limit / MIB));
+}
+
 void sb_doctor_store(struct sb_doctor *doctor)
 {
     struct sb_exam exam = { 0 };
@@ -73,6 +92,7 @@ void sb_doctor_store(struct sb_doctor *doctor)
     look_at_daemons_view(sb_json_object(doctor->parts->known, "store"), &exam);
     if (path && look_at_state(doctor->config->state, &exam))
         look_at_file(path, &exam);
+    look_at_share(doctor->config, sb_json_object(doctor->parts->known, "store"), &exam);
     exam.broken |= !path;
     sb_doctor_tell(doctor, "", &exam);
 }

@@ -144,19 +144,24 @@ def test_devices(bench, pump):
         "pump-1", "board", "pump-1", "ready", "1.0.0"]
 
     bench.ctl("device", "add", "spare", "--type", "board", "--bus", "pump-1", "--name",
-              "ibm=pump/spare", "--commander", "factory")
+              "ibm=pump/spare", "--commander", "native")
     bench.wait_presence("spare")
-    assert bench.shown("device", "add", "other", "--type", "no-such-type") == \
+    assert bench.shown("device", "add", "other", "--type", "board") == \
         "device 'other' is registered\n"
+    for words, text in ((("--type", "bord"), "no device type 'bord' (did you mean 'board'?)"),
+                        (("--type", "board", "--bus", "pump-2"), "no bus 'pump-2'"),
+                        (("--type", "board", "--commander", "factory"), "no link 'factory'")):
+        assert text in refused(bench, "device", "add", "wrong", *words)
     assert {d["id"] for d in bench.ctl("device", "list")} == {"pump-1", "spare", "other"}
-    assert {d["id"] for d in bench.ctl("device", "list", "--type", "board")} == {"pump-1", "spare"}
+    assert {d["id"] for d in bench.ctl("device", "list", "--type", "board")} == \
+        {"pump-1", "spare", "other"}
+    assert bench.ctl("device", "list", "--type", "other") == []
     assert [d["id"] for d in bench.ctl("device", "list", "--presence", "unknown")] == ["other"]
     assert bench.ctl("device", "list", "--bus", "none") == []
 
     shown = bench.shown("device", "show", "spare")
-    for piece in ("registered at run time", "pump/spare", "factory", "1.0.0", "frdm_k64f"):
+    for piece in ("registered at run time", "pump/spare", "native", "1.0.0", "frdm_k64f"):
         assert piece in shown, shown
-    assert "no mapping defines it" in bench.shown("device", "show", "other")
     assert bench.ctl("device", "show", "spare")["operations"].count("reboot") == 1
 
     pump.fault("silent_answers", 1)  # it is asked again

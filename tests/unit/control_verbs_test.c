@@ -51,6 +51,16 @@ static void done(const char *verb, const char *args)
     json_decref(ask_ok(&world, verb, args));
 }
 
+/* A device whose type's mapping is gone since. */
+static void add_typeless(const char *id, const char *group)
+{
+    struct sb_device *device;
+    sb_cleanup(json_decrefp) json_t *spec =
+        json_pack("{s:s,s:s,s:[s]}", "id", id, "type", "unheard-of", "groups", group);
+    assert_int_equal(sb_registry_add(world.core->registry, spec, &device, NULL), 0);
+    world_turns(&world, 1);
+}
+
 /* How many there are in the answer to a list. */
 static size_t count(const char *verb, const char *args)
 {
@@ -405,7 +415,14 @@ static void test_device_identified(void **state)
     for (int i = 0; i < 200 && device->presence == SB_PRESENCE_READY; i++)
         world_turns(&world, 1);
     assert_int_equal(device->presence, SB_PRESENCE_OFFLINE);
-    done("device add", "{'id': 'odd', 'type': 'unheard-of'}");
+    ask_refused(&world, "device add", "{'id': 'odd', 'type': 'unheard-of'}", "refused",
+                "there is no device type 'unheard-of'");
+    ask_refused(&world, "device add", "{'id': 'odd', 'type': 'one-step', 'bus': 'nowhere'}",
+                "refused", "there is no bus 'nowhere'");
+    ask_refused(&world, "device add",
+                "{'id': 'odd', 'type': 'one-step', 'commanders': ['native', 'nobody']}", "refused",
+                "there is no link 'nobody'");
+    add_typeless("odd", "hall");
     ask_refused(&world, "device identify", "{'id': 'odd'}", "refused", "no driver");
     ask_refused(&world, "device identify", "{'id': 'z'}", "not_found", "no device 'z'");
 }
@@ -689,7 +706,7 @@ static void test_jobs_for_groups(void **state)
     (void)state;
     done("device add", "{'id': 'g1', 'type': 'one-step', 'groups': ['hall']}");
     done("device add", "{'id': 'g2', 'type': 'one-step', 'groups': ['hall']}");
-    done("device add", "{'id': 'g3', 'type': 'odd', 'groups': ['hall']}");
+    add_typeless("g3", "hall");
     sb_cleanup(json_decrefp) json_t *job = wait_job(
         &world, create("{'operation': 'reboot', 'groups': ['hall'], 'tags': {'why': 'x'}}"));
     assert_int_equal(json_array_size(json_object_get(job, "tasks")), 3);

@@ -363,6 +363,25 @@ static void test_store(void **state)
     fault(g, "store", "failed", "is damaged", "keep a copy");
 }
 
+static void test_a_store_that_takes_too_much(void **state)
+{
+    struct gateway *g = *state;
+    g->known = json_pack("{s:b,s:{s:b,s:I}}", "running", 1, "store", "ready", 1, "bytes",
+                         (json_int_t)52 << 20);
+    write_config(g);
+    examine(g);
+    expect_well_but(g, "control"); /* a little more is no alarm */
+    json_t *store = json_object_get(g->known, "store");
+    json_object_set_new(store, "bytes", json_integer(60 << 20));
+    examine(g);
+    expect(g, "store", "warning", "takes 60 MiB, more than retention.bytes (48 MiB)", "link list");
+    json_object_set_new(store, "bytes", json_integer(1 << 20));
+    g->more = "outbox: { bytes: 64M }\n";
+    write_config(g);
+    examine(g);
+    expect(g, "store", "warning", "for 1 links may take 64 MiB", "outbox.bytes");
+}
+
 /* Only the check of the pages sees it. */
 static void test_a_damaged_page(void **state)
 {
@@ -537,6 +556,7 @@ int main(void)
         TEST(helper_and_clock),
         TEST(what_the_daemon_knows),
         TEST(store),
+        TEST(a_store_that_takes_too_much),
         TEST(a_damaged_page),
         TEST(state_directory),
         TEST(space),
