@@ -113,8 +113,15 @@ static bool has(const struct names *names, const char *name)
     return false;
 }
 
+struct own { /* the gateway's name on a link */
+    const char *dialect, *link;
+    char *name;
+};
+
 struct known {
     struct names buses, types, links;
+    struct own *own;
+    size_t own_count;
 };
 
 static void known_done(struct known *known)
@@ -122,10 +129,33 @@ static void known_done(struct known *known)
     free(known->buses.list);
     free(known->types.list);
     free(known->links.list);
+    for (size_t i = 0; i < known->own_count; i++)
+        free(known->own[i].name);
+    free(known->own);
 }
 
-static int collect(const struct sb_config *config, const struct sb_types *types,
-                   struct known *known)
+/* Of the links that can be loaded. */
+static int collect_own(const struct sb_config *config, const struct sb_adapters *adapters,
+                       struct known *known)
+{
+    const struct sb_link_config *link;
+    known->own = calloc(config->links.count + 1, sizeof(*known->own));
+    if (!known->own)
+        return -ENOMEM;
+    for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
+        struct sb_link_parts parts = { 0 };
+        struct sb_diags ignored = { 0 };
+        if (sb_link_load(config, link, adapters, &parts, &ignored) == 0 && parts.ops->own_name)
+            known->own[known->own_count++] =
+                (struct own){ link->dialect, link->name, parts.ops->own_name(parts.config) };
+        sb_diags_done(&ignored);
+        sb_link_parts_done(&parts);
+    }
+    return 0;
+}
+
+static int collect(const struct sb_config *config, const struct sb_adapters *adapters,
+                   const struct sb_types *types, struct known *known)
 {
     const struct sb_type *type;
     const struct sb_bus_config *bus;
@@ -145,7 +175,7 @@ static int collect(const struct sb_config *config, const struct sb_types *types,
     for (size_t i = 0; (link = sb_config_link(config, i)); i++)
         known->links.list[known->links.count++] = link->name;
     known->links.list[known->links.count++] = "native"; /* who sits at southbridgectl */
-    return 0;
+    return collect_own(config, adapters, known);
 }
 
 static void complain(const json_t *spec, struct sb_diags *diags, const char *text)
@@ -167,6 +197,23 @@ static void check_ref(const json_t *spec, const char *name, const char *what,
     complain(spec, diags, text ? text : what);
 }
 
+/* What is sent to the name would be the gateway's. */
+static void check_own(const json_t *spec, const struct known *known, struct sb_diags *diags)
+{
+    for (size_t i = 0; i < known->own_count; i++) {
+        const struct own *own = &known->own[i];
+        sb_cleanup(sb_freep) char *name =
+            own->name ? sb_device_spec_name(spec, own->dialect) : NULL;
+        if (!name || strcmp(name, own->name) != 0)
+            continue;
+        sb_cleanup(sb_freep) char *text =
+            sb_format("its %s name '%s' is the gateway's own on link '%s'; give it another under "
+                      "'names'",
+                      own->dialect, name, own->link);
+        complain(spec, diags, text ? text : "its name is the gateway's own");
+    }
+}
+
 static void check_names(const json_t *spec, const struct known *known, struct sb_diags *diags)
 {
     size_t i;
@@ -175,6 +222,8 @@ static void check_names(const json_t *spec, const struct known *known, struct sb
     check_ref(spec, sb_json_str(spec, "type"), "device type", &known->types, diags);
     json_array_foreach (sb_json_array(spec, "commanders"), i, commander)
         check_ref(spec, json_string_value(commander), "link", &known->links, diags);
+    if (!sb_json_bool(spec, "gateway", false))
+        check_own(spec, known, diags);
 }
 
 static void check_refs(const json_t *spec, const struct sb_types *types, const struct known *known,
@@ -190,13 +239,13 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
         complain(spec, diags, "its address is not one of its type's driver");
 }
 
-int sb_check_device(const struct sb_config *config, const struct sb_types *types,
-                    const json_t *spec, struct sb_diags *diags)
+int sb_check_device(const struct sb_config *config, const struct sb_adapters *adapters,
+                    const struct sb_types *types, const json_t *spec, struct sb_diags *diags)
 {
     struct known known = { 0 };
     const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
     size_t before = diags->total;
-    int r = collect(config, types, &known);
+    int r = collect(config, adapters, types, &known);
     if (r == 0)
         check_names(spec, &known, diags);
     known_done(&known);
@@ -246,8 +295,8 @@ static void check_line(const struct sb_config *config, const struct sb_types *ty
     complain(spec, diags, text ? text : "driver for lines with one device");
 }
 
-static int check_devices(const struct sb_config *config, const struct sb_types *types,
-                         struct sb_diags *diags)
+static int check_devices(const struct sb_config *config, const struct sb_adapters *adapters,
+                         const struct sb_types *types, struct sb_diags *diags)
 {
     sb_cleanup(json_decrefp) json_t *specs = NULL;
     struct known known = { 0 };
@@ -255,7 +304,7 @@ static int check_devices(const struct sb_config *config, const struct sb_types *
     json_t *spec;
     int r = sb_devices_load(config->devices, &specs, diags);
     int sound = specs ? sb_devices_check(specs, diags) : 0;
-    int known_all = specs && types ? collect(config, types, &known) : 0;
+    int known_all = specs && types ? collect(config, adapters, types, &known) : 0;
     if (types && known_all == 0) {
         json_array_foreach (specs, i, spec) {
             check_refs(spec, types, &known, diags);
@@ -275,7 +324,7 @@ int sb_check_all(const struct sb_config *config, const struct sb_adapters *adapt
     int buses = check_buses(config, adapters, diags);
     int links = check_links(config, adapters, diags);
     int loaded = sb_types_load(&config->mappings, adapters->drivers, &types, diags);
-    int devices = check_devices(config, types, diags);
+    int devices = check_devices(config, adapters, types, diags);
     const int results[] = { buses, links, loaded, devices };
     for (size_t i = 0; i < SB_COUNT(results); i++)
         if (results[i] < 0)

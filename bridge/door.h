@@ -41,6 +41,9 @@ struct sb_door_ops {
     void (*hear)(struct sb_door *door, const struct sb_news *news);
     int (*send)(struct sb_door *door, const struct sb_parcel *parcel); /* see sb_send_fn */
     void (*close)(struct sb_door *door);
+    /* The gateway's own name in the dialect, which no device may have; NULL: it has none, or no
+     * memory. Caller frees. May be NULL. */
+    char *(*own_name)(const void *config);
     /* For doctor: the server that the link needs. 0, or -errno with a text (a secret that cannot
      * be read). May be NULL. Reads files. */
     int (*reach)(const void *config, const struct sb_words *words, int64_t wall,

@@ -58,6 +58,28 @@ static void put_in(struct sb_host *host, struct sb_kept *kept)
     host->kept_bytes += kept->size;
 }
 
+static bool is_old(const struct sb_host *host, const struct sb_kept *kept)
+{
+    return sb_loop_now(host->parts.loop) - kept->since > AGE_MAX;
+}
+
+static bool is_full(const struct sb_host *host, size_t more)
+{
+    return host->kept_count >= COUNT_MAX || host->kept_bytes + more > BYTES_MAX;
+}
+
+/* What is lost and waits for a connection that does not come. */
+static void sweep(struct sb_host *host)
+{
+    for (struct sb_kept *kept = host->kept, *next; kept; kept = next) {
+        next = kept->next;
+        if (!kept->lost || !is_old(host, kept))
+            continue;
+        take_out(host, kept);
+        kept_free(kept);
+    }
+}
+
 static void on_settled(void *arg, int error)
 {
     struct sb_kept *kept = arg;
@@ -85,7 +107,9 @@ static struct sb_kept *copy(const struct sb_door *door, const char *connection, 
 void sb_host_keep(struct sb_host *host, struct sb_door *door, const char *connection,
                   const char *topic, const void *payload, size_t n)
 {
-    if (host->kept_count >= COUNT_MAX || n > BYTES_MAX - SB_MIN(host->kept_bytes, BYTES_MAX))
+    if (is_full(host, n))
+        sweep(host);
+    if (is_full(host, n))
         return;
     struct sb_kept *kept = copy(door, connection, topic, payload, n);
     if (!kept)
@@ -113,7 +137,7 @@ void sb_host_recall(struct sb_host *host, struct sb_door *door, const char *conn
     struct sb_kept *kept;
     while ((kept = find_lost(host, door, connection))) {
         take_out(host, kept);
-        if (sb_loop_now(host->parts.loop) - kept->since <= AGE_MAX) {
+        if (!is_old(host, kept)) {
             sb_notice(SB_AT(.link = door->link), "heard again, its answer was lost: %s",
                       kept->topic);
             fn(arg, kept->topic, kept->payload, kept->size);

@@ -87,6 +87,8 @@ struct sb_device *sb_registry_get(struct sb_registry *registry, const char *id);
 /* By its name in a dialect (IBM "type/id"); NULL: none. O(1) or near it. */
 struct sb_device *sb_registry_find(struct sb_registry *registry, const char *dialect,
                                    const char *name);
+/* The name that a device of this spec would have there; NULL: none, or no memory. Caller frees. */
+char *sb_device_spec_name(const json_t *spec, const char *dialect);
 /* Its name there; derived when none was given. Not owned; NULL when it can have none. */
 const char *sb_device_name(const struct sb_device *device, const char *dialect);
 size_t sb_registry_count(const struct sb_registry *registry);

@@ -214,6 +214,16 @@ int sb_device_from_spec(const json_t *spec, struct sb_device **ret, struct sb_di
     return r;
 }
 
+char *sb_device_spec_name(const json_t *spec, const char *dialect)
+{
+    sb_cleanup(sb_device_freep) struct sb_device *device = NULL;
+    struct sb_diags ignored = { 0 };
+    int r = sb_device_from_spec(spec, &device, &ignored);
+    const char *name = r == 0 ? sb_device_name(device, dialect) : NULL;
+    sb_diags_done(&ignored);
+    return name ? strdup(name) : NULL;
+}
+
 static bool tree_equal(const json_t *a, const json_t *b)
 {
     return a == b || (a && b && json_equal(a, b));

@@ -149,6 +149,8 @@ FINDINGS = [
      "did you mean 'factory'"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n    parent: pump-9", 2, "parent"),
     ("devices.d/pumps.yaml", "ibm: pump/pump-1", "ibm: pump", 2, "type/id"),
+    ("devices.d/pumps.yaml", "ibm: pump/pump-1", "ibm: gw/gw1", 2,
+     "its ibm name 'gw/gw1' is the gateway's own on link 'factory'"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n    names: {{ ibm: pump/pump-1 }}\n"
      "  - id: pump-2\n    type: zephyr-smp\n    bus: uart1", 2, "is taken by"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n  - id: pump-2\n"

@@ -153,6 +153,8 @@ struct sb_host {
     bool ready;
     struct sb_verdict verdict; /* of the next submit */
     struct sb_task *task;      /* the one that is open */
+    char kept[64];             /* the message that was kept last, and on which connection */
+    const char *lost, *on;     /* a message to be heard again */
 };
 static struct sb_host host;
 
@@ -298,6 +300,22 @@ void sb_host_connection_gone(struct sb_host *h, struct sb_door *door, const char
     (void)h;
     (void)door;
     record("connection %s gone", connection);
+}
+
+void sb_host_keep(struct sb_host *h, struct sb_door *door, const char *connection,
+                  const char *topic, const void *payload, size_t n)
+{
+    (void)door;
+    (void)snprintf(h->kept, sizeof(h->kept), "%s %.*s %s", topic, (int)n, (const char *)payload,
+                   connection ? connection : "-");
+}
+
+void sb_host_recall(struct sb_host *h, struct sb_door *door, const char *connection,
+                    sb_recall_fn fn, void *arg)
+{
+    (void)door;
+    if (h->lost && sb_streq(h->on, connection))
+        fn(arg, SB_STEAL(h->lost), "lost", 4);
 }
 
 bool sb_host_again(struct sb_host *h, struct sb_door *door, const char *device, const char *token,
@@ -634,6 +652,25 @@ static void messages_find_their_conversation(void **state)
     host.ready = false;
     arrives("in/pump/p7", "now");
     check("message pump/p7 pump-7: now not ready\n");
+}
+
+static void a_message_that_is_heard_again(void **state)
+{
+    (void)state;
+    is_up();
+    arrives("in/pump/p7", "hello");
+    assert_string_equal(host.kept, "in/pump/p7 hello -");
+    arrives("elsewhere", "x"); /* nothing that is answered */
+    assert_string_equal(host.kept, "in/pump/p7 hello -");
+    event(SB_MQTT_DOWN, 2000);
+    host.lost = "in/pump/p7";
+    sb_str_done(&happened);
+    event(SB_MQTT_UP, 0);
+    const char *again = strstr(sb_str_get(&happened), "message pump/p7 pump-7: lost\n");
+    assert_non_null(again);
+    assert_true(strstr(sb_str_get(&happened), "up pump/p7 pump-7:") < again);
+    sb_str_done(&happened);
+    assert_string_equal(host.kept, "in/pump/p7 lost -"); /* it may be lost again */
 }
 
 static void a_strangers_conversation_leaves_nothing_behind(void **state)
@@ -1301,6 +1338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_connect_tells_everybody_once),
         TEST(messages_find_their_conversation),
+        TEST(a_message_that_is_heard_again),
         TEST(a_strangers_conversation_leaves_nothing_behind),
         TEST(what_a_step_puts_out_is_done_in_order),
         TEST(the_gateways_facts_go_to_its_record),

@@ -21,6 +21,12 @@ static int azure_reach(const void *data, const struct sb_words *words SB_UNUSED,
     return sb_mqtt_reach(&login, ret, ret_error);
 }
 
+static char *azure_own_name(const void *data)
+{
+    const struct sb_azure_config *config = data;
+    return config->id ? strdup(config->id) : NULL;
+}
+
 const struct sb_door_ops sb_azure_uplink = {
     .dialect = "azure",
     .role = "uplink",
@@ -33,5 +39,6 @@ const struct sb_door_ops sb_azure_uplink = {
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
+    .own_name = azure_own_name,
     .reach = azure_reach,
 };

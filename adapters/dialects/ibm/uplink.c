@@ -2,6 +2,7 @@
 #include "adapters/dialects/uplink.h"
 
 #include "adapters/dialects/ibm/ibm.h"
+#include "bridge/base/str.h"
 
 static int ibm_open(struct sb_host *host, const char *link, const void *config,
                     const struct sb_words *words, struct sb_door **ret)
@@ -13,6 +14,12 @@ static int ibm_reach(const void *config, const struct sb_words *words, int64_t w
                      struct sb_reach *ret, char **ret_error)
 {
     return sb_uplink_reach(&sb_ibm_dialect, config, words, wall, ret, ret_error);
+}
+
+static char *ibm_own_name(const void *data)
+{
+    const struct sb_ibm_config *config = data;
+    return config->type && config->id ? sb_format("%s/%s", config->type, config->id) : NULL;
 }
 
 const struct sb_door_ops sb_ibm_uplink = {
@@ -27,5 +34,6 @@ const struct sb_door_ops sb_ibm_uplink = {
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
+    .own_name = ibm_own_name,
     .reach = ibm_reach,
 };
