@@ -134,7 +134,7 @@ static void known_done(struct known *known)
     free(known->own);
 }
 
-/* Of the links that can be loaded. */
+/* Of the links that can be loaded; adapters NULL: there is no time for it. */
 static int collect_own(const struct sb_config *config, const struct sb_adapters *adapters,
                        struct known *known)
 {
@@ -142,7 +142,7 @@ static int collect_own(const struct sb_config *config, const struct sb_adapters 
     known->own = calloc(config->links.count + 1, sizeof(*known->own));
     if (!known->own)
         return -ENOMEM;
-    for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
+    for (size_t i = 0; adapters && (link = sb_config_link(config, i)); i++) {
         struct sb_link_parts parts = { 0 };
         struct sb_diags ignored = { 0 };
         if (sb_link_load(config, link, adapters, &parts, &ignored) == 0 && parts.ops->own_name)
@@ -239,13 +239,13 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
         complain(spec, diags, "its address is not one of its type's driver");
 }
 
-int sb_check_device(const struct sb_config *config, const struct sb_adapters *adapters,
-                    const struct sb_types *types, const json_t *spec, struct sb_diags *diags)
+int sb_check_device(const struct sb_config *config, const struct sb_types *types,
+                    const json_t *spec, struct sb_diags *diags)
 {
     struct known known = { 0 };
     const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
     size_t before = diags->total;
-    int r = collect(config, adapters, types, &known);
+    int r = collect(config, NULL, types, &known);
     if (r == 0)
         check_names(spec, &known, diags);
     known_done(&known);

@@ -525,8 +525,6 @@ def test_links_and_their_words(bench):
     row, = rows(bench.shown("link", "list"))
     assert (row["LINK"], row["DIALECT"], row["STATE"]) == ("factory", "ibm", "down")
     assert "127.0.0.1:1" in row["TEXT"]
-    assert "the gateway's own on link 'factory'" in refused(
-        bench, "device", "add", "twin", "--type", "board", "--name", "ibm=gw/gw1")
     told = bench.ctl("mapping", "explain", "pump-1")
     assert told["links"][0]["link"] == "factory" and told["links"][0]["may_command"] is True
     assert {link["dialect"] for link in told["links"]} == DIALECTS

@@ -223,7 +223,8 @@ static void add_devices(int count)
         sb_cleanup(sb_freep) char *id = sb_format("filler-%d", i);
         sb_cleanup(json_decrefp) json_t *spec =
             json_pack("{s:s,s:s,s:{s:s}}", "id", id, "type", "unheard-of", "address", "a", filler);
-        assert_int_equal(sb_core_add_device(world.core, spec, "test", NULL), 0);
+        struct sb_device *device;
+        assert_int_equal(sb_registry_add(world.core->registry, spec, &device, NULL), 0);
         if (i % 100 == 0)
             world_turns(&world, 1);
     }
