@@ -34,6 +34,16 @@ smp: { stage: gateway, health: 200ms }
 """
 
 
+def _board_type(directory):
+    """The simulated board's, with its password."""
+    text = (SOURCE / "tests" / "simulators" / "console_board.yaml").read_text(encoding="ascii")
+    password = directory / "password"
+    password.write_text("geheim-4711\n", encoding="ascii")
+    password.chmod(0o600)
+    return "name: board\ndriver: dialog\n" + text.replace(
+        "dialog:\n", f"dialog:\n  secrets: {{ password: 'file:{password}' }}\n", 1)
+
+
 def program(name):
     return build_dir() / "tests" / "bench" / name
 
@@ -101,6 +111,7 @@ class Gateway(Southbridge):
         types = directory / "types" / "devices"
         types.mkdir(parents=True)
         (types / "pump.yaml").write_text(_TYPE, encoding="ascii")
+        (types / "board.yaml").write_text(_board_type(directory), encoding="ascii")
         specs = specs or [device_spec(f"d{i}", "pump", "line", f"pump/d{i}")
                           for i in range(devices)]
         super().__init__(directory, write_config(
@@ -200,7 +211,7 @@ class Bench:
     """A broker, a serial device, a server of images, and directories on disk and in memory."""
 
     def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sb-bench-", dir=os.getcwd()))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sb-bench-", dir=build_dir()))
         memory = pathlib.Path("/dev/shm")
         self.memory = pathlib.Path(tempfile.mkdtemp(
             prefix="sb-bench-", dir=memory if memory.is_dir() else None))
@@ -293,6 +304,41 @@ class ModbusTarget(SmpTarget):
     def image(self, version, size):
         path = self._bench.directory / f"{self.name}-{version}.img"
         run_good([PYTHON, SOURCE / "tests" / "simulators" / "modbus_device.py", "make-image",
+                  "--version", version, "--size", size, path])
+        return path
+
+    def close(self):
+        self.device.stop()
+
+
+class Board:
+    """The simulated board with a serial console, which takes images by YMODEM."""
+
+    def __init__(self, directory):
+        self.name, self.link = "dialog", pathlib.Path(directory) / "board.tty"
+        self.process = Process(self.name, [
+            PYTHON, SOURCE / "tests" / "simulators" / "console_device.py", "run", "--state",
+            pathlib.Path(directory) / "board-flash", "--link", self.link, "--boot-time", "0.1",
+            "--countdown", "0.2"], directory, talk=True)
+        wait_until(lambda: '"up"' in self.process.stdout, what=lambda: self.process.stderr)
+
+    def stop(self):
+        self.process.say("quit")
+        self.process.wait()
+
+
+class ConsoleTarget(SmpTarget):
+    """A board with a serial console, and an update of it."""
+
+    name, kind = "dialog", "board"
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.device = Board(bench.directory)
+
+    def image(self, version, size):
+        path = self._bench.directory / f"{self.name}-{version}.img"
+        run_good([PYTHON, SOURCE / "tests" / "simulators" / "console_device.py", "make-image",
                   "--version", version, "--size", size, path])
         return path
 

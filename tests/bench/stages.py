@@ -2,14 +2,14 @@
 """What is measured, stage by stage; each gives a dict of plain figures."""
 import statistics
 
-from rig import (ECHOES, Echo, Line, ModbusTarget, SmpTarget, device_spec, sanitized,
+from rig import (ECHOES, ConsoleTarget, Echo, Line, ModbusTarget, SmpTarget, device_spec, sanitized,
                  wait_until)
 
 OUTSTANDING = (1, 64)
 DEVICES = 64
 WARM_UP = 300  # ms
 BLOCK = 120  # bytes down at once: a block of an image, not a question
-TARGETS = (SmpTarget, ModbusTarget)
+TARGETS = (SmpTarget, ModbusTarget, ConsoleTarget)
 
 
 def median_of(results, key):

@@ -49,7 +49,7 @@ def test_memory_start_and_image(found):
         assert 1 < row["anonymous"] < row["rss"] and row["pss"] <= row["rss"]
         assert row["ready_ms"] > 1 and row["start_cpu_ms"] > 1
     assert many["store"] > few["store"]
-    assert set(found["image"]) == {"smp", "modbus"}
+    assert set(found["image"]) == {"smp", "modbus", "dialog"}
     for row in (row for rows in found["image"].values() for row in rows.values()):
         assert 0 < row["of_line"] < row["of_frames"] <= 1.01, row
 
