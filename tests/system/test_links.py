@@ -251,7 +251,7 @@ class Slammer:
 
 
 def test_a_broker_that_restarts(make_world, broker):
-    """Backs off meanwhile instead of knocking all the time; nothing is lost."""
+    """It knocks until the broker is back (how often: unit_mqtt_faults); nothing is lost."""
     world = make_world(broker.uri)
     wait_up(world)
     world.platform.wait_managed(DEVICE, 30)
@@ -261,8 +261,6 @@ def test_a_broker_that_restarts(make_world, broker):
     slammer = Slammer(broker.port, "g:abc123:gw:gw1")  # the platform comes back as well
     wait_until(lambda: len(slammer.times) >= 4, 60, "four tries")
     slammer.close()
-    # Pauses of up to 2, 4, 8 s: their sum is under a third of a second once in ten thousand runs.
-    assert slammer.times[3] - slammer.times[0] > 0.3, slammer.times
     goes_on(world)
     broker.start()
     manages = len(world.record.manages)
