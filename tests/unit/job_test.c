@@ -24,7 +24,7 @@ static void test_names_go_both_ways(void **state)
         { &sb_op_names, 9 },      { &sb_task_state_names, 12 }, { &sb_reason_names, 12 },
         { &sb_phase_names, 9 },   { &sb_cause_names, 30 },      { &sb_job_state_names, 4 },
         { &sb_start_names, 3 },   { &sb_conflict_names, 4 },    { &sb_answer_names, 2 },
-        { &sb_confirm_names, 3 }, { &sb_event_names, 13 },      { &sb_verify_names, 4 },
+        { &sb_confirm_names, 3 }, { &sb_event_names, 12 },      { &sb_verify_names, 4 },
     };
     for (size_t i = 0; i < SB_COUNT(lists); i++) {
         const struct sb_names *names = lists[i].names;
