@@ -182,6 +182,29 @@ void sb_outbox_settle_all(struct sb_outbox *outbox, const int64_t *parcels, size
             sb_outbox_settle(outbox, lane->link, parcels[i]);
 }
 
+/*
+ * Progress that is to go once more although newer of its key, or an end, went after it: the far
+ * side may have had both, and would see it fall. Without memory it goes, as late as it is.
+ */
+static void drop_outdated(struct sb_wire *wire)
+{
+    struct sb_map newer = { 0 };
+    struct sb_item *before;
+
+    for (struct sb_item *item = wire->last; item; item = before) {
+        before = item->before;
+        if (item->state == SB_ITEM_DONE || !item->is.key || !sb_item_stored(item))
+            continue;
+        bool outdated = item->state == SB_ITEM_READY && item->is.class == SB_PARCEL_PROGRESS &&
+                        sb_map_get(&newer, item->is.key);
+        if (outdated)
+            sb_item_drop(item, false, NULL); /* stored, so it is freed later */
+        else if (sb_map_set(&newer, item->is.key, item) < 0)
+            break;
+    }
+    sb_map_done(&newer);
+}
+
 bool sb_outbox_again(struct sb_outbox *outbox, const char *link, const char *device,
                      const char *token, int64_t delay)
 {
@@ -191,6 +214,7 @@ bool sb_outbox_again(struct sb_outbox *outbox, const char *link, const char *dev
     if (!item)
         return false;
     sb_item_again(item);
+    drop_outdated(item->wire);
     item->wire->not_before =
         SB_MAX(item->wire->not_before, sb_loop_now(outbox->loop) + SB_MAX(delay, 1));
     sb_wire_wake(item->wire);
@@ -228,6 +252,8 @@ void sb_outbox_resume(struct sb_outbox *outbox, const char *link, const char *co
     for (struct sb_item *item = wire->up ? NULL : wire->first; item; item = item->behind)
         if (item->state == SB_ITEM_SENT)
             sb_item_again(item);
+    if (!wire->up)
+        drop_outdated(wire);
     wire->up = wire->served = true;
     sb_wire_wake(wire);
 }

@@ -22,7 +22,8 @@
  * Order: parcels of one connection of a link leave in order of creation, at most `window`
  * unsettled at a time; connections do not wait for one another. Bounds are the link's.
  * A parcel that was sent and not settled is sent again after a reconnect, same bytes; one that was
- * settled is not, even while the store cannot write that down (a crash excepted). A parcel that the
+ * settled is not, even while the store cannot write that down (a crash excepted). Nor is progress
+ * behind which something with its key waits or went: nobody sees it fall. A parcel that the
  * far side refuses for the moment goes again after a time (sb_outbox_again), and what its
  * connection has to say, but passing parcels, waits as long.
  * A settled parcel with `what` has an audit record "told". Thread: the loop.

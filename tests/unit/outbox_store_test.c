@@ -89,6 +89,32 @@ static void order_and_numbers_continue_after_a_power_cut(void **state)
     expect_sent(w, "a c ");
 }
 
+/* The far side had all of it, and the power went before that was written down. */
+static void nobody_sees_progress_fall_after_a_power_cut(void **state)
+{
+    struct world *w = *state;
+
+    w->limits.window = 9;
+    restart(w, false);
+    resume(w);
+    put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "88%");
+    put_keyed(w, SB_PARCEL_PROGRESS, "task 2", "5%");
+    expect_sent(w, "88% 5% ");
+    put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "90%");
+    put(w, SB_PARCEL_PROGRESS, "of its own");
+    put_keyed(w, SB_PARCEL_ANSWER, "task 3", "a");
+    expect_sent(w, "90% of its own a ");
+    restart(w, true);
+    resume(w);
+    expect_sent(w, "5% 90% of its own a ");
+    put_keyed(w, SB_PARCEL_FINAL, "task 1", "done");
+    put_keyed(w, SB_PARCEL_FINAL, "task 3", "done");
+    expect_sent(w, "done done ");
+    restart(w, true);
+    resume(w);
+    expect_sent(w, "5% of its own a done done ");
+}
+
 static void an_unreadable_parcel_holds_up_no_other(void **state)
 {
     struct world *w = *state;
@@ -537,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_restart_brings_the_same_bytes),
         T(order_and_numbers_continue_after_a_power_cut),
+        T(nobody_sees_progress_fall_after_a_power_cut),
         T(an_unreadable_parcel_holds_up_no_other),
         T(a_lost_batch_takes_its_parcels_with_it),
         T(a_lost_superseding_brings_the_older_back),
