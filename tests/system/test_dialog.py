@@ -349,7 +349,8 @@ def test_uboot_resets_in_the_middle(bench):
     wait_until(lambda: uboot.relay.passed > 20000, 60, "some blocks")
     uboot.power_cycle()
     task = bench.wait_task(job, lambda task: task["state"] == "queued" or task["attempt"] > 1, 90)
-    assert task["cause"] in ("link_lost", "timeout"), task
+    if task["state"] == "queued":  # the next one may have begun meanwhile
+        assert task["cause"] in ("link_lost", "timeout"), task
     uboot.relay.harm = None
     bench.succeeded(job, 120)
     assert bench.task(job)["attempt"] > 1

@@ -17,7 +17,7 @@ STORE = "southbridge.db"  # and its log beside it
 WORDS = {errno.ENOSPC: "No space left on device", errno.EROFS: "Read-only file system",
          errno.EIO: "Input/output error"}
 REFUSED = (5, 7)  # southbridgectl: refused, not available now
-SLOW = ("--fault", "slow=0.02")
+SLOW = ("--fault", "slow=0.2")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def refused(southbridge, *texts):
 
 def under_way(bench):
     """An update in its transfer to the device; the image is in the depot."""
-    job = bench.update()
+    job = bench.update(package=bench.package(size=60000))  # slow: for more than ten seconds
     bench.wait_task(job, lambda task: task.get("phase") == "transferring")
     return job
 
@@ -91,6 +91,7 @@ class TestWithoutCloud:
         wait_until(lambda: len(lines(southbridge, "commit still fails")) >= 2, 30)
         told = lines(southbridge, "commit failed", "does not take changes")
         assert len(told) == 2, told  # once each, however often it is tried
+        device.fault("slow", 0.0)
         disk.heal()
         wait_well(southbridge)
         bench.succeeded(job, 120)
@@ -171,6 +172,7 @@ class TestWithoutCloud:
         refused(southbridge, "only 1M are free", str(disk.state / where), "floor of 8M")
         shown = plain(southbridge, "status")
         assert "new jobs are refused: only 1M are free" in shown.stdout
+        device.fault("slow", 0.0)
         bench.succeeded(job, 120)
         assert device.version == "2.0.0"
         assert len(lines(southbridge, "new jobs are refused")) == 1

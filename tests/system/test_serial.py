@@ -261,9 +261,9 @@ def driving(bench):
 def test_jobs_on_two_lines_run_in_parallel(bench):
     devices = pair(bench)
     bench.start()
-    package = bench.package()
+    package = bench.package(size=120000)
     for device in devices:
-        device.fault("slow", 0.05)
+        device.fault("slow", 0.2)  # half a minute, if it is not let go
     jobs = [bench.update(name, package=package) for name in ("pump-1", "pump-2")]
     wait_until(lambda: driving(bench) == 2, what="both under way")
     for device in devices:
@@ -290,7 +290,7 @@ def test_a_broken_device_disturbs_no_other_line(bench, fault):
     broken, sound = pair(bench)
     bench.start()
     package = bench.package()
-    broken.fault("slow", 0.05)
+    broken.fault("slow", 0.2)
     first = bench.update("pump-1", package=package)
     broken.wait_event("upload", lambda e: e["off"] > 2000)
     if fault == "unplug":
@@ -315,7 +315,7 @@ def test_two_devices_on_one_line_one_after_the_other(bench):
     device = bench.device("line")
     bench.start([device_spec(name, "board", "line", None) for name in ("a", "b")],
                 buses={"line": {"point_to_point": True}})
-    device.fault("slow", 0.05)
+    device.fault("slow", 0.2)
     first = bench.update("a", package=bench.package(size=120000))  # slow: for half a minute
     device.wait_event("upload", lambda e: e["off"] > 2000)
     waiting = [bench.job("reboot", "b"), bench.job("read", "b", "--name", "interval")]
