@@ -106,7 +106,7 @@ static void test_reads_are_few(void **state)
 {
     struct bench *bench = *state;
     bench_line(bench, "\"max_read\": 8", NULL);
-    bench_type(bench, "  max_read: 8\n", NULL);
+    bench_type(bench, "  max_read: 8\n  timeout: 3s\n", NULL);
     assert_cause(bench_run(bench, SB_OP_READ,
                            "{\"names\":[\"low\",\"high\",\"clamped\",\"second\",\"third\"]}", NULL),
                  SB_CAUSE_NONE);
@@ -124,7 +124,7 @@ static void test_a_group_is_one_frame(void **state)
 {
     struct bench *bench = *state;
     bench_line(bench, "\"max_read\": 8", NULL);
-    bench_type(bench, "  max_read: 8\n",
+    bench_type(bench, "  max_read: 8\n  timeout: 3s\n",
                "properties:\n"
                "  version: { table: input, address: 1000, type: string, length: 12 }\n"
                "  serial: { table: input, address: 1010, type: u32 }\n"
