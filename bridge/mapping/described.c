@@ -121,6 +121,9 @@ int sb_described_duration(const json_t *spec, const char *key, int64_t min, int6
 
 static void find(const struct sb_type *type, const struct sb_yaml *at, const char *section,
                  const char *name, struct sb_diags *diags, const char *fmt, va_list ap)
+    SB_PRINTF(6, 0);
+static void find(const struct sb_type *type, const struct sb_yaml *at, const char *section,
+                 const char *name, struct sb_diags *diags, const char *fmt, va_list ap)
 {
     struct sb_str text = { 0 };
     sb_str_vformat(&text, fmt, ap);

@@ -72,7 +72,6 @@ static enum sb_cause said_no(struct sb_dialog *dialog, const struct sb_expect *e
 {
     sb_cleanup(sb_freep) char *code =
         alternative->code ? sb_expect_group(expect, (size_t)alternative->code) : NULL;
-    sb_cleanup(sb_freep) char *line = sb_expect_group(expect, 0);
     sb_cleanup(sb_freep) char *whole = sb_redact(dialog->console.line);
     int mapped = code ? sb_cause_from_name(sb_json_str(alternative->causes, code)) : -1;
     enum sb_cause cause = (enum sb_cause)(mapped > 0 ? mapped : alternative->then.cause);
