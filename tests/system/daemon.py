@@ -136,11 +136,11 @@ class Southbridge:
         return self.process.stderr + self.process.stdout
 
     def sanitizer_reports(self):
+        """The texts with a report in them; a notice alone ("Unable to get registers from thread",
+        when a library's thread ends beneath the leak check) is none."""
         texts = [path.read_text(errors="replace")
                  for path in sorted(self.directory.glob("sanitizer.*"))]
-        if _SANITIZER.search(self.log()):
-            texts.append(self.log())
-        return texts
+        return [text for text in [*texts, self.log()] if _SANITIZER.search(text)]
 
 
 def make_image(directory, version, size=40000, **options):

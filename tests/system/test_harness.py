@@ -252,6 +252,8 @@ def test_sanitizer_reports_are_found(workspace, monkeypatch):
     monkeypatch.setenv("SB_BUILD", str(workspace))
     daemon = Southbridge(workspace, "none")
     assert daemon.sanitizer_reports() == []
+    (workspace / "sanitizer.122").write_text("==1==Unable to get registers from thread 2.\n")
+    assert daemon.sanitizer_reports() == []
     (workspace / "sanitizer.123").write_text("==1==ERROR: AddressSanitizer: heap-use-after-free")
     assert len(daemon.sanitizer_reports()) == 1
 
