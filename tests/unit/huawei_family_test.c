@@ -100,6 +100,8 @@ static void batches_are_bounded(void **state)
     struct iot *iot = *state;
     iot_up(iot);
     iot_forget(iot);
+    iot->devices[IOT_PUMP].presence = SB_PRESENCE_OFFLINE;
+    iot_news(iot, IOT_PUMP, SB_NEWS_PRESENCE); /* sets the timer in this world */
     for (int i = 0; i < 250; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("prod_n%d", i);
         json_t *told = json_pack("{s:s,s:s}", "name", name, "status", "ONLINE");
@@ -118,7 +120,7 @@ static void batches_are_bounded(void **state)
         sb_effects_done(&effects);
         json_decref(told);
     }
-    iot_presence(iot, IOT_PUMP, SB_PRESENCE_OFFLINE); /* sets the timer in this world */
+    iot_passes(iot, SB_SECOND);
     assert_int_equal(statuses(iot), 3);
     size_t told = 0;
     for (size_t i = 0; i < iot->sent_count; i++) {
@@ -270,6 +272,72 @@ static void whom_the_platform_deleted_is_left_alone(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
+/* Of whom the platform deleted nothing is said; whom it adds again it knows nothing of. */
+static void whom_the_platform_deleted_is_not_spoken_for(void **state)
+{
+    struct iot *iot = *state;
+    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 1);
+    iot_up(iot);
+    json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+                        json_integer(2));
+    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* on their way in this moment */
+    sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted);
+    iot_forget(iot);
+    json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+                        json_integer(3));
+    iot_version(iot, IOT_PUMP, "1.1.0");
+    iot_passes(iot, 10 * SB_MINUTE);
+    assert_int_equal(iot->sent_count, 0);
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "add_sub_device_notify",
+              "{\"devices\":[{\"device_id\":\"prod_pump7\"}],\"version\":6}");
+    iot_passes(iot, SB_SECOND);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify",
+              "{\"devices\":[{\"device_id\":\"prod_pump7\"}],\"version\":7}");
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "add_sub_device_notify",
+              "{\"devices\":[{\"device_id\":\"prod_pump7\"}],\"version\":8}");
+    iot_passes(iot, SB_SECOND); /* the same version, but to a new record */
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
+}
+
+/* The answer about a device that has left meanwhile does not bring it back. */
+static void who_leaves_is_not_added_again(void **state)
+{
+    struct iot *iot = *state;
+    iot->config.add_devices = true;
+    iot->silent = true;
+    iot_up(iot);
+    const json_t *event = NULL; /* the batch under way */
+    for (size_t i = 0; i < iot->sent_count; i++) {
+        const json_t *one = json_array_get(json_object_get(iot->sent[i].body, "services"), 0);
+        if (sb_streq(sb_json_str(one, "event_type"), "sub_device_update_status"))
+            event = one;
+    }
+    sb_cleanup(sb_freep) char *id = strdup(sb_json_str(event, "event_id"));
+    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    iot_event_id(iot, NULL, FAMILY, "sub_device_update_status_response", id,
+                 "{\"successful_devices\":[{\"device_id\":\"prod_valve1\",\"status\":\"ONLINE\"}],"
+                 "\"failed_devices\":[{\"device_id\":\"prod_pump7\",\"error_code\":\"x\"}]}");
+    assert_null(iot_last(iot, NULL, "add_sub_device_request"));
+}
+
+/* Who always has something to say does not keep all others from being heard. */
+static void a_flood_of_values_is_reported_in_time(void **state)
+{
+    struct iot *iot = *state;
+    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 0);
+    iot_up(iot);
+    iot_forget(iot);
+    for (int i = 1; i <= 100; i++) {
+        json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+                            json_integer(i));
+        iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY);
+        iot_passes(iot, 100);
+    }
+    assert_in_range(iot->sent_count, 30, 60); /* ten seconds of 200 ms each */
+}
+
 static void responses_that_are_nonsense(void **state)
 {
     static const char *const types[] = {
@@ -338,6 +406,9 @@ int main(void)
         T(who_is_offline_takes_no_memory),
         T(a_device_with_another_name),
         T(whom_the_platform_deleted_is_left_alone),
+        T(whom_the_platform_deleted_is_not_spoken_for),
+        T(who_leaves_is_not_added_again),
+        T(a_flood_of_values_is_reported_in_time),
         T(responses_that_are_nonsense),
         T(values_are_reported_by_the_gateway),
     };

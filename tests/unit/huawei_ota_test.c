@@ -98,6 +98,38 @@ static void a_query_waits_until_the_device_answers(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
+/* Three minutes and its task is over: what it runs not being known is an answer, too. */
+static void a_query_is_answered_without_a_version(void **state)
+{
+    struct iot *iot = *state;
+    json_object_clear(iot->devices[IOT_PUMP].versions);
+    asks(iot, "version_query", "{}");
+    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                       "{\"fw_version\":\"unknown\",\"sw_version\":\"unknown\"}"));
+    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* unasked nobody says so */
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
+    iot_version(iot, IOT_PUMP, "1.0.0");
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
+}
+
+/* While the store takes nothing an answer cannot be kept; it can be given. */
+static void refusals_while_the_store_fails_are_not_kept(void **state)
+{
+    struct iot *iot = *state;
+    asks(iot, "firmware_upgrade_v2", UPGRADE);
+    iot_fails(iot, 0, SB_CAUSE_TIMEOUT, SB_PHASE_FETCHING);
+    assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
+    iot->ready = false;
+    iot->why = "the disk is full";
+    iot_forget(iot);
+    asks(iot, "firmware_upgrade_v2", UPGRADE);
+    iot_event(iot, "prod_ghost", "$ota", "firmware_upgrade_v2", UPGRADE);
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade_v2", "e2", "{\"version\":\"1.0.0\"}");
+    assert_int_equal(iot->sent_count, 3);
+    for (size_t i = 0; i < iot->sent_count; i++)
+        assert_int_equal(iot->sent[i].class, SB_PARCEL_PASSING);
+}
+
 static void what_others_install_is_told(void **state)
 {
     struct iot *iot = *state;
@@ -330,7 +362,9 @@ static void upgrades_that_are_malformed(void **state)
     } cases[] = { { "{}", 255 },
                   { "{\"version\":\"2\",\"url\":\"nonsense\"}", 255 },
                   { "{\"url\":\"https://h/2\"}", 255 },
-                  { "{\"version\":\"2\",\"url\":\"https://h/2\",\"sign\":\"12\"}", 7 } };
+                  { "{\"version\":\"2\",\"url\":\"https://h/2\",\"sign\":\"12\"}", 7 },
+                  { "{\"version\":\"2\",\"url\":\"https://h/2\",\"sign\":12}", 7 },
+                  { "{\"version\":\"2\",\"url\":\"https://h/2\",\"access_token\":{}}", 255 } };
     struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         asks(iot, "firmware_upgrade", cases[i].paras);
@@ -515,6 +549,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_query_is_answered_with_versions),
         T(a_query_waits_until_the_device_answers),
+        T(a_query_is_answered_without_a_version),
+        T(refusals_while_the_store_fails_are_not_kept),
         T(what_others_install_is_told),
         T(the_gateway_has_a_version_and_no_upgrade),
         T(an_upgrade_is_reported_step_by_step),

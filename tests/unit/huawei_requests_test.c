@@ -161,6 +161,11 @@ static void what_cannot_be_is_refused_at_once(void **state)
     refused(iot, "properties/set", "{\"object_device_id\":\"prod_pump7\",\"services\":[]}");
     refused(iot, "properties/set", "{\"object_device_id\":\"prod_pump7\",\"services\":[7,{}]}");
     refused(iot, "properties/set", "{\"object_device_id\":\"prod_ghost\",\"services\":[]}");
+    refused(iot, "properties/set", /* all or nothing */
+            "{\"object_device_id\":\"prod_pump7\",\"services\":[{\"properties\":{\"mode\":1}},"
+            "{\"properties\":[\"level\"]}]}");
+    refused(iot, "commands",
+            "{\"object_device_id\":\"prod_pump7\",\"command_name\":\"rinse\",\"paras\":[1]}");
     refused(iot, "properties/get", "{}");
     refused(iot, "properties/get", "{\"object_device_id\":\"prod_ghost\"}");
     iot->unsupported = 1U << SB_OP_WRITE;

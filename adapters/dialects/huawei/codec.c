@@ -171,6 +171,12 @@ static const char *text_of(const json_t *paras, const char *key)
     return text && *text ? text : NULL;
 }
 
+static bool is_text_or_none(const json_t *paras, const char *key)
+{
+    const json_t *value = json_object_get(paras, key);
+    return !value || json_is_null(value) || json_is_string(value);
+}
+
 static const char *judge(const json_t *paras, enum sb_cause *ret_cause)
 {
     const char *uri = text_of(paras, "url"), *version = text_of(paras, "version");
@@ -179,12 +185,13 @@ static const char *judge(const json_t *paras, enum sb_cause *ret_cause)
     if (!uri || strlen(uri) > SB_HUAWEI_TEXT_MAX || !sb_dialect_uri_ok(uri))
         return uri ? "url is not a valid URL" : "url is missing";
     *ret_cause = SB_CAUSE_VERIFY_FAILED;
-    if (sign && !is_sha256(sign))
+    if (!is_text_or_none(paras, "sign") || (sign && !is_sha256(sign)))
         return "sign is no SHA-256 digest";
     *ret_cause = SB_CAUSE_INVALID_REQUEST;
     if (!version || strlen(version) > 256)
         return version ? "version is longer than 256 characters" : "version is missing";
-    if (token && (strlen(token) > SB_HUAWEI_TEXT_MAX || !is_token(token)))
+    if (!is_text_or_none(paras, "access_token") ||
+        (token && (strlen(token) > SB_HUAWEI_TEXT_MAX || !is_token(token))))
         return "access_token cannot stand in a header";
     return NULL;
 }

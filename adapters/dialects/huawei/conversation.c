@@ -135,7 +135,9 @@ int sb_huawei_step(void *state, const struct sb_input *input, struct sb_effects 
         .state = state, .in = input, .effects = effects, .config = input->config
     };
     inputs[input->kind](&turn);
-    if (effects->broken) /* nothing is submitted */
-        sb_huawei_upgrade_clear(&turn.state->asked);
-    return effects->broken ? -ENOMEM : 0;
+    if (!effects->broken)
+        return 0;
+    sb_huawei_upgrade_clear(&turn.state->asked); /* nothing is submitted, no timer is set */
+    turn.state->due = 0;
+    return -ENOMEM;
 }

@@ -36,9 +36,18 @@ static void send(struct sb_huawei_turn *turn, const char *word, const char *id, 
     sb_huawei_send_event(turn, SB_HUAWEI_FAMILY, sb_huawei_word(turn, word), id, paras);
 }
 
+static void wake_at(struct sb_huawei_turn *turn, int64_t due)
+{
+    turn->state->due = due;
+    sb_effects_timer(turn->effects, TIMER, SB_MAX(due - turn->in->now, 0));
+}
+
+/* Once more does not make it later: a flood of news would put it off for ever. */
 static void soon(struct sb_huawei_turn *turn)
 {
-    sb_effects_timer(turn->effects, TIMER, sb_huawei_limit(turn, "batch_after"));
+    int64_t due = turn->in->now + sb_huawei_limit(turn, "batch_after");
+    if (turn->state->due == 0 || turn->state->due > due)
+        wake_at(turn, due);
 }
 
 /* ---- statuses ---- */
@@ -153,7 +162,7 @@ static json_t *newcomer(struct sb_huawei_turn *turn, const char *name)
     return device;
 }
 
-/* Those whom the platform has refused. */
+/* Those whom the platform has refused, and who are here still. */
 static void ask_to_add(struct sb_huawei_turn *turn, const json_t *names)
 {
     json_t *devices = json_array();
@@ -161,10 +170,9 @@ static void ask_to_add(struct sb_huawei_turn *turn, const json_t *names)
     const char *name;
     json_t *status;
     json_object_foreach ((json_t *)names, name, status) {
-        json_t *device =
-            json_array_size(devices) < REQUESTS && !json_object_get(turn->state->deleted, name)
-                ? newcomer(turn, name)
-                : NULL;
+        bool ours = !json_object_get(turn->state->deleted, name) &&
+                    !json_object_get(turn->state->leaving, name);
+        json_t *device = ours && json_array_size(devices) < REQUESTS ? newcomer(turn, name) : NULL;
         if (device && json_array_append_new(devices, device) < 0)
             turn->effects->broken = true;
     }
@@ -339,7 +347,9 @@ static void on_deleted(struct sb_huawei_turn *turn, const json_t *paras)
         if (!name || json_object_size(state->deleted) >= DELETED_MOST)
             continue;
         put(turn, &state->deleted, name, json_true());
+        sb_effects_tell(turn->effects, name, "deleted", json_object());
         (void)json_object_del(state->known, name);
+        (void)json_object_del(state->reports, name);
         (void)json_object_del(state->leaving, name);
         sb_huawei_note(turn, "the platform has deleted sub-device %.64s", name);
     }
@@ -383,7 +393,7 @@ void sb_huawei_family(struct sb_huawei_turn *turn, const json_t *service)
 
 /* ---- its life ---- */
 
-/* When something is to be done next; the timer is set anew. */
+/* When something is to be done next. */
 static void arm(struct sb_huawei_turn *turn)
 {
     const struct sb_huawei_state *state = turn->state;
@@ -397,12 +407,13 @@ static void arm(struct sb_huawei_turn *turn)
         next = waits ? SB_MIN(next, SB_MAX(due, turn->in->now)) : next;
     }
     if (next != INT64_MAX)
-        sb_effects_timer(turn->effects, TIMER, SB_MAX(next - turn->in->now, 0));
+        wake_at(turn, SB_MAX(next, turn->in->now));
 }
 
 void sb_huawei_family_due(struct sb_huawei_turn *turn)
 {
     struct sb_huawei_state *state = turn->state;
+    state->due = 0;
     if (!turn->in->connected)
         return;
     if (state->batch && turn->in->now >= state->batch_due)

@@ -33,16 +33,22 @@ static json_t *report_paras(const struct sb_huawei_turn *turn, const char *modul
     return paras;
 }
 
+/* Of an event that comes in. While the store takes nothing it cannot be kept; it can be said. */
+static enum sb_parcel_class answer_class(const struct sb_huawei_turn *turn)
+{
+    return turn->in->ready ? SB_PARCEL_FINAL : SB_PARCEL_PASSING;
+}
+
 /* Takes paras. */
-static void report(struct sb_huawei_turn *turn, json_t *paras, bool final, int64_t task,
-                   const char *what)
+static void report(struct sb_huawei_turn *turn, json_t *paras, enum sb_parcel_class class,
+                   int64_t task, const char *what)
 {
     sb_huawei_send(turn, &(struct sb_huawei_parcel){
                              .word = "topic_event",
                              .payload = sb_huawei_event(sb_huawei_who(turn), SB_HUAWEI_OTA,
                                                         sb_huawei_word(turn, "event_progress"),
                                                         NULL, turn->in->wall, paras),
-                             .class = final ? SB_PARCEL_FINAL : SB_PARCEL_PROGRESS,
+                             .class = class,
                              .superseding = true,
                              .task = task,
                              .what = what });
@@ -58,7 +64,7 @@ static void conclude(struct sb_huawei_turn *turn, json_t *paras, int64_t task, c
     turn->effects->save = true;
     if (!paras)
         turn->effects->broken = true;
-    report(turn, paras, true, task, what);
+    report(turn, paras, SB_PARCEL_FINAL, task, what);
 }
 
 /* ---- an upgrade that cannot be ---- */
@@ -77,7 +83,7 @@ static void refuse(struct sb_huawei_turn *turn, const char *module, enum sb_caus
     if (kept)
         conclude(turn, paras, 0, sb_cause_name((int)cause));
     else
-        report(turn, paras, true, 0, sb_cause_name((int)cause));
+        report(turn, paras, answer_class(turn), 0, sb_cause_name((int)cause));
 }
 
 /* ---- how a task goes ---- */
@@ -142,7 +148,7 @@ static void show_progress(struct sb_huawei_turn *turn, const struct sb_task *tas
     report(turn,
            report_paras(turn, state->upgrade.module, (int)sb_json_int(cell, "result_code", CODE_OK),
                         percent, sb_task_state_name((int)task->state)),
-           false, task->id, NULL);
+           SB_PARCEL_PROGRESS, task->id, NULL);
 }
 
 void sb_huawei_ota_follow(struct sb_huawei_turn *turn, const struct sb_task *task)
@@ -198,7 +204,7 @@ static bool repeated(struct sb_huawei_turn *turn, const char *event)
     if (state->upgrade.task)
         sb_huawei_ota_resume(turn);
     else
-        report(turn, json_incref(state->outcome), true, 0, "again");
+        report(turn, json_incref(state->outcome), answer_class(turn), 0, "again");
     return true;
 }
 
@@ -271,6 +277,8 @@ static void on_upgrade(struct sb_huawei_turn *turn, const json_t *service, bool 
         refuse(turn, NULL, SB_CAUSE_DEVICE_GONE, "no such device behind this gateway", false);
     } else if (repeated(turn, event)) {
         return;
+    } else if (!in->ready) {
+        refuse(turn, module, SB_CAUSE_BUSY, in->why, false);
     } else if (version && is_there(turn, module, version) && !turn->state->upgrade.task) {
         begin(turn, &turn->state->asked, version, module, event);
         become(turn, 0);
@@ -278,8 +286,6 @@ static void on_upgrade(struct sb_huawei_turn *turn, const json_t *service, bool 
                  "already_current");
     } else if (!sb_dialect_can(in, SB_OP_FIRMWARE_UPDATE)) {
         refuse_new(turn, version, module, event, SB_CAUSE_UNSUPPORTED, NULL);
-    } else if (!in->ready) {
-        refuse(turn, module, SB_CAUSE_BUSY, in->why, false);
     } else {
         ask(turn, paras, module, event);
     }

@@ -51,6 +51,7 @@ struct sb_huawei_state {
     json_t *batch;     /* {name: status} of a request under way; NULL: none */
     char *batch_id;    /* its event_id */
     int64_t batch_due; /* monotonic: then it has failed */
+    int64_t due;       /* monotonic: when its timer fires; 0: it is not set */
 };
 
 struct sb_huawei_turn { /* one step */

@@ -3,7 +3,7 @@
  * What a device says of itself: to the gateway's conversation whether it is there and what its
  * values are, to the platform its versions, once that has it online.
  *     a device -> "status" {name, status}, "values" {name, services}, "gone" {name}
- *     the gateway -> "online" {} -> a device
+ *     the gateway -> "online" {}, "deleted" {} -> a device
  */
 #include "adapters/dialects/huawei/parts.h"
 #include "bridge/base/str.h"
@@ -23,6 +23,14 @@ static void tell_gone(struct sb_huawei_turn *turn, const char *name)
     sb_effects_tell(turn->effects, NULL, "gone", json_pack("{s:s}", "name", name));
 }
 
+/* The platform knows nothing of it. */
+static void forget_told(struct sb_huawei_state *state)
+{
+    state->online = false;
+    sb_huawei_json_clear(&state->told);
+    sb_huawei_json_clear(&state->values);
+}
+
 void sb_huawei_status(struct sb_huawei_turn *turn)
 {
     struct sb_huawei_state *state = turn->state;
@@ -33,9 +41,7 @@ void sb_huawei_status(struct sb_huawei_turn *turn)
     if (state->called && !sb_streq(state->called, in->name)) {
         tell_gone(turn, state->called);
         state->status = NULL;
-        state->online = false;
-        sb_huawei_json_clear(&state->told);
-        sb_huawei_json_clear(&state->values);
+        forget_told(state);
     }
     sb_effects_set(turn->effects, &state->called, in->name);
     if (!status || status == state->status)
@@ -58,8 +64,8 @@ void sb_huawei_leave(struct sb_huawei_turn *turn)
 
 /* ---- versions ---- */
 
-/* Both names where it has one version only: it is firmware and software in one. again: also what
- * was said already. */
+/* Both names where it has one version only: it is firmware and software in one. again: it is asked
+ * for, so what was said already is said again, and that nobody knows it. */
 void sb_huawei_versions(struct sb_huawei_turn *turn, bool again)
 {
     struct sb_huawei_state *state = turn->state;
@@ -67,9 +73,11 @@ void sb_huawei_versions(struct sb_huawei_turn *turn, bool again)
     const char *module = sb_huawei_word(turn, "module_software");
     const char *software = module ? sb_huawei_version(turn, module) : NULL;
     software = software ? software : firmware;
+    again = again || state->queried;
+    if (!software && again)
+        firmware = software = sb_huawei_word(turn, "version_unknown");
     if (!turn->in->connected || !sb_huawei_is_ready(turn) || !software)
         return;
-    again = again || state->queried;
     sb_cleanup(json_decrefp) json_t *paras =
         json_pack("{s:s*,s:s}", "fw_version", firmware, "sw_version", software);
     if (!again && (json_equal(paras, state->told) || (!turn->in->self && !state->online)))
@@ -129,9 +137,11 @@ void sb_huawei_values_due(struct sb_huawei_turn *turn)
     sb_effects_timer(turn->effects, "values", sb_huawei_limit(turn, "report_every"));
 }
 
-/* The platform has it online now. */
+/* The platform has it online now, or has deleted it. */
 void sb_huawei_told_device(struct sb_huawei_turn *turn)
 {
+    if (sb_streq(turn->in->tag, "deleted"))
+        forget_told(turn->state);
     if (!sb_streq(turn->in->tag, "online") || !sb_streq(turn->state->status, "ONLINE"))
         return;
     turn->state->online = true;

@@ -165,8 +165,10 @@ static void on_command(struct sb_huawei_turn *turn)
     const struct sb_device *device = turn->in->device;
     const char *name = command_of(turn->in->message);
     const json_t *paras = sb_json_object(turn->in->message->body, "paras");
-    if (!name || !*name) {
-        refuse(turn, SB_CAUSE_INVALID_REQUEST, "command_name is missing, or too long");
+    const json_t *given = json_object_get(turn->in->message->body, "paras");
+    if (!name || !*name || (given && !paras && !json_is_null(given))) {
+        refuse(turn, SB_CAUSE_INVALID_REQUEST,
+               name && *name ? "paras is no object" : "command_name is missing, or too long");
         return;
     }
     for (size_t i = 0; i < SB_COUNT(known); i++) {
@@ -189,12 +191,16 @@ static void on_set(struct sb_huawei_turn *turn)
     sb_cleanup(json_decrefp) json_t *values = json_object();
     size_t i;
     json_t *service;
+    bool whole = true; /* part of it is none of it */
     json_array_foreach (services, i, service) {
         const json_t *properties = sb_json_object(service, "properties");
+        whole = whole && properties;
         if (properties && json_object_update(values, (json_t *)properties) < 0)
             turn->effects->broken = true;
     }
-    if (json_object_size(values) == 0)
+    if (!whole)
+        refuse(turn, SB_CAUSE_INVALID_REQUEST, "a service has no object of properties");
+    else if (json_object_size(values) == 0)
         refuse(turn, SB_CAUSE_INVALID_REQUEST, "no service has properties to set");
     else
         submit(turn, SB_OP_WRITE, NULL, json_pack("{s:O}", "values", values));

@@ -39,6 +39,7 @@ void sb_huawei_link_lost(struct sb_huawei_state *state)
     free(SB_STEAL(state->called));
     free(SB_STEAL(state->batch_id));
     state->status = NULL;
+    state->due = 0;
     state->online = state->queried = false;
     state->shown_state = state->shown_percent = -1;
 }
