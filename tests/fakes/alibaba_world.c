@@ -7,9 +7,21 @@
 #include "adapters/dialects/alibaba/conversation.h"
 #include "bridge/base/str.h"
 
-static const char *const names[ALI_ACTORS] = { "gw-1", "pump-7", "pk2/valve.1" };
+static const char *names[ALI_ACTORS];
 static const char *const products[ALI_ACTORS] = { "pk0", "pk1", "pk2" };
-static const char *const plain[ALI_ACTORS] = { "gw-1", "pump-7", "valve.1" };
+static const char *plain[ALI_ACTORS];
+
+static void call(enum ali_actor actor, const char *name, const char *its_own)
+{
+    names[actor] = name;
+    plain[actor] = its_own;
+}
+
+void ali_rename(struct ali *ali, const char *name)
+{
+    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false; /* nobody knows that one */
+    call(ALI_PUMP, name, name);
+}
 
 struct sb_words *ali_words(void)
 {
@@ -42,6 +54,9 @@ struct ali *ali_new(struct sb_words *words)
     struct ali *ali = calloc(1, sizeof(*ali));
     if (!ali)
         abort();
+    call(ALI_GATEWAY, "gw-1", "gw-1");
+    call(ALI_PUMP, "pump-7", "pump-7");
+    call(ALI_VALVE, "pk2/valve.1", "valve.1");
     of_driver = ali;
     ali->words = words;
     ali->config = (struct sb_alibaba_config){ .uri = "mqtt://cloud.example:1883",
@@ -203,8 +218,15 @@ static void take_gateway(struct ali *ali, const char *topic, const json_t *body)
         answer(ali, topic, body, log_in(ali, NULL, params), NULL);
     } else if (ends(topic, "combine/batch_login")) {
         answer(ali, topic, body, log_in(ali, json_object_get(params, "deviceList"), NULL), NULL);
-    } else if (ends(topic, "combine/logout") && actor_of(params) >= 0) {
-        ali->in[actor_of(params)] = false;
+    } else if (ends(topic, "combine/logout")) {
+        if (actor_of(params) >= 0)
+            ali->in[actor_of(params)] = false;
+        ali->logouts++;
+        answer(ali, topic, body, 200, NULL);
+    } else if (ends(topic, "combine/batch_logout")) {
+        for (size_t i = 0; i < json_array_size(params); i++)
+            if (actor_of(json_array_get(params, i)) >= 0)
+                ali->in[actor_of(json_array_get(params, i))] = false;
         ali->logouts++;
         answer(ali, topic, body, 200, NULL);
     }

@@ -100,5 +100,6 @@ void ali_version(struct ali *ali, enum ali_actor actor, const char *module, cons
 void ali_presence(struct ali *ali, enum ali_actor actor, enum sb_presence presence);
 void ali_news(struct ali *ali, enum ali_actor actor, enum sb_news_kind kind);
 void ali_passes(struct ali *ali, int64_t ms);
-void ali_restarts(struct ali *ali); /* saved and read back; down */
+void ali_rename(struct ali *ali, const char *name); /* the pump; without the news of it */
+void ali_restarts(struct ali *ali);                 /* saved and read back; down */
 int64_t ali_timer(const struct ali *ali, enum ali_actor actor, const char *tag); /* ms; -1 */

@@ -172,11 +172,12 @@ class AlibabaPlatform:
         if operation.endswith("_reply"):
             return
         params = envelope["params"]
-        entries = params["deviceList"] if operation == "batch_login" else [params]
+        entries = {"batch_login": lambda: params["deviceList"],
+                   "batch_logout": lambda: params}.get(operation, lambda: [params])()
         self.requests.append((operation, len(entries)))
         if len(entries) > BATCH_LOGIN:
             self.breach((product, name), f"{len(entries)} in one login")
-        if operation == "logout":
+        if operation in ("logout", "batch_logout"):
             for entry in entries:
                 self._device(entry).online = False
             self._reply(topic, envelope, 200, params)

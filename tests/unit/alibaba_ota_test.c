@@ -357,10 +357,70 @@ static void who_is_updated_stays_logged_in(void **state)
     assert_false(ali->in[ALI_PUMP]);
 }
 
+/* ---- who is away ---- */
+
+/* The connection was lost while the device restarts: its update goes on, and so does the report. */
+static void an_update_of_a_device_that_is_away_is_told(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_RESTARTING, 90);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_true(ali->in[ALI_PUMP]);
+    assert_string_equal(step(ali), "100");
+    ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    assert_string_equal(step(ali), "-1");
+    assert_false(ali->in[ALI_PUMP]);
+}
+
+/* It failed while nobody could be told, and stays away. */
+static void a_failure_of_a_device_that_is_away_is_told(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 50);
+    ali_down(ali);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_restarts(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_string_equal(step(ali), "-4");
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 0); /* not for it now */
+    assert_false(ali->in[ALI_PUMP]);
+    ali_passes(ali, SB_DAY);
+    ali_news(ali, ALI_PUMP, SB_NEWS_PRESENCE);
+    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 1); /* once */
+}
+
+/* The same version at another place is the same update to the platform. */
+static void a_push_with_another_url_does_not_begin_anew(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_progress(ali, 0, SB_TASK_INSTALLING, 60);
+    assert_string_equal(step(ali), "60");
+    ali_pushes(ali, ALI_PUMP,
+               "{\"size\":7,\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\",\"version\":\"2.0.0\","
+               "\"url\":\"https://fw.example/moved/a.bin\",\"signMethod\":\"Md5\"}");
+    assert_int_equal(ali->task_count, 2);
+    ali_progress(ali, 1, SB_TASK_DOWNLOADING, 5);
+    assert_string_equal(step(ali), "60");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_update_is_told_step_by_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_update_of_a_device_that_is_away_is_told, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_of_a_device_that_is_away_is_told, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_push_with_another_url_does_not_begin_anew, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_success_without_a_restart_has_its_last_step, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(modules_are_told_apart, set_up, tear_down),

@@ -114,6 +114,34 @@ static void values_are_posted(void **state)
     assert_string_equal(ali_text(ali, ALI_PUMP, POST, "params"), "{\"speed\":7}");
 }
 
+/* Equal requests are one to the core: each has its answer. */
+static void equal_requests_are_both_answered(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}");
+    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"2\",\"params\":{\"times\":2}}");
+    assert_int_equal(ali->task_count, 1);
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(ali_count(ali, ALI_PUMP, RINSE "_reply"), 2);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE); /* nothing is open */
+    assert_false(ali->in[ALI_PUMP]);
+}
+
+static void many_values_are_posted_in_parts(void **state)
+{
+    struct ali *ali = *state;
+    ali->devices[ALI_PUMP].properties = json_object();
+    for (int i = 0; i < 250; i++) {
+        sb_cleanup(sb_freep) char *name = sb_format("p%d", i);
+        json_object_set_new(ali->devices[ALI_PUMP].properties, name,
+                            json_pack("{s:i}", "value", i));
+    }
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, POST), 3);
+    assert_int_equal(json_object_size(json_object_get(ali_last(ali, ALI_PUMP, POST), "params")),
+                     50);
+}
+
 static void refusals_by_code(void **state)
 {
     struct ali *ali = up(state);
@@ -125,6 +153,8 @@ static void refusals_by_code(void **state)
         { GET, "{\"id\":\"9\",\"params\":[1]}", "460" },
         { "thing/service/explode", "{\"id\":\"9\",\"params\":{}}", "460" },
         { "thing/service/configure", "{\"id\":\"9\",\"params\":{}}", "460" },
+        { RINSE, "{\"id\":\"9\",\"params\":[1]}", "460" },
+        { RINSE, "{\"id\":\"9\",\"params\":\"x\"}", "460" },
         { "thing/config/push",
           "{\"id\":\"9\",\"params\":{\"configId\":\"c\",\"configSize\":2,\"sign\":\"x\","
           "\"signMethod\":\"Sha256\",\"url\":\"https://h/c\",\"getType\":\"file\"}}",
@@ -285,11 +315,32 @@ static void a_job_that_fails_or_is_taken_back(void **state)
     assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "REJECTED");
 }
 
+/* A refusal of an update need not name its task: its id does. */
+static void an_update_that_is_refused_is_an_end(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
+    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    sb_cleanup(sb_freep) char *reply = sb_format("{\"id\":\"%s\",\"code\":460,\"data\":{}}",
+                                                 ali_text(ali, ALI_PUMP, "thing/job/update", "id"));
+    ali_hears(ali, ALI_PUMP, "thing/job/update_reply", "{\"id\":\"77\",\"code\":460,\"data\":{}}");
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/get"), 0);
+    ali_hears(ali, ALI_PUMP, "thing/job/update_reply", reply);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/get"), 1);
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(requests_are_answered_with_their_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_posted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_requests_are_both_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_values_are_posted_in_parts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_update_that_is_refused_is_an_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_by_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_by_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_is_done_once_and_answered_after_all, set_up,

@@ -300,6 +300,188 @@ static void a_device_that_goes_leaves_the_topology(void **state)
     assert_true(ali->in[ALI_VALVE]);
 }
 
+/* ---- in and out at once ---- */
+
+/* A logout that waits does not overtake the login that came after it. */
+static void who_comes_back_in_time_stays_in(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali->silent = true;
+    ali_presence(ali, ALI_VALVE, SB_PRESENCE_OFFLINE); /* its logout is on its way */
+    ali_presence(ali, ALI_VALVE, SB_PRESENCE_READY);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    ali->silent = false;
+    ali_passes(ali, SB_MINUTE);
+    both_are(ali, true);
+    ali->silent = true; /* and the other way round */
+    ali_presence(ali, ALI_VALVE, SB_PRESENCE_OFFLINE);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali->silent = false;
+    ali_passes(ali, SB_MINUTE);
+    both_are(ali, false);
+}
+
+/* The platform says yes to one that is not there any more. */
+static void who_goes_while_it_logs_in_is_logged_out(void **state)
+{
+    struct ali *ali = *state;
+    ali->devices[ALI_PUMP].presence = SB_PRESENCE_OFFLINE;
+    ali->topology[ALI_PUMP] = true;
+    ali->config.device_secret = "file:/keys/{name}";
+    ali->secret = "secret";
+    ali_up(ali);
+    ali->silent = true;
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    sb_cleanup(sb_freep) char *reply = sb_format("{\"id\":\"%s\",\"code\":200,\"data\":{}}",
+                                                 ali_text(ali, ALI_GATEWAY, "combine/login", "id"));
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    assert_true(ali->in[ALI_PUMP]);
+    ali->silent = false;
+    ali_hears(ali, ALI_GATEWAY, "/ext/session/pk0/gw-1/combine/login_reply", reply);
+    assert_false(ali->in[ALI_PUMP]);
+}
+
+/* A reply is one to what was asked for, whatever its id. */
+static void a_reply_to_something_else_is_none(void **state)
+{
+    struct ali *ali = *state;
+    ali->silent = true;
+    ali_up(ali); /* asks for the topology */
+    sb_cleanup(sb_freep) char *reply =
+        sb_format("{\"id\":\"%s\",\"code\":200,\"data\":[]}",
+                  ali_text(ali, ALI_GATEWAY, "thing/topo/get", "id"));
+    ali_hears(ali, ALI_GATEWAY, "/ext/session/pk0/gw-1/combine/login_reply", reply);
+    ali_hears(ali, ALI_GATEWAY, "thing/topo/add_reply", reply);
+    assert_int_equal(ali_count(ali, ALI_GATEWAY, "thing/sub/register"), 0);
+    ali_hears(ali, ALI_GATEWAY, "thing/topo/get_reply", reply);
+    assert_int_equal(ali_count(ali, ALI_GATEWAY, "thing/sub/register"), 1);
+}
+
+/* Two gateways that have the same device put each other out: not once a second for ever. */
+static void a_session_that_is_lost_again_and_again(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    unsigned logins = ali->logins;
+    for (int second = 0; second < 600; second++) {
+        if (ali->in[ALI_PUMP])
+            ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1",
+                      "{\"code\":520,\"data\":{\"productKey\":\"pk1\","
+                      "\"deviceName\":\"pump-7\"}}");
+        ali->in[ALI_PUMP] = false;
+        ali_passes(ali, SB_SECOND);
+    }
+    assert_in_range(ali->logins - logins, 5, 12);
+    ali_passes(ali, 20 * SB_MINUTE);
+    assert_true(ali->in[ALI_PUMP]);
+    ali->in[ALI_PUMP] = false; /* it lasted: this one is new */
+    ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1",
+              "{\"code\":520,\"data\":{\"productKey\":\"pk1\",\"deviceName\":\"pump-7\"}}");
+    ali_passes(ali, SB_SECOND);
+    assert_true(ali->in[ALI_PUMP]);
+}
+
+static void who_goes_while_the_link_is_down_leaves_later(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_down(ali);
+    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_REMOVED);
+    ali->devices[ALI_PUMP].presence = SB_PRESENCE_OFFLINE; /* it is not there */
+    ali_restarts(ali);
+    ali->silent = true;
+    ali_up(ali);
+    ali_passes(ali, SB_MINUTE); /* not answered */
+    ali_down(ali);
+    ali->silent = false;
+    ali->topology[ALI_PUMP] = true;
+    ali_up(ali);
+    assert_false(ali->topology[ALI_PUMP]);
+    ali_clear(ali);
+    ali_down(ali);
+    ali_up(ali);
+    assert_int_equal(ali_count(ali, ALI_GATEWAY, "thing/topo/delete"), 0); /* it was answered */
+}
+
+/* Whom the platform took out of the topology it puts in again, not we. */
+static void who_was_taken_out_stays_out(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false;
+    ali_hears(ali, ALI_GATEWAY, "thing/topo/change",
+              "{\"id\":\"t1\",\"params\":{\"status\":1,\"subList\":[{\"productKey\":\"pk1\","
+              "\"deviceName\":\"pump-7\"}]}}");
+    unsigned joins = ali->joins;
+    ali_passes(ali, SB_DAY);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    assert_int_equal(ali->joins, joins);
+    assert_false(ali->topology[ALI_PUMP]);
+}
+
+static void a_notice_that_is_nonsense_does_nothing(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_hears(ali, ALI_PUMP, "thing/delete", "{nonsense");
+    ali_hears(ali, ALI_PUMP, "thing/disable", "[]");
+    ali_version(ali, ALI_PUMP, "", "1.0.1");
+    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
+}
+
+static void a_device_with_another_name(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    unsigned registrations = ali->registrations;
+    ali_rename(ali, "pump-8");
+    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_ADDED);
+    assert_true(ali->in[ALI_PUMP] && ali->topology[ALI_PUMP]);
+    assert_int_equal(ali->registrations, registrations + 1);
+    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/logout", "params/deviceName"),
+                        "pump-7");
+    const json_t *left = json_object_get(ali_last(ali, ALI_GATEWAY, "thing/topo/delete"), "params");
+    assert_string_equal(sb_json_str(json_array_get(left, 0), "deviceName"), "pump-7");
+}
+
+/* A bus that is cut off takes many with it. */
+static void logouts_are_gathered(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali->silent = true;
+    ali_presence(ali, ALI_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */
+    for (int i = 0; i < 60; i++) {
+        sb_cleanup(sb_freep) char *name = sb_format("n%d", i);
+        json_t *told = json_pack("{s:s,s:s}", "productKey", "pk1", "deviceName", name);
+        struct sb_effects effects = { 0 };
+        struct sb_input input = { .kind = SB_IN_TOLD,
+                                  .tag = "logout",
+                                  .told = told,
+                                  .from = name,
+                                  .self = true,
+                                  .connected = true,
+                                  .words = words,
+                                  .config = &ali->config,
+                                  .now = ali->now };
+        assert_int_equal(sb_alibaba_dialect.step(ali->states[ALI_GATEWAY], &input, &effects), 0);
+        sb_effects_done(&effects);
+        json_decref(told);
+    }
+    ali->silent = false;
+    ali_clear(ali);
+    ali_passes(ali, SB_MINUTE);
+    assert_int_equal(ali_count(ali, ALI_GATEWAY, "combine/batch_logout"), 2);
+    assert_int_equal(json_array_size(json_object_get(
+                         ali_last(ali, ALI_GATEWAY, "combine/batch_logout"), "params")),
+                     10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +505,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_session_is_opened_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_platform_changes_the_topology, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_goes_leaves_the_topology, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_device_with_another_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(logouts_are_gathered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_comes_back_in_time_stays_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_goes_while_it_logs_in_is_logged_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_reply_to_something_else_is_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_session_that_is_lost_again_and_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_goes_while_the_link_is_down_leaves_later, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_was_taken_out_stays_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_notice_that_is_nonsense_does_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

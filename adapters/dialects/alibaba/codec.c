@@ -20,10 +20,10 @@ static const struct route {
     enum body body;
     const char *what; /* NULL: the placeholder's text, if there is one */
 } routes[] = {
-    { "sub_register", SB_ALIBABA_REPLY, DATA, NULL },
-    { "topo_add", SB_ALIBABA_REPLY, DATA, NULL },
-    { "topo_delete", SB_ALIBABA_REPLY, DATA, NULL },
-    { "topo_get", SB_ALIBABA_REPLY, DATA, NULL },
+    { "sub_register", SB_ALIBABA_REPLY, DATA, "sub_register" },
+    { "topo_add", SB_ALIBABA_REPLY, DATA, "topo_add" },
+    { "topo_delete", SB_ALIBABA_REPLY, DATA, "topo_delete" },
+    { "topo_get", SB_ALIBABA_REPLY, DATA, "topo_get" },
     { "topo_notify", SB_ALIBABA_TOPO_NOTIFY, PARAMS, NULL },
     { "topo_change", SB_ALIBABA_TOPO_CHANGE, PARAMS, NULL },
     { "notice_disable", SB_ALIBABA_NOTICE, PARAMS, "disable" },
@@ -67,19 +67,19 @@ static const struct route *route_of(const struct sb_words *words, const char *re
     return NULL;
 }
 
-/* Sessions of sub-devices: replies only, and only the gateway's. */
-static bool is_session_reply(const struct sb_words *words, const char *rest)
+/* Sessions of sub-devices: replies only, and only the gateway's. To which word; NULL: to none. */
+static const char *session_reply(const struct sb_words *words, const char *rest)
 {
-    static const char *const names[] = { "login", "batch_login", "logout" };
+    static const char *const names[] = { "login", "batch_login", "logout", "batch_logout" };
     size_t n = strlen(rest), suffix = strlen(REPLY);
     if (n <= suffix || strcmp(rest + n - suffix, REPLY) != 0)
-        return false;
+        return NULL;
     for (size_t i = 0; i < SB_COUNT(names); i++) {
         const char *known = sb_words_name(words, names[i]);
         if (strlen(known) == n - suffix && strncmp(known, rest, n - suffix) == 0)
-            return true;
+            return names[i];
     }
-    return false;
+    return NULL;
 }
 
 struct address {
@@ -97,9 +97,13 @@ static int read_topic(const struct sb_words *words, const char *topic, struct sb
     } else if (sb_topic_match(sb_words_name(words, "topic_error"), topic, address.parts, 2)) {
         ret->kind = SB_ALIBABA_ERROR;
     } else if (sb_topic_match(sb_words_name(words, "topic_session"), topic, address.parts, 3)) {
-        if (!is_session_reply(words, address.parts[2].text))
+        const char *word = session_reply(words, address.parts[2].text);
+        if (!word)
             return -ENOMSG;
         ret->kind = SB_ALIBABA_REPLY;
+        ret->what = strdup(word);
+        if (!ret->what)
+            return -ENOMEM;
     } else if (sb_topic_match(sb_words_name(words, "topic_sys"), topic, address.parts, 3)) {
         const struct route *route = route_of(words, address.parts[2].text, &ret->what);
         if (!route)
@@ -225,6 +229,9 @@ static int read_body(enum body body, const void *payload, size_t n, struct sb_me
     r = set_id(envelope, ret);
     json_t *inner = json_object_get(envelope, body == PARAMS ? "params" : "data");
     ret->body = json_is_object(inner) || json_is_array(inner) ? json_incref(inner) : NULL;
+    bool odd = inner && !ret->body && !json_is_null(inner);
+    if (r == 0 && odd && ret->kind == SB_ALIBABA_SERVICE)
+        r = complain(ret, "params is no object");
     ret->code = body == DATA ? code_of(envelope) : 0;
     return r;
 }

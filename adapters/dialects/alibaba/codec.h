@@ -4,8 +4,9 @@
  *
  * decode(): `name` is the sub-device that the topic - or, of what comes on the gateway's topic, the
  * payload - names; NULL: the gateway's. `id` is the message's id as text, whatever it was in.
- * `what` is the topic's last part where a reply needs it. `code` is that of a reply; of a notice,
- * 1: it came on the gateway's topic. `body` is the params of a request, the data of a reply.
+ * `what` is the topic's last part where a reply needs it; of a reply to the gateway, the word of
+ * what it replies to. `code` is that of a reply; of a notice, 1: it came on the gateway's topic.
+ * `body` is the params of a request, the data of a reply.
  *
  * Ids are opaque: what comes as a number goes back as the same digits in a string.
  */

@@ -52,7 +52,21 @@ static void on_verdict(struct sb_ali_turn *turn)
 
 /* ---- news ---- */
 
-static struct sb_ali_ask *ask_by_task(struct sb_ali_state *state, int64_t task)
+/* Equal requests are one to the core: each is answered. */
+static void asks_follow(struct sb_ali_turn *turn, const struct sb_task *task)
+{
+    for (size_t i = turn->state->ask_count; i-- > 0;) {
+        struct sb_ali_ask *ask = &turn->state->asks[i];
+        if (ask->task != task->id)
+            continue;
+        if (ask->kind == SB_ALI_JOB)
+            sb_ali_job_follow(turn, ask, task);
+        else
+            sb_ali_ask_follow(turn, ask, task);
+    }
+}
+
+static const struct sb_ali_ask *ask_by_task(const struct sb_ali_state *state, int64_t task)
 {
     for (size_t i = 0; task && i < state->ask_count; i++)
         if (state->asks[i].task == task)
@@ -63,13 +77,9 @@ static struct sb_ali_ask *ask_by_task(struct sb_ali_state *state, int64_t task)
 static void on_task(struct sb_ali_turn *turn, const struct sb_task *task)
 {
     struct sb_ali_update *update = sb_ali_update_by_task(turn->state, task->id);
-    struct sb_ali_ask *ask = ask_by_task(turn->state, task->id);
     if (update)
         sb_ali_update_follow(turn, update, task);
-    if (ask && ask->kind == SB_ALI_JOB)
-        sb_ali_job_follow(turn, ask, task);
-    else if (ask)
-        sb_ali_ask_follow(turn, ask, task);
+    asks_follow(turn, task);
     if (sb_task_state_is_final(task->state))
         sb_ali_session_presence(turn);
 }
@@ -103,10 +113,12 @@ static void on_news(struct sb_ali_turn *turn)
             on_lost(turn, turn->in->value);
         break;
     case SB_NEWS_IDENTITY:
+        sb_ali_session_name(turn);
         sb_ali_inform(turn);
         break;
     case SB_NEWS_DEVICE_ADDED:
     case SB_NEWS_PRESENCE:
+        sb_ali_session_name(turn);
         sb_ali_session_presence(turn);
         break;
     case SB_NEWS_DEVICE_REMOVED:

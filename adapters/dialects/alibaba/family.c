@@ -2,13 +2,14 @@
 /*
  * The gateway's own conversation: it asks the platform what its sub-devices want, one request at a
  * time, gathering meanwhile. Batches are all or nothing, so each of one that was refused is asked
- * for alone.
+ * for alone. Who leaves is remembered until the platform has answered that.
  */
 #include "adapters/dialects/alibaba/parts.h"
 #include "bridge/base/str.h"
 
 #define TIMER     "request"
 #define WANTS_MAX 20000 /* as many as there can be devices */
+#define LEAVE_MAX 4096  /* names remembered */
 
 SB_NAMES(sb_ali_want, SB_ALI_WANT_MAX_, [SB_ALI_REGISTER] = "register", [SB_ALI_JOIN] = "join",
          [SB_ALI_LOGIN] = "login", [SB_ALI_LOGOUT] = "logout", [SB_ALI_LEAVE] = "leave",
@@ -16,16 +17,18 @@ SB_NAMES(sb_ali_want, SB_ALI_WANT_MAX_, [SB_ALI_REGISTER] = "register", [SB_ALI_
 
 static const struct {
     const char *base, *word, *method;
+    const char *batch; /* word of a batch, where it has one of its own */
     const char *limit; /* of a batch; NULL: goes alone */
     bool answered;     /* the sub-device hears what became of it */
 } kinds[] = {
-    [SB_ALI_REGISTER] = { "topic_sys", "sub_register", "thing.sub.register", "register_batch",
+    [SB_ALI_REGISTER] = { "topic_sys", "sub_register", "thing.sub.register", NULL, "register_batch",
                           true },
-    [SB_ALI_JOIN] = { "topic_sys", "topo_add", "thing.topo.add", "topology_batch", true },
-    [SB_ALI_LOGIN] = { "topic_session", "login", NULL, "login_batch", true },
-    [SB_ALI_LOGOUT] = { "topic_session", "logout", NULL, NULL, false },
-    [SB_ALI_LEAVE] = { "topic_sys", "topo_delete", "thing.topo.delete", "topology_batch", false },
-    [SB_ALI_TOPOLOGY] = { "topic_sys", "topo_get", "thing.topo.get", NULL, false },
+    [SB_ALI_JOIN] = { "topic_sys", "topo_add", "thing.topo.add", NULL, "topology_batch", true },
+    [SB_ALI_LOGIN] = { "topic_session", "login", NULL, "batch_login", "login_batch", true },
+    [SB_ALI_LOGOUT] = { "topic_session", "logout", NULL, "batch_logout", "login_batch", false },
+    [SB_ALI_LEAVE] = { "topic_sys", "topo_delete", "thing.topo.delete", NULL, "topology_batch",
+                       false },
+    [SB_ALI_TOPOLOGY] = { "topic_sys", "topo_get", "thing.topo.get", NULL, NULL, false },
 };
 
 static enum sb_ali_want kind_of(const json_t *want)
@@ -44,6 +47,12 @@ static void result(struct sb_ali_turn *turn, const json_t *want, int code, const
 
 /* ---- what is wanted ---- */
 
+static bool goes_out(enum sb_ali_want kind)
+{
+    return kind == SB_ALI_LOGOUT || kind == SB_ALI_LEAVE;
+}
+
+/* The latest counts: who wants in does not want out any more, and the other way round. */
 static void want(struct sb_ali_turn *turn, enum sb_ali_want kind, const char *name,
                  const json_t *params, bool alone)
 {
@@ -52,7 +61,8 @@ static void want(struct sb_ali_turn *turn, enum sb_ali_want kind, const char *na
         state->wants = json_array();
     for (size_t i = json_array_size(state->wants); i-- > 0;) {
         const json_t *old = json_array_get(state->wants, i);
-        if (kind_of(old) == kind && sb_streq(sb_json_str(old, "name"), name))
+        bool gives_way = kind_of(old) == kind || goes_out(kind_of(old)) != goes_out(kind);
+        if (gives_way && sb_streq(sb_json_str(old, "name"), name))
             (void)json_array_remove(state->wants, i);
     }
     json_t *made = json_pack("{s:i,s:s*,s:O*,s:b}", "kind", (int)kind, "name", name, "params",
@@ -112,7 +122,7 @@ static json_t *params_of(struct sb_ali_turn *turn, const json_t *batch, enum sb_
     bool many = json_array_size(batch) > 1;
     if (kind == SB_ALI_TOPOLOGY)
         return json_object();
-    if (kind == SB_ALI_LOGOUT || (kind == SB_ALI_LOGIN && !many))
+    if ((kind == SB_ALI_LOGOUT || kind == SB_ALI_LOGIN) && !many)
         return json_incref(first);
     json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(batch); i++)
@@ -132,12 +142,12 @@ static void next(struct sb_ali_turn *turn)
     enum sb_ali_want kind = kind_of(json_array_get(state->wants, 0));
     state->flying = gather(turn);
     state->flying_kind = (int)kind;
-    bool batch = kind == SB_ALI_LOGIN && json_array_size(state->flying) > 1;
+    bool batch = kinds[kind].batch && json_array_size(state->flying) > 1;
     json_t *payload = sb_ali_request(turn, kinds[kind].method, params_of(turn, state->flying, kind),
                                      &state->flying_id);
     sb_ali_send(turn, &(struct sb_ali_parcel){
                           .base = kinds[kind].base,
-                          .rest = sb_ali_word(turn, batch ? "batch_login" : kinds[kind].word),
+                          .rest = sb_ali_word(turn, batch ? kinds[kind].batch : kinds[kind].word),
                           .what = sb_ali_want_name((int)kind),
                           .payload = payload });
     sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "reply_timeout"));
@@ -154,6 +164,13 @@ static void know(struct sb_ali_turn *turn, const char *name, bool there)
         sb_ali_keep(turn, json_object_set_new(state->topology, name, json_true()));
     else
         (void)json_object_del(state->topology, name);
+}
+
+/* It has left, or the platform will not let it. */
+static void has_left(struct sb_ali_turn *turn, const char *name)
+{
+    if (name && json_object_del(turn->state->leaving, name) == 0)
+        turn->effects->save = true;
 }
 
 static void read_topology(struct sb_ali_turn *turn, const json_t *list)
@@ -195,14 +212,31 @@ static void succeeded(struct sb_ali_turn *turn, enum sb_ali_want kind, const jso
         const char *secret = kind == SB_ALI_REGISTER ? secret_for(turn, data, name) : NULL;
         if (kind == SB_ALI_JOIN || kind == SB_ALI_LEAVE)
             know(turn, name, kind == SB_ALI_JOIN);
+        if (kind == SB_ALI_LEAVE)
+            has_left(turn, name);
         result(turn, wanted, kind == SB_ALI_REGISTER && !secret ? 0 : SB_ALIBABA_OK, secret);
     }
+}
+
+/* Is the contrary wanted meanwhile? */
+static bool is_outdated(const struct sb_ali_state *state, const json_t *wanted)
+{
+    size_t i;
+    json_t *later;
+    json_array_foreach (state->wants, i, later) {
+        if (goes_out(kind_of(later)) != goes_out(kind_of(wanted)) &&
+            sb_streq(sb_json_str(later, "name"), sb_json_str(wanted, "name")))
+            return true;
+    }
+    return false;
 }
 
 static void put_back(struct sb_ali_turn *turn, const json_t *batch, bool alone)
 {
     for (size_t i = 0; i < json_array_size(batch); i++) {
         const json_t *wanted = json_array_get(batch, i);
+        if (is_outdated(turn->state, wanted))
+            continue;
         want(turn, kind_of(wanted), sb_json_str(wanted, "name"), json_object_get(wanted, "params"),
              alone);
     }
@@ -221,8 +255,12 @@ static void failed(struct sb_ali_turn *turn, const json_t *batch, int code)
     } else if (json_array_size(batch) > 1 && code != 0) {
         put_back(turn, batch, true);
     } else {
-        for (size_t i = 0; i < json_array_size(batch); i++)
-            result(turn, json_array_get(batch, i), code, NULL);
+        for (size_t i = 0; i < json_array_size(batch); i++) {
+            const json_t *wanted = json_array_get(batch, i);
+            if (code != 0 && kind_of(wanted) == SB_ALI_LEAVE)
+                has_left(turn, sb_json_str(wanted, "name"));
+            result(turn, wanted, code, NULL);
+        }
     }
 }
 
@@ -242,10 +280,18 @@ static void settle(struct sb_ali_turn *turn, int code, const json_t *data)
     next(turn);
 }
 
+static bool is_answer(const struct sb_ali_state *state, const struct sb_message *message)
+{
+    if (!state->flying || !sb_streq(message->id, state->flying_id))
+        return false;
+    const char *word = kinds[state->flying_kind].word, *batch = kinds[state->flying_kind].batch;
+    return sb_streq(message->what, word) || (batch && sb_streq(message->what, batch));
+}
+
 void sb_ali_family_reply(struct sb_ali_turn *turn)
 {
     const struct sb_message *message = turn->in->message;
-    if (turn->state->flying && sb_streq(message->id, turn->state->flying_id))
+    if (is_answer(turn->state, message))
         settle(turn, message->error ? 0 : message->code, message->body);
 }
 
@@ -261,16 +307,44 @@ void sb_ali_family_due(struct sb_ali_turn *turn)
 
 void sb_ali_family_up(struct sb_ali_turn *turn)
 {
+    const char *name;
+    json_t *identity;
     want(turn, SB_ALI_TOPOLOGY, NULL, NULL, true);
+    json_object_foreach (turn->state->leaving, name, identity) {
+        want(turn, SB_ALI_LEAVE, name, identity, false);
+    }
     next(turn);
 }
 
+/* Who leaves, or is here again. */
+static void remember(struct sb_ali_turn *turn, enum sb_ali_want kind, const char *name)
+{
+    struct sb_ali_state *state = turn->state;
+    if (!goes_out(kind))
+        has_left(turn, name);
+    if (kind != SB_ALI_LEAVE || json_object_size(state->leaving) >= LEAVE_MAX)
+        return;
+    if (!state->leaving)
+        state->leaving = json_object();
+    sb_ali_keep(turn, json_object_set(state->leaving, name, (json_t *)turn->in->told));
+    turn->effects->save = true;
+}
+
+/* Who goes out may have been called otherwise. */
 void sb_ali_family_told(struct sb_ali_turn *turn)
 {
     int kind = sb_ali_want_from_name(turn->in->tag);
-    if (kind < 0 || !turn->in->connected || !turn->in->from)
+    if (kind < 0 || !turn->in->from)
         return;
-    want(turn, (enum sb_ali_want)kind, turn->in->from, turn->in->told, false);
+    bool self = false;
+    sb_cleanup(sb_freep) char *former =
+        goes_out((enum sb_ali_want)kind) ? sb_alibaba_called_in(turn->config, turn->in->told, &self)
+                                         : NULL;
+    const char *name = former ? former : turn->in->from;
+    remember(turn, (enum sb_ali_want)kind, name);
+    if (!turn->in->connected)
+        return;
+    want(turn, (enum sb_ali_want)kind, name, turn->in->told, false);
     next(turn);
 }
 

@@ -10,13 +10,14 @@
 
 /* ---- saying it ---- */
 
-static void send_update(struct sb_ali_turn *turn, json_t *params, int64_t task)
+/* ret_id (may be NULL): of the message; caller frees. */
+static void send_update(struct sb_ali_turn *turn, json_t *params, int64_t task, char **ret_id)
 {
     sb_ali_send(turn, &(struct sb_ali_parcel){
                           .base = "topic_sys",
                           .rest = sb_ali_word(turn, "job_update"),
                           .what = sb_json_str(params, "status"),
-                          .payload = sb_ali_request(turn, "thing.job.update", params, NULL),
+                          .payload = sb_ali_request(turn, "thing.job.update", params, ret_id),
                           .qos = 1,
                           .task = task });
 }
@@ -33,12 +34,16 @@ static json_t *update_of(struct sb_ali_turn *turn, const char *id, const char *s
     return update;
 }
 
-void sb_ali_job_tell(struct sb_ali_turn *turn, const struct sb_ali_ask *ask)
+void sb_ali_job_tell(struct sb_ali_turn *turn, struct sb_ali_ask *ask)
 {
-    if (ask->reply)
-        send_update(turn, json_incref(ask->reply), 0);
-    else if (ask->percent >= 0)
-        send_update(turn, update_of(turn, ask->id, "IN_PROGRESS", ask->percent, NULL), ask->task);
+    if (!ask->reply && ask->percent < 0)
+        return;
+    free(SB_STEAL(ask->message));
+    ask->told = ask->reply && turn->in->connected && turn->state->stage == SB_ALI_IN;
+    send_update(turn,
+                ask->reply ? json_incref(ask->reply)
+                           : update_of(turn, ask->id, "IN_PROGRESS", ask->percent, NULL),
+                ask->task, &ask->message);
 }
 
 void sb_ali_job_get(struct sb_ali_turn *turn)
@@ -64,7 +69,7 @@ static void finish(struct sb_ali_turn *turn, struct sb_ali_ask *ask, json_t *upd
 
 static void reject(struct sb_ali_turn *turn, const char *id, const char *text)
 {
-    send_update(turn, update_of(turn, id, "REJECTED", 0, text), 0);
+    send_update(turn, update_of(turn, id, "REJECTED", 0, text), 0, NULL);
 }
 
 /* NULL: it can be done, and *ret_op, *ret_params say what. */
@@ -73,7 +78,10 @@ static const char *read_document(struct sb_ali_turn *turn, const json_t *task, e
 {
     const json_t *document = sb_json_object(task, "jobDocument");
     const char *name = sb_json_str(document, sb_ali_word(turn, "job_service"));
-    const json_t *arguments = sb_json_object(document, sb_ali_word(turn, "job_params"));
+    const json_t *given = json_object_get(document, sb_ali_word(turn, "job_params"));
+    const json_t *arguments = json_is_object(given) ? given : NULL;
+    if (given && !arguments && !json_is_null(given))
+        return "the params of the job's document are no object";
     if (json_object_size(sb_json_object(task, "jobFile")) > 0)
         return "a job with a file is not taken";
     if (!name && json_object_size(arguments) == 0)
@@ -156,16 +164,28 @@ void sb_ali_job_next(struct sb_ali_turn *turn)
         sb_ali_job(turn, sb_json_object(turn->in->message->body, "task"));
 }
 
+/* Whose update it answers: a refusal need not name the task. */
+static struct sb_ali_ask *updated(struct sb_ali_state *state, const struct sb_message *message)
+{
+    const char *id = sb_json_str(message->body, "taskId");
+    if (id)
+        return sb_ali_ask_of(state, SB_ALI_JOB, id, NULL);
+    for (size_t i = 0; message->id && i < state->ask_count; i++)
+        if (sb_streq(state->asks[i].message, message->id))
+            return &state->asks[i];
+    return NULL;
+}
+
 /* Also a refusal is an end: the platform will not take it another time. */
 void sb_ali_job_updated(struct sb_ali_turn *turn)
 {
     const struct sb_message *message = turn->in->message;
-    const char *id = sb_json_str(message->body, "taskId");
-    struct sb_ali_ask *ask = id ? sb_ali_ask_of(turn->state, SB_ALI_JOB, id, NULL) : NULL;
+    struct sb_ali_ask *ask = updated(turn->state, message);
     if (!ask || !ask->reply)
         return;
     if (message->code != SB_ALIBABA_OK)
-        sb_ali_note(turn, "the status of job task %s was not taken: code %d", id, message->code);
+        sb_ali_note(turn, "the status of job task %s was not taken: code %d", ask->id,
+                    message->code);
     sb_ali_ask_end(turn, ask);
     sb_ali_job_get(turn);
 }

@@ -54,7 +54,7 @@ static const struct sb_field cell_fields[] = {
 static const struct sb_field limit_fields[] = {
     { "reply_timeout", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_HOUR, "10s",
       .doc = "How long the platform may take to answer about topology and sessions." },
-    { "login_batch", SB_TYPE_INT, 0, 0, 1, 50, "50", .doc = "Sub-devices in one login." },
+    { "login_batch", SB_TYPE_INT, 0, 0, 1, 50, "50", .doc = "Sub-devices in one login or logout." },
     { "register_batch", SB_TYPE_INT, 0, 0, 1, 100, "30", .doc = "In one registration." },
     { "topology_batch", SB_TYPE_INT, 0, 0, 1, 30, "30", .doc = "In one change of the topology." },
     { "login_retry", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_HOUR, "10s",
@@ -98,6 +98,7 @@ static const struct sb_field name_fields[] = {
     NAME("login", "combine/login", "A sub-device logs in."),
     NAME("batch_login", "combine/batch_login", "Several do."),
     NAME("logout", "combine/logout", "It logs out."),
+    NAME("batch_logout", "combine/batch_logout", "Several do."),
     NAME("sub_register", "thing/sub/register", "It registers."),
     NAME("topo_add", "thing/topo/add", "It joins the topology."),
     NAME("topo_delete", "thing/topo/delete", "It leaves it."),

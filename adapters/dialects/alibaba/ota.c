@@ -208,6 +208,7 @@ static void has_failed(struct sb_ali_turn *turn, struct sb_ali_update *update,
     sb_cleanup(sb_freep) char *text = sb_ali_task_text(turn, task);
     update->task = 0;
     update->step = failure_of(task, sb_ali_task_cell(turn, task));
+    update->told = turn->in->connected && turn->state->stage == SB_ALI_IN;
     sb_ali_set(turn, &update->text, text);
     turn->effects->save = true;
     tell_step(turn, update->module, update->step, update->text, task->id);
@@ -262,7 +263,8 @@ void sb_ali_updates_login(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
     for (size_t i = 0; i < state->update_count; i++) {
-        const struct sb_ali_update *update = &state->updates[i];
+        struct sb_ali_update *update = &state->updates[i];
+        update->told = !update->task;
         if (update->step != UNTOLD)
             tell_step(turn, update->module, update->step, update->text, update->task);
     }

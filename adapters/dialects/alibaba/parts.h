@@ -17,6 +17,7 @@ struct sb_ali_update { /* of one module */
     int step;          /* the last one told; -5: none yet */
     bool begun;        /* the device has begun with it */
     char *text;        /* of a failure */
+    bool told;         /* that it failed, on this connection */
 };
 
 enum sb_ali_ask_kind { SB_ALI_REQUEST, SB_ALI_JOB };
@@ -30,6 +31,8 @@ struct sb_ali_ask {
     int64_t task;  /* 0: it has ended */
     json_t *reply; /* what is still to be said when it can be; NULL: nothing yet */
     int percent;   /* last told of a device job */
+    char *message; /* of a device job: id of the last message about it; not saved */
+    bool told;     /* its reply, on this connection */
 };
 
 enum sb_ali_stage { /* of a sub-device on this connection */
@@ -39,6 +42,7 @@ enum sb_ali_stage { /* of a sub-device on this connection */
                     SB_ALI_LOGS_IN,
                     SB_ALI_IN,
                     SB_ALI_DISABLED,
+                    SB_ALI_TAKEN_OUT, /* of the topology, by the platform */
                     SB_ALI_STAGE_MAX_,
 };
 
@@ -49,12 +53,16 @@ struct sb_ali_state {
     size_t update_count;
     struct sb_ali_ask asks[SB_ALI_ASKS];
     size_t ask_count;
+    json_t *leaving; /* the gateway: {name: identity} to be taken out of the topology */
     /* of this run: a sub-device */
     enum sb_ali_stage stage;
     bool joined, renewed; /* since the connect: was put into the topology, registered anew */
     unsigned failures;    /* in a row */
-    json_t *informed;     /* {module: version} since the login */
-    json_t *offer;        /* data of the push whose verdict is awaited; or NULL */
+    unsigned lost;        /* sessions in a row that did not last */
+    int64_t since;        /* monotonic: of the last login */
+    struct sb_alibaba_who called; /* as it was when it asked for its session; "" not yet */
+    json_t *informed;             /* {module: version} since the login */
+    json_t *offer;                /* data of the push whose verdict is awaited; or NULL */
     unsigned tags;
     /* of this run: the gateway */
     uint32_t ids;
@@ -150,6 +158,7 @@ void sb_ali_session_start(struct sb_ali_turn *turn);
 void sb_ali_session_secret(struct sb_ali_turn *turn); /* SB_IN_SECRET */
 void sb_ali_session_told(struct sb_ali_turn *turn);
 void sb_ali_session_presence(struct sb_ali_turn *turn);
+void sb_ali_session_name(struct sb_ali_turn *turn); /* whether it has another one now */
 void sb_ali_session_leave(struct sb_ali_turn *turn);
 void sb_ali_session_due(struct sb_ali_turn *turn);
 void sb_ali_notice(struct sb_ali_turn *turn);
@@ -187,5 +196,5 @@ void sb_ali_job_updated(struct sb_ali_turn *turn);
 void sb_ali_job_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask);
 void sb_ali_job_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask,
                        const struct sb_task *task);
-void sb_ali_job_tell(struct sb_ali_turn *turn, const struct sb_ali_ask *ask);
+void sb_ali_job_tell(struct sb_ali_turn *turn, struct sb_ali_ask *ask);
 void sb_ali_job_get(struct sb_ali_turn *turn);

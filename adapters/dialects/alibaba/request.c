@@ -175,6 +175,10 @@ void sb_ali_service(struct sb_ali_turn *turn)
     }
     if (!may_ask(turn, rest))
         return;
+    if (message->body && !json_is_object(message->body)) {
+        refuse(turn, rest, SB_CAUSE_INVALID_REQUEST, "params is no object");
+        return;
+    }
     if (sb_ali_operation(turn, message->what, message->body, &op, &params)) {
         ask(turn, rest, op, params);
         return;
@@ -231,17 +235,9 @@ void sb_ali_ask_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask, const s
 
 /* ---- values ---- */
 
-void sb_ali_post(struct sb_ali_turn *turn, const json_t *names)
+/* Takes params. */
+static void post(struct sb_ali_turn *turn, json_t *params)
 {
-    const json_t *known = turn->in->device ? turn->in->device->properties : NULL;
-    const char *name;
-    json_t *property, *params = json_object();
-    json_object_foreach ((json_t *)known, name, property) {
-        json_t *value = json_object_get(property, "value");
-        bool chosen = !names || sb_json_has(names, name);
-        if (chosen && value && json_object_size(params) < POST_MAX)
-            sb_ali_keep(turn, json_object_set(params, name, value));
-    }
     if (json_object_size(params) == 0) {
         json_decref(params);
         return;
@@ -251,4 +247,22 @@ void sb_ali_post(struct sb_ali_turn *turn, const json_t *names)
                     .base = "topic_sys",
                     .rest = sb_ali_word(turn, "property_post"),
                     .payload = sb_ali_request(turn, "thing.event.property.post", params, NULL) });
+}
+
+void sb_ali_post(struct sb_ali_turn *turn, const json_t *names)
+{
+    const json_t *known = turn->in->device ? turn->in->device->properties : NULL;
+    const char *name;
+    json_t *property, *params = json_object();
+    json_object_foreach ((json_t *)known, name, property) {
+        json_t *value = json_object_get(property, "value");
+        if (!value || (names && !sb_json_has(names, name)))
+            continue;
+        sb_ali_keep(turn, json_object_set(params, name, value));
+        if (json_object_size(params) < POST_MAX)
+            continue;
+        post(turn, params);
+        params = json_object();
+    }
+    post(turn, params);
 }

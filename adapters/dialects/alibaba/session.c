@@ -8,9 +8,14 @@
 
 #define TIMER "session"
 
+static json_t *identity_of(const struct sb_alibaba_who *who)
+{
+    return json_pack("{s:s,s:s}", "productKey", who->product, "deviceName", who->name);
+}
+
 static json_t *identity(const struct sb_ali_turn *turn)
 {
-    return json_pack("{s:s,s:s}", "productKey", turn->who.product, "deviceName", turn->who.name);
+    return identity_of(&turn->who);
 }
 
 static void wants(struct sb_ali_turn *turn, enum sb_ali_want kind, json_t *params)
@@ -92,36 +97,9 @@ void sb_ali_session_secret(struct sb_ali_turn *turn)
 
 /* ---- in and out ---- */
 
-void sb_ali_session_start(struct sb_ali_turn *turn)
+static bool is_away(const struct sb_ali_turn *turn)
 {
-    const struct sb_device *device = turn->in->device;
-    if (!device || !turn->in->connected || turn->state->stage != SB_ALI_OUT ||
-        device->presence == SB_PRESENCE_OFFLINE)
-        return;
-    if (!turn->named) {
-        sb_ali_note(turn,
-                    "'%s' has no product key: set device_product of the link, or name it "
-                    "\"productKey/deviceName\"",
-                    turn->in->name ? turn->in->name : "");
-        return;
-    }
-    speak(turn, SB_ALI_LOGS_IN);
-}
-
-static void is_in(struct sb_ali_turn *turn)
-{
-    struct sb_ali_state *state = turn->state;
-    state->stage = SB_ALI_IN;
-    state->failures = 0;
-    state->joined = false;
-    json_decref(SB_STEAL(state->informed));
-    sb_ali_timer(turn, TIMER, -1);
-    sb_ali_inform(turn);
-    sb_ali_updates_login(turn);
-    sb_ali_asks_login(turn);
-    sb_ali_firmware_get(turn);
-    sb_ali_job_get(turn);
-    sb_ali_post(turn, NULL);
+    return turn->in->device && turn->in->device->presence == SB_PRESENCE_OFFLINE;
 }
 
 static bool is_busy(const struct sb_ali_state *state)
@@ -135,26 +113,92 @@ static bool is_busy(const struct sb_ali_state *state)
     return false;
 }
 
+/* How something ended, and nobody was told yet. */
+static bool owes(const struct sb_ali_state *state)
+{
+    for (size_t i = 0; i < state->update_count; i++)
+        if (!state->updates[i].task && !state->updates[i].told)
+            return true;
+    for (size_t i = 0; i < state->ask_count; i++)
+        if (state->asks[i].reply && !state->asks[i].told)
+            return true;
+    return false;
+}
+
+void sb_ali_session_start(struct sb_ali_turn *turn)
+{
+    const struct sb_device *device = turn->in->device;
+    if (!device || !turn->in->connected || turn->state->stage != SB_ALI_OUT ||
+        (is_away(turn) && !is_busy(turn->state) && !owes(turn->state)))
+        return;
+    if (!turn->named) {
+        sb_ali_note(turn,
+                    "'%s' has no product key: set device_product of the link, or name it "
+                    "\"productKey/deviceName\"",
+                    turn->in->name ? turn->in->name : "");
+        return;
+    }
+    turn->state->called = turn->who;
+    speak(turn, SB_ALI_LOGS_IN);
+}
+
+static void is_in(struct sb_ali_turn *turn)
+{
+    struct sb_ali_state *state = turn->state;
+    state->stage = SB_ALI_IN;
+    state->failures = 0;
+    state->since = turn->in->now;
+    state->joined = false;
+    json_decref(SB_STEAL(state->informed));
+    sb_ali_timer(turn, TIMER, -1);
+    sb_ali_inform(turn);
+    sb_ali_updates_login(turn);
+    sb_ali_asks_login(turn);
+    sb_ali_session_presence(turn);
+    if (state->stage != SB_ALI_IN) /* it is away: that was all */
+        return;
+    sb_ali_firmware_get(turn);
+    sb_ali_job_get(turn);
+    sb_ali_post(turn, NULL);
+}
+
 void sb_ali_session_presence(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
-    bool away = turn->in->device && turn->in->device->presence == SB_PRESENCE_OFFLINE;
-    if (!away) {
-        sb_ali_session_start(turn);
-    } else if (state->stage == SB_ALI_IN && !is_busy(state)) {
+    if (is_away(turn) && state->stage == SB_ALI_IN && !is_busy(state)) {
         state->stage = SB_ALI_OUT;
         wants(turn, SB_ALI_LOGOUT, identity(turn));
+    } else {
+        sb_ali_session_start(turn);
     }
+}
+
+static void leave(struct sb_ali_turn *turn, const struct sb_alibaba_who *who)
+{
+    if (turn->state->stage == SB_ALI_IN)
+        wants(turn, SB_ALI_LOGOUT, identity_of(who));
+    wants(turn, SB_ALI_LEAVE, identity_of(who));
+    turn->state->stage = SB_ALI_DISABLED;
 }
 
 void sb_ali_session_leave(struct sb_ali_turn *turn)
 {
-    if (!turn->named || turn->in->self)
+    if (turn->named && !turn->in->self)
+        leave(turn, &turn->who);
+}
+
+void sb_ali_session_name(struct sb_ali_turn *turn)
+{
+    struct sb_ali_state *state = turn->state;
+    struct sb_alibaba_who called = state->called;
+    if (!*called.name || (turn->named && strcmp(called.name, turn->who.name) == 0 &&
+                          strcmp(called.product, turn->who.product) == 0))
         return;
-    if (turn->state->stage == SB_ALI_IN)
-        wants(turn, SB_ALI_LOGOUT, identity(turn));
-    wants(turn, SB_ALI_LEAVE, identity(turn));
-    turn->state->stage = SB_ALI_DISABLED;
+    leave(turn, &called);
+    state->called = (struct sb_alibaba_who){ 0 };
+    state->stage = SB_ALI_OUT;
+    set_secret(turn, NULL); /* it was the other one's */
+    sb_ali_session_start(turn);
 }
 
 void sb_ali_session_due(struct sb_ali_turn *turn)
@@ -219,9 +263,10 @@ void sb_ali_session_told(struct sb_ali_turn *turn)
     struct sb_ali_state *state = turn->state;
     int64_t kind = sb_json_int(turn->in->told, "kind", -1);
     if (sb_streq(turn->in->tag, "gone")) {
-        disabled(turn);
+        state->stage = SB_ALI_TAKEN_OUT;
+        sb_ali_timer(turn, TIMER, -1);
     } else if (sb_streq(turn->in->tag, "start")) {
-        if (state->stage == SB_ALI_DISABLED)
+        if (state->stage == SB_ALI_DISABLED || state->stage == SB_ALI_TAKEN_OUT)
             state->stage = SB_ALI_OUT;
         sb_ali_session_start(turn);
     } else if (kind >= 0 && kind <= SB_ALI_LOGIN && state->stage == waits[kind]) {
@@ -238,14 +283,18 @@ void sb_ali_notice(struct sb_ali_turn *turn)
     const char *rest = word ? sb_ali_word(turn, word) : NULL;
     sb_cleanup(sb_freep) char *reply = rest ? sb_format("%s_reply", rest) : NULL;
     turn->effects->broken = turn->effects->broken || !reply;
-    sb_ali_send(turn, &(struct sb_ali_parcel){
-                          .base = "topic_sys",
-                          .rest = reply,
-                          .gateway = message->code == 1 || turn->in->self,
-                          .what = message->what,
-                          .payload = sb_ali_answer(turn, message->id, SB_ALIBABA_OK, NULL, NULL) });
-    sb_ali_note(turn, "the platform says: %s", message->what);
-    if (turn->in->self || !turn->in->device)
+    sb_ali_send(turn,
+                &(struct sb_ali_parcel){
+                    .base = "topic_sys",
+                    .rest = reply,
+                    .gateway = message->code == 1 || turn->in->self,
+                    .what = message->what,
+                    .payload = sb_ali_answer(turn, message->id,
+                                             message->error ? SB_ALIBABA_BAD_PARAMS : SB_ALIBABA_OK,
+                                             message->error, NULL) });
+    sb_ali_note(turn, "the platform says: %s%s", message->what,
+                message->error ? ", which is malformed: ignored" : "");
+    if (turn->in->self || !turn->in->device || message->error)
         return;
     if (sb_streq(message->what, "enable")) {
         turn->state->stage = SB_ALI_OUT;
@@ -265,6 +314,10 @@ void sb_ali_error(struct sb_ali_turn *turn)
         sb_ali_note(turn, "the platform reports error %d", message->code);
         return;
     }
+    int64_t most = sb_ali_limit(turn, "login_most");
+    state->lost = turn->in->now - state->since < most ? state->lost : 0; /* it lasted */
+    int64_t wait = sb_ali_limit(turn, "session_retry") << SB_MIN(state->lost, 10U);
+    state->lost++;
     state->stage = SB_ALI_OUT;
-    sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "session_retry"));
+    sb_ali_timer(turn, TIMER, SB_MIN(wait, most));
 }

@@ -59,14 +59,20 @@ struct sb_ali_update *sb_ali_update_add(struct sb_ali_turn *turn, const char *mo
 {
     struct sb_ali_state *state = turn->state;
     struct sb_ali_update *update = sb_ali_update_of(state, module);
+    /* The same from another place: to the platform it goes on. */
+    bool same = update && update->task && sb_streq(update->version, version);
+    int step = same ? update->step : -5;
+    bool begun = same && update->begun;
     if (update)
         sb_ali_update_end(turn, update);
     if (!make_room(state))
         return NULL;
     update = &state->updates[state->update_count];
-    *update = (struct sb_ali_update){
-        .module = strdup(module), .version = strdup(version), .task = task, .step = -5
-    };
+    *update = (struct sb_ali_update){ .module = strdup(module),
+                                      .version = strdup(version),
+                                      .task = task,
+                                      .step = step,
+                                      .begun = begun };
     if (!update->module || !update->version) {
         update_done(update);
         turn->effects->broken = true;
@@ -102,6 +108,7 @@ static void ask_done(struct sb_ali_ask *ask)
     free(ask->id);
     free(ask->topic);
     free(ask->tag);
+    free(ask->message);
     json_decref(ask->reply);
     *ask = (struct sb_ali_ask){ 0 };
 }
@@ -156,9 +163,13 @@ void sb_ali_link_lost(struct sb_ali_state *state)
     drop_json(&state->flying);
     drop_json(&state->topology);
     free(SB_STEAL(state->flying_id));
+    for (size_t i = 0; i < state->update_count; i++)
+        state->updates[i].told = false;
+    for (size_t i = 0; i < state->ask_count; i++)
+        state->asks[i].told = false;
     state->stage = SB_ALI_OUT;
     state->joined = state->renewed = state->paused = false;
-    state->failures = state->throttled = 0;
+    state->failures = state->throttled = state->lost = 0;
 }
 
 void sb_alibaba_drop(void *data)
@@ -167,6 +178,7 @@ void sb_alibaba_drop(void *data)
     if (!state)
         return;
     sb_ali_link_lost(state);
+    drop_json(&state->leaving);
     sb_secret_free(state->secret);
     for (size_t i = 0; i < state->update_count; i++)
         update_done(&state->updates[i]);
@@ -201,8 +213,8 @@ json_t *sb_alibaba_save(const void *data)
     for (size_t i = 0; i < state->ask_count; i++)
         good = good && json_array_append_new(asks, ask_json(&state->asks[i])) == 0;
     if (good)
-        return json_pack("{s:s*,s:o,s:o}", "secret", state->secret, "updates", updates, "asks",
-                         asks);
+        return json_pack("{s:s*,s:o,s:o,s:O*}", "secret", state->secret, "updates", updates, "asks",
+                         asks, "leaving", state->leaving);
     json_decref(updates);
     json_decref(asks);
     return NULL;
@@ -260,7 +272,10 @@ void *sb_alibaba_load(const json_t *saved)
     if (!state || !saved)
         return state;
     const json_t *updates = sb_json_array(saved, "updates"), *asks = sb_json_array(saved, "asks");
+    const json_t *leaving = sb_json_object(saved, "leaving");
     int r = sb_set_string(&state->secret, sb_json_str(saved, "secret"));
+    state->leaving = leaving ? json_deep_copy(leaving) : NULL;
+    r = leaving && !state->leaving ? -ENOMEM : r;
     sb_log_secret(state->secret);
     for (size_t i = 0; r == 0 && i < json_array_size(updates) && i < SB_ALI_UPDATES; i++)
         r = load_update(state, json_array_get(updates, i));
