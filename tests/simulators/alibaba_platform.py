@@ -49,9 +49,14 @@ class Device:
 
 
 class AlibabaPlatform:
-    """devices: {(product, name): secret}; the first one is the gateway."""
+    """devices: {(product, name): secret}; the first one is the gateway.
 
-    def __init__(self, broker_port, devices):
+    watcher: called with (direction "in" or "out", topic, payload) of each message as it passes;
+    what it sends comes in as well, since it hears every topic.
+    """
+
+    def __init__(self, broker_port, devices, watcher=None):
+        self.watcher = watcher
         self.devices = {who: Device(secret) for who, secret in devices.items()}
         self.gateway = next(iter(self.devices))
         self.violations = []
@@ -66,11 +71,13 @@ class AlibabaPlatform:
         self._broker_port = broker_port
         self.front = Front(self, broker_port)
         self._client = mqtt.Client("the-platform", clean_session=True)
+        self._client.reconnect_delay_set(0.1, 1)
         self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.on_connect = lambda client, *_: client.subscribe(
             [("/sys/#", 1), ("/ota/#", 1), ("/ext/#", 1)])
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
     # ---- life ----
@@ -103,6 +110,15 @@ class AlibabaPlatform:
             self._subscribed = True
             self._changed.notify_all()
 
+    def _on_disconnect(self, *_):
+        with self._changed:
+            self._subscribed = False
+
+    @property
+    def hearing(self):
+        """It hears what devices send; not while its broker is away."""
+        return self._subscribed
+
     # ---- what the door tells ----
 
     def secret_of(self, product, name):
@@ -128,7 +144,10 @@ class AlibabaPlatform:
     # ---- messages ----
 
     def _publish(self, topic, payload):
-        self._client.publish(topic, json.dumps(payload, separators=(",", ":")), 1)
+        data = json.dumps(payload, separators=(",", ":"))
+        if self.watcher:
+            self.watcher("out", topic, data)
+        self._client.publish(topic, data, 1)
 
     def _reply(self, topic, envelope, code, data=None):
         self._publish(topic + "_reply", {"id": envelope.get("id"), "code": code,
@@ -137,6 +156,8 @@ class AlibabaPlatform:
 
     def _on_message(self, _client, _userdata, message):
         with self._changed:
+            if self.watcher:
+                self.watcher("in", message.topic, message.payload)
             try:
                 self._hear(message.topic, json.loads(message.payload))
             except ValueError:

@@ -173,9 +173,10 @@ class Front:
 
         async def work():
             self._server.close()
-            for task in list(self._here.values()):
+            tasks = list(self._here.values())
+            for task in tasks:
                 task.cancel()
-            await asyncio.sleep(0)
+            await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(Exception):
             self._do(work())
         self._loop.call_soon_threadsafe(self._loop.stop)

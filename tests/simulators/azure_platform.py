@@ -84,10 +84,14 @@ class Twin:
 
 
 class AzureHub:
-    """keys: {device id: base64 key or "x509"}; context: of ssl, for TLS."""
+    """keys: {device id: base64 key or "x509"}; context: of ssl, for TLS.
 
-    def __init__(self, broker_port, keys, *, hub="hub.example", context=None):
-        self.hub = hub
+    watcher: called with (direction "in" or "out", device, topic below $iothub/, payload) of each
+    message as it passes.
+    """
+
+    def __init__(self, broker_port, keys, *, hub="hub.example", context=None, watcher=None):
+        self.hub, self.watcher = hub, watcher
         self.twins = {name: Twin(key) for name, key in keys.items()}
         self.violations = []  # (device, text)
         self.tolerated = []  # parts of texts that a test provokes
@@ -100,10 +104,12 @@ class AzureHub:
         self._broker_port = broker_port
         self.front = Front(self, broker_port, hub, context)
         self._client = mqtt.Client("the-hub", clean_session=True)
+        self._client.reconnect_delay_set(0.1, 1)
         self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("hub/+/up/#", 1)
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
     # ---- life ----
@@ -130,6 +136,15 @@ class AzureHub:
         with self._changed:
             self._subscribed = True
             self._changed.notify_all()
+
+    def _on_disconnect(self, *_):
+        with self._changed:
+            self._subscribed = False
+
+    @property
+    def hearing(self):
+        """It hears what devices send; not while its broker is away."""
+        return self._subscribed
 
     def connection_string(self, name):
         return (f"HostName={self.hub};DeviceId={name};SharedAccessKey={self.twins[name].key};"
@@ -270,6 +285,8 @@ class AzureHub:
 
     def _publish(self, name, topic, body=None, raw=None):
         text = raw if raw is not None else "" if body is None else json.dumps(body)
+        if self.watcher:
+            self.watcher("out", name, topic, text.encode())
         self._client.publish(f"hub/{name}/down/{topic}", text, qos=0)
 
     def _on_message(self, _client, _userdata, message):
@@ -277,6 +294,8 @@ class AzureHub:
         name, rest = fits[1], fits[2]
         result, get, patch = RESULT.fullmatch(rest), GET.fullmatch(rest), PATCH.fullmatch(rest)
         with self._changed:
+            if self.watcher:
+                self.watcher("in", name, rest, message.payload)
             if result:
                 self._on_result(name, int(result[1]), result[2], message.payload)
             elif get:

@@ -153,7 +153,11 @@ class Front:
         return None if password == sign(secret, hour) else "the password"
 
     def _relay(self, client, user, packet):
-        broker = socket.create_connection(("127.0.0.1", self._broker_port))
+        try:
+            broker = socket.create_connection(("127.0.0.1", self._broker_port))
+        except OSError:  # it is down: so is the platform
+            client.close()
+            return
         broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         broker.sendall(packet)
         client.settimeout(None)

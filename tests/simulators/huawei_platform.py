@@ -54,11 +54,14 @@ class HuaweiPlatform:
     """gateway: its id; secret: or "x509"; devices: ids of its sub-devices; context: of ssl.
 
     truth: called with (device, version) when success is told; a text it returns says why that is
-    not true.
+    not true. watcher: called with (direction "in" or "out", topic below sys/, payload) of each
+    message as it passes.
     """
 
-    def __init__(self, broker_port, gateway, secret, devices=(), *, context=None, truth=None):
+    def __init__(self, broker_port, gateway, secret, devices=(), *, context=None, truth=None,
+                 watcher=None):
         self.gateway, self.secrets, self.truth = gateway, {gateway: secret}, truth
+        self.watcher = watcher
         self.devices = {name: Device(name) for name in (gateway, *devices)}
         self.violations, self.tolerated = [], []
         self.events, self.answers, self.added, self.deleted = [], {}, [], []
@@ -73,12 +76,14 @@ class HuaweiPlatform:
         self._subscribed = False
         self._broker_port = broker_port
         self.front = Front(self, broker_port, context)
-        self._client = mqtt.Client("the-platform", clean_session=True)
+        self._client = mqtt.Client("the-iotda", clean_session=True)
+        self._client.reconnect_delay_set(0.1, 1)
         self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.on_connect = lambda client, *_: client.subscribe(
             [("$oc/devices/+/sys/#", 2)])
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
     # ---- life ----
@@ -105,6 +110,15 @@ class HuaweiPlatform:
         with self._changed:
             self._subscribed = True
             self._changed.notify_all()
+
+    def _on_disconnect(self, *_):
+        with self._changed:
+            self._subscribed = False
+
+    @property
+    def hearing(self):
+        """It hears what gateways send; not while its broker is away."""
+        return self._subscribed
 
     # ---- what the door tells ----
 
@@ -166,6 +180,8 @@ class HuaweiPlatform:
         if topic.endswith("/down") or "/request_id=" in topic and "/response/" not in topic:
             return  # our own
         with self._changed:
+            if self.watcher:
+                self.watcher("in", topic, message.payload)
             try:
                 self._take(sender, topic, message)
             except Exception as error:  # noqa: BLE001 (a bug of ours must fail the test)
@@ -299,6 +315,8 @@ class HuaweiPlatform:
 
     def publish(self, suffix, payload):
         data = payload if isinstance(payload, (bytes, str)) else json.dumps(payload)
+        if self.watcher:
+            self.watcher("out", suffix, data)
         self._client.publish(f"$oc/devices/{self.gateway}/sys/{suffix}", data, 1)
 
     def _event(self, name, service, kind, paras, event_id=None):

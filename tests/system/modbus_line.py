@@ -46,6 +46,26 @@ class ModbusLine(SmpDevice):  # pylint: disable=super-init-not-called
         return self.of(unit, "up")[-1]["version"]
 
 
+def modbus_type(name="board", **keys):
+    """The text of a type: the shipped bootloader board, in a hurry, with these keys changed."""
+    text = SHIPPED.read_text(encoding="utf-8").replace("name: modbus-bootloader", f"name: {name}")
+    for key, value in {"timeout": "200ms", "restart": "8s", "stall": "20s", **keys}.items():
+        head, sep, rest = text.partition(f"\n{key}: ")
+        if not sep:
+            head, sep, rest = text.partition(f"\n  {key}: ")
+        if sep:
+            text = head + sep + str(value) + "\n" + rest.partition("\n")[2]
+        else:
+            text = text.replace("\nmodbus:\n", f"\n{key}: {value}\nmodbus:\n")
+    return text
+
+
+def modbus_image(path, version, size=20000):
+    """Writes an image for the board; the path."""
+    run_good([PYTHON, _SCRIPT, "make-image", "--version", version, "--size", size, path])
+    return path
+
+
 class ModbusBench(Bench):
     """A daemon with one line; devices pump-1, pump-2... are its units."""
 
@@ -55,19 +75,9 @@ class ModbusBench(Bench):
 
     def types(self, **keys):
         """Directories of mappings: the shipped bootloader board as `board`, in a hurry."""
-        text = SHIPPED.read_text(encoding="utf-8").replace("name: modbus-bootloader",
-                                                           "name: board")
-        for key, value in {"timeout": "200ms", "restart": "8s", "stall": "20s", **keys}.items():
-            head, sep, rest = text.partition(f"\n{key}: ")
-            if not sep:
-                head, sep, rest = text.partition(f"\n  {key}: ")
-            if sep:
-                text = head + sep + str(value) + "\n" + rest.partition("\n")[2]
-            else:
-                text = text.replace("\nmodbus:\n", f"\n{key}: {value}\nmodbus:\n")
         folder = self.directory / "mappings" / "devices"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "board.yaml").write_text(text, encoding="utf-8")
+        (folder / "board.yaml").write_text(modbus_type(**keys), encoding="utf-8")
         return [SOURCE / "mappings", folder.parents[0]]
 
     def begin(self, units=(1,), wait=True, more=None, **keys):
@@ -85,9 +95,7 @@ class ModbusBench(Bench):
             self.wait_presence(device["id"])
 
     def image(self, version="2.0.0", size=20000, **_):
-        path = self.directory / f"{version}-{size}.img"
-        run_good([PYTHON, _SCRIPT, "make-image", "--version", version, "--size", size, path])
-        return path
+        return modbus_image(self.directory / f"{version}-{size}.img", version, size)
 
 
 class PtyPair:

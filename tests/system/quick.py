@@ -45,12 +45,16 @@ SETTINGS = ("--setting", "app/interval=3c000000", "--setting", "app/name=70756d7
 QUICK_BOOT = ("--boot-time", "0.1", "--reset-delay", "0.1")
 
 
-def quick_mappings(directory, name="board", verify="hash", timeout="500ms", extra=""):
+def smp_type(name="board", verify="hash", timeout="500ms", extra=""):
+    """The text of the type."""
+    return _TYPE.format(name=name, verify=verify, timeout=timeout, extra=extra)
+
+
+def quick_mappings(directory, name="board", **more):
     """Directories of mappings: those of the source, and one with the type `name`."""
     folder = pathlib.Path(directory) / "mappings" / "devices"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.yaml").write_text(_TYPE.format(name=name, verify=verify, timeout=timeout,
-                                                      extra=extra), encoding="ascii")
+    (folder / f"{name}.yaml").write_text(smp_type(name, **more), encoding="ascii")
     return [SOURCE / "mappings", folder.parents[0]]
 
 

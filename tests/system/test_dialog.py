@@ -11,8 +11,9 @@ import tty
 import zlib
 
 import pytest
-from daemon import PYTHON, device_spec
-from harness import SIMULATORS, SOURCE, Process, run_good, wait_until
+from console_board import Board, board_image, board_type
+from daemon import device_spec
+from harness import SOURCE, Process, wait_until
 from quick import Bench
 
 UBOOT = pathlib.Path("/usr/lib/u-boot/qemu_arm/u-boot.bin")
@@ -160,44 +161,6 @@ class Uboot:
         self.relay.close()
 
 
-class Board:
-    """The simulated board (tests/simulators/console_device.py)."""
-
-    def __init__(self, directory, name="board", *options):
-        self.directory, self.name, self.options = pathlib.Path(directory), name, options
-        self.link = self.directory / f"{name}.tty"
-        self.process = None
-        self.start()
-
-    def start(self):
-        ups = len(self.events("up"))
-        self.process = Process(self.name, [
-            PYTHON, SIMULATORS / "console_device.py", "run",
-            "--state", self.directory / f"{self.name}-flash",
-            "--link", self.link, "--boot-time", "0.1", "--countdown", "0.2", *self.options],
-            self.directory, talk=True)
-        wait_until(lambda: len(self.events("up")) > ups, what=lambda: self.process.stderr)
-
-    def events(self, kind):
-        if not self.process:
-            return []
-        events = [json.loads(line) for line in self.process.stdout.split("\n")[:-1] if line]
-        return [event for event in events if event["event"] == kind]
-
-    def order(self, text):
-        before = len(self.events("done"))
-        self.process.say(text)
-        wait_until(lambda: len(self.events("done")) > before, what=lambda: text)
-
-    def fault(self, name, value=True):
-        self.order(f"set {name} {json.dumps(value)}")
-
-    def stop(self):
-        if self.process.running:
-            self.process.say("quit")
-            self.process.wait()
-
-
 class DialogBench(Bench):
     """A daemon with console devices."""
 
@@ -206,12 +169,7 @@ class DialogBench(Bench):
         folder.mkdir(parents=True, exist_ok=True)
         shipped = (SOURCE / "mappings" / "devices" / "uboot-console.yaml").read_text("utf-8")
         (folder / "uboot-test.yaml").write_text(uboot_type(shipped), "utf-8")
-        board = (SIMULATORS / "console_board.yaml").read_text("utf-8")
-        password = self.directory / "password"
-        password.write_text("geheim-4711\n", "ascii")
-        password.chmod(0o600)
-        board = board.replace("dialog:\n", f"dialog:\n  secrets: {{ password: 'file:{password}' }}\n")
-        (folder / "board-test.yaml").write_text(f"name: board-test\ndriver: dialog\n{board}", "utf-8")
+        (folder / "board-test.yaml").write_text(board_type(self.directory), "utf-8")
         return [SOURCE / "mappings", folder.parents[0]]
 
     def uboot(self):
@@ -236,9 +194,7 @@ class DialogBench(Bench):
 
     def board_image(self, version, size=20000):
         path = self.directory / f"board-{version}.img"
-        run_good([PYTHON, SIMULATORS / "console_device.py", "make-image", "--version", version,
-                  "--size", size, path])
-        return self.add(path, version)
+        return self.add(board_image(path, version, size), version)
 
     def transcript(self, job, index=0):
         return self.task(job, index)["transcript"]

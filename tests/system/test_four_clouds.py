@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Four clouds at once above eight devices on three lines, with the real daemon and a broker each.
+
+Each test also fails on any breach of a protocol that one of the clouds notices: a report that
+nobody asked for, a second answer, a success that is not true.
+"""
+import contextlib
+
+import pytest
+from four_clouds import VALVES, FourClouds
+from harness import Broker
+from quick import plain
+
+CLOUDS = ("ibm", "azure", "huawei", "alibaba")
+# Each cloud has a valve of its own; valve-5 only the operator commands. The rest is everybody's.
+OWN = {name: VALVES[n] for n, name in enumerate(CLOUDS)}
+COMMANDERS = {**{valve: [name, "native"] for name, valve in OWN.items()}, "valve-5": ["native"]}
+# How each one is told that an update has ended well, and that the image does not match its digest.
+WELL = {"ibm": ("success", (0, 0)), "azure": ("current", None), "huawei": ("success", 0),
+        "alibaba": ("SUCCEEDED", None)}
+BAD_DIGEST = {"ibm": ("failure", (0, 4)), "azure": ("error", "verify_failed"),
+              "huawei": ("fail", 7), "alibaba": ("FAILED", -3)}
+REFUSED = {"ibm": 500, "azure": 403, "huawei": ("fail", 255), "alibaba": ("FAILED", -1)}
+
+
+@pytest.fixture
+def world(workspace, broker, artifacts, make_southbridge):
+    with contextlib.ExitStack() as stack:
+        brokers = [broker]
+        for name in CLOUDS[1:]:
+            brokers.append(Broker(workspace / f"broker-{name}").start())
+            stack.callback(brokers[-1].stop)
+        world = FourClouds(workspace, artifacts, brokers, make_southbridge)
+        stack.callback(world.close)
+        yield world.start(COMMANDERS)
+        world.check()
+
+
+def all_hear(world, device, version):
+    assert world.runs(device) == version
+    for cloud in world.clouds:
+        cloud.hears(device, version)
+
+
+def in_each_tongue(words, ibm, azure, huawei, alibaba):
+    """The cells of `job show`, by the members that tell; of alibaba one of these has to fit."""
+    cell = words["ibm"]
+    assert (cell.get("state"), cell.get("updateStatus")) == ibm, words
+    assert words["azure"]["fwUpdateStatus"] == azure, words
+    assert words["huawei"]["result_code"] == huawei, words
+    assert alibaba.items() & words["alibaba"].items(), words
+
+
+def test_each_cloud_updates_on_each_line_and_the_others_hear(world):
+    """Twelve updates: each cloud's own valve and the pump, and the panel by the next one."""
+    for n, cloud in enumerate(world.clouds):
+        version, other = f"2.{n}.0", world.clouds[(n + 1) % 4]
+        world.slow(OWN[cloud.name])
+        asked = [(who, device, who.begin(device, world.image(device, version))) for who, device in
+                 ((cloud, OWN[cloud.name]), (cloud, "pump-1"), (other, "panel-1"))]
+        words = world.wait_under_way(OWN[cloud.name])["words"]
+        if cloud.name == "ibm":  # an install, which is no upgrade for alibaba, but a job
+            in_each_tongue(words, (2, 1), "applying", 0, {"status": "IN_PROGRESS"})
+        else:
+            in_each_tongue(words, (1, 0), "downloading", 0, {"percent": True})
+        world.slow(OWN[cloud.name], False)
+        for who, device, request in asked:
+            assert who.ended(request) == WELL[who.name], (who.name, device)
+            all_hear(world, device, version)
+            words = world.wait_task(device, state="succeeded")["words"]
+            in_each_tongue(words, (0, 0), "current", 0, {"step": 100, "status": "SUCCEEDED"})
+    for device in (*OWN.values(), "pump-1", "panel-1"):
+        for job in world.jobs(device):
+            assert (job["outcome"], job["tasks"][0]["attempt"]) == ("succeeded", 1), job
+    assert [job["origin"] for job in world.jobs("pump-1")] == ["ibm", *CLOUDS]  # ibm: two steps
+
+    # What no cloud asked for is told to all of them as well.
+    image = world.image("valve-5", "3.0.0")
+    world.southbridge.ctl("job", "create", "firmware-update", "valve-5", "--uri", image.uri,
+                          "--version", "3.0.0", "--sha256", image.sha256)
+    world.wait_task("valve-5", state="succeeded")
+    all_hear(world, "valve-5", "3.0.0")
+    shown = plain(world.southbridge, "job", "show", str(world.jobs("valve-5")[0]["id"])).stdout
+    table = shown[shown.index("In each dialect"):]
+    for dialect, says in (("ibm", "updateStatus=0"), ("azure", "fwUpdateStatus=current"),
+                          ("huawei", "result_code=0"), ("alibaba", "step=100")):
+        assert any(dialect in line and says in line for line in table.splitlines()), shown
+
+
+def test_who_only_hears_is_refused_and_failures_have_each_ones_code(world):
+    begun = {cloud: cloud.begin(OWN[cloud.name], world.image(OWN[cloud.name], "2.0.0", good=False))
+             for cloud in world.clouds}
+    for cloud, request in begun.items():
+        assert cloud.ended(request) == BAD_DIGEST[cloud.name], cloud.name
+        words = world.wait_task(OWN[cloud.name], state="failed")["words"]
+        in_each_tongue(words, (0, 4), "error", 7, {"step": -3})
+        assert words["azure"]["dm"] == "Download image failed"
+    jobs = len(world.southbridge.ctl("job", "list", "--all").json)
+    for cloud in world.clouds:
+        image = world.image("valve-5", f"3.0.{CLOUDS.index(cloud.name)}")
+        told = cloud.refused("valve-5", image)
+        if cloud.name in ("ibm", "azure"):  # with its text
+            assert "refused" in told[1] or "may not" in told[1], told
+            told = told[0]
+        assert told == REFUSED[cloud.name], (cloud.name, told)
+    assert len(world.southbridge.ctl("job", "list", "--all").json) == jobs
+    for device in (*OWN.values(), "valve-5"):
+        assert world.runs(device) == "1.0.0"
+        for cloud in world.clouds:
+            assert cloud.knows(device) == "1.0.0"
+
+
+def test_a_cloud_that_is_away_harms_no_other_and_hears_the_end(world):
+    """Each cloud's broker dies in the middle of that cloud's update, and comes back after it."""
+    for n, cloud in enumerate(world.clouds):
+        version, valve = f"2.{n}.0", OWN[cloud.name]
+        world.slow(valve)
+        asked = cloud.begin(valve, world.image(valve, version))
+        world.wait_under_way(valve)
+        cloud.cut()
+        world.slow(valve, False)
+        world.wait_task(valve, state="succeeded")
+        others = [other for other in world.clouds if other is not cloud]
+        for other in others:
+            other.hears(valve, version)
+        image = world.image("valve-6", version)  # and they go on
+        assert others[0].ended(others[0].begin("valve-6", image)) == WELL[others[0].name]
+        assert cloud.knows(valve) != version
+        cloud.heal()
+        assert cloud.ended(asked) == WELL[cloud.name], cloud.name
+        all_hear(world, valve, version)
+        all_hear(world, "valve-6", version)
+
+
+def test_kill_while_each_cloud_updates(world):
+    targets = dict(zip(CLOUDS, ("pump-1", "panel-1", OWN["huawei"], OWN["alibaba"])))
+    for device in targets.values():
+        world.slow(device)
+    asked = {cloud: cloud.begin(targets[cloud.name], world.image(targets[cloud.name], "2.0.0"))
+             for cloud in world.clouds}
+    for device in targets.values():
+        world.wait_under_way(device)
+    world.southbridge.kill9()
+    for device in targets.values():
+        world.slow(device, False)
+    world.southbridge.start()
+    for cloud, request in asked.items():
+        assert cloud.ended(request) == WELL[cloud.name], cloud.name
+    for device in targets.values():
+        all_hear(world, device, "2.0.0")
+        world.wait_task(device, state="succeeded")
+        assert len(world.jobs(device)) == (2 if device == "pump-1" else 1)
