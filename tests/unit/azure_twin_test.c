@@ -424,6 +424,22 @@ static void a_wish_acts_once_per_content(void **state)
     assert_int_equal(hub->task_count, 2);
 }
 
+/* Not even for as long as the hub takes to answer: its operators count what `ac` says of `av`. */
+static void a_new_wish_has_not_the_old_ones_end(void **state)
+{
+    struct hub *hub = *state;
+    hub_up(hub, HUB_PUMP);
+    desires(hub, WISH);
+    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
+    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "firmware/ac", "200"));
+    hub->silent = true; /* one patch is seen, and no more */
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"2.0.1\"}}");
+    assert_int_equal(hub->task_count, 2);
+    assert_true(reports(hub, "firmware/av", "3"));
+    assert_true(reports(hub, "firmware/ac", "202"));
+}
+
 static void a_wish_that_failed_is_not_tried_again(void **state)
 {
     struct hub *hub = *state;
@@ -649,6 +665,7 @@ int main(void)
         T(a_wish_is_acted_on_and_acknowledged),
         T(a_wish_that_stood_before_the_connect),
         T(a_wish_acts_once_per_content),
+        T(a_new_wish_has_not_the_old_ones_end),
         T(a_wish_that_failed_is_not_tried_again),
         T(a_wish_for_what_is_there),
         T(a_wish_that_cannot_be),

@@ -126,10 +126,12 @@ static void wish_for(struct sb_azure_turn *turn, struct sb_azure_wish *wish, con
     wish->content = SB_STEAL(mine);
     wish->spec = json_deep_copy(spec);
     wish->version = version;
-    if (!wish->spec)
+    if (!wish->spec) {
         turn->effects->broken = true;
-    else
-        act(turn, wish);
+        return;
+    }
+    say(turn, wish, SB_AZURE_ACCEPTED, "accepted"); /* what became of the last one is not its end */
+    act(turn, wish);
 }
 
 /* Without what is the hub's own ($version). NULL without memory. */
