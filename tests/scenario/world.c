@@ -10,7 +10,7 @@
 static const struct sb_door_ops *const doors[] = { &cloud_door, NULL };
 static const struct sb_driver_ops *const drivers[] = { &bench_driver, NULL };
 static const struct sb_port_ops *const transports[] = { NULL };
-static const struct sb_adapters adapters = { doors, drivers, transports };
+static const struct sb_adapters fakes = { doors, drivers, transports };
 
 static void must(bool ok, const char *what)
 {
@@ -32,6 +32,11 @@ static void make_directory(const char *directory, const char *name)
 {
     sb_cleanup(sb_freep) char *path = sb_format("%s/%s", directory, name);
     must(path && mkdir(path, 0700) == 0, name);
+}
+
+void world_make(const struct world *world, const char *name)
+{
+    make_directory(world->directory, name);
 }
 
 static void write_words(const char *directory)
@@ -99,9 +104,14 @@ void world_new_as(struct world *world, const struct world_wish *wish)
     *world = (struct world){ .wall = INT64_C(1767571200000) };
     world->directory = sb_format("%s/sb-world-XXXXXX", wish->base ? wish->base : "/tmp");
     must(world->directory && mkdtemp(world->directory) != NULL, "mkdtemp");
+    world->adapters = wish->adapters ? wish->adapters : &fakes;
+    world->power = wish->power;
     if (wish->sqlite)
         world->database = sb_format("%s/southbridge.db", world->directory);
-    write_files(world->directory, wish->more ? wish->more : "");
+    if (wish->files)
+        wish->files(world);
+    else
+        write_files(world->directory, wish->more ? wish->more : "");
     sb_cleanup(sb_freep) char *path = sb_format("%s/southbridge.yaml", world->directory);
     int r = sb_config_load(path, &world->config, &diags);
     if (r < 0)
@@ -135,9 +145,11 @@ void world_boot(struct world *world)
     sb_sim_set_wall(world->loop, world->wall);
     bench_power_on(world->loop);
     shelf_power_on(world->loop);
+    if (world->power)
+        world->power(world->loop);
     struct sb_core_parts parts = { .loop = world->loop,
                                    .config = world->config,
-                                   .adapters = &adapters,
+                                   .adapters = world->adapters,
                                    .backend_ops = &sb_store_mem_ops,
                                    .backend = world->disk,
                                    .fetcher_ops = &shelf_ops };
@@ -156,6 +168,8 @@ void world_off(struct world *world, bool cut)
     world->wall = sb_loop_wall(world->loop);
     world->core = sb_core_free(world->core);
     bench_power_off();
+    if (world->power)
+        world->power(NULL);
     world->loop = sb_loop_free(world->loop);
 }
 

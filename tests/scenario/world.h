@@ -17,6 +17,8 @@
 struct world {
     char *directory;
     struct sb_config *config;
+    const struct sb_adapters *adapters;
+    void (*power)(struct sb_loop *loop);
     struct sb_store_mem *disk;
     char *database; /* the store is SQLite's, in this file; NULL: it is on the disk above */
     struct sb_loop *loop;
@@ -34,10 +36,15 @@ struct world_wish {
     const char *more; /* further sections of southbridge.yaml */
     const char *base; /* directory in which its own is made; NULL: /tmp */
     bool sqlite;      /* a real store; without power cuts */
+    /* Other doors, drivers and files than the above; files makes all of them. */
+    const struct sb_adapters *adapters;
+    void (*files)(const struct world *world);
+    void (*power)(struct sb_loop *loop); /* what else has power; NULL: it is off */
 };
 void world_new_as(struct world *world, const struct world_wish *wish);
 /* One of its files: "devices/one-step.yaml", "devices.d/all.yaml". */
 void world_write(const struct world *world, const char *name, const char *text);
+void world_make(const struct world *world, const char *name); /* a directory of them */
 void world_done(struct world *world);
 void world_boot(struct world *world);
 void world_off(struct world *world, bool cut); /* cut: as when the power goes; else in order */
