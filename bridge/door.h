@@ -35,8 +35,10 @@ struct sb_door_ops {
     size_t size;
     /* Beyond the table: findings about one link's settings; may be NULL. Pure. */
     void (*check)(const void *config, const struct sb_yaml *yaml, struct sb_diags *diags);
-    int (*open)(struct sb_host *host, const char *link, const void *config,
-                const struct sb_words *words, struct sb_door **ret); /* does not connect yet */
+    const void *adapter; /* the adapter's own, for the calls that are given the ops */
+    int (*open)(const struct sb_door_ops *ops, struct sb_host *host, const char *link,
+                const void *config, const struct sb_words *words,
+                struct sb_door **ret); /* does not connect yet */
     void (*start)(struct sb_door *door);
     void (*hear)(struct sb_door *door, const struct sb_news *news);
     int (*send)(struct sb_door *door, const struct sb_parcel *parcel); /* see sb_send_fn */
@@ -46,8 +48,8 @@ struct sb_door_ops {
     char *(*own_name)(const void *config);
     /* For doctor: the server that the link needs. 0, or -errno with a text (a secret that cannot
      * be read). May be NULL. Reads files. */
-    int (*reach)(const void *config, const struct sb_words *words, int64_t wall,
-                 struct sb_reach *ret, char **ret_error);
+    int (*reach)(const struct sb_door_ops *ops, const void *config, const struct sb_words *words,
+                 int64_t wall, struct sb_reach *ret, char **ret_error);
 };
 
 struct sb_door {

@@ -298,8 +298,8 @@ static int open_door(struct sb_host *host, const struct sb_link_config *link, st
         return r;
     }
     sb_diags_done(&diags);
-    r = entry->parts.ops->open(host, link->name, entry->parts.config, entry->parts.words,
-                               &entry->door);
+    r = entry->parts.ops->open(entry->parts.ops, host, link->name, entry->parts.config,
+                               entry->parts.words, &entry->door);
     if (r >= 0)
         r = sb_outbox_open(host->parts.outbox, link->name, on_send, entry->door);
     if (r < 0)

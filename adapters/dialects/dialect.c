@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/dialects/dialect.h"
 
-#include <errno.h>
-
-#include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
 void sb_message_done(struct sb_message *message)
@@ -52,52 +49,6 @@ struct sb_output *sb_effects_add(struct sb_effects *effects, enum sb_output_kind
     struct sb_output *output = &effects->list[effects->count++];
     *output = (struct sb_output){ .kind = kind };
     return output;
-}
-
-void sb_connect_done(struct sb_connect *connect)
-{
-    free(connect->uri);
-    free(connect->client_id);
-    free(connect->user);
-    sb_secret_free(connect->password);
-    for (size_t i = 0; i < connect->topic_count; i++)
-        free(connect->topics[i]);
-    free(connect->topics);
-    free(connect->ca_file);
-    free(connect->cert_file);
-    free(connect->key_file);
-    *connect = (struct sb_connect){ 0 };
-}
-
-int sb_connect_add_topic(struct sb_connect *connect, char *topic)
-{
-    char **topics =
-        topic ? reallocarray(connect->topics, connect->topic_count + 1, sizeof(*topics)) : NULL;
-    if (!topics) {
-        free(topic);
-        return -ENOMEM;
-    }
-    connect->topics = topics;
-    connect->topics[connect->topic_count++] = topic;
-    return 0;
-}
-
-int sb_connect_fill(const char *setting, const char *name, char **ret, char **ret_error)
-{
-    bool filled = setting && strstr(setting, "{name}");
-    if (filled && (!name || strchr(name, '/') || name[0] == '.')) {
-        *ret_error =
-            name ? sb_format("a device called '%.128s' cannot have a file of that name", name)
-                 : sb_format("'%s' is the setting of a device", setting);
-        return -EINVAL;
-    }
-    char *text = filled ? sb_words_fill(setting, "name", name, NULL) : NULL;
-    if (setting && !filled)
-        text = strdup(setting);
-    if (setting && !text)
-        return -ENOMEM;
-    *ret = text;
-    return 0;
 }
 
 /* Takes one placeholder's share off the topic; NULL: it would be empty. */

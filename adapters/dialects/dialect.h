@@ -39,6 +39,7 @@
 
 #include <stdint.h>
 
+#include "adapters/dialects/login.h"
 #include "bridge/door.h"
 
 struct sb_message { /* a decoded foreign message; strings owned */
@@ -140,29 +141,6 @@ void sb_effects_done(struct sb_effects *effects);
 struct sb_output *sb_effects_add(struct sb_effects *effects,
                                  enum sb_output_kind kind); /* or NULL */
 
-struct sb_connect { /* what a link needs to log in; strings owned */
-    char *uri;      /* mqtt://, mqtts://, ws://, wss:// host:port[/path] */
-    char *client_id, *user;
-    char *password; /* secret: registered with the log by who makes it, until done */
-    bool clean;
-    int keepalive; /* s */
-    char **topics; /* subscriptions */
-    size_t topic_count;
-    int qos;
-    char *ca_file, *cert_file, *key_file;
-    bool verify;
-};
-void sb_connect_done(struct sb_connect *connect); /* wipes the password */
-int sb_connect_add_topic(struct sb_connect *connect, char *topic) SB_MUST_CHECK; /* takes it */
-
-/*
- * A setting of many devices: "file:/etc/keys/{name}" with a device's name in place of {name}.
- * Names are the platform's words, so one with a slash, or that begins with a dot, is refused.
- * -EINVAL with a text, -ENOMEM. name NULL: what has the placeholder is refused.
- */
-int sb_connect_fill(const char *setting, const char *name, char **ret,
-                    char **ret_error) SB_MUST_CHECK;
-
 /*
  * Does a topic fit a template "a/{x}/b/{rest}"? A placeholder takes one level, one at the very
  * end takes all that is left (at least one character). ret_parts: their values, borrowed from
@@ -181,7 +159,7 @@ struct sb_dialect_ops {
      * be NULL: only the link has one. Pure. */
     bool (*has_connection)(const void *config, const struct sb_device *device);
     /* Login data, made anew for each try (tokens expire). name: whose connection it is, NULL the
-     * link's own. 0, or -errno with a text. */
+     * link's own. *ret is zeroed. 0, or -errno with a text; sb_connect_done() either way. */
     int (*connect)(const struct sb_words *words, const void *config, const char *name, int64_t wall,
                    struct sb_connect *ret, char **ret_error);
     /* The secret of a device that logs in over the link's own connection. May be NULL: there are

@@ -129,29 +129,3 @@ bool sb_dialect_uri_ok(const char *uri)
             return false;
     return true;
 }
-
-const char *sb_connect_host(const char *uri)
-{
-    static const char *const schemes[] = { "mqtt://", "mqtts://", "ws://", "wss://" };
-    for (size_t i = 0; uri && i < SB_COUNT(schemes); i++)
-        if (strncmp(uri, schemes[i], strlen(schemes[i])) == 0)
-            return uri + strlen(schemes[i]);
-    return NULL;
-}
-
-const struct sb_yaml *sb_connect_place(const struct sb_yaml *yaml, const char *key)
-{
-    const struct sb_yaml *node = sb_yaml_get(yaml, key);
-    return node ? node : yaml;
-}
-
-void sb_connect_check(const char *uri, const char *cert_file, const char *key_file,
-                      const struct sb_yaml *yaml, struct sb_diags *diags)
-{
-    if (uri && !sb_connect_host(uri))
-        sb_schema_find(diags, sb_connect_place(yaml, "uri"),
-                       "uri must begin with mqtt://, mqtts://, ws:// or wss://");
-    if (!cert_file != !key_file)
-        sb_schema_find(diags, sb_connect_place(yaml, cert_file ? "cert_file" : "key_file"),
-                       "cert_file and key_file go together");
-}

@@ -35,10 +35,3 @@ char *sb_dialect_task_text(const struct sb_task *task, const json_t *cell);
 bool sb_dialect_can(const struct sb_input *input, enum sb_op op);
 /* An absolute URI with a host: scheme://host... without blanks. */
 bool sb_dialect_uri_ok(const char *uri);
-/* What comes after mqtt://, mqtts://, ws://, wss://; NULL: another scheme. Borrowed. */
-const char *sb_connect_host(const char *uri);
-/* Where a finding about a setting belongs: at its key, else at the link. */
-const struct sb_yaml *sb_connect_place(const struct sb_yaml *yaml, const char *key);
-/* Findings about what all links have: the scheme of uri, cert_file and key_file together. */
-void sb_connect_check(const char *uri, const char *cert_file, const char *key_file,
-                      const struct sb_yaml *yaml, struct sb_diags *diags);

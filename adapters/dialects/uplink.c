@@ -265,15 +265,14 @@ void sb_uplink_close(struct sb_door *door)
     free(uplink);
 }
 
-int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *dialect,
-                   struct sb_host *host, const char *link, const void *config,
-                   const struct sb_words *words, struct sb_door **ret)
+int sb_uplink_open(const struct sb_door_ops *ops, struct sb_host *host, const char *link,
+                   const void *config, const struct sb_words *words, struct sb_door **ret)
 {
     struct sb_uplink *uplink = calloc(1, sizeof(*uplink));
     if (!uplink)
         return -ENOMEM;
     uplink->door = (struct sb_door){ .ops = ops, .host = host, .words = words };
-    uplink->dialect = dialect;
+    uplink->dialect = ops->adapter;
     uplink->config = config;
     struct sb_loop *loop = sb_host_loop(host);
     int r = sb_set_string(&uplink->door.link, link);
@@ -290,10 +289,10 @@ int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *d
     return 0;
 }
 
-int sb_uplink_reach(const struct sb_dialect_ops *dialect, const void *config,
-                    const struct sb_words *words, int64_t wall, struct sb_reach *ret,
-                    char **ret_error)
+int sb_uplink_reach(const struct sb_door_ops *ops, const void *config, const struct sb_words *words,
+                    int64_t wall, struct sb_reach *ret, char **ret_error)
 {
+    const struct sb_dialect_ops *dialect = ops->adapter;
     struct sb_connect login = { 0 };
     int r = dialect->connect(words, config, NULL, wall, &login, ret_error);
     if (r == 0)

@@ -36,15 +36,14 @@
 
 #include "adapters/dialects/dialect.h"
 
-/* ops: the door the dialect exports; its open() calls this with its own parts. */
-int sb_uplink_open(const struct sb_door_ops *ops, const struct sb_dialect_ops *dialect,
-                   struct sb_host *host, const char *link, const void *config,
-                   const struct sb_words *words, struct sb_door **ret) SB_MUST_CHECK;
+/* ops: the door the dialect exports; its adapter is the dialect's struct sb_dialect_ops. */
+int sb_uplink_open(const struct sb_door_ops *ops, struct sb_host *host, const char *link,
+                   const void *config, const struct sb_words *words,
+                   struct sb_door **ret) SB_MUST_CHECK;
 void sb_uplink_start(struct sb_door *door);
 void sb_uplink_hear(struct sb_door *door, const struct sb_news *news);
 int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel);
 void sb_uplink_close(struct sb_door *door);
 /* Where it would connect; reads its secrets. See struct sb_door_ops. */
-int sb_uplink_reach(const struct sb_dialect_ops *dialect, const void *config,
-                    const struct sb_words *words, int64_t wall, struct sb_reach *ret,
-                    char **ret_error) SB_MUST_CHECK;
+int sb_uplink_reach(const struct sb_door_ops *ops, const void *config, const struct sb_words *words,
+                    int64_t wall, struct sb_reach *ret, char **ret_error) SB_MUST_CHECK;

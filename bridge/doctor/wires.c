@@ -83,7 +83,8 @@ static void load_link(const struct sb_doctor *doctor, const struct sb_link_confi
     if (r < 0) {
         say_wrong(&probe->exam);
     } else if (parts.ops->reach) {
-        r = parts.ops->reach(parts.config, parts.words, doctor->parts->wall, &probe->reach, &error);
+        r = parts.ops->reach(parts.ops, parts.config, parts.words, doctor->parts->wall,
+                             &probe->reach, &error);
         if (r < 0)
             sb_exam_say(&probe->exam, SB_HEALTH_FAILED,
                         "the link cannot log in before this is put right", "%s",

@@ -45,13 +45,11 @@ static bool value_of(va_list ap, const char *word, size_t n, const char **ret)
     return false;
 }
 
-char *sb_words_fill(const char *pattern, ...)
+char *sb_words_vfill(const char *pattern, va_list ap)
 {
     struct sb_str out = { 0 };
     const char *at = pattern, *from = pattern, *word = NULL;
     size_t n = 0;
-    va_list ap;
-    va_start(ap, pattern);
     while (next_placeholder(&at, &word, &n)) {
         const char *value = NULL;
         va_list values;
@@ -63,9 +61,17 @@ char *sb_words_fill(const char *pattern, ...)
         }
         va_end(values);
     }
-    va_end(ap);
     sb_str_add(&out, from);
     return sb_str_take(&out);
+}
+
+char *sb_words_fill(const char *pattern, ...)
+{
+    va_list ap;
+    va_start(ap, pattern);
+    char *text = sb_words_vfill(pattern, ap);
+    va_end(ap);
+    return text;
 }
 
 static bool has_placeholder(const char *pattern, const char *word, size_t n)

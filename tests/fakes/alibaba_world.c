@@ -59,7 +59,7 @@ struct ali *ali_new(struct sb_words *words)
     call(ALI_VALVE, "pk2/valve.1", "valve.1");
     of_driver = ali;
     ali->words = words;
-    ali->config = (struct sb_alibaba_config){ .uri = "mqtt://cloud.example:1883",
+    ali->config = (struct sb_alibaba_config){ .link.uri = "mqtt://cloud.example:1883",
                                               .product = "pk0",
                                               .name = "gw-1",
                                               .secret = "file:/keys/gw",

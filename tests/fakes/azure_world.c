@@ -42,7 +42,7 @@ struct hub *hub_new(struct sb_words *words, enum sb_azure_mode mode)
         abort();
     of_driver = hub;
     hub->words = words;
-    hub->config = (struct sb_azure_config){ .uri = "mqtts://hub.example:8883",
+    hub->config = (struct sb_azure_config){ .link.uri = "mqtts://hub.example:8883",
                                             .id = "gw-1",
                                             .mode = (int)mode,
                                             .key = "file:/keys/{name}" };

@@ -43,14 +43,14 @@ static void close_door(struct sb_door *base)
     free(door);
 }
 
-static int open_door(struct sb_host *host, const char *link, const void *config,
-                     const struct sb_words *words, struct sb_door **ret)
+static int open_door(const struct sb_door_ops *ops, struct sb_host *host, const char *link,
+                     const void *config, const struct sb_words *words, struct sb_door **ret)
 {
     struct door *door = calloc(1, sizeof(*door));
     (void)config;
     if (!door)
         return -ENOMEM;
-    door->base = (struct sb_door){ .ops = &cloud_door, .host = host, .words = words };
+    door->base = (struct sb_door){ .ops = ops, .host = host, .words = words };
     door->base.link = strdup(link);
     door->cloud = strcmp(link, "south") == 0 ? &south : &cloud;
     if (sb_timer_new(sb_host_loop(host), on_ack, door, &door->ack) < 0) {

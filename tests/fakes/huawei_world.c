@@ -43,7 +43,7 @@ struct iot *iot_new(struct sb_words *words)
         abort();
     of_driver = iot;
     iot->words = words;
-    iot->config = (struct sb_huawei_config){ .uri = "mqtts://iot.example:8883",
+    iot->config = (struct sb_huawei_config){ .link.uri = "mqtts://iot.example:8883",
                                              .id = IOT_GATEWAY_ID,
                                              .secret = "file:/secret" };
     iot->names[IOT_PUMP] = IOT_PUMP_ID;

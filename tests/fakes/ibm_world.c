@@ -44,7 +44,7 @@ struct world *world_new(struct sb_words *words)
         abort();
     world->words = words;
     world->config = (struct sb_ibm_config){
-        .org = "org123", .type = "gwtype", .id = "gw1", .bundle = true, .verify = true
+        .org = "org123", .type = "gwtype", .id = "gw1", .link.verify = true, .bundle = true
     };
     world->driver = (struct sb_driver_ops){ .name = "fake", .accepts = accepts };
     world->type = (struct sb_type){ .name = "pump", .driver = &world->driver };

@@ -21,9 +21,10 @@
 #include "tests/fakes/alibaba_world.h"
 
 static struct sb_words *words;
-static struct sb_alibaba_config config = {
-    .uri = "mqtts://cloud.example:1883", .product = "pk0", .name = "gw-1", .device_product = "pk1"
-};
+static struct sb_alibaba_config config = { .link.uri = "mqtts://cloud.example:1883",
+                                           .product = "pk0",
+                                           .name = "gw-1",
+                                           .device_product = "pk1" };
 
 static int load(void **state)
 {

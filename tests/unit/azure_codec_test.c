@@ -227,9 +227,10 @@ static void each_device_logs_in_for_itself(void **state)
     assert_non_null(mkdtemp(folder));
     put_key("pump-7", "c2VjcmV0a2V5\n");
     sb_cleanup(sb_freep) char *key = sb_format("file:%s/{name}.key", folder);
-    struct sb_azure_config config = {
-        .uri = "mqtts://hub.example:8883/x", .key = key, .verify = true, .keepalive = 180000
-    };
+    struct sb_azure_config config = { .link.uri = "mqtts://hub.example:8883/x",
+                                      .key = key,
+                                      .link.verify = true,
+                                      .link.keepalive = 180000 };
     struct sb_connect login = { 0 };
     sb_cleanup(sb_freep) char *error = NULL;
     const int64_t wall = INT64_C(1764000000000);
@@ -258,13 +259,16 @@ static void each_device_logs_in_for_itself(void **state)
                      -ENOENT);
     assert_non_null(strstr(error, "pump-8.key"));
     free(SB_STEAL(error));
+    sb_connect_done(&login);
     assert_int_equal(sb_azure_dialect.connect(words, &config, "../x", wall, &login, &error),
                      -EINVAL);
     free(SB_STEAL(error));
+    sb_connect_done(&login);
     assert_int_equal(sb_azure_dialect.connect(words, &config, "pump-7", 5000, &login, &error),
                      -EAGAIN);
     assert_non_null(strstr(error, "clock"));
     free(SB_STEAL(error));
+    sb_connect_done(&login);
     assert_int_equal(sb_azure_dialect.connect(words, &config, NULL, wall, &login, &error), -EINVAL);
     assert_non_null(strstr(error, "set id"));
     sb_cleanup(sb_freep) char *path = sb_format("%s/pump-7.key", folder);
@@ -275,10 +279,10 @@ static void each_device_logs_in_for_itself(void **state)
 static void certificates_take_the_place_of_keys(void **state)
 {
     (void)state;
-    struct sb_azure_config config = { .uri = "wss://hub.example:443/$iothub/websocket",
-                                      .cert_file = "/c/{name}.pem",
-                                      .key_file = "/c/{name}.key",
-                                      .ca_file = "/ca.pem",
+    struct sb_azure_config config = { .link.uri = "wss://hub.example:443/$iothub/websocket",
+                                      .link.cert_file = "/c/{name}.pem",
+                                      .link.key_file = "/c/{name}.key",
+                                      .link.ca_file = "/ca.pem",
                                       .id = "gw-1" };
     struct sb_connect login = { 0 };
     sb_cleanup(sb_freep) char *error = NULL;

@@ -562,10 +562,10 @@ static void test_a_core_that_cannot_be_rebuilt_stops(void **state)
 
 /* ---- links and buses that cannot be ---- */
 
-static int broken_open(struct sb_host *host, const char *link, const void *config,
-                       const struct sb_words *words, struct sb_door **ret)
+static int broken_open(const struct sb_door_ops *ops, struct sb_host *host, const char *link,
+                       const void *config, const struct sb_words *words, struct sb_door **ret)
 {
-    (void)host, (void)link, (void)config, (void)words, (void)ret;
+    (void)ops, (void)host, (void)link, (void)config, (void)words, (void)ret;
     return -EIO;
 }
 

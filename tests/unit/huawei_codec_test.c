@@ -62,12 +62,12 @@ static void the_gateway_logs_in_with_the_hour(void **state)
     char *folder = new_folder(), *path = put_file(folder, "secret", "s3cret\n");
     assert_int_equal(chmod(path, 0600), 0);
     sb_cleanup(sb_freep) char *setting = sb_format("file:%s", path);
-    struct sb_huawei_config full = { .uri = "mqtts://iot.example:8883",
+    struct sb_huawei_config full = { .link.uri = "mqtts://iot.example:8883",
                                      .id = IOT_GATEWAY_ID,
                                      .secret = setting,
-                                     .verify = true,
+                                     .link.verify = true,
                                      .check_time = true,
-                                     .keepalive = 2 * SB_MINUTE };
+                                     .link.keepalive = 2 * SB_MINUTE };
     struct sb_connect login = { 0 };
     char *error = NULL;
     int64_t wall = INT64_C(1795305540000);
@@ -89,10 +89,12 @@ static void the_gateway_logs_in_with_the_hour(void **state)
     assert_int_equal(sb_huawei_dialect.connect(words, &full, NULL, 0, &login, &error), -EAGAIN);
     assert_non_null(strstr(error, "check_time: false"));
     free(SB_STEAL(error));
+    sb_connect_done(&login);
     full.secret = "file:/nowhere/secret";
     assert_true(sb_huawei_dialect.connect(words, &full, NULL, wall, &login, &error) < 0);
     assert_non_null(error);
     free(error);
+    sb_connect_done(&login);
     remove_folder(folder);
     free(path);
 }
@@ -100,11 +102,11 @@ static void the_gateway_logs_in_with_the_hour(void **state)
 static void a_certificate_takes_the_place_of_the_secret(void **state)
 {
     (void)state;
-    struct sb_huawei_config x509 = { .uri = "mqtts://iot.example:8883",
+    struct sb_huawei_config x509 = { .link.uri = "mqtts://iot.example:8883",
                                      .id = IOT_GATEWAY_ID,
-                                     .cert_file = "/c.pem",
-                                     .key_file = "/k.pem",
-                                     .ca_file = "/ca.pem" };
+                                     .link.cert_file = "/c.pem",
+                                     .link.key_file = "/k.pem",
+                                     .link.ca_file = "/ca.pem" };
     struct sb_connect login = { 0 };
     char *error = NULL;
     assert_int_equal(

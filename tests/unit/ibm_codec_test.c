@@ -401,8 +401,8 @@ static void settings_are_checked(void **state)
                               "token: file:/x\nclean_session: true\n",
                               &read, &findings),
                      0);
-    assert_true(read.clean && read.verify && read.bundle);
-    assert_int_equal(read.keepalive, 60000);
+    assert_true(read.clean && read.link.verify && read.bundle);
+    assert_int_equal(read.link.keepalive, 60000);
     sb_schema_done(sb_ibm_fields, &read);
 }
 
@@ -414,10 +414,10 @@ static void the_login_is_a_gateways(void **state)
     sb_cleanup(sb_freep) char *path = sb_format("%s/token", folder);
     sb_cleanup(sb_freep) char *setting = sb_format("file:%s", path);
     struct sb_ibm_config link = config;
-    link.uri = "mqtts://h:8883";
+    link.link.uri = "mqtts://h:8883";
     link.token = setting;
-    link.keepalive = 30000;
-    link.ca_file = "/etc/ca.pem";
+    link.link.keepalive = 30000;
+    link.link.ca_file = "/etc/ca.pem";
     struct sb_connect login = { 0 };
     char *error = NULL;
     assert_int_not_equal(sb_ibm_dialect.connect(words, &link, NULL, 0, &login, &error), 0);

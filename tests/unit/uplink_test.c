@@ -421,7 +421,7 @@ static const struct sb_dialect_ops talk = { .name = "talk",
                                             .save = talk_save,
                                             .drop = free,
                                             .step = talk_step };
-static const struct sb_door_ops ops = { .dialect = "talk", .role = "uplink" };
+static const struct sb_door_ops ops = { .dialect = "talk", .role = "uplink", .adapter = &talk };
 
 /* ---- setting up ---- */
 
@@ -432,7 +432,7 @@ static struct sb_device pump = { .id = "pump-7" }, valve = { .id = "valve-1" },
 
 static void opens(void)
 {
-    assert_int_equal(sb_uplink_open(&ops, &talk, &host, "cloud", NULL, words, &door), 0);
+    assert_int_equal(sb_uplink_open(&ops, &host, "cloud", NULL, words, &door), 0);
     sb_uplink_start(door);
 }
 
@@ -1187,13 +1187,16 @@ static bool each_has(const void *config, const struct sb_device *device)
 }
 
 static struct sb_dialect_ops talk_each;
+static const struct sb_door_ops ops_each = { .dialect = "talk",
+                                             .role = "uplink",
+                                             .adapter = &talk_each };
 
 static void opens_each(void)
 {
     talk_each = talk;
     talk_each.has_connection = each_has;
     host.devices[2] = &valve;
-    assert_int_equal(sb_uplink_open(&ops, &talk_each, &host, "cloud", NULL, words, &door), 0);
+    assert_int_equal(sb_uplink_open(&ops_each, &host, "cloud", NULL, words, &door), 0);
     sb_uplink_start(door);
     sb_sim_advance(host.loop, 0); /* devices are declared in the turn of the start */
 }

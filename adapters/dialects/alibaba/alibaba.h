@@ -19,17 +19,14 @@
 enum sb_alibaba_sign { SB_ALIBABA_SHA256, SB_ALIBABA_SHA1, SB_ALIBABA_MD5, SB_ALIBABA_SIGN_MAX_ };
 SB_NAMES_DECLARE(sb_alibaba_sign)
 
-struct sb_alibaba_config { /* one link's section */
-    char *uri;
-    char *product, *name;     /* the gateway's own product key and device name */
-    char *secret;             /* setting of the gateway's device secret */
-    char *device_product;     /* product of the devices whose name has none, or NULL */
-    char *device_secret;      /* setting of theirs, {name} and {product}; NULL: they register */
-    struct sb_strings topics; /* filters to subscribe; none: the platform delivers unasked */
-    int sign;                 /* enum sb_alibaba_sign */
-    char *ca_file;
-    bool verify;
-    int64_t keepalive; /* ms */
+struct sb_alibaba_config {        /* one link's section */
+    struct sb_link_settings link; /* without cert_file and key_file */
+    char *product, *name;         /* the gateway's own product key and device name */
+    char *secret;                 /* setting of the gateway's device secret */
+    char *device_product;         /* product of the devices whose name has none, or NULL */
+    char *device_secret;          /* setting of theirs, {name} and {product}; NULL: they register */
+    struct sb_strings topics;     /* filters to subscribe; none: the platform delivers unasked */
+    int sign;                     /* enum sb_alibaba_sign */
 };
 
 extern const struct sb_field sb_alibaba_fields[];

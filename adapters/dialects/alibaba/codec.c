@@ -135,14 +135,18 @@ int sb_alibaba_who(const struct sb_alibaba_config *config, const char *name,
     return 0;
 }
 
+char *sb_alibaba_spell(const struct sb_alibaba_config *config, const char *product,
+                       const char *name)
+{
+    return sb_streq(product, config->device_product) ? strdup(name)
+                                                     : sb_format("%s/%s", product, name);
+}
+
 char *sb_alibaba_called(const struct sb_alibaba_config *config, const char *product,
                         const char *name, bool *ret_self)
 {
     *ret_self = sb_streq(product, config->product) && sb_streq(name, config->name);
-    if (*ret_self)
-        return NULL;
-    return sb_streq(product, config->device_product) ? strdup(name)
-                                                     : sb_format("%s/%s", product, name);
+    return *ret_self ? NULL : sb_alibaba_spell(config, product, name);
 }
 
 char *sb_alibaba_called_in(const struct sb_alibaba_config *config, const json_t *entry,

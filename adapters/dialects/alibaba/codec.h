@@ -57,7 +57,10 @@ struct sb_alibaba_who {
 };
 int sb_alibaba_who(const struct sb_alibaba_config *config, const char *name,
                    struct sb_alibaba_who *ret) SB_MUST_CHECK;
-/* And back: as the registry knows it. NULL: the gateway itself (*ret_self), or without memory. */
+/* And back: as the registry would know it, also of the gateway itself; NULL without memory. */
+char *sb_alibaba_spell(const struct sb_alibaba_config *config, const char *product,
+                       const char *name);
+/* As the registry knows it. NULL: the gateway itself (*ret_self), or without memory. */
 char *sb_alibaba_called(const struct sb_alibaba_config *config, const char *product,
                         const char *name, bool *ret_self);
 /* Of {productKey, deviceName}; NULL also when it says neither. */

@@ -16,12 +16,12 @@ SB_NAMES(sb_alibaba_sign, SB_ALIBABA_SIGN_MAX_, [SB_ALIBABA_SHA256] = "sha256",
 #define AT(member) offsetof(struct sb_alibaba_config, member)
 
 const struct sb_field sb_alibaba_fields[] = {
-    { "uri", SB_TYPE_STRING, AT(uri), SB_FIELD_REQUIRED, 8, 512,
+    { "uri", SB_TYPE_STRING, SB_LINK_AT(uri), SB_LINK_OWN, 8, 512,
       .doc = "The platform's MQTT server: mqtts://INSTANCE.mqtt.iothub.aliyuncs.com:1883, or over "
              "WebSocket wss://HOST:443." },
-    { "product_key", SB_TYPE_STRING, AT(product), SB_FIELD_REQUIRED, 1, 20,
+    { "product_key", SB_TYPE_STRING, AT(product), SB_LINK_OWN, 1, 20,
       .doc = "The gateway's product." },
-    { "device_name", SB_TYPE_STRING, AT(name), SB_FIELD_REQUIRED, 1, 32,
+    { "device_name", SB_TYPE_STRING, AT(name), SB_LINK_OWN, 1, 32,
       .doc = "The gateway's name in the product." },
     { "secret", SB_TYPE_SECRET, AT(secret), SB_FIELD_REQUIRED,
       .doc = "The gateway's device secret, as file:PATH or credential:NAME." },
@@ -34,11 +34,8 @@ const struct sb_field sb_alibaba_fields[] = {
       .doc = "Topic filters to subscribe, for a platform that delivers nothing unasked." },
     { "sign_method", SB_TYPE_CHOICE, AT(sign), .otherwise = "sha256",
       .choices = &sb_alibaba_sign_names, .doc = "Digest of the signatures." },
-    { "ca_file", SB_TYPE_STRING, AT(ca_file), .doc = "Certificates to trust, PEM." },
-    { "verify", SB_TYPE_BOOL, AT(verify), .otherwise = "true",
-      .doc = "Check the server's certificate and name." },
-    { "keepalive", SB_TYPE_DURATION, AT(keepalive), 0, 30 * SB_SECOND, 20 * SB_MINUTE, "1m",
-      .doc = "Longest silence before the client pings." },
+    SB_LINK_TRUST,
+    SB_LINK_KEEPALIVE(30 * SB_SECOND, 20 * SB_MINUTE, "1m"),
     { 0 }
 };
 
@@ -75,10 +72,7 @@ static const struct sb_field limit_fields[] = {
     { 0 }
 };
 
-#define NAME(key_, text, doc_)                                                                     \
-    {                                                                                              \
-        key_, SB_TYPE_STRING, 0, 0, 1, 200, text, .doc = (doc_)                                    \
-    }
+#define NAME SB_LINK_NAME
 
 static const struct sb_field name_fields[] = {
     NAME("client",
@@ -133,40 +127,23 @@ const struct sb_dialect_shape sb_alibaba_shape = { .dialect = "alibaba",
 
 /* ---- settings ---- */
 
-static const struct sb_yaml *place(const struct sb_yaml *yaml, const char *key)
-{
-    const struct sb_yaml *node = sb_yaml_get(yaml, key);
-    return node ? node : yaml;
-}
-
-static bool begins(const char *uri, const char *const *schemes, size_t count)
-{
-    for (size_t i = 0; uri && i < count; i++)
-        if (strncmp(uri, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    return false;
-}
-
 void sb_alibaba_settings_check(const void *data, const struct sb_yaml *yaml, struct sb_diags *diags)
 {
-    static const char *const schemes[] = { "mqtt://", "mqtts://", "ws://", "wss://" };
     const struct sb_alibaba_config *config = data;
-    if (config->uri && !begins(config->uri, schemes, SB_COUNT(schemes)))
-        sb_schema_find(diags, place(yaml, "uri"),
-                       "uri must begin with mqtt://, mqtts://, ws:// or wss://");
+    sb_link_check(&config->link, yaml, diags);
     if (config->device_secret && !strstr(config->device_secret, "{name}"))
-        sb_schema_find(diags, place(yaml, "device_secret"),
+        sb_schema_find(diags, sb_link_place(yaml, "device_secret"),
                        "each device has a secret of its own: say where by {name}, as in "
                        "file:/etc/southbridge/alibaba/{name}.secret, or leave it out");
 }
 
 /* ---- logging in ---- */
 
-static int fill_login(const struct sb_words *words, const struct sb_alibaba_config *config,
-                      const char *secret, int64_t wall, struct sb_connect *ret)
+static int call_and_sign(const struct sb_words *words, const struct sb_alibaba_config *config,
+                         const char *secret, int64_t wall, struct sb_connect *ret)
 {
-    static const char *const secure[] = { "mqtts://", "wss://" };
-    const char *mode = begins(config->uri, secure, SB_COUNT(secure)) ? "mode_tls" : "mode_plain";
+    static const char *const filters[] = { NULL }; /* the settings have them */
+    const char *mode = sb_link_is_secure(&config->link) ? "mode_tls" : "mode_plain";
     enum sb_alibaba_sign how = (enum sb_alibaba_sign)config->sign;
     sb_cleanup(sb_freep) char *timestamp = sb_alibaba_timestamp(wall);
     sb_cleanup(sb_freep) char *client =
@@ -174,41 +151,30 @@ static int fill_login(const struct sb_words *words, const struct sb_alibaba_conf
                       config->name, NULL);
     if (!timestamp || !client)
         return -ENOMEM;
-    ret->uri = strdup(config->uri);
-    ret->user = sb_words_fill(sb_words_name(words, "user"), "product", config->product, "name",
-                              config->name, NULL);
-    ret->client_id = sb_words_fill(sb_words_name(words, "client"), "client", client, "mode",
-                                   sb_words_name(words, mode), "method", sb_alibaba_sign_word(how),
-                                   "timestamp", timestamp, NULL);
+    int r = sb_connect_call(ret, words, filters, "product", config->product, "name", config->name,
+                            "client", client, "mode", sb_words_name(words, mode), "method",
+                            sb_alibaba_sign_word(how), "timestamp", timestamp, NULL);
     ret->password =
         sb_alibaba_sign_login(how, secret, client, config->name, config->product, timestamp);
-    if (!ret->uri || !ret->user || !ret->client_id || !ret->password)
+    if (r || !ret->password)
         return -ENOMEM;
     sb_log_secret(ret->password);
     return 0;
 }
 
-static int alibaba_connect(const struct sb_words *words, const void *data,
-                           const char *name SB_UNUSED, int64_t wall, struct sb_connect *ret,
-                           char **ret_error)
+static int alibaba_connect(const struct sb_words *words, const void *data, const char *name,
+                           int64_t wall, struct sb_connect *ret, char **ret_error)
 {
     const struct sb_alibaba_config *config = data;
-    struct sb_connect made = { .clean = true, /* nothing is queued for us: it is asked for */
-                               .keepalive = (int)(config->keepalive / SB_SECOND),
-                               .qos = 1,
-                               .verify = config->verify };
     sb_cleanup(sb_secret_freep) char *secret = NULL;
+    ret->clean = true; /* nothing is queued for us: it is asked for */
+    ret->qos = 1;
     int r = sb_secret_load(config->secret, &secret, ret_error);
-    r = r ? r : fill_login(words, config, secret, wall, &made);
-    r = r ? r : sb_set_string(&made.ca_file, config->ca_file);
+    r = r ? r : sb_connect_take(ret, &config->link, name, ret_error);
+    r = r ? r : call_and_sign(words, config, secret, wall, ret);
     for (size_t i = 0; r == 0 && i < config->topics.count; i++)
-        r = sb_connect_add_topic(&made, strdup(config->topics.list[i]));
-    if (r) {
-        sb_connect_done(&made);
-        return r;
-    }
-    *ret = made;
-    return 0;
+        r = sb_connect_add_topic(ret, strdup(config->topics.list[i]));
+    return r;
 }
 
 /* {product} and {name}: a device's name is its own last part here. */

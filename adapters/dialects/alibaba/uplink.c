@@ -2,17 +2,12 @@
 #include "adapters/dialects/uplink.h"
 
 #include "adapters/dialects/alibaba/alibaba.h"
+#include "adapters/dialects/alibaba/codec.h"
 
-static int alibaba_open(struct sb_host *host, const char *link, const void *config,
-                        const struct sb_words *words, struct sb_door **ret)
+static char *alibaba_own_name(const void *data)
 {
-    return sb_uplink_open(&sb_alibaba_uplink, &sb_alibaba_dialect, host, link, config, words, ret);
-}
-
-static int alibaba_reach(const void *config, const struct sb_words *words, int64_t wall,
-                         struct sb_reach *ret, char **ret_error)
-{
-    return sb_uplink_reach(&sb_alibaba_dialect, config, words, wall, ret, ret_error);
+    const struct sb_alibaba_config *config = data;
+    return sb_alibaba_spell(config, config->product, config->name);
 }
 
 const struct sb_door_ops sb_alibaba_uplink = {
@@ -22,10 +17,12 @@ const struct sb_door_ops sb_alibaba_uplink = {
     .fields = sb_alibaba_fields,
     .size = sizeof(struct sb_alibaba_config),
     .check = sb_alibaba_settings_check,
-    .open = alibaba_open,
+    .adapter = &sb_alibaba_dialect,
+    .open = sb_uplink_open,
     .start = sb_uplink_start,
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
-    .reach = alibaba_reach,
+    .own_name = alibaba_own_name,
+    .reach = sb_uplink_reach,
 };

@@ -21,17 +21,13 @@ SB_NAMES_DECLARE(sb_azure_mode)
 enum sb_azure_check { SB_AZURE_CHECK_DIGEST, SB_AZURE_CHECK_IGNORE, SB_AZURE_CHECK_MAX_ };
 SB_NAMES_DECLARE(sb_azure_check)
 
-struct sb_azure_config { /* one link's section */
-    char *uri;
+struct sb_azure_config {          /* one link's section */
+    struct sb_link_settings link; /* cert_file: X.509 in the place of key */
     char *hub; /* host name of the hub, as logins and tokens have it; NULL: of uri */
     int mode;  /* enum sb_azure_mode */
     char *id;  /* the gateway's own identity, or NULL */
     char *key; /* setting of a secret; {name}: of which device */
-    char *cert_file, *key_file; /* {name} likewise; X.509 in the place of key */
-    char *ca_file;
-    bool verify;
-    int64_t keepalive; /* ms */
-    int check;         /* enum sb_azure_check: what to do with a check value that is no digest */
+    int check; /* enum sb_azure_check: what to do with a check value that is no digest */
 };
 
 extern const struct sb_field sb_azure_fields[];

@@ -5,7 +5,6 @@
 #include "adapters/dialects/azure/codec.h"
 #include "adapters/dialects/azure/conversation.h"
 #include "adapters/dialects/azure/token.h"
-#include "adapters/dialects/effects.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -23,25 +22,23 @@ SB_NAMES(
     "or over WebSocket wss://HUB:443/$iothub/websocket?iothub-no-client-cert=true."
 
 const struct sb_field sb_azure_fields[] = {
-    { "uri", SB_TYPE_STRING, AT(uri), SB_FIELD_REQUIRED, 8, 512,
+    { "uri", SB_TYPE_STRING, SB_LINK_AT(uri), SB_LINK_OWN, 8, 512,
       .doc = "The hub's MQTT server: mqtts://HUB.azure-devices.net:8883, " WEBSOCKET_DOC },
     { "hub", SB_TYPE_STRING, AT(hub), 0, 1, 253,
       .doc = "The hub's host name, where uri names another (a gateway, an address)." },
     { "mode", SB_TYPE_CHOICE, AT(mode), .otherwise = "devices", .choices = &sb_azure_mode_names,
       .doc = "Each device is an identity of the hub, or the gateway alone is one." },
-    { "id", SB_TYPE_STRING, AT(id), 0, 1, 128,
+    { "id", SB_TYPE_STRING, AT(id), SB_FIELD_ALONE, 1, 128,
       .doc = "The gateway's own device id in the hub; required in mode gateway." },
     { "key", SB_TYPE_SECRET, AT(key),
       .doc = "Symmetric key, base64, as file:PATH or credential:NAME; {name} stands for the "
              "device's name." },
-    { "cert_file", SB_TYPE_STRING, AT(cert_file),
+    { "cert_file", SB_TYPE_STRING, SB_LINK_AT(cert_file),
       .doc = "X.509 certificate in place of a key, PEM; {name} as above." },
-    { "key_file", SB_TYPE_STRING, AT(key_file), .doc = "Key of the certificate, PEM; {name}." },
-    { "ca_file", SB_TYPE_STRING, AT(ca_file), .doc = "Certificates to trust, PEM." },
-    { "verify", SB_TYPE_BOOL, AT(verify), .otherwise = "true",
-      .doc = "Check the server's certificate and name." },
-    { "keepalive", SB_TYPE_DURATION, AT(keepalive), 0, 5 * SB_SECOND, SB_HOUR, "3m",
-      .doc = "Longest silence before the client pings." },
+    { "key_file", SB_TYPE_STRING, SB_LINK_AT(key_file),
+      .doc = "Key of the certificate, PEM; {name}." },
+    SB_LINK_TRUST,
+    SB_LINK_KEEPALIVE(5 * SB_SECOND, SB_HOUR, "3m"),
     { "check_value", SB_TYPE_CHOICE, AT(check), .otherwise = "digest",
       .choices = &sb_azure_check_names,
       .doc = "A package's check value that is no digest: refuse the update, or ignore it." },
@@ -85,10 +82,7 @@ static const struct sb_field limit_fields[] = {
     { 0 }
 };
 
-#define NAME(key_, text, doc_)                                                                     \
-    {                                                                                              \
-        key_, SB_TYPE_STRING, 0, 0, 1, 200, text, .doc = (doc_)                                    \
-    }
+#define NAME SB_LINK_NAME
 
 static const struct sb_field name_fields[] = {
     NAME("client", "{id}", "MQTT client id."),
@@ -147,19 +141,19 @@ void sb_azure_settings_check(const void *data, const struct sb_yaml *yaml, struc
 {
     const struct sb_azure_config *config = data;
     bool each = config->mode == SB_AZURE_DEVICES;
-    sb_connect_check(config->uri, config->cert_file, config->key_file, yaml, diags);
-    if (!config->key == !config->cert_file)
-        sb_schema_find(diags, sb_connect_place(yaml, config->key ? "cert_file" : "key"),
+    sb_link_check(&config->link, yaml, diags);
+    if (!config->key == !config->link.cert_file)
+        sb_schema_find(diags, sb_link_place(yaml, config->key ? "cert_file" : "key"),
                        "give either key, or cert_file and key_file");
     if (!each && !config->id)
-        sb_schema_find(diags, sb_connect_place(yaml, "mode"),
+        sb_schema_find(diags, sb_link_place(yaml, "mode"),
                        "mode gateway needs id: the gateway's device id in the hub");
     if (each && config->key && !for_each(config->key))
-        sb_schema_find(diags, sb_connect_place(yaml, "key"),
+        sb_schema_find(diags, sb_link_place(yaml, "key"),
                        "each device has a key of its own: say where by {name}, as in "
                        "file:/etc/southbridge/azure/{name}.key, or set mode: gateway");
-    if (each && config->cert_file && !for_each(config->cert_file))
-        sb_schema_find(diags, sb_connect_place(yaml, "cert_file"),
+    if (each && config->link.cert_file && !for_each(config->link.cert_file))
+        sb_schema_find(diags, sb_link_place(yaml, "cert_file"),
                        "each device has a certificate of its own: say where by {name}, or set "
                        "mode: gateway");
 }
@@ -177,20 +171,10 @@ bool sb_azure_has_connection(const void *data, const struct sb_device *device)
 /* Caller frees; NULL: no memory. */
 static char *hub_of(const struct sb_azure_config *config)
 {
-    const char *host = sb_connect_host(config->uri);
+    const char *host = sb_link_host(&config->link);
     if (config->hub)
         return strdup(config->hub);
     return host ? strndup(host, strcspn(host, ":/?#")) : strdup("");
-}
-
-static int add_topics(const struct sb_words *words, struct sb_connect *ret)
-{
-    static const char *const filters[] = { "subscribe_methods", "subscribe_results",
-                                           "subscribe_desired" };
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < SB_COUNT(filters); i++)
-        r = sb_connect_add_topic(ret, strdup(sb_words_name(words, filters[i])));
-    return r;
 }
 
 static int sign(const struct sb_words *words, const char *hub, const char *id, const char *key,
@@ -209,15 +193,13 @@ static int sign(const struct sb_words *words, const char *hub, const char *id, c
     return r;
 }
 
-static int add_proof(const struct sb_words *words, const struct sb_azure_config *config,
+static int add_token(const struct sb_words *words, const struct sb_azure_config *config,
                      const char *hub, const char *id, int64_t wall, struct sb_connect *ret,
                      char **ret_error)
 {
     sb_cleanup(sb_freep) char *setting = NULL;
     sb_cleanup(sb_secret_freep) char *key = NULL;
-    int r = sb_connect_fill(config->cert_file, id, &ret->cert_file, ret_error);
-    r = r ? r : sb_connect_fill(config->key_file, id, &ret->key_file, ret_error);
-    r = r ? r : sb_connect_fill(config->key, id, &setting, ret_error);
+    int r = sb_connect_fill(config->key, id, &setting, ret_error);
     if (r || !setting)
         return r;
     r = sb_secret_load(setting, &key, ret_error);
@@ -227,32 +209,20 @@ static int add_proof(const struct sb_words *words, const struct sb_azure_config 
 static int azure_connect(const struct sb_words *words, const void *data, const char *name,
                          int64_t wall, struct sb_connect *ret, char **ret_error)
 {
+    static const char *const filters[] = { "subscribe_methods", "subscribe_results",
+                                           "subscribe_desired", NULL };
     const struct sb_azure_config *config = data;
     const char *id = name ? name : config->id;
     if (!id) {
         *ret_error = strdup("the gateway has no identity of its own: set id");
         return -EINVAL;
     }
-    struct sb_connect made = { .clean = true, /* nothing is queued for us: the twin is read */
-                               .keepalive = (int)(config->keepalive / SB_SECOND),
-                               .qos = 0,
-                               .verify = config->verify };
     sb_cleanup(sb_freep) char *hub = hub_of(config);
-    made.uri = strdup(config->uri);
-    made.client_id = sb_words_fill(sb_words_name(words, "client"), "id", id, NULL);
-    made.user = hub ? sb_words_fill(sb_words_name(words, "user"), "hub", hub, "id", id, "agent",
-                                    AGENT, NULL)
-                    : NULL;
-    int r = made.uri && made.client_id && made.user ? 0 : -ENOMEM;
-    r = r ? r : sb_set_string(&made.ca_file, config->ca_file);
-    r = r ? r : add_topics(words, &made);
-    r = r ? r : add_proof(words, config, hub, id, wall, &made, ret_error);
-    if (r) {
-        sb_connect_done(&made);
-        return r;
-    }
-    *ret = made;
-    return 0;
+    ret->clean = true; /* nothing is queued for us: the twin is read */
+    ret->qos = 0;
+    int r = hub ? sb_connect_take(ret, &config->link, id, ret_error) : -ENOMEM;
+    r = r ? r : sb_connect_call(ret, words, filters, "hub", hub, "id", id, "agent", AGENT, NULL);
+    return r ? r : add_token(words, config, hub, id, wall, ret, ret_error);
 }
 
 const struct sb_dialect_ops sb_azure_dialect = {

@@ -4,20 +4,15 @@
 #include "adapters/dialects/azure/azure.h"
 #include "adapters/transports/mqtt.h"
 
-static int azure_open(struct sb_host *host, const char *link, const void *config,
-                      const struct sb_words *words, struct sb_door **ret)
-{
-    return sb_uplink_open(&sb_azure_uplink, &sb_azure_dialect, host, link, config, words, ret);
-}
-
 /* All identities go to one server; whether each has its key is seen when it connects. */
-static int azure_reach(const void *data, const struct sb_words *words SB_UNUSED,
-                       int64_t wall SB_UNUSED, struct sb_reach *ret, char **ret_error)
+static int azure_reach(const struct sb_door_ops *ops SB_UNUSED, const void *data,
+                       const struct sb_words *words SB_UNUSED, int64_t wall SB_UNUSED,
+                       struct sb_reach *ret, char **ret_error)
 {
     const struct sb_azure_config *config = data;
-    const struct sb_connect login = { .uri = config->uri,
-                                      .ca_file = config->ca_file,
-                                      .verify = config->verify };
+    const struct sb_connect login = { .uri = config->link.uri,
+                                      .ca_file = config->link.ca_file,
+                                      .verify = config->link.verify };
     return sb_mqtt_reach(&login, ret, ret_error);
 }
 
@@ -34,7 +29,8 @@ const struct sb_door_ops sb_azure_uplink = {
     .fields = sb_azure_fields,
     .size = sizeof(struct sb_azure_config),
     .check = sb_azure_settings_check,
-    .open = azure_open,
+    .adapter = &sb_azure_dialect,
+    .open = sb_uplink_open,
     .start = sb_uplink_start,
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,

@@ -13,15 +13,11 @@
 #include "bridge/config/schema.h"
 
 struct sb_huawei_config { /* one link's section */
-    char *uri;
-    char *id;     /* the gateway's device id */
-    char *secret; /* setting of a secret */
-    char *cert_file, *key_file;
-    char *ca_file;
-    bool verify;
+    struct sb_link_settings link;
+    char *id;        /* the gateway's device id */
+    char *secret;    /* setting of a secret */
     bool check_time; /* the platform compares the login's hour with its own */
     bool add_devices;
-    int64_t keepalive; /* ms */
 };
 
 extern const struct sb_field sb_huawei_fields[];

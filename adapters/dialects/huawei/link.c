@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 
-#include "adapters/dialects/effects.h"
 #include "adapters/dialects/huawei/codec.h"
 #include "adapters/dialects/huawei/conversation.h"
 #include "bridge/base/crypto.h"
@@ -13,32 +12,26 @@
 
 #define AT(member) offsetof(struct sb_huawei_config, member)
 
-/* A second client of the same name puts the first one out, for ever. */
-#define OWN (SB_FIELD_REQUIRED | SB_FIELD_ALONE)
-
 const struct sb_field sb_huawei_fields[] = {
-    { "uri", SB_TYPE_STRING, AT(uri), OWN, 8, 512,
+    { "uri", SB_TYPE_STRING, SB_LINK_AT(uri), SB_LINK_OWN, 8, 512,
       .doc = "The platform's MQTT server: mqtts://INSTANCE.iotda-device.REGION.HOST:8883, or mqtt, "
              "ws, wss." },
-    { "id", SB_TYPE_STRING, AT(id), OWN, 1, 256,
+    { "id", SB_TYPE_STRING, AT(id), SB_LINK_OWN, 1, 256,
       .doc = "The gateway's device id, {product_id}_{node_id}." },
     { "secret", SB_TYPE_SECRET, AT(secret),
       .doc = "The gateway's secret, as file:PATH or credential:NAME." },
-    { "cert_file", SB_TYPE_STRING, AT(cert_file), SB_FIELD_FILE,
+    { "cert_file", SB_TYPE_STRING, SB_LINK_AT(cert_file), SB_FIELD_FILE,
       .doc = "X.509 certificate in place of a secret, PEM." },
-    { "key_file", SB_TYPE_STRING, AT(key_file), SB_FIELD_FILE,
+    { "key_file", SB_TYPE_STRING, SB_LINK_AT(key_file), SB_FIELD_FILE,
       .doc = "Key of the certificate, PEM." },
-    { "ca_file", SB_TYPE_STRING, AT(ca_file), SB_FIELD_FILE, .doc = "Certificates to trust, PEM." },
-    { "verify", SB_TYPE_BOOL, AT(verify), .otherwise = "true",
-      .doc = "Check the server's certificate and name." },
+    SB_LINK_TRUST,
     { "check_time", SB_TYPE_BOOL, AT(check_time), .otherwise = "true",
       .doc = "Let the platform compare the hour of a login with its own; needs a clock that is "
              "set." },
     { "add_devices", SB_TYPE_BOOL, AT(add_devices), .otherwise = "false",
       .doc = "Ask the platform to add devices that it does not know, and to delete those that are "
              "removed here." },
-    { "keepalive", SB_TYPE_DURATION, AT(keepalive), 0, 5 * SB_SECOND, SB_HOUR, "2m",
-      .doc = "Longest silence before the client pings." },
+    SB_LINK_KEEPALIVE(5 * SB_SECOND, SB_HOUR, "2m"),
     { 0 }
 };
 
@@ -73,10 +66,7 @@ static const struct sb_field limit_fields[] = {
     { 0 }
 };
 
-#define NAME(key_, text, doc_)                                                                     \
-    {                                                                                              \
-        key_, SB_TYPE_STRING, 0, 0, 1, 200, text, .doc = (doc_)                                    \
-    }
+#define NAME SB_LINK_NAME
 
 static const struct sb_field name_fields[] = {
     NAME("client", "{id}_0_{sign}_{hour}", "MQTT client id."),
@@ -138,42 +128,26 @@ const struct sb_dialect_shape sb_huawei_shape = { .dialect = "huawei",
 void sb_huawei_settings_check(const void *data, const struct sb_yaml *yaml, struct sb_diags *diags)
 {
     const struct sb_huawei_config *config = data;
-    sb_connect_check(config->uri, config->cert_file, config->key_file, yaml, diags);
+    sb_link_check(&config->link, yaml, diags);
     for (const char *at = config->id; at && *at; at++) {
         if (isalnum((unsigned char)*at) || *at == '_' || *at == '-')
             continue;
-        sb_schema_find(diags, sb_connect_place(yaml, "id"),
+        sb_schema_find(diags, sb_link_place(yaml, "id"),
                        "id may have letters, digits, '_' and '-' only");
         break;
     }
-    if (!config->secret == !config->cert_file)
-        sb_schema_find(diags, sb_connect_place(yaml, config->secret ? "cert_file" : "secret"),
+    if (!config->secret == !config->link.cert_file)
+        sb_schema_find(diags, sb_link_place(yaml, config->secret ? "cert_file" : "secret"),
                        "give either secret, or cert_file and key_file");
 }
 
 /* ---- logging in ---- */
 
-static int add_topics(const struct sb_words *words, const char *id, struct sb_connect *ret)
-{
-    static const char *const filters[] = { "subscribe_events", "subscribe_commands",
-                                           "subscribe_sets", "subscribe_gets" };
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < SB_COUNT(filters); i++)
-        r = sb_connect_add_topic(ret,
-                                 sb_words_fill(sb_words_name(words, filters[i]), "id", id, NULL));
-    return r;
-}
-
-static int add_proof(const struct sb_huawei_config *config, const char *hour,
-                     struct sb_connect *ret, char **ret_error)
+static int sign(const struct sb_huawei_config *config, const char *hour, struct sb_connect *ret,
+                char **ret_error)
 {
     sb_cleanup(sb_secret_freep) char *secret = NULL;
-    int r = sb_set_string(&ret->ca_file, config->ca_file);
-    r = r ? r : sb_set_string(&ret->cert_file, config->cert_file);
-    r = r ? r : sb_set_string(&ret->key_file, config->key_file);
-    if (r || !config->secret)
-        return r;
-    r = sb_secret_load(config->secret, &secret, ret_error);
+    int r = sb_secret_load(config->secret, &secret, ret_error);
     if (r)
         return r;
     ret->password = sb_huawei_password(secret, hour);
@@ -183,35 +157,25 @@ static int add_proof(const struct sb_huawei_config *config, const char *hour,
     return 0;
 }
 
-static int huawei_connect(const struct sb_words *words, const void *data,
-                          const char *name SB_UNUSED, int64_t wall, struct sb_connect *ret,
-                          char **ret_error)
+static int huawei_connect(const struct sb_words *words, const void *data, const char *name,
+                          int64_t wall, struct sb_connect *ret, char **ret_error)
 {
+    static const char *const filters[] = { "subscribe_events", "subscribe_commands",
+                                           "subscribe_sets", "subscribe_gets", NULL };
     const struct sb_huawei_config *config = data;
     if (config->check_time && wall < SB_CLOCK_UNSET_BEFORE) {
         *ret_error = strdup("the clock is not set, and the login has the hour in it: set the time, "
                             "or check_time: false");
         return -EAGAIN;
     }
-    struct sb_connect made = { .clean = true, /* another hour has another client id */
-                               .keepalive = (int)(config->keepalive / SB_SECOND),
-                               .qos = 1,
-                               .verify = config->verify };
     sb_cleanup(sb_freep) char *hour = sb_huawei_hour(wall);
-    made.uri = strdup(config->uri);
-    made.user = sb_words_fill(sb_words_name(words, "user"), "id", config->id, NULL);
-    made.client_id = hour ? sb_words_fill(sb_words_name(words, "client"), "id", config->id, "sign",
-                                          config->check_time ? "1" : "0", "hour", hour, NULL)
-                          : NULL;
-    int r = made.uri && made.user && made.client_id ? 0 : -ENOMEM;
-    r = r ? r : add_topics(words, config->id, &made);
-    r = r ? r : add_proof(config, hour, &made, ret_error);
-    if (r) {
-        sb_connect_done(&made);
-        return r;
-    }
-    *ret = made;
-    return 0;
+    ret->clean = true; /* another hour has another client id */
+    ret->qos = 1;
+    int r = hour ? sb_connect_take(ret, &config->link, name, ret_error) : -ENOMEM;
+    r = r ? r
+          : sb_connect_call(ret, words, filters, "id", config->id, "sign",
+                            config->check_time ? "1" : "0", "hour", hour, NULL);
+    return r || !config->secret ? r : sign(config, hour, ret, ret_error);
 }
 
 const struct sb_dialect_ops sb_huawei_dialect = {

@@ -3,16 +3,10 @@
 
 #include "adapters/dialects/huawei/huawei.h"
 
-static int huawei_open(struct sb_host *host, const char *link, const void *config,
-                       const struct sb_words *words, struct sb_door **ret)
+static char *huawei_own_name(const void *data)
 {
-    return sb_uplink_open(&sb_huawei_uplink, &sb_huawei_dialect, host, link, config, words, ret);
-}
-
-static int huawei_reach(const void *config, const struct sb_words *words, int64_t wall,
-                        struct sb_reach *ret, char **ret_error)
-{
-    return sb_uplink_reach(&sb_huawei_dialect, config, words, wall, ret, ret_error);
+    const struct sb_huawei_config *config = data;
+    return config->id ? strdup(config->id) : NULL;
 }
 
 const struct sb_door_ops sb_huawei_uplink = {
@@ -22,10 +16,12 @@ const struct sb_door_ops sb_huawei_uplink = {
     .fields = sb_huawei_fields,
     .size = sizeof(struct sb_huawei_config),
     .check = sb_huawei_settings_check,
-    .open = huawei_open,
+    .adapter = &sb_huawei_dialect,
+    .open = sb_uplink_open,
     .start = sb_uplink_start,
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
-    .reach = huawei_reach,
+    .own_name = huawei_own_name,
+    .reach = sb_uplink_reach,
 };

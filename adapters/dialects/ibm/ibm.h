@@ -15,13 +15,10 @@ enum sb_ibm_verifier { SB_IBM_VERIFIER_DIGEST, SB_IBM_VERIFIER_IGNORE, SB_IBM_VE
 SB_NAMES_DECLARE(sb_ibm_verifier)
 
 struct sb_ibm_config { /* one link's section */
-    char *uri;
+    struct sb_link_settings link;
     char *org, *type, *id; /* the client is g:{org}:{type}:{id} */
     char *token;           /* setting of a secret; resolved at each try, so it can be renewed */
     bool clean;
-    int64_t keepalive; /* ms */
-    char *ca_file, *cert_file, *key_file;
-    bool verify;
     bool bundle;  /* claim the custom action bundle */
     int verifier; /* enum sb_ibm_verifier: what to do with one that is no digest */
 };

@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <errno.h>
 
-#include "adapters/dialects/effects.h"
 #include "adapters/dialects/ibm/codec.h"
 #include "adapters/dialects/ibm/conversation.h"
 #include "adapters/dialects/ibm/ibm.h"
@@ -16,28 +15,22 @@ SB_NAMES(
 
 #define AT(member) offsetof(struct sb_ibm_config, member)
 
-/* A second client of the same name puts the first one out, for ever. */
-#define OWN (SB_FIELD_REQUIRED | SB_FIELD_ALONE)
-
 const struct sb_field sb_ibm_fields[] = {
-    { "uri", SB_TYPE_STRING, AT(uri), OWN, 8, 512,
+    { "uri", SB_TYPE_STRING, SB_LINK_AT(uri), SB_LINK_OWN, 8, 512,
       .doc = "The platform's MQTT server: mqtts://ORG.messaging.DOMAIN:8883, or mqtt, ws, wss." },
-    { "org", SB_TYPE_STRING, AT(org), OWN, 1, 36, .doc = "Organization id." },
-    { "type", SB_TYPE_STRING, AT(type), OWN, 1, 36, .doc = "The gateway's type id." },
-    { "id", SB_TYPE_STRING, AT(id), OWN, 1, 36, .doc = "The gateway's device id." },
+    { "org", SB_TYPE_STRING, AT(org), SB_LINK_OWN, 1, 36, .doc = "Organization id." },
+    { "type", SB_TYPE_STRING, AT(type), SB_LINK_OWN, 1, 36, .doc = "The gateway's type id." },
+    { "id", SB_TYPE_STRING, AT(id), SB_LINK_OWN, 1, 36, .doc = "The gateway's device id." },
     { "token", SB_TYPE_SECRET, AT(token), SB_FIELD_REQUIRED,
       .doc = "The gateway's authentication token, as file:PATH or credential:NAME." },
     { "clean_session", SB_TYPE_BOOL, AT(clean), .otherwise = "false",
       .doc = "Let the platform forget what it could not deliver while the link was down." },
-    { "keepalive", SB_TYPE_DURATION, AT(keepalive), 0, 5 * SB_SECOND, SB_HOUR, "60s",
-      .doc = "Longest silence before the client pings." },
-    { "ca_file", SB_TYPE_STRING, AT(ca_file), SB_FIELD_FILE, .doc = "Certificates to trust, PEM." },
-    { "cert_file", SB_TYPE_STRING, AT(cert_file), SB_FIELD_FILE,
+    SB_LINK_KEEPALIVE(5 * SB_SECOND, SB_HOUR, "60s"),
+    { "cert_file", SB_TYPE_STRING, SB_LINK_AT(cert_file), SB_FIELD_FILE,
       .doc = "Client certificate, PEM." },
-    { "key_file", SB_TYPE_STRING, AT(key_file), SB_FIELD_FILE,
+    { "key_file", SB_TYPE_STRING, SB_LINK_AT(key_file), SB_FIELD_FILE,
       .doc = "Key of the client certificate, PEM." },
-    { "verify", SB_TYPE_BOOL, AT(verify), .otherwise = "true",
-      .doc = "Check the server's certificate and name." },
+    SB_LINK_TRUST,
     { "bundle", SB_TYPE_BOOL, AT(bundle), .otherwise = "true",
       .doc = "Claim the custom action bundle that the mapping names." },
     { "verifier", SB_TYPE_CHOICE, AT(verifier), .otherwise = "digest",
@@ -91,10 +84,7 @@ static const struct sb_field limit_fields[] = {
     { 0 }
 };
 
-#define NAME(key_, text, doc_)                                                                     \
-    {                                                                                              \
-        key_, SB_TYPE_STRING, 0, 0, 1, 200, text, .doc = (doc_)                                    \
-    }
+#define NAME SB_LINK_NAME
 
 static const struct sb_field name_fields[] = {
     NAME("client", "g:{org}:{type}:{id}", "MQTT client id."),
@@ -145,52 +135,24 @@ void sb_ibm_check(const void *config, const struct sb_yaml *yaml, struct sb_diag
     const char *const values[] = { ibm->org, ibm->type, ibm->id };
     for (size_t i = 0; i < SB_COUNT(keys); i++) {
         if (!legal_id(values[i]))
-            sb_schema_find(diags, sb_connect_place(yaml, keys[i]),
+            sb_schema_find(diags, sb_link_place(yaml, keys[i]),
                            "%s may have letters, digits, '.', '_' and '-' only", keys[i]);
     }
-    sb_connect_check(ibm->uri, ibm->cert_file, ibm->key_file, yaml, diags);
+    sb_link_check(&ibm->link, yaml, diags);
 }
 
-static int add_topics(const struct sb_words *words, const struct sb_ibm_config *config,
-                      struct sb_connect *ret)
-{
-    int r = sb_connect_add_topic(ret, strdup(sb_words_name(words, "subscribe")));
-    return r ? r
-             : sb_connect_add_topic(ret,
-                                    sb_words_fill(sb_words_name(words, "notifications"), "type",
-                                                  config->type, "id", config->id, NULL));
-}
-
-static int copy_files(const struct sb_ibm_config *config, struct sb_connect *ret)
-{
-    int r = sb_set_string(&ret->ca_file, config->ca_file);
-    r = r ? r : sb_set_string(&ret->cert_file, config->cert_file);
-    return r ? r : sb_set_string(&ret->key_file, config->key_file);
-}
-
-static int ibm_connect(const struct sb_words *words, const void *data, const char *name SB_UNUSED,
+static int ibm_connect(const struct sb_words *words, const void *data, const char *name,
                        int64_t wall SB_UNUSED, struct sb_connect *ret, char **ret_error)
 {
+    static const char *const filters[] = { "subscribe", "notifications", NULL };
     const struct sb_ibm_config *config = data;
-    struct sb_connect made = { .clean = config->clean,
-                               .keepalive = (int)(config->keepalive / SB_SECOND),
-                               .qos = 1,
-                               .verify = config->verify };
-    int r = sb_secret_load(config->token, &made.password, ret_error);
-    if (r)
-        return r;
-    made.uri = strdup(config->uri);
-    made.user = strdup(sb_words_name(words, "user"));
-    made.client_id = sb_words_fill(sb_words_name(words, "client"), "org", config->org, "type",
-                                   config->type, "id", config->id, NULL);
-    r = made.uri && made.user && made.client_id ? copy_files(config, &made) : -ENOMEM;
-    r = r ? r : add_topics(words, config, &made);
-    if (r) {
-        sb_connect_done(&made);
-        return r;
-    }
-    *ret = made;
-    return 0;
+    ret->clean = config->clean;
+    ret->qos = 1;
+    int r = sb_secret_load(config->token, &ret->password, ret_error);
+    r = r ? r : sb_connect_take(ret, &config->link, name, ret_error);
+    return r ? r
+             : sb_connect_call(ret, words, filters, "org", config->org, "type", config->type, "id",
+                               config->id, NULL);
 }
 
 const struct sb_dialect_ops sb_ibm_dialect = {

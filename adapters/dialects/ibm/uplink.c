@@ -4,18 +4,6 @@
 #include "adapters/dialects/ibm/ibm.h"
 #include "bridge/base/str.h"
 
-static int ibm_open(struct sb_host *host, const char *link, const void *config,
-                    const struct sb_words *words, struct sb_door **ret)
-{
-    return sb_uplink_open(&sb_ibm_uplink, &sb_ibm_dialect, host, link, config, words, ret);
-}
-
-static int ibm_reach(const void *config, const struct sb_words *words, int64_t wall,
-                     struct sb_reach *ret, char **ret_error)
-{
-    return sb_uplink_reach(&sb_ibm_dialect, config, words, wall, ret, ret_error);
-}
-
 static char *ibm_own_name(const void *data)
 {
     const struct sb_ibm_config *config = data;
@@ -29,11 +17,12 @@ const struct sb_door_ops sb_ibm_uplink = {
     .fields = sb_ibm_fields,
     .size = sizeof(struct sb_ibm_config),
     .check = sb_ibm_check,
-    .open = ibm_open,
+    .adapter = &sb_ibm_dialect,
+    .open = sb_uplink_open,
     .start = sb_uplink_start,
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
     .own_name = ibm_own_name,
-    .reach = ibm_reach,
+    .reach = sb_uplink_reach,
 };
