@@ -113,6 +113,13 @@ def test_check_of_what_is_in_order(files, workspace):
     assert not (workspace / "state").exists() and not (workspace / "control").exists()
 
 
+ALIBABA = ("  {}: {{{{ dialect: alibaba, uri: 'mqtt://127.0.0.1:1', product_key: pk0, "
+           "device_name: pump-1, secret: 'file:{{dir}}/token', device_product: pk0 }}}}\n")
+AZURE = ("  {}: {{{{ dialect: azure, uri: 'mqtt://127.0.0.1:1', mode: gateway, id: pump-1, "
+         "key: 'file:{{dir}}/token' }}}}\n")
+HUAWEI = ("  {}: {{{{ dialect: huawei, uri: 'mqtt://127.0.0.1:1', id: pump-1, "
+          "secret: 'file:{{dir}}/token' }}}}\n")
+
 FINDINGS = [
     ("southbridge.yaml", "  socket: {dir}/control", "  sockt: {dir}/control", 5, "'socket'"),
     ("southbridge.yaml", "state: {dir}/state", "state: var/state", 1, "absolute path"),
@@ -141,9 +148,17 @@ FINDINGS = [
     ("southbridge.yaml", "links:\n", "links:\n  other: {{ dialect: ibm, uri: 'mqtt://127.0.0.1:1', "
      "org: abc123, type: gw, id: gw1, token: 'file:{dir}/token' }}\n", 16,
      "'uri', 'org', 'type', 'id' of link 'other' (line 14) again"),
+    ("southbridge.yaml", "links:\n", "links:\n" + ALIBABA.format("a") + ALIBABA.format("b"), 15,
+     "'uri', 'product_key', 'device_name' of link 'a' (line 14) again"),
+    ("southbridge.yaml", "links:\n", "links:\n" + AZURE.format("a") + AZURE.format("b"), 15,
+     "'uri', 'id' of link 'a' (line 14) again"),
+    ("southbridge.yaml", "links:\n", "links:\n" + HUAWEI.format("a") + HUAWEI.format("b"), 15,
+     "'uri', 'id' of link 'a' (line 14) again"),
     ("southbridge.yaml", "token: file:{dir}/token", "token: file:{dir}/tokn", 20, "cannot open"),
     ("southbridge.yaml", "    id: gw1", "    id: gw1\n    ca_file: {dir}/none.pem", 20,
      "none.pem' cannot be read"),
+    ("southbridge.yaml", "links:\n", "links:\n" + AZURE.format("a").replace(
+        " }}", ", ca_file: {dir}/none.pem }}"), 14, "none.pem' cannot be read"),
     ("devices.d/pumps.yaml", "    bus: uart1\n", "", 2, "'bus' does not say on which"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n    commanders: [ factry ]", 2,
      "did you mean 'factory'"),
@@ -169,6 +184,16 @@ def test_check_names_the_place_and_the_remedy(files, workspace, file, old, new, 
     assert f"{workspace / file}:{line}:" in done.stderr, done.stderr
     assert said in done.stderr, done.stderr
     assert "my-very-secret-token" not in done.stderr
+
+
+@pytest.mark.parametrize("dialect, link", [("alibaba", ALIBABA), ("azure", AZURE),
+                                           ("huawei", HUAWEI)])
+def test_no_device_has_the_gateways_own_name(files, workspace, dialect, link):
+    config = files("southbridge.yaml", "links:\n", "links:\n" + link.format("cloud"))
+    done = check(config, "--check")
+    assert done.returncode == 2, done
+    assert f"{workspace / 'devices.d/pumps.yaml'}:2:" in done.stderr, done.stderr
+    assert f"its {dialect} name 'pump-1' is the gateway's own on link 'cloud'" in done.stderr
 
 
 def test_two_devices_may_share_a_line_that_says_so(files):
