@@ -129,10 +129,12 @@ def test_failure_while_the_cloud_is_away(world):
     world.platform.wait_online(PUMP, False)
     fault.gate.set()
     world.wait_quiet()
-    # The platform pushes at the login, before it hears of the failure: that is one more try.
+    # The platform pushes at the login, before it hears of the failure: that is no new wish.
     world.platform.front.refusing = False
     world.ends(task, "FAILED")
     assert task.steps[-1] == -3
+    world.wait_quiet()
+    assert world.tasks() == [("firmware_update", "failed")]
 
 
 def test_offered_before_the_daemon_and_killed_in_the_middle(alibaba):  # noqa: F811

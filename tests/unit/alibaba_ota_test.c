@@ -286,6 +286,49 @@ static void a_failure_is_told_until_the_platform_has_it(void **state)
     assert_string_equal(step(ali), "");
 }
 
+#define GET_REPLY(data) "{\"id\":\"1\",\"code\":200,\"data\":" data "}"
+
+/* Else the next login would tell it as the end of what is offered then. */
+static void a_failure_is_not_told_of_another_task(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    assert_string_equal(step(ali), "-4");
+    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 1); /* has it heard? */
+    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply", GET_REPLY("{}"));
+    ali_down(ali);
+    ali_clear(ali);
+    ali_up(ali);
+    ali_pushes(ali, ALI_PUMP, IMAGE_("2.0.1", "Expires=1"));
+    assert_string_equal(step(ali), "");
+}
+
+/* What was on its way before the failure was heard there is no new wish. */
+static void an_offer_that_crosses_a_failure_is_none(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
+    assert_int_equal(ali->task_count, 1);
+    ali_pushes(ali, ALI_PUMP, IMAGE); /* that is one */
+    assert_int_equal(ali->task_count, 2);
+    ali_down(ali);
+    ali_fails(ali, 1, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_up(ali);
+    ali_pushes(ali, ALI_PUMP, IMAGE); /* at the login, as platforms do */
+    assert_int_equal(ali->task_count, 2);
+    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
+    assert_int_equal(ali->task_count, 3); /* it has heard, and wants it still */
+    ali_down(ali);
+    ali_fails(ali, 2, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_up(ali);
+    ali_passes(ali, SB_MINUTE); /* it does not answer; but it pushes */
+    ali_pushes(ali, ALI_PUMP, IMAGE);
+    assert_int_equal(ali->task_count, 4);
+}
+
 static void an_update_goes_on_over_a_restart_after_each_step(void **state)
 {
     static const struct {
@@ -323,6 +366,7 @@ static void an_update_that_ended_unheard(void **state)
     ali_restarts(ali);
     ali_up(ali);
     assert_string_equal(step(ali), "-1");
+    ali_passes(ali, SB_MINUTE);
     ali_pushes(ali, ALI_PUMP, IMAGE);
     ali_progress(ali, 1, SB_TASK_RESTARTING, 100);
     ali->tasks[1].task.state = SB_TASK_SUCCEEDED;
@@ -415,6 +459,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_update_is_told_step_by_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_is_not_told_of_another_task, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_offer_that_crosses_a_failure_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_update_of_a_device_that_is_away_is_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_failure_of_a_device_that_is_away_is_told, set_up,

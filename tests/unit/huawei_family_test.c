@@ -301,6 +301,24 @@ static void whom_the_platform_deleted_is_not_spoken_for(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
 }
 
+/* Its upgrade goes on here; the platform has no task of it any more. */
+static void an_upgrade_of_a_deleted_device_is_not_reported(void **state)
+{
+    struct iot *iot = *state;
+    iot_up(iot);
+    iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade_v2",
+              "{\"version\":\"2.0.0\",\"url\":\"https://h/2\"}");
+    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
+    iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted);
+    iot_forget(iot);
+    iot_task(iot, 0, SB_TASK_INSTALLING);
+    iot_restarts(iot);
+    iot_up(iot);
+    iot_fails(iot, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    assert_int_equal(iot_count(iot, IOT_PUMP_ID, "upgrade_progress_report"), 0);
+}
+
 /* The answer about a device that has left meanwhile does not bring it back. */
 static void who_leaves_is_not_added_again(void **state)
 {
@@ -407,6 +425,7 @@ int main(void)
         T(a_device_with_another_name),
         T(whom_the_platform_deleted_is_left_alone),
         T(whom_the_platform_deleted_is_not_spoken_for),
+        T(an_upgrade_of_a_deleted_device_is_not_reported),
         T(who_leaves_is_not_added_again),
         T(a_flood_of_values_is_reported_in_time),
         T(responses_that_are_nonsense),

@@ -100,13 +100,32 @@ static void make_way(struct sb_ali_turn *turn, const char *module, const char *v
         sb_ali_withdraw(turn, task, SB_CAUSE_OVERRIDDEN);
 }
 
-void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data)
+/*
+ * It was offered before the platform heard that it has failed: so much as what is asked for then
+ * tells whether it has, and so much as it pushes when a device logs in. Whoever wants it still
+ * pushes it, or says so when he is asked after that.
+ */
+static bool crosses(struct sb_ali_turn *turn, const char *module, const char *version, bool pushed)
+{
+    struct sb_ali_update *update = sb_ali_update_of(turn->state, module);
+    int64_t age = turn->in->now - turn->state->since;
+    if (!update || update->task || !sb_streq(update->version, version))
+        return false;
+    if (pushed)
+        return update->told == SB_ALI_TOLD_AGAIN && age < sb_ali_limit(turn, "reply_timeout");
+    bool first = update->told == SB_ALI_TOLD;
+    sb_ali_update_end(turn, update);
+    return first;
+}
+
+void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, bool pushed)
 {
     struct sb_ali_state *state = turn->state;
     const char *module = sb_alibaba_module(data), *version = sb_json_str(data, "version");
     const char *wrong = NULL;
     enum sb_cause cause = SB_CAUSE_NONE;
-    if ((!turn->in->device && !turn->in->self) || state->offer || json_object_size(data) == 0)
+    if ((!turn->in->device && !turn->in->self) || state->offer || json_object_size(data) == 0 ||
+        crosses(turn, module, version, pushed))
         return;
     json_t *package = sb_alibaba_package(data, &cause, &wrong);
     if (!package) {
@@ -164,7 +183,7 @@ void sb_ali_firmware_reply(struct sb_ali_turn *turn)
     else if (json_object_size(message->body) == 0)
         forget_failures(turn);
     else
-        sb_ali_offered(turn, message->body);
+        sb_ali_offered(turn, message->body, false);
 }
 
 static void get_one(struct sb_ali_turn *turn, const char *module)
@@ -208,10 +227,13 @@ static void has_failed(struct sb_ali_turn *turn, struct sb_ali_update *update,
     sb_cleanup(sb_freep) char *text = sb_ali_task_text(turn, task);
     update->task = 0;
     update->step = failure_of(task, sb_ali_task_cell(turn, task));
-    update->told = turn->in->connected && turn->state->stage == SB_ALI_IN;
     sb_ali_set(turn, &update->text, text);
     turn->effects->save = true;
     tell_step(turn, update->module, update->step, update->text, task->id);
+    if (!turn->in->connected || turn->state->stage != SB_ALI_IN)
+        return;
+    update->told = SB_ALI_TOLD;
+    get_one(turn, update->module); /* the answer shows that it was heard */
 }
 
 /* Success is the report of the version; the last step comes before it, if it is not there yet. */
@@ -264,7 +286,7 @@ void sb_ali_updates_login(struct sb_ali_turn *turn)
     struct sb_ali_state *state = turn->state;
     for (size_t i = 0; i < state->update_count; i++) {
         struct sb_ali_update *update = &state->updates[i];
-        update->told = !update->task;
+        update->told = update->task ? SB_ALI_UNTOLD : SB_ALI_TOLD_AGAIN;
         if (update->step != UNTOLD)
             tell_step(turn, update->module, update->step, update->text, update->task);
     }

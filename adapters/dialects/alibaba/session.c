@@ -117,7 +117,7 @@ static bool is_busy(const struct sb_ali_state *state)
 static bool owes(const struct sb_ali_state *state)
 {
     for (size_t i = 0; i < state->update_count; i++)
-        if (!state->updates[i].task && !state->updates[i].told)
+        if (!state->updates[i].task && state->updates[i].told == SB_ALI_UNTOLD)
             return true;
     for (size_t i = 0; i < state->ask_count; i++)
         if (state->asks[i].reply && !state->asks[i].told)

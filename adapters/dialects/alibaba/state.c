@@ -164,7 +164,7 @@ void sb_ali_link_lost(struct sb_ali_state *state)
     drop_json(&state->topology);
     free(SB_STEAL(state->flying_id));
     for (size_t i = 0; i < state->update_count; i++)
-        state->updates[i].told = false;
+        state->updates[i].told = SB_ALI_UNTOLD;
     for (size_t i = 0; i < state->ask_count; i++)
         state->asks[i].told = false;
     state->stage = SB_ALI_OUT;

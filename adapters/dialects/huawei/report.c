@@ -140,8 +140,12 @@ void sb_huawei_values_due(struct sb_huawei_turn *turn)
 /* The platform has it online now, or has deleted it. */
 void sb_huawei_told_device(struct sb_huawei_turn *turn)
 {
-    if (sb_streq(turn->in->tag, "deleted"))
+    if (sb_streq(turn->in->tag, "deleted")) {
         forget_told(turn->state);
+        sb_huawei_upgrade_clear(&turn->state->upgrade); /* its task there is gone, too */
+        sb_huawei_json_clear(&turn->state->outcome);
+        turn->effects->save = true;
+    }
     if (!sb_streq(turn->in->tag, "online") || !sb_streq(turn->state->status, "ONLINE"))
         return;
     turn->state->online = true;
