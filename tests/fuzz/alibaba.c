@@ -22,14 +22,14 @@ static struct sb_words *the_words(void)
 {
     static struct sb_words *words;
     if (!words)
-        words = ali_words();
+        words = core_words(&sb_alibaba_shape, NULL);
     check(words);
     return words;
 }
 
 static void check_state(const struct ali *ali, int actor)
 {
-    sb_cleanup(json_decrefp) json_t *saved = sb_alibaba_save(ali->states[actor]);
+    sb_cleanup(json_decrefp) json_t *saved = sb_alibaba_save(ali->core.states[actor]);
     check(saved && json_array_size(json_object_get(saved, "updates")) <= 8 &&
           json_array_size(json_object_get(saved, "asks")) <= 32);
     void *again = sb_alibaba_load(saved);
@@ -42,22 +42,22 @@ static void check_state(const struct ali *ali, int actor)
 /* A task that is not final moves on; the machine leaves no final state. */
 static void move(struct ali *ali, unsigned which, unsigned state, unsigned cause)
 {
-    size_t i = ali->task_count > 0 ? which % ali->task_count : 0;
-    if (ali->task_count == 0 || sb_task_state_is_final(ali->tasks[i].task.state))
+    size_t i = ali->core.task_count > 0 ? which % ali->core.task_count : 0;
+    if (ali->core.task_count == 0 || sb_task_state_is_final(ali->core.tasks[i].task.state))
         return;
     enum sb_task_state next = (enum sb_task_state)(state % SB_TASK_STATE_MAX_);
-    ali->tasks[i].task.cause =
+    ali->core.tasks[i].task.cause =
         next == SB_TASK_FAILED || next == SB_TASK_CANCELLED
             ? (enum sb_cause)(SB_CAUSE_NONE + 1 + cause % (SB_CAUSE_MAX_ - 1))
             : SB_CAUSE_NONE;
-    ali_progress(ali, i, next, (uint8_t)(cause % 101));
+    core_progress(&ali->core, i, next, (uint8_t)(cause % 101));
 }
 
 static void event(struct ali *ali, const char *text, size_t n)
 {
     unsigned a = n > 1 ? (unsigned char)text[1] : 0, b = n > 2 ? (unsigned char)text[2] : 0;
     unsigned c = n > 3 ? (unsigned char)text[3] : 0;
-    enum ali_actor actor = (enum ali_actor)(a % ALI_ACTORS);
+    enum core_actor actor = (enum core_actor)(a % CORE_ACTORS);
     switch (n > 0 ? text[0] : 0) {
     case 'u':
         ali_up(ali);
@@ -72,24 +72,24 @@ static void event(struct ali *ali, const char *text, size_t n)
         move(ali, a, b, c);
         break;
     case 'n':
-        ali_news(ali, actor, b % 2 ? SB_NEWS_IDENTITY : SB_NEWS_DEVICE_ADDED);
+        core_news(&ali->core, actor, b % 2 ? SB_NEWS_IDENTITY : SB_NEWS_DEVICE_ADDED);
         break;
     case 'o':
-        ali_presence(ali, actor == ALI_GATEWAY ? ALI_PUMP : actor,
-                     (enum sb_presence)(b % SB_PRESENCE_MAX_));
+        core_presence(&ali->core, actor == CORE_GATEWAY ? CORE_PUMP : actor,
+                      (enum sb_presence)(b % SB_PRESENCE_MAX_));
         break;
     case 'p':
-        ali_passes(ali, (int64_t)a * a * SB_SECOND);
+        core_passes(&ali->core, (int64_t)a * a * SB_SECOND);
         break;
     case 'c':
-        ali->refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
+        ali->core.refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
         break;
     case 'h':
         ali->silent = b % 2;
         ali->refuse_kind[a % 4] = c % 3 == 0 ? 0 : c % 3 == 1 ? 429 : 6287;
         break;
     case 'y':
-        ali->ready = a % 2;
+        ali->core.ready = a % 2;
         break;
     default:
         break;
@@ -108,7 +108,7 @@ static void line(struct ali *ali, const char *text, size_t n)
     sb_cleanup(sb_freep) char *topic = strndup(text, length);
     check(topic);
     const char *payload = space ? space + 1 : text + n;
-    if (ali->up)
+    if (ali->core.up[CORE_GATEWAY])
         ali_bytes(ali, topic, payload, n - (size_t)(payload - text));
 }
 
@@ -116,12 +116,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ali *ali = ali_new(the_words());
     const char *at = (const char *)data, *end = at + size;
-    ali->ready = true;
+    ali->core.ready = true;
     while (size > 0 && at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
         line(ali, at, (size_t)(stop - at));
-        for (int i = 0; i < ALI_ACTORS; i++)
+        for (int i = 0; i < CORE_ACTORS; i++)
             check_state(ali, i);
         at = stop + 1;
     }

@@ -23,7 +23,7 @@ static struct sb_words *the_words(void)
 {
     static struct sb_words *words;
     if (!words)
-        words = hub_words();
+        words = core_words(&sb_azure_shape, NULL);
     check(words);
     return words;
 }
@@ -35,14 +35,14 @@ static void check_answers(struct hub *hub)
               hub->answers[i].payload);
 }
 
-static void check_twin(const struct hub *hub, enum hub_actor actor)
+static void check_twin(const struct hub *hub, enum core_actor actor)
 {
     check(sb_azure_size(hub->reported[actor]) <= 33000);
 }
 
-static void check_state(const struct hub *hub, enum hub_actor actor)
+static void check_state(const struct hub *hub, enum core_actor actor)
 {
-    sb_cleanup(json_decrefp) json_t *saved = sb_azure_save(hub->states[actor]);
+    sb_cleanup(json_decrefp) json_t *saved = sb_azure_save(hub->core.states[actor]);
     check(saved && json_array_size(json_object_get(saved, "tasks")) <= 64);
     void *again = sb_azure_load(saved);
     check(again);
@@ -54,50 +54,50 @@ static void check_state(const struct hub *hub, enum hub_actor actor)
 /* A task that is not final moves on; the machine leaves no final state. */
 static void move(struct hub *hub, unsigned which, unsigned state, unsigned cause)
 {
-    size_t i = hub->task_count > 0 ? which % hub->task_count : 0;
-    if (hub->task_count == 0 || sb_task_state_is_final(hub->tasks[i].task.state))
+    size_t i = hub->core.task_count > 0 ? which % hub->core.task_count : 0;
+    if (hub->core.task_count == 0 || sb_task_state_is_final(hub->core.tasks[i].task.state))
         return;
     enum sb_task_state next = (enum sb_task_state)(state % SB_TASK_STATE_MAX_);
-    hub->tasks[i].task.cause =
+    hub->core.tasks[i].task.cause =
         next == SB_TASK_FAILED || next == SB_TASK_CANCELLED
             ? (enum sb_cause)(SB_CAUSE_NONE + 1 + cause % (SB_CAUSE_MAX_ - 1))
             : SB_CAUSE_NONE;
-    hub->tasks[i].task.percent = (uint8_t)(cause % 101);
-    hub_task(hub, i, next);
+    hub->core.tasks[i].task.percent = (uint8_t)(cause % 101);
+    core_task(&hub->core, i, next);
 }
 
 static void event(struct hub *hub, const char *text, size_t n)
 {
     unsigned a = n > 1 ? (unsigned char)text[1] : 0, b = n > 2 ? (unsigned char)text[2] : 0;
     unsigned c = n > 3 ? (unsigned char)text[3] : 0;
-    enum hub_actor actor = (enum hub_actor)(a % HUB_ACTORS);
+    enum core_actor actor = (enum core_actor)(a % CORE_ACTORS);
     switch (n > 0 ? text[0] : 0) {
     case 'u':
-        hub_up(hub, actor);
+        core_up(&hub->core, actor);
         break;
     case 'd':
-        hub_down(hub, actor);
+        core_down(&hub->core, actor);
         break;
     case 'r':
-        hub_restarts(hub);
+        core_restarts(&hub->core);
         break;
     case 't':
         move(hub, a, b, c);
         break;
     case 'n':
-        hub_news(
-            hub, actor,
+        core_news(
+            &hub->core, actor,
             (enum sb_news_kind)(SB_NEWS_DEVICE_ADDED + b % (SB_NEWS_MAX_ - SB_NEWS_DEVICE_ADDED)));
         break;
     case 'f':
-        hub_foreign(hub, actor, b % 2 ? SB_OP_FIRMWARE_UPDATE : SB_OP_FIRMWARE_DOWNLOAD,
-                    (enum sb_task_state)(c % SB_TASK_STATE_MAX_), SB_CAUSE_INTERNAL);
+        core_foreign(&hub->core, actor, b % 2 ? SB_OP_FIRMWARE_UPDATE : SB_OP_FIRMWARE_DOWNLOAD,
+                     (enum sb_task_state)(c % SB_TASK_STATE_MAX_), SB_CAUSE_INTERNAL);
         break;
     case 'p':
-        hub_passes(hub, (int64_t)a * a * SB_SECOND);
+        core_passes(&hub->core, (int64_t)a * a * SB_SECOND);
         break;
     case 'c':
-        hub->refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
+        hub->core.refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
         break;
     case 'h':
         hub->status = a % 3 == 0 ? 0 : a % 3 == 1 ? 429 : 400;
@@ -105,7 +105,7 @@ static void event(struct hub *hub, const char *text, size_t n)
         hub->miss = c % 2;
         break;
     case 'y':
-        hub->ready = a % 2;
+        hub->core.ready = a % 2;
         break;
     case 'w': { /* the rest is a patch of desired properties */
         sb_cleanup(sb_freep) char *patch = n > 2 ? strndup(text + 2, n - 2) : NULL;
@@ -131,8 +131,8 @@ static void line(struct hub *hub, const char *text, size_t n)
     sb_cleanup(sb_freep) char *topic = strndup(text, topic_length);
     check(topic);
     const char *payload = space ? space + 1 : text + n;
-    enum hub_actor to = hub->config.mode == SB_AZURE_GATEWAY ? HUB_GATEWAY : HUB_PUMP;
-    hub_hears(hub, to, topic, payload, n - (size_t)(payload - text));
+    enum core_actor to = hub->config.mode == SB_AZURE_GATEWAY ? CORE_GATEWAY : CORE_PUMP;
+    core_hears(&hub->core, to, topic, payload, n - (size_t)(payload - text));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -145,9 +145,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         stop = stop ? stop : end;
         line(hub, at, (size_t)(stop - at));
         check_answers(hub);
-        for (int i = 0; i < HUB_ACTORS; i++) {
-            check_twin(hub, (enum hub_actor)i);
-            check_state(hub, (enum hub_actor)i);
+        for (int i = 0; i < CORE_ACTORS; i++) {
+            check_twin(hub, (enum core_actor)i);
+            check_state(hub, (enum core_actor)i);
         }
         at = stop + 1;
     }

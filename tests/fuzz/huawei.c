@@ -23,7 +23,7 @@ static struct sb_words *the_words(void)
 {
     static struct sb_words *words;
     if (!words)
-        words = iot_words();
+        words = core_words(&sb_huawei_shape, NULL);
     check(words);
     return words;
 }
@@ -43,9 +43,9 @@ static void check_sent(struct iot *iot)
     iot_forget(iot);
 }
 
-static void check_state(const struct iot *iot, enum iot_actor actor)
+static void check_state(const struct iot *iot, enum core_actor actor)
 {
-    sb_cleanup(json_decrefp) json_t *saved = sb_huawei_save(iot->states[actor]);
+    sb_cleanup(json_decrefp) json_t *saved = sb_huawei_save(iot->core.states[actor]);
     check(saved != NULL);
     void *again = sb_huawei_load(saved);
     check(again != NULL);
@@ -56,24 +56,24 @@ static void check_state(const struct iot *iot, enum iot_actor actor)
 
 static void move(struct iot *iot, unsigned which, unsigned state, unsigned cause)
 {
-    size_t i = iot->task_count > 0 ? which % iot->task_count : 0;
-    if (iot->task_count == 0 || sb_task_state_is_final(iot->tasks[i].task.state))
+    size_t i = iot->core.task_count > 0 ? which % iot->core.task_count : 0;
+    if (iot->core.task_count == 0 || sb_task_state_is_final(iot->core.tasks[i].task.state))
         return;
     enum sb_task_state next = (enum sb_task_state)(state % SB_TASK_STATE_MAX_);
-    iot->tasks[i].task.cause =
+    iot->core.tasks[i].task.cause =
         next == SB_TASK_FAILED || next == SB_TASK_CANCELLED
             ? (enum sb_cause)(SB_CAUSE_NONE + 1 + cause % (SB_CAUSE_MAX_ - 1))
             : SB_CAUSE_NONE;
-    iot->tasks[i].task.phase = (enum sb_phase)(cause % SB_PHASE_MAX_);
-    iot->tasks[i].task.percent = (uint8_t)(cause % 101);
-    iot_task(iot, i, next);
+    iot->core.tasks[i].task.phase = (enum sb_phase)(cause % SB_PHASE_MAX_);
+    iot->core.tasks[i].task.percent = (uint8_t)(cause % 101);
+    core_task(&iot->core, i, next);
 }
 
 static void event(struct iot *iot, const char *text, size_t n)
 {
     unsigned a = n > 1 ? (unsigned char)text[1] : 0, b = n > 2 ? (unsigned char)text[2] : 0;
     unsigned c = n > 3 ? (unsigned char)text[3] : 0;
-    enum iot_actor actor = (enum iot_actor)(a % IOT_ACTORS);
+    enum core_actor actor = (enum core_actor)(a % CORE_ACTORS);
     switch (n > 0 ? text[0] : 0) {
     case 'u':
         iot_up(iot);
@@ -88,24 +88,24 @@ static void event(struct iot *iot, const char *text, size_t n)
         move(iot, a, b, c);
         break;
     case 'n':
-        iot_news(iot, actor, b % 2 ? SB_NEWS_DEVICE_ADDED : SB_NEWS_DEVICE_REMOVED);
+        core_news(&iot->core, actor, b % 2 ? SB_NEWS_DEVICE_ADDED : SB_NEWS_DEVICE_REMOVED);
         break;
     case 'v':
-        iot_version(iot, actor, b % 2 ? "2.0.0" : "1.0.0");
+        core_version(&iot->core, actor, "", b % 2 ? "2.0.0" : "1.0.0");
         break;
     case 'p':
-        iot_presence(iot, actor == IOT_GATEWAY ? IOT_PUMP : actor,
+        iot_presence(iot, actor == CORE_GATEWAY ? CORE_PUMP : actor,
                      (enum sb_presence)(b % SB_PRESENCE_MAX_));
         break;
     case 'w':
-        iot_passes(iot, (int64_t)a * a * SB_SECOND);
+        core_passes(&iot->core, (int64_t)a * a * SB_SECOND);
         break;
     case 'c':
-        iot->refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
+        iot->core.refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
         break;
     case 'h':
         iot->silent = a % 2;
-        iot->ready = b % 2;
+        iot->core.ready = b % 2;
         iot->config.add_devices = c % 2;
         json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
         break;
@@ -138,8 +138,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         stop = stop ? stop : end;
         line(iot, at, (size_t)(stop - at));
         check_sent(iot);
-        for (int i = 0; i < IOT_ACTORS; i++)
-            check_state(iot, (enum iot_actor)i);
+        for (int i = 0; i < CORE_ACTORS; i++)
+            check_state(iot, (enum core_actor)i);
         at = stop + 1;
     }
     iot_free(iot);

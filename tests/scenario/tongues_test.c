@@ -68,18 +68,18 @@ static int64_t ibm_tells(struct sb_words *words, const struct end *end)
 static int64_t azure_tells(struct sb_words *words, const struct end *end)
 {
     struct hub *hub = hub_new(words, SB_AZURE_DEVICES);
-    hub_up(hub, HUB_PUMP);
-    hub_calls(hub, HUB_PUMP, "firmwareUpdate",
+    core_up(&hub->core, CORE_PUMP);
+    hub_calls(hub, CORE_PUMP, "firmwareUpdate",
               "{\"fwPackageUri\":\"https://h/x\",\"fwVersion\":\"2.0.0\"}");
-    assert_int_equal(hub->task_count, 1);
-    hub_task(hub, 0, SB_TASK_DOWNLOADING);
-    set_end(&hub->tasks[0].task, end);
-    hub_task(hub, 0, end->state);
-    const json_t *firmware = json_object_get(hub->reported[HUB_PUMP], "firmware");
+    assert_int_equal(hub->core.task_count, 1);
+    core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
+    set_end(&hub->core.tasks[0].task, end);
+    core_task(&hub->core, 0, end->state);
+    const json_t *firmware = json_object_get(hub->reported[CORE_PUMP], "firmware");
     const char *code = sb_json_str(json_object_get(firmware, "error"), "code");
     bool moving = sb_streq(sb_json_str(firmware, "fwUpdateStatus"), "downloading");
     int64_t told = code && !moving ? sb_cause_from_name(code) : UNTOLD;
-    hub->tasks[0].task.native = (struct sb_native){ 0 };
+    hub->core.tasks[0].task.native = (struct sb_native){ 0 };
     hub_free(hub);
     return told;
 }
@@ -90,14 +90,14 @@ static int64_t huawei_tells(struct sb_words *words, const struct end *end)
     iot_up(iot);
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade",
               "{\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"access_token\":\"t\"}");
-    assert_int_equal(iot->task_count, 1);
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    assert_int_equal(iot->core.task_count, 1);
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     iot_forget(iot);
-    set_end(&iot->tasks[0].task, end);
-    iot_task(iot, 0, end->state);
+    set_end(&iot->core.tasks[0].task, end);
+    core_task(&iot->core, 0, end->state);
     int64_t told =
         sb_json_int(iot_last(iot, IOT_PUMP_ID, "upgrade_progress_report"), "result_code", UNTOLD);
-    iot->tasks[0].task.native = (struct sb_native){ 0 };
+    iot->core.tasks[0].task.native = (struct sb_native){ 0 };
     iot_free(iot);
     return told;
 }
@@ -106,18 +106,18 @@ static int64_t alibaba_tells(struct sb_words *words, const struct end *end)
 {
     struct ali *ali = ali_new(words);
     ali_up(ali);
-    ali_pushes(ali, ALI_PUMP,
+    ali_pushes(ali, CORE_PUMP,
                "{\"size\":7,\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"signMethod\":\"Md5\","
                "\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\"}");
-    assert_int_equal(ali->task_count, 1);
-    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
+    assert_int_equal(ali->core.task_count, 1);
+    core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 10);
     ali_clear(ali);
-    set_end(&ali->tasks[0].task, end);
-    ali_task(ali, 0, end->state);
-    const json_t *progress = ali_last(ali, ALI_PUMP, "/ota/device/progress/");
+    set_end(&ali->core.tasks[0].task, end);
+    core_task(&ali->core, 0, end->state);
+    const json_t *progress = ali_last(ali, CORE_PUMP, "/ota/device/progress/");
     const char *step = sb_json_str(json_object_get(progress, "params"), "step");
     int64_t told = step ? strtoll(step, NULL, 10) : UNTOLD;
-    ali->tasks[0].task.native = (struct sb_native){ 0 };
+    ali->core.tasks[0].task.native = (struct sb_native){ 0 };
     ali_free(ali);
     return told;
 }
@@ -149,9 +149,9 @@ static int load(void **state)
 {
     (void)state;
     dialects[0].words = world_words(NULL);
-    dialects[1].words = hub_words();
-    dialects[2].words = iot_words();
-    dialects[3].words = ali_words();
+    dialects[1].words = core_words(&sb_azure_shape, NULL);
+    dialects[2].words = core_words(&sb_huawei_shape, NULL);
+    dialects[3].words = core_words(&sb_alibaba_shape, NULL);
     for (size_t i = 0; i < SB_COUNT(dialects); i++)
         if (!dialects[i].words)
             return -1;
@@ -286,15 +286,15 @@ static void forward_only_for_alibaba(void **state)
         int64_t before = 0;
         bool on = true;
         ali_up(ali);
-        ali_pushes(ali, ALI_PUMP,
+        ali_pushes(ali, CORE_PUMP,
                    "{\"size\":7,\"version\":\"2.0.0\",\"url\":\"https://h/x\","
                    "\"signMethod\":\"Md5\",\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\"}");
         while (on) {
             on = go_on(&course);
             ali_clear(ali);
-            ali_progress(ali, 0, course.state, (uint8_t)course.percent);
-            size_t said = ali_count(ali, ALI_PUMP, "/ota/device/progress/");
-            const char *text = ali_text(ali, ALI_PUMP, "/ota/device/progress/", "params/step");
+            core_progress(&ali->core, 0, course.state, (uint8_t)course.percent);
+            size_t said = ali_count(ali, CORE_PUMP, "/ota/device/progress/");
+            const char *text = ali_text(ali, CORE_PUMP, "/ota/device/progress/", "params/step");
             int64_t step = said ? strtoll(text, NULL, 10) : before;
             assert_true(said <= 1 && step >= before);
             assert_true(course.state != SB_TASK_QUEUED || said == 0);
@@ -321,8 +321,8 @@ static void forward_only_for_huawei(void **state)
             on = go_on(&course);
             before = course.state == SB_TASK_QUEUED ? 0 : before;
             iot_forget(iot);
-            iot->tasks[0].task.percent = (uint8_t)course.percent;
-            iot_task(iot, 0, course.state);
+            iot->core.tasks[0].task.percent = (uint8_t)course.percent;
+            core_task(&iot->core, 0, course.state);
             const json_t *paras = iot_last(iot, IOT_PUMP_ID, "upgrade_progress_report");
             int64_t percent = sb_json_int(paras, "progress", before);
             assert_int_equal(sb_json_int(paras, "result_code", 0), 0);
@@ -339,21 +339,21 @@ static void a_version_is_told_in_each_ones_own_way(void **state)
 {
     (void)state;
     struct hub *hub = hub_new(dialects[1].words, SB_AZURE_DEVICES);
-    hub_up(hub, HUB_PUMP);
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("7.0"));
-    hub_news(hub, HUB_PUMP, SB_NEWS_IDENTITY);
-    assert_true(hub_reports(hub, HUB_PUMP, "firmware/currentFwVersion", "\"7.0\""));
+    core_up(&hub->core, CORE_PUMP);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("7.0"));
+    core_news(&hub->core, CORE_PUMP, SB_NEWS_IDENTITY);
+    assert_true(hub_reports(hub, CORE_PUMP, "firmware/currentFwVersion", "\"7.0\""));
     hub_free(hub);
     struct iot *iot = iot_new(dialects[2].words);
     iot_up(iot);
-    iot_version(iot, IOT_PUMP, "7.0");
+    core_version(&iot->core, CORE_PUMP, "", "7.0");
     assert_string_equal(sb_json_str(iot_last(iot, IOT_PUMP_ID, "version_report"), "fw_version"),
                         "7.0");
     iot_free(iot);
     struct ali *ali = ali_new(dialects[3].words);
     ali_up(ali);
-    ali_version(ali, ALI_PUMP, "", "7.0");
-    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "7.0");
+    core_version(&ali->core, CORE_PUMP, "", "7.0");
+    assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "7.0");
     ali_free(ali);
     struct world *w = world_new(dialects[0].words);
     world_up(w);

@@ -29,7 +29,7 @@ static struct sb_alibaba_config config = { .link.uri = "mqtts://cloud.example:18
 static int load(void **state)
 {
     (void)state;
-    words = ali_words();
+    words = core_words(&sb_alibaba_shape, NULL);
     return words ? 0 : -1;
 }
 

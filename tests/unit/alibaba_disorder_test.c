@@ -25,7 +25,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = ali_words();
+    words = core_words(&sb_alibaba_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -44,15 +44,16 @@ struct watch {
 static void check_steps(struct ali *ali, struct watch *watch)
 {
     int64_t open = 0;
-    for (size_t i = 0; i < ali->task_count; i++)
-        if (ali->tasks[i].whose == ALI_PUMP && ali->tasks[i].job.op == SB_OP_FIRMWARE_UPDATE &&
-            !sb_task_state_is_final(ali->tasks[i].task.state))
-            open = ali->tasks[i].task.id;
+    for (size_t i = 0; i < ali->core.task_count; i++)
+        if (ali->core.tasks[i].whose == CORE_PUMP &&
+            ali->core.tasks[i].job.op == SB_OP_FIRMWARE_UPDATE &&
+            !sb_task_state_is_final(ali->core.tasks[i].task.state))
+            open = ali->core.tasks[i].task.id;
     if (open != watch->open) {
         ali_clear(ali);
         *watch = (struct watch){ open, -1 };
     }
-    const char *text = ali_text(ali, ALI_PUMP, PROGRESS, "params/step");
+    const char *text = ali_text(ali, CORE_PUMP, PROGRESS, "params/step");
     long step = *text ? strtol(text, NULL, 10) : -5;
     if (open && step >= 0 && watch->step >= 0)
         assert_true(step >= watch->step);
@@ -67,34 +68,34 @@ static void push(struct ali *ali)
         sb_format("{\"version\":\"2.0.0\",\"url\":\"https://h/a?e=%u\",\"sign\":"
                   "\"93230c3bde425a9d7984a594ac55ea1e\"}",
                   sb_random(1000));
-    if (ali->in[ALI_PUMP])
-        ali_pushes(ali, ALI_PUMP, data);
+    if (ali->in[CORE_PUMP])
+        ali_pushes(ali, CORE_PUMP, data);
 }
 
 /* A task moves on as the machine would have it: forward, or back to the queue for a retry. */
 static void move(struct ali *ali)
 {
-    if (ali->task_count == 0)
+    if (ali->core.task_count == 0)
         return;
-    size_t i = ali->task_count - 1;
-    struct sb_task *task = &ali->tasks[i].task;
+    size_t i = ali->core.task_count - 1;
+    struct sb_task *task = &ali->core.tasks[i].task;
     if (sb_task_state_is_final(task->state))
         return;
     unsigned dice = sb_random(12);
     if (dice == 0) {
-        ali_fails(ali, i, (enum sb_cause)(1 + sb_random(SB_CAUSE_MAX_ - 1)),
-                  (enum sb_phase)sb_random(SB_PHASE_MAX_));
-    } else if (dice == 1 && ali->task_count < ALI_TASKS - 2) {
-        ali_version(ali, ALI_PUMP, "", "2.0.0");
-        ali_task(ali, i, SB_TASK_SUCCEEDED);
-        json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("1.0.0"));
+        core_fails(&ali->core, i, (enum sb_cause)(1 + sb_random(SB_CAUSE_MAX_ - 1)),
+                   (enum sb_phase)sb_random(SB_PHASE_MAX_));
+    } else if (dice == 1 && ali->core.task_count < CORE_TASKS - 2) {
+        core_version(&ali->core, CORE_PUMP, "", "2.0.0");
+        core_task(&ali->core, i, SB_TASK_SUCCEEDED);
+        json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("1.0.0"));
     } else if (dice == 2) {
-        ali_progress(ali, i, SB_TASK_QUEUED, 0);
+        core_progress(&ali->core, i, SB_TASK_QUEUED, 0);
     } else if (dice == 3) {
-        ali_progress(ali, i, SB_TASK_RESTARTING, 100);
+        core_progress(&ali->core, i, SB_TASK_RESTARTING, 100);
     } else {
-        ali_progress(ali, i, dice % 2 ? SB_TASK_DOWNLOADING : SB_TASK_INSTALLING,
-                     (uint8_t)sb_random(100));
+        core_progress(&ali->core, i, dice % 2 ? SB_TASK_DOWNLOADING : SB_TASK_INSTALLING,
+                      (uint8_t)sb_random(100));
     }
 }
 
@@ -108,10 +109,10 @@ static void disturb(struct ali *ali)
         ali_restarts(ali);
         break;
     case 2:
-        ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+        core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
         break;
     case 3:
-        ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+        core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
         break;
     case 4:
         ali->silent = !ali->silent;
@@ -120,15 +121,15 @@ static void disturb(struct ali *ali)
         ali->refuse_kind[sb_random(4)] = sb_random(2) ? 0 : sb_random(2) ? 429 : 6287;
         break;
     case 6:
-        if (ali->in[ALI_PUMP])
-            ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply",
+        if (ali->in[CORE_PUMP])
+            ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply",
                       "{\"id\":\"1\",\"code\":200,\"data\":{}}");
         break;
     case 7:
-        ali_passes(ali, 1 + sb_random(100) * SB_SECOND);
+        core_passes(&ali->core, 1 + sb_random(100) * SB_SECOND);
         break;
     default:
-        if (!ali->up)
+        if (!ali->core.up[CORE_GATEWAY])
             ali_up(ali);
         break;
     }
@@ -144,7 +145,7 @@ static void anything_in_any_order(void **state)
         struct watch watch = { 0, -1 };
         sb_random_seed(seed);
         ali_up(ali);
-        for (int i = 0; i < STEPS && ali->task_count < ALI_TASKS - 1; i++) {
+        for (int i = 0; i < STEPS && ali->core.task_count < CORE_TASKS - 1; i++) {
             unsigned dice = sb_random(10);
             if (dice < 2)
                 push(ali);
@@ -157,14 +158,14 @@ static void anything_in_any_order(void **state)
         }
         ali->silent = false;
         memset(ali->refuse_kind, 0, sizeof(ali->refuse_kind));
-        ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+        core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
         ali_down(ali);
         ali_clear(ali);
         ali_up(ali);
-        ali_passes(ali, 30 * SB_MINUTE);
-        assert_true(ali->in[ALI_PUMP] && ali->in[ALI_VALVE]);
-        assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"),
-                            sb_json_str(ali->devices[ALI_PUMP].versions, ""));
+        core_passes(&ali->core, 30 * SB_MINUTE);
+        assert_true(ali->in[CORE_PUMP] && ali->in[CORE_VALVE]);
+        assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"),
+                            sb_json_str(ali->core.devices[CORE_PUMP].versions, ""));
         ali_free(ali);
     }
     sb_random_seed(0);

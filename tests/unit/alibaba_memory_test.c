@@ -39,72 +39,72 @@ static void around(bool begins)
 
 static void ups(struct ali *ali)
 {
-    ali->devices[ALI_PUMP].properties = json_pack("{s:{s:s}}", "a", "value", "b");
+    ali->core.devices[CORE_PUMP].properties = json_pack("{s:{s:s}}", "a", "value", "b");
     ali_up(ali);
 }
 
 static void pushes(struct ali *ali)
 {
-    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
 }
 
 static void refused(struct ali *ali)
 {
-    ali_pushes(ali, ALI_PUMP, "{\"version\":\"2.0.0\",\"files\":[{},{}]}");
+    ali_pushes(ali, CORE_PUMP, "{\"version\":\"2.0.0\",\"files\":[{},{}]}");
 }
 
 static void writes(struct ali *ali)
 {
-    ali_hears(ali, ALI_PUMP, "thing/service/property/set", "{\"id\":\"1\",\"params\":{\"a\":1}}");
+    ali_hears(ali, CORE_PUMP, "thing/service/property/set", "{\"id\":\"1\",\"params\":{\"a\":1}}");
 }
 
 static void reads(struct ali *ali)
 {
-    ali_hears(ali, ALI_PUMP, "thing/service/property/get", "{\"id\":\"1\",\"params\":[\"a\"]}");
+    ali_hears(ali, CORE_PUMP, "thing/service/property/get", "{\"id\":\"1\",\"params\":[\"a\"]}");
 }
 
 static void invokes(struct ali *ali)
 {
-    ali_hears(ali, ALI_PUMP, "thing/service/rinse", "{\"id\":\"1\",\"params\":{}}");
-    ali_hears(ali, ALI_PUMP, "thing/service/explode", "{\"id\":\"2\",\"params\":{}}");
+    ali_hears(ali, CORE_PUMP, "thing/service/rinse", "{\"id\":\"1\",\"params\":{}}");
+    ali_hears(ali, CORE_PUMP, "thing/service/explode", "{\"id\":\"2\",\"params\":{}}");
 }
 
 static void jobs(struct ali *ali)
 {
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", JOB);
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", JOB);
 }
 
 static void moves(struct ali *ali)
 {
-    if (ali->task_count > 0)
-        ali_progress(ali, 0, SB_TASK_INSTALLING, 50);
+    if (ali->core.task_count > 0)
+        core_progress(&ali->core, 0, SB_TASK_INSTALLING, 50);
 }
 
 static void succeeds(struct ali *ali)
 {
-    if (ali->task_count == 0)
+    if (ali->core.task_count == 0)
         return;
-    ali->tasks[0].task.result = json_pack("{s:s}", "a", "b");
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    ali->core.tasks[0].task.result = json_pack("{s:s}", "a", "b");
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
 }
 
 static void fails(struct ali *ali)
 {
-    if (ali->task_count > 0)
-        ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+    if (ali->core.task_count > 0)
+        core_fails(&ali->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
 }
 
 static void notices(struct ali *ali)
 {
-    ali_hears(ali, ALI_PUMP, "thing/disable", "{\"id\":\"1\",\"params\":{}}");
-    ali_hears(ali, ALI_GATEWAY, "thing/topo/change",
+    ali_hears(ali, CORE_PUMP, "thing/disable", "{\"id\":\"1\",\"params\":{}}");
+    ali_hears(ali, CORE_GATEWAY, "thing/topo/change",
               "{\"id\":\"1\",\"params\":{\"status\":0,\"subList\":[{\"productKey\":\"pk1\","
               "\"deviceName\":\"pump-7\"}]}}");
 }
 
 static void leaves(struct ali *ali)
 {
-    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
 }
 
 typedef void (*act_fn)(struct ali *ali);
@@ -123,16 +123,16 @@ static const struct trial {
 /* It works again: whatever was missed is made good by the next connect. */
 static void check_goes_on(struct ali *ali, act_fn trial)
 {
-    ali->around = NULL;
+    ali->core.around = NULL;
     ali_down(ali);
-    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("9"));
+    json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("9"));
     if (trial == leaves)
         return;
     ali_clear(ali);
     ali_up(ali);
-    ali_passes(ali, SB_HOUR);
-    assert_true(ali->in[ALI_PUMP] && ali->in[ALI_VALVE]);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "9");
+    core_passes(&ali->core, SB_HOUR);
+    assert_true(ali->in[CORE_PUMP] && ali->in[CORE_VALVE]);
+    assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "9");
 }
 
 static bool attempt(const struct trial *trial, int granted)
@@ -143,9 +143,9 @@ static bool attempt(const struct trial *trial, int granted)
     if (trial->between)
         trial->between(ali);
     budget = granted;
-    ali->around = around;
+    ali->core.around = around;
     trial->trial(ali);
-    bool failed = ali->failed;
+    bool failed = ali->core.failed;
     check_goes_on(ali, trial->trial);
     ali_free(ali);
     return failed;
@@ -173,11 +173,11 @@ static void saving_and_loading(void **state)
     fails(ali);
     jobs(ali);
     writes(ali);
-    json_t *saved = sb_alibaba_save(ali->states[ALI_PUMP]), *again = NULL;
+    json_t *saved = sb_alibaba_save(ali->core.states[CORE_PUMP]), *again = NULL;
     void *loaded = NULL;
     for (int granted = 0; !again; granted++) {
         left = granted;
-        again = sb_alibaba_save(ali->states[ALI_PUMP]);
+        again = sb_alibaba_save(ali->core.states[CORE_PUMP]);
         left = UNLIMITED;
         assert_true(granted < ATTEMPTS);
     }
@@ -206,7 +206,7 @@ static int load(void **state)
 {
     (void)state;
     json_set_alloc_funcs(__wrap_malloc, release);
-    words = ali_words();
+    words = core_words(&sb_alibaba_shape, NULL);
     return words ? 0 : -1;
 }
 

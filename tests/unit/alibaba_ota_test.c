@@ -24,7 +24,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = ali_words();
+    words = core_words(&sb_alibaba_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -59,7 +59,7 @@ static struct ali *up(void **state)
 
 static const char *step(const struct ali *ali)
 {
-    return ali_text(ali, ALI_PUMP, PROGRESS, "params/step");
+    return ali_text(ali, CORE_PUMP, PROGRESS, "params/step");
 }
 
 /* ---- the course ---- */
@@ -67,73 +67,73 @@ static const char *step(const struct ali *ali)
 static void an_update_is_told_step_by_step(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    assert_int_equal(ali->task_count, 1);
-    assert_int_equal(ali->tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    assert_int_equal(ali->core.task_count, 1);
+    assert_int_equal(ali->core.tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
     assert_string_equal(step(ali), ""); /* pushed: received, not begun */
-    ali_progress(ali, 0, SB_TASK_SENT, 0);
+    core_progress(&ali->core, 0, SB_TASK_SENT, 0);
     assert_string_equal(step(ali), "");
-    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 0);
+    core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 0);
     assert_string_equal(step(ali), "0");
-    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 3);
+    core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 3);
     assert_string_equal(step(ali), "0"); /* in fives */
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 60);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 60);
     assert_string_equal(step(ali), "60");
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 100);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 100);
     assert_string_equal(step(ali), "99"); /* 100 only when it restarts */
-    ali_progress(ali, 0, SB_TASK_RESTARTING, 100);
+    core_progress(&ali->core, 0, SB_TASK_RESTARTING, 100);
     assert_string_equal(step(ali), "100");
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 0);
-    ali_version(ali, ALI_PUMP, "", "2.0.0");
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 1);
-    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params"), "{\"version\":\"2.0.0\"}");
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 4);
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 0);
+    core_version(&ali->core, CORE_PUMP, "", "2.0.0");
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 1);
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params"), "{\"version\":\"2.0.0\"}");
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 4);
 }
 
 static void a_success_without_a_restart_has_its_last_step(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("2.0.0"));
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
     assert_string_equal(step(ali), "100");
-    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "2.0.0");
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
 static void modules_are_told_apart(void **state)
 {
     struct ali *ali = *state;
-    json_object_set_new(ali->devices[ALI_PUMP].versions, "mcu", json_string("7"));
+    json_object_set_new(ali->core.devices[CORE_PUMP].versions, "mcu", json_string("7"));
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 2);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 2);
-    ali_pushes(ali, ALI_PUMP,
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 2);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/ota/firmware/get"), 2);
+    ali_pushes(ali, CORE_PUMP,
                "{\"module\":\"mcu\",\"version\":\"8\",\"url\":\"https://h/m\","
                "\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\"}");
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    assert_int_equal(ali->task_count, 2);
-    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
-    assert_string_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/module"), "mcu");
-    ali_progress(ali, 1, SB_TASK_DOWNLOADING, 20);
-    assert_string_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/module"), "");
-    ali_version(ali, ALI_PUMP, "mcu", "8");
-    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/module"), "mcu");
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 3);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    assert_int_equal(ali->core.task_count, 2);
+    core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 10);
+    assert_string_equal(ali_text(ali, CORE_PUMP, PROGRESS, "params/module"), "mcu");
+    core_progress(&ali->core, 1, SB_TASK_DOWNLOADING, 20);
+    assert_string_equal(ali_text(ali, CORE_PUMP, PROGRESS, "params/module"), "");
+    core_version(&ali->core, CORE_PUMP, "mcu", "8");
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/module"), "mcu");
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 3);
 }
 
 static void a_retry_is_not_seen(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 70);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 70);
     ali_clear(ali);
-    ali_progress(ali, 0, SB_TASK_QUEUED, 0);
-    ali_progress(ali, 0, SB_TASK_SENT, 0);
-    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 71);
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 80);
+    core_progress(&ali->core, 0, SB_TASK_QUEUED, 0);
+    core_progress(&ali->core, 0, SB_TASK_SENT, 0);
+    core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 10);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 71);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 0);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 80);
     assert_string_equal(step(ali), "80");
 }
 
@@ -153,54 +153,54 @@ static void failures_have_their_step(void **state)
         { SB_CAUSE_NO_SPACE, SB_PHASE_WRITING, "-4" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        ali_pushes(ali, ALI_PUMP, IMAGE); /* after a failure it is a new one */
-        assert_int_equal(ali->task_count, i + 1);
-        ali_progress(ali, i, SB_TASK_DOWNLOADING, 50);
-        ali_fails(ali, i, cases[i].cause, cases[i].phase);
+        ali_pushes(ali, CORE_PUMP, IMAGE); /* after a failure it is a new one */
+        assert_int_equal(ali->core.task_count, i + 1);
+        core_progress(&ali->core, i, SB_TASK_DOWNLOADING, 50);
+        core_fails(&ali->core, i, cases[i].cause, cases[i].phase);
         assert_string_equal(step(ali), cases[i].step);
-        assert_string_not_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/desc"), "");
+        assert_string_not_equal(ali_text(ali, CORE_PUMP, PROGRESS, "params/desc"), "");
     }
-    ali_pushes(ali, ALI_PUMP, IMAGE); /* a device's own number comes back unchanged */
-    ali->tasks[4].task.native = (struct sb_native){ "alibaba", "step", "-3", NULL };
-    ali_fails(ali, 4, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
+    ali_pushes(ali, CORE_PUMP, IMAGE); /* a device's own number comes back unchanged */
+    ali->core.tasks[4].task.native = (struct sb_native){ "alibaba", "step", "-3", NULL };
+    core_fails(&ali->core, 4, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
     assert_string_equal(step(ali), "-3");
 }
 
 static void offers_that_cannot_be_are_refused(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, "{\"version\":\"2\",\"files\":[{},{}]}");
+    ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"files\":[{},{}]}");
     assert_string_equal(step(ali), "-1");
-    ali_pushes(ali, ALI_PUMP, "{\"version\":\"2\",\"dProtocol\":\"mqtt\",\"streamId\":1}");
+    ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"dProtocol\":\"mqtt\",\"streamId\":1}");
     assert_string_equal(step(ali), "-2");
-    ali->refuse = SB_CAUSE_INVALID_URI;
-    ali->refuse_text = "scheme ftp is not allowed";
-    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali->core.refuse = SB_CAUSE_INVALID_URI;
+    ali->core.refuse_text = "scheme ftp is not allowed";
+    ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_string_equal(step(ali), "-2");
-    assert_string_equal(ali_text(ali, ALI_PUMP, PROGRESS, "params/desc"),
+    assert_string_equal(ali_text(ali, CORE_PUMP, PROGRESS, "params/desc"),
                         "scheme ftp is not allowed");
-    ali->refuse = SB_CAUSE_NONE;
-    ali->unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
-    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali->core.refuse = SB_CAUSE_NONE;
+    ali->core.unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
+    ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_string_equal(step(ali), "-1");
-    ali_pushes(ali, ALI_GATEWAY, IMAGE);
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, PROGRESS, "params/step"), "-1");
-    assert_int_equal(ali->task_count, 0);
-    ali_hears(ali, ALI_PUMP, "/ota/device/upgrade/pk1/pump-7", "{nonsense");
-    assert_non_null(strstr(ali->note, "not valid JSON"));
+    ali_pushes(ali, CORE_GATEWAY, IMAGE);
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, PROGRESS, "params/step"), "-1");
+    assert_int_equal(ali->core.task_count, 0);
+    ali_hears(ali, CORE_PUMP, "/ota/device/upgrade/pk1/pump-7", "{nonsense");
+    assert_non_null(strstr(ali->core.note, "not valid JSON"));
 }
 
 static void a_busy_gateway_asks_again(void **state)
 {
     struct ali *ali = up(state);
-    ali->ready = false;
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali->ready = true;
-    ali->refuse = SB_CAUSE_BUSY;
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0);
-    ali_passes(ali, SB_MINUTE);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 1);
+    ali->core.ready = false;
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    ali->core.ready = true;
+    ali->core.refuse = SB_CAUSE_BUSY;
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 0);
+    core_passes(&ali->core, SB_MINUTE);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/ota/firmware/get"), 1);
 }
 
 /* ---- once ---- */
@@ -208,37 +208,37 @@ static void a_busy_gateway_asks_again(void **state)
 static void a_push_again_is_the_same_update_with_fresh_credentials(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_DOWNLOADING, 10);
-    ali_pushes(ali, ALI_PUMP, IMAGE_("2.0.0", "Expires=2"));
-    assert_int_equal(ali->task_count, 1);
-    assert_non_null(strstr(ali->tasks[0].package, "Expires=2"));
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 1);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 10);
+    ali_pushes(ali, CORE_PUMP, IMAGE_("2.0.0", "Expires=2"));
+    assert_int_equal(ali->core.task_count, 1);
+    assert_non_null(strstr(sb_json_str(ali->core.tasks[0].package, "uri"), "Expires=2"));
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 1);
 }
 
 static void what_is_there_is_answered_by_its_version(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE_("1.0.0", "x"));
-    assert_int_equal(ali->task_count, 0);
-    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "1.0.0");
+    ali_pushes(ali, CORE_PUMP, IMAGE_("1.0.0", "x"));
+    assert_int_equal(ali->core.task_count, 0);
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "1.0.0");
 }
 
 static void another_version_waits_or_takes_the_place(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_pushes(ali, ALI_PUMP, IMAGE_("3.0.0", "x"));
-    assert_int_equal(ali->cancelled, 101); /* it had not begun */
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0);
-    ali_progress(ali, 1, SB_TASK_INSTALLING, 40);
-    ali_pushes(ali, ALI_PUMP, IMAGE_("4.0.0", "x")); /* this one has: it cannot be stopped */
-    assert_int_equal(ali->cancelled, 101);
-    assert_int_equal(ali->task_count, 3);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    ali_pushes(ali, CORE_PUMP, IMAGE_("3.0.0", "x"));
+    assert_int_equal(ali->core.cancelled, 101); /* it had not begun */
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 0);
+    core_progress(&ali->core, 1, SB_TASK_INSTALLING, 40);
+    ali_pushes(ali, CORE_PUMP, IMAGE_("4.0.0", "x")); /* this one has: it cannot be stopped */
+    assert_int_equal(ali->core.cancelled, 101);
+    assert_int_equal(ali->core.task_count, 3);
     ali_clear(ali);
-    ali_fails(ali, 1, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 0); /* not the end of the new one */
-    ali_progress(ali, 2, SB_TASK_DOWNLOADING, 5);
+    core_fails(&ali->core, 1, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 0); /* not the end of the new one */
+    core_progress(&ali->core, 2, SB_TASK_DOWNLOADING, 5);
     assert_string_equal(step(ali), "5");
 }
 
@@ -247,29 +247,29 @@ static void another_version_waits_or_takes_the_place(void **state)
 static void each_login_tells_and_asks(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 40);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 80); /* nothing is said while down */
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 80); /* nothing is said while down */
     ali_clear(ali);
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 1);
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 1);
     assert_string_equal(step(ali), "80");
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 1);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/ota/firmware/get", "params"), "{}");
-    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply",
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/ota/firmware/get"), 1);
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/ota/firmware/get", "params"), "{}");
+    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply",
               "{\"id\":\"1\",\"code\":200,\"data\":" IMAGE_("2.0.0", "Expires=3") "}");
-    assert_int_equal(ali->task_count, 1);
-    assert_non_null(strstr(ali->tasks[0].package, "Expires=3"));
+    assert_int_equal(ali->core.task_count, 1);
+    assert_non_null(strstr(sb_json_str(ali->core.tasks[0].package, "uri"), "Expires=3"));
 }
 
 static void a_failure_is_told_until_the_platform_has_it(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 40);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
-    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_restarts(ali);
     ali_clear(ali);
     ali_up(ali);
@@ -278,7 +278,7 @@ static void a_failure_is_told_until_the_platform_has_it(void **state)
     ali_clear(ali);
     ali_up(ali);
     assert_string_equal(step(ali), "-4");
-    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply",
+    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply",
               "{\"id\":\"1\",\"code\":200,\"data\":{}}");
     ali_down(ali);
     ali_clear(ali);
@@ -292,15 +292,15 @@ static void a_failure_is_told_until_the_platform_has_it(void **state)
 static void a_failure_is_not_told_of_another_task(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     assert_string_equal(step(ali), "-4");
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 1); /* has it heard? */
-    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply", GET_REPLY("{}"));
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/ota/firmware/get"), 1); /* has it heard? */
+    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY("{}"));
     ali_down(ali);
     ali_clear(ali);
     ali_up(ali);
-    ali_pushes(ali, ALI_PUMP, IMAGE_("2.0.1", "Expires=1"));
+    ali_pushes(ali, CORE_PUMP, IMAGE_("2.0.1", "Expires=1"));
     assert_string_equal(step(ali), "");
 }
 
@@ -308,25 +308,25 @@ static void a_failure_is_not_told_of_another_task(void **state)
 static void an_offer_that_crosses_a_failure_is_none(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
-    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
-    assert_int_equal(ali->task_count, 1);
-    ali_pushes(ali, ALI_PUMP, IMAGE); /* that is one */
-    assert_int_equal(ali->task_count, 2);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
+    assert_int_equal(ali->core.task_count, 1);
+    ali_pushes(ali, CORE_PUMP, IMAGE); /* that is one */
+    assert_int_equal(ali->core.task_count, 2);
     ali_down(ali);
-    ali_fails(ali, 1, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    core_fails(&ali->core, 1, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_up(ali);
-    ali_pushes(ali, ALI_PUMP, IMAGE); /* at the login, as platforms do */
-    assert_int_equal(ali->task_count, 2);
-    ali_hears(ali, ALI_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
-    assert_int_equal(ali->task_count, 3); /* it has heard, and wants it still */
+    ali_pushes(ali, CORE_PUMP, IMAGE); /* at the login, as platforms do */
+    assert_int_equal(ali->core.task_count, 2);
+    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
+    assert_int_equal(ali->core.task_count, 3); /* it has heard, and wants it still */
     ali_down(ali);
-    ali_fails(ali, 2, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    core_fails(&ali->core, 2, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_up(ali);
-    ali_passes(ali, SB_MINUTE); /* it does not answer; but it pushes */
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    assert_int_equal(ali->task_count, 4);
+    core_passes(&ali->core, SB_MINUTE); /* it does not answer; but it pushes */
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    assert_int_equal(ali->core.task_count, 4);
 }
 
 static void an_update_goes_on_over_a_restart_after_each_step(void **state)
@@ -338,67 +338,67 @@ static void an_update_goes_on_over_a_restart_after_each_step(void **state)
                    { SB_TASK_DOWNLOADING, 5 }, { SB_TASK_DOWNLOADED, 40 },
                    { SB_TASK_INSTALLING, 70 }, { SB_TASK_RESTARTING, 100 } };
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
     int last = -1;
     for (size_t i = 0; i < SB_COUNT(course); i++) {
-        ali_progress(ali, 0, course[i].state, course[i].percent);
+        core_progress(&ali->core, 0, course[i].state, course[i].percent);
         ali_restarts(ali);
         ali_clear(ali);
         ali_up(ali);
-        ali_pushes(ali, ALI_PUMP, IMAGE);
-        assert_int_equal(ali->task_count, 1);
+        ali_pushes(ali, CORE_PUMP, IMAGE);
+        assert_int_equal(ali->core.task_count, 1);
         int told = *step(ali) ? (int)strtol(step(ali), NULL, 10) : -1;
         assert_true(told >= last);
         last = told;
     }
     assert_int_equal(last, 100);
-    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("2.0.0"));
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
-    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "2.0.0");
+    json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
 static void an_update_that_ended_unheard(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 40);
-    ali->tasks[0].task.state = SB_TASK_FAILED;
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
+    ali->core.tasks[0].task.state = SB_TASK_FAILED;
     ali_restarts(ali);
     ali_up(ali);
     assert_string_equal(step(ali), "-1");
-    ali_passes(ali, SB_MINUTE);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 1, SB_TASK_RESTARTING, 100);
-    ali->tasks[1].task.state = SB_TASK_SUCCEEDED;
-    json_object_set_new(ali->devices[ALI_PUMP].versions, "", json_string("2.0.0"));
+    core_passes(&ali->core, SB_MINUTE);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 1, SB_TASK_RESTARTING, 100);
+    ali->core.tasks[1].task.state = SB_TASK_SUCCEEDED;
+    json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
     ali_restarts(ali);
     ali_clear(ali);
     ali_up(ali);
     assert_string_equal(step(ali), "");
-    assert_string_equal(ali_text(ali, ALI_PUMP, INFORM, "params/version"), "2.0.0");
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
 static void versions_are_told_whoever_changed_them(void **state)
 {
     struct ali *ali = up(state);
-    ali_version(ali, ALI_PUMP, "", "1.5.0");
-    ali_news(ali, ALI_PUMP, SB_NEWS_IDENTITY);
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 1);
+    core_version(&ali->core, CORE_PUMP, "", "1.5.0");
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_IDENTITY);
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 1);
     ali_down(ali);
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, INFORM), 2);
+    assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 2);
 }
 
 static void who_is_updated_stays_logged_in(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_RESTARTING, 100);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    assert_true(ali->in[ALI_PUMP]);
-    ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_RESTARTING, 100);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    assert_true(ali->in[CORE_PUMP]);
+    core_fails(&ali->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
     assert_string_equal(step(ali), "-1");
-    assert_false(ali->in[ALI_PUMP]);
+    assert_false(ali->in[CORE_PUMP]);
 }
 
 /* ---- who is away ---- */
@@ -407,51 +407,51 @@ static void who_is_updated_stays_logged_in(void **state)
 static void an_update_of_a_device_that_is_away_is_told(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_RESTARTING, 90);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_RESTARTING, 90);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
     ali_down(ali);
     ali_clear(ali);
     ali_up(ali);
-    assert_true(ali->in[ALI_PUMP]);
+    assert_true(ali->in[CORE_PUMP]);
     assert_string_equal(step(ali), "100");
-    ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    core_fails(&ali->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
     assert_string_equal(step(ali), "-1");
-    assert_false(ali->in[ALI_PUMP]);
+    assert_false(ali->in[CORE_PUMP]);
 }
 
 /* It failed while nobody could be told, and stays away. */
 static void a_failure_of_a_device_that_is_away_is_told(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 50);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 50);
     ali_down(ali);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    ali_fails(ali, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_restarts(ali);
     ali_clear(ali);
     ali_up(ali);
     assert_string_equal(step(ali), "-4");
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/ota/firmware/get"), 0); /* not for it now */
-    assert_false(ali->in[ALI_PUMP]);
-    ali_passes(ali, SB_DAY);
-    ali_news(ali, ALI_PUMP, SB_NEWS_PRESENCE);
-    assert_int_equal(ali_count(ali, ALI_PUMP, PROGRESS), 1); /* once */
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/ota/firmware/get"), 0); /* not for it now */
+    assert_false(ali->in[CORE_PUMP]);
+    core_passes(&ali->core, SB_DAY);
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_PRESENCE);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 1); /* once */
 }
 
 /* The same version at another place is the same update to the platform. */
 static void a_push_with_another_url_does_not_begin_anew(void **state)
 {
     struct ali *ali = up(state);
-    ali_pushes(ali, ALI_PUMP, IMAGE);
-    ali_progress(ali, 0, SB_TASK_INSTALLING, 60);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 60);
     assert_string_equal(step(ali), "60");
-    ali_pushes(ali, ALI_PUMP,
+    ali_pushes(ali, CORE_PUMP,
                "{\"size\":7,\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\",\"version\":\"2.0.0\","
                "\"url\":\"https://fw.example/moved/a.bin\",\"signMethod\":\"Md5\"}");
-    assert_int_equal(ali->task_count, 2);
-    ali_progress(ali, 1, SB_TASK_DOWNLOADING, 5);
+    assert_int_equal(ali->core.task_count, 2);
+    core_progress(&ali->core, 1, SB_TASK_DOWNLOADING, 5);
     assert_string_equal(step(ali), "60");
 }
 

@@ -21,7 +21,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = ali_words();
+    words = core_words(&sb_alibaba_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -56,8 +56,8 @@ static struct ali *up(void **state)
 static bool answered(const struct ali *ali, const char *rest, const char *id, const char *code)
 {
     sb_cleanup(sb_freep) char *end = sb_format("%s_reply", rest);
-    return sb_streq(ali_text(ali, ALI_PUMP, end, "id"), id) &&
-           sb_streq(ali_text(ali, ALI_PUMP, end, "code"), code);
+    return sb_streq(ali_text(ali, CORE_PUMP, end, "id"), id) &&
+           sb_streq(ali_text(ali, CORE_PUMP, end, "code"), code);
 }
 
 /* ---- properties and services ---- */
@@ -85,60 +85,61 @@ static void requests_are_answered_with_their_result(void **state)
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *reply = sb_format("%s_reply", cases[i].rest);
         ali_clear(ali);
-        ali_hears(ali, ALI_PUMP, cases[i].rest, cases[i].payload);
-        assert_int_equal(ali->task_count, i + 1);
-        assert_int_equal(ali->tasks[i].job.op, cases[i].op);
-        assert_true(sb_streq(ali->tasks[i].params, cases[i].params));
-        assert_int_equal(ali_count(ali, ALI_PUMP, reply), 0);
-        ali_task(ali, i, SB_TASK_RUNNING);
-        ali->tasks[i].task.result = json_pack("{s:i}", "speed", 7);
-        ali_task(ali, i, SB_TASK_SUCCEEDED);
+        ali_hears(ali, CORE_PUMP, cases[i].rest, cases[i].payload);
+        assert_int_equal(ali->core.task_count, i + 1);
+        assert_int_equal(ali->core.tasks[i].job.op, cases[i].op);
+        assert_true(core_is(ali->core.tasks[i].params, cases[i].params));
+        assert_int_equal(ali_count(ali, CORE_PUMP, reply), 0);
+        core_task(&ali->core, i, SB_TASK_RUNNING);
+        ali->core.tasks[i].task.result = json_pack("{s:i}", "speed", 7);
+        core_task(&ali->core, i, SB_TASK_SUCCEEDED);
         assert_true(answered(ali, cases[i].rest, "1", "200"));
         bool shows = cases[i].op == SB_OP_READ || cases[i].op == SB_OP_INVOKE;
-        assert_string_equal(ali_text(ali, ALI_PUMP, reply, "data"), shows ? "{\"speed\":7}" : "{}");
-        assert_string_equal(ali_text(ali, ALI_PUMP, reply, "message"), "success");
+        assert_string_equal(ali_text(ali, CORE_PUMP, reply, "data"),
+                            shows ? "{\"speed\":7}" : "{}");
+        assert_string_equal(ali_text(ali, CORE_PUMP, reply, "message"), "success");
     }
 }
 
 static void values_are_posted(void **state)
 {
     struct ali *ali = *state;
-    ali->devices[ALI_PUMP].properties =
+    ali->core.devices[CORE_PUMP].properties =
         json_pack("{s:{s:i,s:i},s:{s:s}}", "speed", "value", 7, "time", 1, "label", "value", "x");
     ali_up(ali);
-    assert_string_equal(ali_text(ali, ALI_PUMP, POST, "params"), "{\"speed\":7,\"label\":\"x\"}");
+    assert_string_equal(ali_text(ali, CORE_PUMP, POST, "params"), "{\"speed\":7,\"label\":\"x\"}");
     ali_clear(ali);
-    ali_hears(ali, ALI_PUMP, GET, "{\"id\":\"1\",\"params\":[\"speed\"]}");
-    ali->tasks[0].task.result = json_pack("{s:i}", "speed", 7);
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
-    assert_string_equal(ali_text(ali, ALI_PUMP, POST, "params"), "{\"speed\":7}");
+    ali_hears(ali, CORE_PUMP, GET, "{\"id\":\"1\",\"params\":[\"speed\"]}");
+    ali->core.tasks[0].task.result = json_pack("{s:i}", "speed", 7);
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    assert_string_equal(ali_text(ali, CORE_PUMP, POST, "params"), "{\"speed\":7}");
 }
 
 /* Equal requests are one to the core: each has its answer. */
 static void equal_requests_are_both_answered(void **state)
 {
     struct ali *ali = up(state);
-    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}");
-    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"2\",\"params\":{\"times\":2}}");
-    assert_int_equal(ali->task_count, 1);
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
-    assert_int_equal(ali_count(ali, ALI_PUMP, RINSE "_reply"), 2);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE); /* nothing is open */
-    assert_false(ali->in[ALI_PUMP]);
+    ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}");
+    ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"2\",\"params\":{\"times\":2}}");
+    assert_int_equal(ali->core.task_count, 1);
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(ali_count(ali, CORE_PUMP, RINSE "_reply"), 2);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE); /* nothing is open */
+    assert_false(ali->in[CORE_PUMP]);
 }
 
 static void many_values_are_posted_in_parts(void **state)
 {
     struct ali *ali = *state;
-    ali->devices[ALI_PUMP].properties = json_object();
+    ali->core.devices[CORE_PUMP].properties = json_object();
     for (int i = 0; i < 250; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("p%d", i);
-        json_object_set_new(ali->devices[ALI_PUMP].properties, name,
+        json_object_set_new(ali->core.devices[CORE_PUMP].properties, name,
                             json_pack("{s:i}", "value", i));
     }
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, POST), 3);
-    assert_int_equal(json_object_size(json_object_get(ali_last(ali, ALI_PUMP, POST), "params")),
+    assert_int_equal(ali_count(ali, CORE_PUMP, POST), 3);
+    assert_int_equal(json_object_size(json_object_get(ali_last(ali, CORE_PUMP, POST), "params")),
                      50);
 }
 
@@ -161,46 +162,46 @@ static void refusals_by_code(void **state)
           "460" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        ali_hears(ali, ALI_PUMP, cases[i].rest, cases[i].payload);
+        ali_hears(ali, CORE_PUMP, cases[i].rest, cases[i].payload);
         if (cases[i].code)
             assert_true(answered(ali, cases[i].rest, "9", cases[i].code));
     }
-    ali_hears(ali, ALI_GATEWAY, SET, "{\"id\":\"8\",\"params\":{\"a\":1}}");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, SET "_reply", "code"), "460");
-    ali->unsupported = 1U << SB_OP_WRITE;
-    ali_hears(ali, ALI_PUMP, SET, "{\"id\":\"10\",\"params\":{\"a\":1}}");
+    ali_hears(ali, CORE_GATEWAY, SET, "{\"id\":\"8\",\"params\":{\"a\":1}}");
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, SET "_reply", "code"), "460");
+    ali->core.unsupported = 1U << SB_OP_WRITE;
+    ali_hears(ali, CORE_PUMP, SET, "{\"id\":\"10\",\"params\":{\"a\":1}}");
     assert_true(answered(ali, SET, "10", "460"));
-    ali->unsupported = 0;
-    ali->ready = false;
-    ali->why = "the disk is full";
-    ali_hears(ali, ALI_PUMP, SET, "{\"id\":\"11\",\"params\":{\"a\":1}}");
+    ali->core.unsupported = 0;
+    ali->core.ready = false;
+    ali->core.why = "the disk is full";
+    ali_hears(ali, CORE_PUMP, SET, "{\"id\":\"11\",\"params\":{\"a\":1}}");
     assert_true(answered(ali, SET, "11", "429"));
-    assert_non_null(strstr(ali_text(ali, ALI_PUMP, SET "_reply", "message"), "the disk is full"));
-    ali->ready = true;
-    ali->refuse = SB_CAUSE_REFUSED;
-    ali_hears(ali, ALI_PUMP, SET, "{\"id\":\"12\",\"params\":{\"a\":1}}");
+    assert_non_null(strstr(ali_text(ali, CORE_PUMP, SET "_reply", "message"), "the disk is full"));
+    ali->core.ready = true;
+    ali->core.refuse = SB_CAUSE_REFUSED;
+    ali_hears(ali, CORE_PUMP, SET, "{\"id\":\"12\",\"params\":{\"a\":1}}");
     assert_true(answered(ali, SET, "12", "100015"));
-    assert_int_equal(ali->task_count, 0);
+    assert_int_equal(ali->core.task_count, 0);
 }
 
 static void failures_by_code(void **state)
 {
     struct ali *ali = up(state);
-    ali_hears(ali, ALI_PUMP, SET, "{\"id\":7,\"params\":{\"speed\":99999}}");
-    ali->tasks[0].task.text = "speed: out of range";
-    ali_fails(ali, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    ali_hears(ali, CORE_PUMP, SET, "{\"id\":7,\"params\":{\"speed\":99999}}");
+    ali->core.tasks[0].task.text = "speed: out of range";
+    core_fails(&ali->core, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
     assert_true(answered(ali, SET, "7", "100015")); /* an id is a string in answers */
-    assert_string_equal(ali_text(ali, ALI_PUMP, SET "_reply", "message"), "speed: out of range");
+    assert_string_equal(ali_text(ali, CORE_PUMP, SET "_reply", "message"), "speed: out of range");
 }
 
 static void a_request_is_done_once_and_answered_after_all(void **state)
 {
     struct ali *ali = up(state);
-    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
-    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
-    assert_int_equal(ali->task_count, 1);
+    ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
+    ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
+    assert_int_equal(ali->core.task_count, 1);
     ali_restarts(ali);
-    ali_task(ali, 0, SB_TASK_SUCCEEDED); /* while down */
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED); /* while down */
     ali_restarts(ali);
     ali_clear(ali);
     ali_up(ali);
@@ -208,9 +209,9 @@ static void a_request_is_done_once_and_answered_after_all(void **state)
     ali_down(ali);
     ali_clear(ali);
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, RINSE "_reply"), 0);
-    ali_hears(ali, ALI_PUMP, RINSE, "{\"id\":\"2\",\"params\":{}}");
-    ali->tasks[1].task.state = SB_TASK_FAILED; /* it ended unheard */
+    assert_int_equal(ali_count(ali, CORE_PUMP, RINSE "_reply"), 0);
+    ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"2\",\"params\":{}}");
+    ali->core.tasks[1].task.state = SB_TASK_FAILED; /* it ended unheard */
     ali_restarts(ali);
     ali_up(ali);
     assert_true(answered(ali, RINSE, "2", "100021"));
@@ -221,12 +222,12 @@ static void requests_that_wait_are_bounded(void **state)
     struct ali *ali = up(state);
     for (int i = 0; i < 40; i++) {
         sb_cleanup(sb_freep) char *payload = sb_format("{\"id\":\"%d\",\"params\":{\"a\":1}}", i);
-        ali_hears(ali, ALI_PUMP, SET, payload);
+        ali_hears(ali, CORE_PUMP, SET, payload);
     }
     assert_true(answered(ali, SET, "39", "429"));
-    assert_int_equal(ali->task_count, 1); /* equal ones are one while they are open */
-    ali_hears(ali, ALI_PUMP, SET, "{\"params\":{\"a\":1}}");
-    assert_non_null(strstr(ali->note, "without id"));
+    assert_int_equal(ali->core.task_count, 1); /* equal ones are one while they are open */
+    ali_hears(ali, CORE_PUMP, SET, "{\"params\":{\"a\":1}}");
+    assert_non_null(strstr(ali->core.note, "without id"));
 }
 
 /* ---- device jobs ---- */
@@ -239,40 +240,40 @@ static void requests_that_wait_are_bounded(void **state)
 static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
 {
     struct ali *ali = up(state);
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     assert_true(answered(ali, "thing/job/notify", "n", "200"));
-    assert_int_equal(ali->tasks[0].job.op, SB_OP_REBOOT);
-    assert_string_equal(ali->tasks[0].id, "job:j1");
-    ali_progress(ali, 0, SB_TASK_RUNNING, 0);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params"),
+    assert_int_equal(ali->core.tasks[0].job.op, SB_OP_REBOOT);
+    assert_string_equal(ali->core.tasks[0].id, "job:j1");
+    core_progress(&ali->core, 0, SB_TASK_RUNNING, 0);
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params"),
                         "{\"taskId\":\"j1\",\"status\":\"IN_PROGRESS\",\"progress\":0}");
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "IN_PROGRESS", REBOOT));
-    assert_int_equal(ali->task_count, 1);
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "IN_PROGRESS", REBOOT));
+    assert_int_equal(ali->core.task_count, 1);
     ali_down(ali);
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
     ali_restarts(ali);
     ali_up(ali);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "SUCCEEDED");
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/get", "params/taskId"), "$next");
-    ali_hears(ali, ALI_PUMP, "thing/job/update_reply",
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params/status"), "SUCCEEDED");
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/get", "params/taskId"), "$next");
+    ali_hears(ali, CORE_PUMP, "thing/job/update_reply",
               "{\"id\":\"1\",\"code\":200,\"data\":{\"taskId\":\"j1\"}}");
     ali_down(ali);
     ali_clear(ali);
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
 }
 
 static void jobs_by_their_documents(void **state)
 {
     struct ali *ali = up(state);
     ali_hears(
-        ali, ALI_PUMP, "thing/job/get_reply",
+        ali, CORE_PUMP, "thing/job/get_reply",
         "{\"id\":\"1\",\"code\":200,\"data\":{\"taskId\":\"$next\",\"task\":{\"taskId\":\"a\","
         "\"status\":\"QUEUED\",\"jobDocument\":{\"params\":{\"speed\":3}}}}}");
-    assert_string_equal(ali->tasks[0].params, "{\"values\": {\"speed\": 3}}");
-    ali_hears(ali, ALI_PUMP, "thing/job/notify",
+    assert_true(core_is(ali->core.tasks[0].params, "{\"values\": {\"speed\": 3}}"));
+    ali_hears(ali, CORE_PUMP, "thing/job/notify",
               NOTIFY("b", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"rinse\"}"));
-    assert_int_equal(ali->tasks[1].job.op, SB_OP_INVOKE);
+    assert_int_equal(ali->core.tasks[1].job.op, SB_OP_INVOKE);
     static const char *const wrong[] = {
         NOTIFY("c", "SENT", ""),
         NOTIFY("c", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"explode\"}"),
@@ -281,56 +282,57 @@ static void jobs_by_their_documents(void **state)
     };
     for (size_t i = 0; i < SB_COUNT(wrong); i++) {
         ali_clear(ali);
-        ali_hears(ali, ALI_PUMP, "thing/job/notify", wrong[i]);
-        assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"),
+        ali_hears(ali, CORE_PUMP, "thing/job/notify", wrong[i]);
+        assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params/status"),
                             "REJECTED");
     }
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", "{\"id\":\"x\",\"params\":{}}");
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", "{\"id\":\"x\",\"params\":{}}");
     assert_true(answered(ali, "thing/job/notify", "x", "460"));
-    assert_int_equal(ali->task_count, 2);
+    assert_int_equal(ali->core.task_count, 2);
 }
 
 static void a_job_that_fails_or_is_taken_back(void **state)
 {
     struct ali *ali = up(state);
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
-    ali_fails(ali, 0, SB_CAUSE_TIMEOUT, SB_PHASE_CONFIRMING);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "FAILED");
-    ali_hears(ali, ALI_PUMP, "thing/job/update_reply",
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
+    core_fails(&ali->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_CONFIRMING);
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params/status"), "FAILED");
+    ali_hears(ali, CORE_PUMP, "thing/job/update_reply",
               "{\"id\":\"1\",\"code\":400,\"data\":{\"taskId\":\"j1\"}}");
-    assert_non_null(strstr(ali->note, "was not taken"));
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j2", "SENT", REBOOT));
+    assert_non_null(strstr(ali->core.note, "was not taken"));
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j2", "SENT", REBOOT));
     ali_clear(ali);
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j2", "CANCELLED", ""));
-    assert_int_equal(ali->cancelled, 102);
-    assert_int_equal(ali->cancel_cause, SB_CAUSE_OPERATOR);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
-    ali->refuse = SB_CAUSE_BUSY;
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j3", "SENT", REBOOT));
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
-    ali_passes(ali, SB_MINUTE);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/get"), 1);
-    ali->refuse = SB_CAUSE_REFUSED;
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j4", "SENT", REBOOT));
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/job/update", "params/status"), "REJECTED");
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j2", "CANCELLED", ""));
+    assert_int_equal(ali->core.cancelled, 102);
+    assert_int_equal(ali->core.cancel_cause, SB_CAUSE_OPERATOR);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
+    ali->core.refuse = SB_CAUSE_BUSY;
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j3", "SENT", REBOOT));
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
+    core_passes(&ali->core, SB_MINUTE);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/get"), 1);
+    ali->core.refuse = SB_CAUSE_REFUSED;
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j4", "SENT", REBOOT));
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params/status"), "REJECTED");
 }
 
 /* A refusal of an update need not name its task: its id does. */
 static void an_update_that_is_refused_is_an_end(void **state)
 {
     struct ali *ali = up(state);
-    ali_hears(ali, ALI_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
-    ali_task(ali, 0, SB_TASK_SUCCEEDED);
-    sb_cleanup(sb_freep) char *reply = sb_format("{\"id\":\"%s\",\"code\":460,\"data\":{}}",
-                                                 ali_text(ali, ALI_PUMP, "thing/job/update", "id"));
-    ali_hears(ali, ALI_PUMP, "thing/job/update_reply", "{\"id\":\"77\",\"code\":460,\"data\":{}}");
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/get"), 0);
-    ali_hears(ali, ALI_PUMP, "thing/job/update_reply", reply);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/get"), 1);
+    ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    sb_cleanup(sb_freep) char *reply =
+        sb_format("{\"id\":\"%s\",\"code\":460,\"data\":{}}",
+                  ali_text(ali, CORE_PUMP, "thing/job/update", "id"));
+    ali_hears(ali, CORE_PUMP, "thing/job/update_reply", "{\"id\":\"77\",\"code\":460,\"data\":{}}");
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/get"), 0);
+    ali_hears(ali, CORE_PUMP, "thing/job/update_reply", reply);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/get"), 1);
     ali_down(ali);
     ali_clear(ali);
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "thing/job/update"), 0);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
 }
 
 int main(void)

@@ -16,7 +16,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = ali_words();
+    words = core_words(&sb_alibaba_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -43,8 +43,8 @@ static int tear_down(void **state)
 
 static void both_are(const struct ali *ali, bool in)
 {
-    assert_int_equal(ali->in[ALI_PUMP], in);
-    assert_int_equal(ali->in[ALI_VALVE], in);
+    assert_int_equal(ali->in[CORE_PUMP], in);
+    assert_int_equal(ali->in[CORE_VALVE], in);
 }
 
 /* ---- in ---- */
@@ -55,9 +55,9 @@ static void who_has_no_secret_registers_and_joins(void **state)
     ali_up(ali);
     both_are(ali, true);
     assert_true(ali->registrations >= 1 && ali->registrations <= 2);
-    assert_true(ali->topology[ALI_PUMP] && ali->topology[ALI_VALVE]);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "/ota/device/inform/"), 1);
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/sub/register", "method"),
+    assert_true(ali->topology[CORE_PUMP] && ali->topology[CORE_VALVE]);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "/ota/device/inform/"), 1);
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/sub/register", "method"),
                         "thing.sub.register");
     ali_down(ali);
     ali_up(ali); /* the secret is known, the topology too */
@@ -74,21 +74,22 @@ static void a_given_secret_signs(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret = "secret";
-    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
-    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali->core.secret = "secret";
+    ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
+    ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
     assert_int_equal(ali->registrations + ali->joins, 0);
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/productKey"), "pk1");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/deviceName"), "pump-7");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/clientId"),
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/login", "params/productKey"), "pk1");
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/login", "params/deviceName"),
+                        "pump-7");
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/login", "params/clientId"),
                         "pk1.pump-7");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/timestamp"),
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/login", "params/timestamp"),
                         "1764000000000");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/signMethod"),
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/login", "params/signMethod"),
                         "hmacsha256");
     /* HMAC-SHA256 by "secret", made with another implementation */
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/login", "params/sign"),
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/login", "params/sign"),
                         "558ef645a45d2524a976d5fc9554dbeba79358a1f9d156b81168b711e9fd6b7b");
 }
 
@@ -96,12 +97,12 @@ static void a_secret_that_cannot_be_read_is_tried_again(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret_error = "cannot open /keys/pump-7";
+    ali->core.secret_error = "cannot open /keys/pump-7";
     ali_up(ali);
     both_are(ali, false);
-    assert_string_equal(ali->note, "cannot log in: cannot open /keys/pump-7");
-    ali->secret = "secret";
-    ali_passes(ali, 11 * SB_SECOND);
+    assert_string_equal(ali->core.note, "cannot log in: cannot open /keys/pump-7");
+    ali->core.secret = "secret";
+    core_passes(&ali->core, 11 * SB_SECOND);
     both_are(ali, true);
     assert_int_equal(ali->registrations, 0);
 }
@@ -110,8 +111,8 @@ static void logins_are_gathered(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret = "secret";
-    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali->core.secret = "secret";
+    ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
     ali_up(ali); /* both ask while the topology is read */
     both_are(ali, true);
     assert_int_equal(ali->largest, 2);
@@ -122,8 +123,8 @@ static void a_batch_that_is_refused_is_tried_one_by_one(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret = "secret";
-    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali->core.secret = "secret";
+    ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
     ali->refuse_kind[ALI_BATCH] = 6287;
     ali_up(ali);
     both_are(ali, true);
@@ -134,13 +135,13 @@ static void who_is_not_in_the_topology_joins_it_first(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret = "secret";
-    ali->topology[ALI_PUMP] = true;
+    ali->core.secret = "secret";
+    ali->topology[CORE_PUMP] = true;
     ali_up(ali);
     both_are(ali, true);
     assert_int_equal(ali->joins, 1);
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/topo/add", "method"), "thing.topo.add");
-    const json_t *list = json_object_get(ali_last(ali, ALI_GATEWAY, "thing/topo/add"), "params");
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/topo/add", "method"), "thing.topo.add");
+    const json_t *list = json_object_get(ali_last(ali, CORE_GATEWAY, "thing/topo/add"), "params");
     assert_int_equal(json_array_size(list), 1);
     assert_string_equal(sb_json_str(json_array_get(list, 0), "signmethod"), "hmacsha256");
 }
@@ -149,33 +150,33 @@ static void throttling_and_silence_are_waited_out(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret = "secret";
-    ali->topology[ALI_PUMP] = ali->topology[ALI_VALVE] = true;
+    ali->core.secret = "secret";
+    ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
     ali->refuse_kind[ALI_BATCH] = ali->refuse_kind[ALI_LOGGING_IN] = 429;
     ali_up(ali);
     assert_int_equal(ali->logins, 1);
-    ali_passes(ali, 11 * SB_SECOND);
+    core_passes(&ali->core, 11 * SB_SECOND);
     assert_int_equal(ali->logins, 2);
-    ali_passes(ali, 11 * SB_SECOND); /* ever later */
+    core_passes(&ali->core, 11 * SB_SECOND); /* ever later */
     assert_int_equal(ali->logins, 2);
     ali->refuse_kind[ALI_BATCH] = ali->refuse_kind[ALI_LOGGING_IN] = 0;
-    ali_passes(ali, 20 * SB_SECOND);
+    core_passes(&ali->core, 20 * SB_SECOND);
     both_are(ali, true);
     ali_down(ali);
     ali->silent = true;
     ali_up(ali);
-    ali_passes(ali, 15 * SB_SECOND);
+    core_passes(&ali->core, 15 * SB_SECOND);
     both_are(ali, true); /* there; but the answer was lost */
     ali->silent = false;
     ali_clear(ali);
-    ali_passes(ali, SB_MINUTE);
-    assert_int_equal(ali_count(ali, ALI_PUMP, "/ota/device/inform/"), 1);
+    core_passes(&ali->core, SB_MINUTE);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "/ota/device/inform/"), 1);
 }
 
 static void a_secret_that_was_changed_is_fetched_once_more(void **state)
 {
     struct ali *ali = *state;
-    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
     assert_int_equal(ali->registrations, 1);
     ali_down(ali);
@@ -183,31 +184,31 @@ static void a_secret_that_was_changed_is_fetched_once_more(void **state)
     ali_up(ali);
     assert_int_equal(ali->registrations, 2); /* not for ever */
     ali->refuse_kind[ALI_LOGGING_IN] = 0;
-    ali_passes(ali, 11 * SB_SECOND);
-    assert_true(ali->in[ALI_PUMP]);
+    core_passes(&ali->core, 11 * SB_SECOND);
+    assert_true(ali->in[CORE_PUMP]);
 }
 
 static void a_refusal_is_said_and_tried_ever_later(void **state)
 {
     struct ali *ali = *state;
-    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali->refuse_kind[ALI_REGISTERING] = 6100;
     ali_up(ali);
-    assert_string_equal(ali->note, "register was refused by the platform: code 6100");
-    assert_int_equal(ali_timer(ali, ALI_PUMP, "session"), 10 * SB_SECOND);
-    ali_passes(ali, 10 * SB_SECOND);
-    assert_int_equal(ali_timer(ali, ALI_PUMP, "session"), 20 * SB_SECOND);
-    ali_passes(ali, SB_HOUR);
-    assert_true(ali_timer(ali, ALI_PUMP, "session") <= 10 * SB_MINUTE);
+    assert_string_equal(ali->core.note, "register was refused by the platform: code 6100");
+    assert_int_equal(core_timer(&ali->core, CORE_PUMP, "session"), 10 * SB_SECOND);
+    core_passes(&ali->core, 10 * SB_SECOND);
+    assert_int_equal(core_timer(&ali->core, CORE_PUMP, "session"), 20 * SB_SECOND);
+    core_passes(&ali->core, SB_HOUR);
+    assert_true(core_timer(&ali->core, CORE_PUMP, "session") <= 10 * SB_MINUTE);
 }
 
 static void a_name_without_a_product_is_said_to_be_so(void **state)
 {
     struct ali *ali = *state;
     ali->config.device_product = NULL;
-    ali->devices[ALI_VALVE].presence = SB_PRESENCE_OFFLINE;
+    ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
-    assert_non_null(strstr(ali->note, "'pump-7' has no product key"));
+    assert_non_null(strstr(ali->core.note, "'pump-7' has no product key"));
     assert_int_equal(ali->registrations, 0);
 }
 
@@ -216,14 +217,14 @@ static void a_name_without_a_product_is_said_to_be_so(void **state)
 static void who_is_offline_is_logged_out(void **state)
 {
     struct ali *ali = *state;
-    ali->devices[ALI_PUMP].presence = SB_PRESENCE_OFFLINE;
+    ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
-    assert_false(ali->in[ALI_PUMP]);
-    assert_true(ali->in[ALI_VALVE]);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    assert_false(ali->in[CORE_PUMP]);
+    assert_true(ali->in[CORE_VALVE]);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
     both_are(ali, true);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    assert_false(ali->in[ALI_PUMP]);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    assert_false(ali->in[CORE_PUMP]);
     assert_int_equal(ali->logouts, 1);
 }
 
@@ -231,73 +232,73 @@ static void notices_are_answered_and_kept_to(void **state)
 {
     struct ali *ali = *state;
     ali_up(ali);
-    ali_hears(ali, ALI_PUMP, "thing/disable",
+    ali_hears(ali, CORE_PUMP, "thing/disable",
               "{\"id\":\"n1\",\"version\":\"1.0\",\"params\":{},\"method\":\"thing.disable\"}");
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/disable_reply", "id"), "n1");
-    assert_string_equal(ali_text(ali, ALI_PUMP, "thing/disable_reply", "code"), "200");
-    ali->in[ALI_PUMP] = false;
-    ali_version(ali, ALI_PUMP, "", "1.0.1"); /* nothing is said meanwhile */
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/disable_reply", "id"), "n1");
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/disable_reply", "code"), "200");
+    ali->in[CORE_PUMP] = false;
+    core_version(&ali->core, CORE_PUMP, "", "1.0.1"); /* nothing is said meanwhile */
     unsigned logins = ali->logins;
-    ali_hears(ali, ALI_PUMP, "thing/enable", "{\"id\":\"n2\",\"params\":{}}");
+    ali_hears(ali, CORE_PUMP, "thing/enable", "{\"id\":\"n2\",\"params\":{}}");
     assert_int_equal(ali->logins, logins + 1);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
+    assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
     /* on the gateway's topic, about a sub-device */
-    ali_hears(ali, ALI_GATEWAY, "thing/delete",
+    ali_hears(ali, CORE_GATEWAY, "thing/delete",
               "{\"id\":\"n3\",\"params\":{\"productKey\":\"pk1\",\"deviceName\":\"pump-7\"}}");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/delete_reply", "id"), "n3");
-    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false;
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/delete_reply", "id"), "n3");
+    ali->in[CORE_PUMP] = ali->topology[CORE_PUMP] = false;
     unsigned registrations = ali->registrations;
-    ali_hears(ali, ALI_PUMP, "thing/enable", "{\"id\":\"n4\",\"params\":{}}");
+    ali_hears(ali, CORE_PUMP, "thing/enable", "{\"id\":\"n4\",\"params\":{}}");
     assert_int_equal(ali->registrations, registrations + 1); /* its secret is void */
     /* about the gateway itself */
-    ali_hears(ali, ALI_GATEWAY, "thing/disable", "{\"id\":\"n5\",\"params\":{}}");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/disable_reply", "id"), "n5");
+    ali_hears(ali, CORE_GATEWAY, "thing/disable", "{\"id\":\"n5\",\"params\":{}}");
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/disable_reply", "id"), "n5");
 }
 
 static void a_lost_session_is_opened_again(void **state)
 {
     struct ali *ali = *state;
     ali_up(ali);
-    ali->in[ALI_PUMP] = false;
+    ali->in[CORE_PUMP] = false;
     unsigned logins = ali->logins;
-    ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1",
+    ali_hears(ali, CORE_GATEWAY, "/ext/error/pk0/gw-1",
               "{\"id\":\"1\",\"code\":520,\"data\":{\"productKey\":\"pk1\","
               "\"deviceName\":\"pump-7\"}}");
-    ali_version(ali, ALI_PUMP, "", "1.0.1"); /* not said before it is in */
-    assert_int_equal(ali->logins, logins);   /* no storm */
-    ali_passes(ali, 1 * SB_SECOND);
+    core_version(&ali->core, CORE_PUMP, "", "1.0.1"); /* not said before it is in */
+    assert_int_equal(ali->logins, logins);            /* no storm */
+    core_passes(&ali->core, 1 * SB_SECOND);
     assert_int_equal(ali->logins, logins + 1);
     both_are(ali, true);
-    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
-    ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1", "{\"id\":\"1\",\"code\":429}");
-    assert_string_equal(ali->note, "the platform reports error 429");
+    assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
+    ali_hears(ali, CORE_GATEWAY, "/ext/error/pk0/gw-1", "{\"id\":\"1\",\"code\":429}");
+    assert_string_equal(ali->core.note, "the platform reports error 429");
 }
 
 static void the_platform_changes_the_topology(void **state)
 {
     struct ali *ali = *state;
     ali_up(ali);
-    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false;
-    ali_hears(ali, ALI_GATEWAY, "thing/topo/change",
+    ali->in[CORE_PUMP] = ali->topology[CORE_PUMP] = false;
+    ali_hears(ali, CORE_GATEWAY, "thing/topo/change",
               "{\"id\":\"t1\",\"params\":{\"status\":1,\"subList\":[{\"productKey\":\"pk1\","
               "\"deviceName\":\"pump-7\"}]}}");
-    ali_version(ali, ALI_PUMP, "", "1.0.1"); /* it is out */
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/topo/change_reply", "id"), "t1");
-    ali_hears(ali, ALI_GATEWAY, "thing/topo/add/notify",
+    core_version(&ali->core, CORE_PUMP, "", "1.0.1"); /* it is out */
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/topo/change_reply", "id"), "t1");
+    ali_hears(ali, CORE_GATEWAY, "thing/topo/add/notify",
               "{\"id\":\"t2\",\"params\":[{\"productKey\":\"pk1\",\"deviceName\":\"pump-7\"},"
               "{\"productKey\":\"pk1\",\"deviceName\":\"nobody\"},7]}");
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "thing/topo/add/notify_reply", "id"), "t2");
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/topo/add/notify_reply", "id"), "t2");
     both_are(ali, true);
-    assert_true(ali->topology[ALI_PUMP]);
+    assert_true(ali->topology[CORE_PUMP]);
 }
 
 static void a_device_that_goes_leaves_the_topology(void **state)
 {
     struct ali *ali = *state;
     ali_up(ali);
-    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_REMOVED);
-    assert_false(ali->in[ALI_PUMP] || ali->topology[ALI_PUMP]);
-    assert_true(ali->in[ALI_VALVE]);
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
+    assert_false(ali->in[CORE_PUMP] || ali->topology[CORE_PUMP]);
+    assert_true(ali->in[CORE_VALVE]);
 }
 
 /* ---- in and out at once ---- */
@@ -308,20 +309,20 @@ static void who_comes_back_in_time_stays_in(void **state)
     struct ali *ali = *state;
     ali_up(ali);
     ali->silent = true;
-    ali_presence(ali, ALI_VALVE, SB_PRESENCE_OFFLINE); /* its logout is on its way */
-    ali_presence(ali, ALI_VALVE, SB_PRESENCE_READY);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* its logout is on its way */
+    core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_READY);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
     ali->silent = false;
-    ali_passes(ali, SB_MINUTE);
+    core_passes(&ali->core, SB_MINUTE);
     both_are(ali, true);
     ali->silent = true; /* and the other way round */
-    ali_presence(ali, ALI_VALVE, SB_PRESENCE_OFFLINE);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
+    core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
     ali->silent = false;
-    ali_passes(ali, SB_MINUTE);
+    core_passes(&ali->core, SB_MINUTE);
     both_are(ali, false);
 }
 
@@ -329,20 +330,21 @@ static void who_comes_back_in_time_stays_in(void **state)
 static void who_goes_while_it_logs_in_is_logged_out(void **state)
 {
     struct ali *ali = *state;
-    ali->devices[ALI_PUMP].presence = SB_PRESENCE_OFFLINE;
-    ali->topology[ALI_PUMP] = true;
+    ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
+    ali->topology[CORE_PUMP] = true;
     ali->config.device_secret = "file:/keys/{name}";
-    ali->secret = "secret";
+    ali->core.secret = "secret";
     ali_up(ali);
     ali->silent = true;
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
-    sb_cleanup(sb_freep) char *reply = sb_format("{\"id\":\"%s\",\"code\":200,\"data\":{}}",
-                                                 ali_text(ali, ALI_GATEWAY, "combine/login", "id"));
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    assert_true(ali->in[ALI_PUMP]);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
+    sb_cleanup(sb_freep) char *reply =
+        sb_format("{\"id\":\"%s\",\"code\":200,\"data\":{}}",
+                  ali_text(ali, CORE_GATEWAY, "combine/login", "id"));
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    assert_true(ali->in[CORE_PUMP]);
     ali->silent = false;
-    ali_hears(ali, ALI_GATEWAY, "/ext/session/pk0/gw-1/combine/login_reply", reply);
-    assert_false(ali->in[ALI_PUMP]);
+    ali_hears(ali, CORE_GATEWAY, "/ext/session/pk0/gw-1/combine/login_reply", reply);
+    assert_false(ali->in[CORE_PUMP]);
 }
 
 /* A reply is one to what was asked for, whatever its id. */
@@ -353,12 +355,12 @@ static void a_reply_to_something_else_is_none(void **state)
     ali_up(ali); /* asks for the topology */
     sb_cleanup(sb_freep) char *reply =
         sb_format("{\"id\":\"%s\",\"code\":200,\"data\":[]}",
-                  ali_text(ali, ALI_GATEWAY, "thing/topo/get", "id"));
-    ali_hears(ali, ALI_GATEWAY, "/ext/session/pk0/gw-1/combine/login_reply", reply);
-    ali_hears(ali, ALI_GATEWAY, "thing/topo/add_reply", reply);
-    assert_int_equal(ali_count(ali, ALI_GATEWAY, "thing/sub/register"), 0);
-    ali_hears(ali, ALI_GATEWAY, "thing/topo/get_reply", reply);
-    assert_int_equal(ali_count(ali, ALI_GATEWAY, "thing/sub/register"), 1);
+                  ali_text(ali, CORE_GATEWAY, "thing/topo/get", "id"));
+    ali_hears(ali, CORE_GATEWAY, "/ext/session/pk0/gw-1/combine/login_reply", reply);
+    ali_hears(ali, CORE_GATEWAY, "thing/topo/add_reply", reply);
+    assert_int_equal(ali_count(ali, CORE_GATEWAY, "thing/sub/register"), 0);
+    ali_hears(ali, CORE_GATEWAY, "thing/topo/get_reply", reply);
+    assert_int_equal(ali_count(ali, CORE_GATEWAY, "thing/sub/register"), 1);
 }
 
 /* Two gateways that have the same device put each other out: not once a second for ever. */
@@ -368,21 +370,21 @@ static void a_session_that_is_lost_again_and_again(void **state)
     ali_up(ali);
     unsigned logins = ali->logins;
     for (int second = 0; second < 600; second++) {
-        if (ali->in[ALI_PUMP])
-            ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1",
+        if (ali->in[CORE_PUMP])
+            ali_hears(ali, CORE_GATEWAY, "/ext/error/pk0/gw-1",
                       "{\"code\":520,\"data\":{\"productKey\":\"pk1\","
                       "\"deviceName\":\"pump-7\"}}");
-        ali->in[ALI_PUMP] = false;
-        ali_passes(ali, SB_SECOND);
+        ali->in[CORE_PUMP] = false;
+        core_passes(&ali->core, SB_SECOND);
     }
     assert_in_range(ali->logins - logins, 5, 12);
-    ali_passes(ali, 20 * SB_MINUTE);
-    assert_true(ali->in[ALI_PUMP]);
-    ali->in[ALI_PUMP] = false; /* it lasted: this one is new */
-    ali_hears(ali, ALI_GATEWAY, "/ext/error/pk0/gw-1",
+    core_passes(&ali->core, 20 * SB_MINUTE);
+    assert_true(ali->in[CORE_PUMP]);
+    ali->in[CORE_PUMP] = false; /* it lasted: this one is new */
+    ali_hears(ali, CORE_GATEWAY, "/ext/error/pk0/gw-1",
               "{\"code\":520,\"data\":{\"productKey\":\"pk1\",\"deviceName\":\"pump-7\"}}");
-    ali_passes(ali, SB_SECOND);
-    assert_true(ali->in[ALI_PUMP]);
+    core_passes(&ali->core, SB_SECOND);
+    assert_true(ali->in[CORE_PUMP]);
 }
 
 static void who_goes_while_the_link_is_down_leaves_later(void **state)
@@ -390,21 +392,21 @@ static void who_goes_while_the_link_is_down_leaves_later(void **state)
     struct ali *ali = *state;
     ali_up(ali);
     ali_down(ali);
-    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_REMOVED);
-    ali->devices[ALI_PUMP].presence = SB_PRESENCE_OFFLINE; /* it is not there */
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
+    ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE; /* it is not there */
     ali_restarts(ali);
     ali->silent = true;
     ali_up(ali);
-    ali_passes(ali, SB_MINUTE); /* not answered */
+    core_passes(&ali->core, SB_MINUTE); /* not answered */
     ali_down(ali);
     ali->silent = false;
-    ali->topology[ALI_PUMP] = true;
+    ali->topology[CORE_PUMP] = true;
     ali_up(ali);
-    assert_false(ali->topology[ALI_PUMP]);
+    assert_false(ali->topology[CORE_PUMP]);
     ali_clear(ali);
     ali_down(ali);
     ali_up(ali);
-    assert_int_equal(ali_count(ali, ALI_GATEWAY, "thing/topo/delete"), 0); /* it was answered */
+    assert_int_equal(ali_count(ali, CORE_GATEWAY, "thing/topo/delete"), 0); /* it was answered */
 }
 
 /* Whom the platform took out of the topology it puts in again, not we. */
@@ -412,26 +414,26 @@ static void who_was_taken_out_stays_out(void **state)
 {
     struct ali *ali = *state;
     ali_up(ali);
-    ali->in[ALI_PUMP] = ali->topology[ALI_PUMP] = false;
-    ali_hears(ali, ALI_GATEWAY, "thing/topo/change",
+    ali->in[CORE_PUMP] = ali->topology[CORE_PUMP] = false;
+    ali_hears(ali, CORE_GATEWAY, "thing/topo/change",
               "{\"id\":\"t1\",\"params\":{\"status\":1,\"subList\":[{\"productKey\":\"pk1\","
               "\"deviceName\":\"pump-7\"}]}}");
     unsigned joins = ali->joins;
-    ali_passes(ali, SB_DAY);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_OFFLINE);
-    ali_presence(ali, ALI_PUMP, SB_PRESENCE_READY);
+    core_passes(&ali->core, SB_DAY);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
+    core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
     assert_int_equal(ali->joins, joins);
-    assert_false(ali->topology[ALI_PUMP]);
+    assert_false(ali->topology[CORE_PUMP]);
 }
 
 static void a_notice_that_is_nonsense_does_nothing(void **state)
 {
     struct ali *ali = *state;
     ali_up(ali);
-    ali_hears(ali, ALI_PUMP, "thing/delete", "{nonsense");
-    ali_hears(ali, ALI_PUMP, "thing/disable", "[]");
-    ali_version(ali, ALI_PUMP, "", "1.0.1");
-    assert_string_equal(ali_text(ali, ALI_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
+    ali_hears(ali, CORE_PUMP, "thing/delete", "{nonsense");
+    ali_hears(ali, CORE_PUMP, "thing/disable", "[]");
+    core_version(&ali->core, CORE_PUMP, "", "1.0.1");
+    assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
 }
 
 static void a_device_with_another_name(void **state)
@@ -440,12 +442,13 @@ static void a_device_with_another_name(void **state)
     ali_up(ali);
     unsigned registrations = ali->registrations;
     ali_rename(ali, "pump-8");
-    ali_news(ali, ALI_PUMP, SB_NEWS_DEVICE_ADDED);
-    assert_true(ali->in[ALI_PUMP] && ali->topology[ALI_PUMP]);
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_DEVICE_ADDED);
+    assert_true(ali->in[CORE_PUMP] && ali->topology[CORE_PUMP]);
     assert_int_equal(ali->registrations, registrations + 1);
-    assert_string_equal(ali_text(ali, ALI_GATEWAY, "combine/logout", "params/deviceName"),
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, "combine/logout", "params/deviceName"),
                         "pump-7");
-    const json_t *left = json_object_get(ali_last(ali, ALI_GATEWAY, "thing/topo/delete"), "params");
+    const json_t *left =
+        json_object_get(ali_last(ali, CORE_GATEWAY, "thing/topo/delete"), "params");
     assert_string_equal(sb_json_str(json_array_get(left, 0), "deviceName"), "pump-7");
 }
 
@@ -455,7 +458,7 @@ static void logouts_are_gathered(void **state)
     struct ali *ali = *state;
     ali_up(ali);
     ali->silent = true;
-    ali_presence(ali, ALI_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */
+    core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */
     for (int i = 0; i < 60; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("n%d", i);
         json_t *told = json_pack("{s:s,s:s}", "productKey", "pk1", "deviceName", name);
@@ -468,17 +471,18 @@ static void logouts_are_gathered(void **state)
                                   .connected = true,
                                   .words = words,
                                   .config = &ali->config,
-                                  .now = ali->now };
-        assert_int_equal(sb_alibaba_dialect.step(ali->states[ALI_GATEWAY], &input, &effects), 0);
+                                  .now = ali->core.now };
+        assert_int_equal(sb_alibaba_dialect.step(ali->core.states[CORE_GATEWAY], &input, &effects),
+                         0);
         sb_effects_done(&effects);
         json_decref(told);
     }
     ali->silent = false;
     ali_clear(ali);
-    ali_passes(ali, SB_MINUTE);
-    assert_int_equal(ali_count(ali, ALI_GATEWAY, "combine/batch_logout"), 2);
+    core_passes(&ali->core, SB_MINUTE);
+    assert_int_equal(ali_count(ali, CORE_GATEWAY, "combine/batch_logout"), 2);
     assert_int_equal(json_array_size(json_object_get(
-                         ali_last(ali, ALI_GATEWAY, "combine/batch_logout"), "params")),
+                         ali_last(ali, CORE_GATEWAY, "combine/batch_logout"), "params")),
                      10);
 }
 

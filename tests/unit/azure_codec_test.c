@@ -29,7 +29,7 @@ static struct sb_azure_config gateway = { .mode = SB_AZURE_GATEWAY, .id = "gw-1"
 static int load(void **state)
 {
     (void)state;
-    words = hub_words();
+    words = core_words(&sb_azure_shape, NULL);
     return words ? 0 : -1;
 }
 

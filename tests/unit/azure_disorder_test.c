@@ -32,20 +32,20 @@ static void move_a_task(struct hub *hub)
 {
     static const enum sb_task_state states[] = { SB_TASK_SENT, SB_TASK_DOWNLOADING,
                                                  SB_TASK_INSTALLING, SB_TASK_SUCCEEDED };
-    if (hub->task_count == 0)
+    if (hub->core.task_count == 0)
         return;
-    size_t index = dice((unsigned)hub->task_count);
-    struct sb_task *task = &hub->tasks[index].task;
+    size_t index = dice((unsigned)hub->core.task_count);
+    struct sb_task *task = &hub->core.tasks[index].task;
     enum sb_task_state next = states[dice(SB_COUNT(states))];
     if (sb_task_state_is_final(task->state))
         return;
     if (dice(5) == 0) {
-        hub_fails(hub, index, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+        core_fails(&hub->core, index, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
     } else if (next > task->state) {
         if (next == SB_TASK_SUCCEEDED && task->job->op == SB_OP_FIRMWARE_UPDATE)
-            json_object_set_new(hub->devices[hub->tasks[index].whose].versions, "",
+            json_object_set_new(hub->core.devices[hub->core.tasks[index].whose].versions, "",
                                 json_string("2.0.0"));
-        hub_task(hub, index, next);
+        core_task(&hub->core, index, next);
     }
 }
 
@@ -54,16 +54,16 @@ static void connect_or_cut(struct hub *hub, bool up)
     bool gateway = hub->config.mode == SB_AZURE_GATEWAY;
     bool one = !gateway && dice(2);
     if (gateway)
-        hub->up[HUB_GATEWAY] = up;
-    for (int i = 0; i < HUB_ACTORS; i++) {
-        if (one && i != HUB_PUMP)
+        hub->core.up[CORE_GATEWAY] = up;
+    for (int i = 0; i < CORE_ACTORS; i++) {
+        if (one && i != CORE_PUMP)
             continue;
-        if (hub->up[i] == up && !gateway)
+        if (hub->core.up[i] == up && !gateway)
             continue;
         if (up)
-            hub_up(hub, (enum hub_actor)i);
+            core_up(&hub->core, (enum core_actor)i);
         else
-            hub_down(hub, (enum hub_actor)i);
+            core_down(&hub->core, (enum core_actor)i);
     }
 }
 
@@ -74,7 +74,7 @@ static void wish(struct hub *hub, unsigned number)
                   "\"configuration\":{\"mode\":%u}}",
                   number, number);
     sb_cleanup(sb_freep) char *whole = sb_format("{\"children\":{\"pump-7\":%s}}", part);
-    hub_desires(hub, HUB_PUMP, hub->config.mode == SB_AZURE_GATEWAY ? whole : part);
+    hub_desires(hub, CORE_PUMP, hub->config.mode == SB_AZURE_GATEWAY ? whole : part);
 }
 
 static void something(struct hub *hub)
@@ -89,7 +89,7 @@ static void something(struct hub *hub)
         connect_or_cut(hub, false);
         break;
     case 2:
-        hub_restarts(hub);
+        core_restarts(&hub->core);
         break;
     case 3:
         hub->status = dice(3) == 0 ? 429 : 0;
@@ -100,19 +100,19 @@ static void something(struct hub *hub)
         wish(hub, dice(3));
         break;
     case 5:
-        hub_calls(hub, hub->config.mode == SB_AZURE_GATEWAY ? HUB_GATEWAY : HUB_PUMP,
+        hub_calls(hub, hub->config.mode == SB_AZURE_GATEWAY ? CORE_GATEWAY : CORE_PUMP,
                   methods[dice(SB_COUNT(methods))], "{\"target\":\"pump-7\",\"names\":[\"a\"]}");
         break;
     case 6:
-        hub->ready = dice(4) != 0;
-        hub->refuse = dice(4) == 0 ? SB_CAUSE_CONFLICT : SB_CAUSE_NONE;
+        hub->core.ready = dice(4) != 0;
+        hub->core.refuse = dice(4) == 0 ? SB_CAUSE_CONFLICT : SB_CAUSE_NONE;
         break;
     case 7:
-        hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE,
-                    dice(2) ? SB_TASK_INSTALLING : SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
+        core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE,
+                     dice(2) ? SB_TASK_INSTALLING : SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
         break;
     case 8:
-        hub_passes(hub, (int64_t)dice(100) * SB_SECOND);
+        core_passes(&hub->core, (int64_t)dice(100) * SB_SECOND);
         break;
     default:
         move_a_task(hub);
@@ -124,18 +124,18 @@ static void calm_down(struct hub *hub)
 {
     hub->status = 0;
     hub->silent = hub->miss = false;
-    hub->ready = true;
-    hub->refuse = SB_CAUSE_NONE;
+    hub->core.ready = true;
+    hub->core.refuse = SB_CAUSE_NONE;
     connect_or_cut(hub, false);
-    for (int i = 0; i < HUB_ACTORS; i++)
-        if (!hub->up[i] || hub->config.mode == SB_AZURE_GATEWAY)
-            hub_up(hub, (enum hub_actor)i);
-    hub_passes(hub, 2 * SB_HOUR);
-    for (size_t i = 0; i < hub->task_count; i++)
-        if (!sb_task_state_is_final(hub->tasks[i].task.state))
-            hub_fails(hub, i, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
-    hub_passes(hub, 2 * SB_HOUR);
+    for (int i = 0; i < CORE_ACTORS; i++)
+        if (!hub->core.up[i] || hub->config.mode == SB_AZURE_GATEWAY)
+            core_up(&hub->core, (enum core_actor)i);
+    core_passes(&hub->core, 2 * SB_HOUR);
+    for (size_t i = 0; i < hub->core.task_count; i++)
+        if (!sb_task_state_is_final(hub->core.tasks[i].task.state))
+            core_fails(&hub->core, i, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
+    core_passes(&hub->core, 2 * SB_HOUR);
 }
 
 static void check_answers(const struct hub *hub)
@@ -149,12 +149,13 @@ static void check_answers(const struct hub *hub)
 static void check_twin(const struct hub *hub)
 {
     bool gateway = hub->config.mode == SB_AZURE_GATEWAY;
-    const char *version = json_string_value(json_object_get(hub->devices[HUB_PUMP].versions, ""));
+    const char *version =
+        json_string_value(json_object_get(hub->core.devices[CORE_PUMP].versions, ""));
     sb_cleanup(sb_freep) char *want = sb_format("\"%s\"", version);
     const char *root = gateway ? "children/pump-7/firmware" : "firmware";
     sb_cleanup(sb_freep) char *path = sb_format("%s/currentFwVersion", root);
-    assert_true(hub_reports(hub, HUB_PUMP, path, want));
-    const json_t *twin = hub->reported[gateway ? HUB_GATEWAY : HUB_PUMP];
+    assert_true(hub_reports(hub, CORE_PUMP, path, want));
+    const json_t *twin = hub->reported[gateway ? CORE_GATEWAY : CORE_PUMP];
     if (gateway)
         twin = json_object_get(json_object_get(twin, "children"), "pump-7");
     const char *status =
@@ -169,7 +170,8 @@ static void run(enum sb_azure_mode mode, unsigned number)
 {
     struct hub *hub = hub_new(words, mode);
     seed = number * 7919U + 1;
-    for (int i = 0; i < STEPS && hub->task_count < HUB_TASKS - 4 && hub->answer_count < 60; i++)
+    for (int i = 0; i < STEPS && hub->core.task_count < CORE_TASKS - 4 && hub->answer_count < 60;
+         i++)
         something(hub);
     calm_down(hub);
     check_answers(hub);
@@ -194,7 +196,7 @@ static void anything_in_any_order_by_a_gateway(void **state)
 static int load(void **state)
 {
     (void)state;
-    words = hub_words();
+    words = core_words(&sb_azure_shape, NULL);
     return words ? 0 : -1;
 }
 

@@ -16,7 +16,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = hub_words();
+    words = core_words(&sb_azure_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -41,20 +41,20 @@ static int tear_down(void **state)
 
 static void everybody_is_up(struct hub *hub)
 {
-    for (int i = 0; i < HUB_ACTORS; i++)
-        hub_up(hub, (enum hub_actor)i);
+    for (int i = 0; i < CORE_ACTORS; i++)
+        core_up(&hub->core, (enum core_actor)i);
 }
 
 static void all_is_down(struct hub *hub)
 {
-    hub->up[HUB_GATEWAY] = false;
-    for (int i = 0; i < HUB_ACTORS; i++)
-        hub_down(hub, (enum hub_actor)i);
+    hub->core.up[CORE_GATEWAY] = false;
+    for (int i = 0; i < CORE_ACTORS; i++)
+        core_down(&hub->core, (enum core_actor)i);
 }
 
 static bool reports(const struct hub *hub, const char *path, const char *json)
 {
-    return hub_reports(hub, HUB_GATEWAY, path, json);
+    return hub_reports(hub, CORE_GATEWAY, path, json);
 }
 
 static void devices_are_parts_of_one_twin(void **state)
@@ -65,11 +65,11 @@ static void devices_are_parts_of_one_twin(void **state)
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
     assert_true(reports(hub, "children/valve%2E1/device/presence", "\"ready\""));
     assert_true(reports(hub, "firmware/currentFwVersion", "\"\"")); /* the gateway's own */
-    json_object_set_new(hub->devices[HUB_VALVE].versions, "", json_string("3"));
-    hub_news(hub, HUB_VALVE, SB_NEWS_IDENTITY);
+    json_object_set_new(hub->core.devices[CORE_VALVE].versions, "", json_string("3"));
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_IDENTITY);
     assert_true(reports(hub, "children/valve%2E1/firmware/currentFwVersion", "\"3\""));
     unsigned patches = hub->patches;
-    hub_news(hub, HUB_VALVE, SB_NEWS_IDENTITY);
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_IDENTITY);
     assert_int_equal(hub->patches, patches);
 }
 
@@ -82,8 +82,8 @@ static void a_reconnect_sends_what_differs(void **state)
     everybody_is_up(hub);
     assert_int_equal(hub->patches, patches);
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
-    hub_restarts(hub); /* a gateway that has not heard of its devices yet deletes none */
-    hub_up(hub, HUB_GATEWAY);
+    core_restarts(&hub->core); /* a gateway that has not heard of its devices yet deletes none */
+    core_up(&hub->core, CORE_GATEWAY);
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
 }
 
@@ -91,40 +91,40 @@ static void methods_reach_their_device(void **state)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
-    const char *rid = hub_calls(hub, HUB_GATEWAY, "reboot", "{\"target\":\"valve.1\"}");
+    const char *rid = hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"valve.1\"}");
     assert_true(hub_answered(hub, rid, 200, "*"));
-    assert_int_equal(hub->tasks[0].whose, HUB_VALVE);
-    rid = hub_calls(hub, HUB_GATEWAY, "writeProperties",
+    assert_int_equal(hub->core.tasks[0].whose, CORE_VALVE);
+    rid = hub_calls(hub, CORE_GATEWAY, "writeProperties",
                     "{\"target\":\"pump-7\",\"values\":{\"speed\":1}}");
-    assert_string_equal(hub->tasks[1].params, "{\"values\": {\"speed\": 1}}");
-    hub_task(hub, 1, SB_TASK_SUCCEEDED);
+    assert_true(core_is(hub->core.tasks[1].params, "{\"values\": {\"speed\": 1}}"));
+    core_task(&hub->core, 1, SB_TASK_SUCCEEDED);
     assert_true(hub_answered(hub, rid, 200, "*"));
-    rid = hub_calls(hub, HUB_GATEWAY, "reboot", "{\"target\":\"nobody\"}");
+    rid = hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"nobody\"}");
     assert_true(hub_answered(hub, rid, 404, "*"));
-    rid = hub_calls(hub, HUB_GATEWAY, "reboot", NULL); /* the gateway itself cannot */
+    rid = hub_calls(hub, CORE_GATEWAY, "reboot", NULL); /* the gateway itself cannot */
     assert_true(hub_answered(hub, rid, 501, "*"));
-    assert_int_equal(hub->task_count, 2);
+    assert_int_equal(hub->core.task_count, 2);
 }
 
 static void wishes_reach_their_device(void **state)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
-    hub_desires(hub, HUB_GATEWAY,
+    hub_desires(hub, CORE_GATEWAY,
                 "{\"children\":{\"valve%2E1\":{\"firmware\":{\"fwVersion\":\"2\","
                 "\"fwPackageURI\":\"https://h/2\"}},\"nobody\":{\"firmware\":{}}}}");
-    assert_int_equal(hub->task_count, 1);
-    assert_int_equal(hub->tasks[0].whose, HUB_VALVE);
-    hub_task(hub, 0, SB_TASK_INSTALLING);
+    assert_int_equal(hub->core.task_count, 1);
+    assert_int_equal(hub->core.tasks[0].whose, CORE_VALVE);
+    core_task(&hub->core, 0, SB_TASK_INSTALLING);
     assert_true(reports(hub, "children/valve%2E1/firmware/fwUpdateStatus", "\"applying\""));
-    json_object_set_new(hub->devices[HUB_VALVE].versions, "", json_string("2"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    json_object_set_new(hub->core.devices[CORE_VALVE].versions, "", json_string("2"));
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "children/valve%2E1/firmware/ac", "200"));
-    hub_desires(hub, HUB_GATEWAY, "{\"other\":1}");
+    hub_desires(hub, CORE_GATEWAY, "{\"other\":1}");
     all_is_down(hub);
     everybody_is_up(hub);
-    assert_int_equal(hub->task_count, 1);
-    hub_desires(hub, HUB_GATEWAY, "{\"children\":{\"valve%2E1\":null}}");
+    assert_int_equal(hub->core.task_count, 1);
+    hub_desires(hub, CORE_GATEWAY, "{\"children\":{\"valve%2E1\":null}}");
     assert_true(reports(hub, "children/valve%2E1/firmware/ac", NULL));
 }
 
@@ -133,33 +133,33 @@ static void a_wish_that_went_unheard(void **state)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
-    hub_desires(hub, HUB_GATEWAY, "{\"children\":{\"pump-7\":{\"configuration\":{\"mode\":1}}}}");
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    hub_desires(hub, CORE_GATEWAY, "{\"children\":{\"pump-7\":{\"configuration\":{\"mode\":1}}}}");
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "children/pump-7/configuration/mode/ac", "200"));
-    hub_restarts(hub);
-    hub_desires(hub, HUB_GATEWAY, "{\"children\":null}");
+    core_restarts(&hub->core);
+    hub_desires(hub, CORE_GATEWAY, "{\"children\":null}");
     everybody_is_up(hub);
     assert_true(reports(hub, "children/pump-7/configuration", NULL));
-    hub_desires(hub, HUB_GATEWAY, "{\"children\":{\"pump-7\":{\"configuration\":{\"mode\":1}}}}");
-    assert_int_equal(hub->task_count, 2);
+    hub_desires(hub, CORE_GATEWAY, "{\"children\":{\"pump-7\":{\"configuration\":{\"mode\":1}}}}");
+    assert_int_equal(hub->core.task_count, 2);
 }
 
 static void a_device_that_goes_leaves_the_twin(void **state)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
-    hub_news(hub, HUB_VALVE, SB_NEWS_DEVICE_REMOVED);
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_REMOVED);
     assert_true(reports(hub, "children/valve%2E1", NULL));
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
-    hub_news(hub, HUB_VALVE, SB_NEWS_DEVICE_ADDED);
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_ADDED);
     assert_true(reports(hub, "children/valve%2E1/firmware/currentFwVersion", "\"1.0.0\""));
     all_is_down(hub); /* and one that goes while the link is down */
-    hub_news(hub, HUB_VALVE, SB_NEWS_DEVICE_REMOVED);
-    hub_up(hub, HUB_GATEWAY);
-    hub_up(hub, HUB_PUMP);
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_REMOVED);
+    core_up(&hub->core, CORE_GATEWAY);
+    core_up(&hub->core, CORE_PUMP);
     assert_true(reports(hub, "children/valve%2E1", NULL));
     unsigned patches = hub->patches;
-    hub_passes(hub, SB_DAY);
+    core_passes(&hub->core, SB_DAY);
     assert_int_equal(hub->patches, patches);
 }
 
@@ -169,11 +169,11 @@ static void the_size_of_the_twin_is_watched(void **state)
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 3000);
     memset(large, 'x', 2999);
-    for (int actor = HUB_PUMP; actor < HUB_ACTORS; actor++) {
-        hub->devices[actor].properties = json_object();
-        for (int i = 0; i < (actor == HUB_PUMP ? 9 : 3); i++) {
+    for (int actor = CORE_PUMP; actor < CORE_ACTORS; actor++) {
+        hub->core.devices[actor].properties = json_object();
+        for (int i = 0; i < (actor == CORE_PUMP ? 9 : 3); i++) {
             sb_cleanup(sb_freep) char *name = sb_format("p%d", i);
-            json_object_set_new(hub->devices[actor].properties, name,
+            json_object_set_new(hub->core.devices[actor].properties, name,
                                 json_pack("{s:s}", "value", large));
         }
     }
@@ -181,17 +181,17 @@ static void the_size_of_the_twin_is_watched(void **state)
     assert_true(reports(hub, "children/pump-7/deviceProperties", NULL)); /* the largest went */
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
     assert_non_null(json_object_get(
-        json_object_get(json_object_get(hub->reported[HUB_GATEWAY], "children"), "valve%2E1"),
+        json_object_get(json_object_get(hub->reported[CORE_GATEWAY], "children"), "valve%2E1"),
         "deviceProperties"));
-    assert_true(sb_azure_size(hub->reported[HUB_GATEWAY]) <= 32000);
+    assert_true(sb_azure_size(hub->reported[CORE_GATEWAY]) <= 32000);
 }
 
 static void only_the_gateway_renews(void **state)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
-    hub_passes(hub, 46 * SB_MINUTE);
-    assert_int_equal(hub->renewals, 1);
+    core_passes(&hub->core, 46 * SB_MINUTE);
+    assert_int_equal(hub->core.renewals, 1);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

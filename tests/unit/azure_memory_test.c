@@ -39,22 +39,22 @@ static void around(bool begins)
     "\"configuration\":{\"a.b\":{\"c\":[1,\"x\"]}}}"
 #define CALL "{\"target\":\"pump-7\",\"fwPackageUri\":\"https://h/x\",\"names\":[\"a\"],\"v\":1}"
 
-static enum hub_actor hears(const struct hub *hub)
+static enum core_actor hears(const struct hub *hub)
 {
-    return hub->config.mode == SB_AZURE_GATEWAY ? HUB_GATEWAY : HUB_PUMP;
+    return hub->config.mode == SB_AZURE_GATEWAY ? CORE_GATEWAY : CORE_PUMP;
 }
 
 static void ups(struct hub *hub)
 {
-    hub->devices[HUB_PUMP].properties = json_pack("{s:{s:s}}", "a", "value", "b");
-    hub_up(hub, HUB_GATEWAY);
-    hub_up(hub, HUB_PUMP);
+    hub->core.devices[CORE_PUMP].properties = json_pack("{s:{s:s}}", "a", "value", "b");
+    core_up(&hub->core, CORE_GATEWAY);
+    core_up(&hub->core, CORE_PUMP);
 }
 
 static void wishes(struct hub *hub)
 {
     sb_cleanup(sb_freep) char *part = sb_format("{\"children\":{\"pump-7\":%s}}", WISH);
-    hub_desires(hub, HUB_PUMP, hub->config.mode == SB_AZURE_GATEWAY ? part : WISH);
+    hub_desires(hub, CORE_PUMP, hub->config.mode == SB_AZURE_GATEWAY ? part : WISH);
 }
 
 static void updates(struct hub *hub)
@@ -76,20 +76,20 @@ static void invokes(struct hub *hub)
 
 static void moves(struct hub *hub)
 {
-    if (hub->task_count > 0)
-        hub_task(hub, 0, SB_TASK_INSTALLING);
+    if (hub->core.task_count > 0)
+        core_task(&hub->core, 0, SB_TASK_INSTALLING);
 }
 
 static void succeeds(struct hub *hub)
 {
-    if (hub->task_count > 0)
-        hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    if (hub->core.task_count > 0)
+        core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
 }
 
 static void fails(struct hub *hub)
 {
-    if (hub->task_count > 0)
-        hub_fails(hub, 0, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+    if (hub->core.task_count > 0)
+        core_fails(&hub->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
 }
 
 static void reboots(struct hub *hub)
@@ -99,12 +99,12 @@ static void reboots(struct hub *hub)
 
 static void waits(struct hub *hub)
 {
-    hub_passes(hub, SB_MINUTE);
+    core_passes(&hub->core, SB_MINUTE);
 }
 
 static void leaves(struct hub *hub)
 {
-    hub_news(hub, HUB_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&hub->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
 }
 
 typedef void (*act_fn)(struct hub *hub);
@@ -125,16 +125,16 @@ static void check_goes_on(struct hub *hub, act_fn trial)
     const char *path = hub->config.mode == SB_AZURE_GATEWAY
                            ? "children/pump-7/firmware/currentFwVersion"
                            : "firmware/currentFwVersion";
-    hub->around = NULL;
-    for (int i = 0; i < HUB_ACTORS; i++)
-        hub_down(hub, (enum hub_actor)i);
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("9"));
+    hub->core.around = NULL;
+    for (int i = 0; i < CORE_ACTORS; i++)
+        core_down(&hub->core, (enum core_actor)i);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("9"));
     if (trial == leaves)
         return;
-    hub_up(hub, HUB_GATEWAY);
-    hub_up(hub, HUB_PUMP);
-    hub_passes(hub, SB_HOUR);
-    assert_true(hub_reports(hub, HUB_PUMP, path, "\"9\""));
+    core_up(&hub->core, CORE_GATEWAY);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core, SB_HOUR);
+    assert_true(hub_reports(hub, CORE_PUMP, path, "\"9\""));
 }
 
 static bool attempt(const struct trial *trial, enum sb_azure_mode mode, int granted)
@@ -145,9 +145,9 @@ static bool attempt(const struct trial *trial, enum sb_azure_mode mode, int gran
     if (trial->between)
         trial->between(hub);
     budget = granted;
-    hub->around = around;
+    hub->core.around = around;
     trial->trial(hub);
-    bool failed = hub->failed;
+    bool failed = hub->core.failed;
     check_goes_on(hub, trial->trial);
     hub_free(hub);
     return failed;
@@ -174,11 +174,11 @@ static void saving_and_loading(void **state)
     ups(hub);
     wishes(hub);
     moves(hub);
-    json_t *saved = sb_azure_save(hub->states[HUB_PUMP]), *again = NULL;
+    json_t *saved = sb_azure_save(hub->core.states[CORE_PUMP]), *again = NULL;
     void *loaded = NULL;
     for (int granted = 0; !again; granted++) {
         left = granted;
-        again = sb_azure_save(hub->states[HUB_PUMP]);
+        again = sb_azure_save(hub->core.states[CORE_PUMP]);
         left = UNLIMITED;
         assert_true(granted < ATTEMPTS);
     }
@@ -207,7 +207,7 @@ static int load(void **state)
 {
     (void)state;
     json_set_alloc_funcs(__wrap_malloc, release);
-    words = hub_words();
+    words = core_words(&sb_azure_shape, NULL);
     return words ? 0 : -1;
 }
 

@@ -18,7 +18,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = hub_words();
+    words = core_words(&sb_azure_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -32,7 +32,7 @@ static int unload(void **state)
 static int set_up(void **state)
 {
     struct hub *hub = hub_new(words, SB_AZURE_DEVICES);
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     *state = hub;
     return 0;
 }
@@ -45,7 +45,7 @@ static int tear_down(void **state)
 
 static const char *call(struct hub *hub, const char *method, const char *payload)
 {
-    return hub_calls(hub, HUB_PUMP, method, payload);
+    return hub_calls(hub, CORE_PUMP, method, payload);
 }
 
 /* ---- the six device jobs ---- */
@@ -70,10 +70,10 @@ static void the_jobs_that_are_answered_at_once(void **state)
         sb_cleanup(sb_freep) char *want =
             sb_format("{\"status\":\"accepted\",\"task\":%zu}", i + 101);
         assert_true(hub_answered(hub, rid, cases[i].status, want));
-        assert_int_equal(hub->tasks[i].job.op, cases[i].op);
+        assert_int_equal(hub->core.tasks[i].job.op, cases[i].op);
     }
-    assert_string_equal(hub->tasks[0].package, "{\"uri\": \"https://fw.example/a.bin?sig=1\", "
-                                               "\"version\": \"2.0.0\"}");
+    assert_true(core_is(hub->core.tasks[0].package, "{\"uri\": \"https://fw.example/a.bin?sig=1\", "
+                                                    "\"version\": \"2.0.0\"}"));
 }
 
 static void the_jobs_that_are_answered_with_their_result(void **state)
@@ -107,13 +107,13 @@ static void the_jobs_that_are_answered_with_their_result(void **state)
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *rid = strdup(call(hub, cases[i].method, cases[i].payload));
         assert_true(hub_unanswered(hub, rid));
-        assert_int_equal(hub->tasks[i].job.op, cases[i].op);
-        assert_string_equal(hub->tasks[i].params, cases[i].params);
-        hub_task(hub, i, SB_TASK_RUNNING);
-        hub->tasks[i].task.result = i < 2 ? json_pack("{s:i}", "speed", 7) : NULL;
-        hub_task(hub, i, SB_TASK_SUCCEEDED);
+        assert_int_equal(hub->core.tasks[i].job.op, cases[i].op);
+        assert_true(core_is(hub->core.tasks[i].params, cases[i].params));
+        core_task(&hub->core, i, SB_TASK_RUNNING);
+        hub->core.tasks[i].task.result = i < 2 ? json_pack("{s:i}", "speed", 7) : NULL;
+        core_task(&hub->core, i, SB_TASK_SUCCEEDED);
         assert_true(hub_answered(hub, rid, 200, i < 2 ? "{\"speed\":7}" : "{\"status\":\"done\"}"));
-        assert_int_equal(hub_timer(hub, HUB_PUMP, "method:1"), -1);
+        assert_int_equal(core_timer(&hub->core, CORE_PUMP, "method:1"), -1);
     }
 }
 
@@ -143,7 +143,7 @@ static void payloads_that_ask_for_nothing(void **state)
             "{\"error\":{\"code\":\"invalid_request\",\"description\":\"%s\"}}", cases[i].text);
         assert_true(hub_answered(hub, rid, 400, want));
     }
-    assert_int_equal(hub->task_count, 0);
+    assert_int_equal(hub->core.task_count, 0);
     assert_true(hub_answered(hub, call(hub, "reboot", "{nonsense"), 400, "*"));
     hub->config.check = SB_AZURE_CHECK_IGNORE;
     assert_true(
@@ -165,8 +165,8 @@ static void what_the_core_refuses(void **state)
         { SB_CAUSE_INTERNAL, 500 },    { SB_CAUSE_DEVICE_GONE, 404 },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        hub->refuse = cases[i].cause;
-        hub->refuse_text = "because";
+        hub->core.refuse = cases[i].cause;
+        hub->core.refuse_text = "because";
         const char *rid = call(hub, "firmwareUpdate", IMAGE);
         sb_cleanup(sb_freep) char *want =
             sb_format("{\"error\":{\"code\":\"%s\",\"description\":\"because\"}}",
@@ -179,29 +179,29 @@ static void what_cannot_be_asked_for(void **state)
 {
     struct hub *hub = *state;
     assert_true(hub_answered(hub, call(hub, "explode", "{}"), 501, "*"));
-    hub->unsupported = 1U << SB_OP_REBOOT | 1U << SB_OP_INVOKE;
+    hub->core.unsupported = 1U << SB_OP_REBOOT | 1U << SB_OP_INVOKE;
     assert_true(hub_answered(hub, call(hub, "reboot", NULL), 501, "*"));
     assert_true(hub_answered(hub, call(hub, "rinse", NULL), 501, "*"));
-    hub->unsupported = 0;
-    hub->ready = false;
-    hub->why = "the disk is full";
+    hub->core.unsupported = 0;
+    hub->core.ready = false;
+    hub->core.why = "the disk is full";
     assert_true(hub_answered(hub, call(hub, "reboot", NULL), 503,
                              "{\"error\":{\"code\":\"busy\",\"description\":\"the gateway cannot "
                              "take requests now: the disk is full\"}}"));
-    hub->ready = true;
-    hub->devices[HUB_PUMP].type = NULL; /* no mapping defines it */
+    hub->core.ready = true;
+    hub->core.devices[CORE_PUMP].type = NULL; /* no mapping defines it */
     assert_true(hub_answered(hub, call(hub, "reboot", NULL), 501, "*"));
-    assert_int_equal(hub->task_count, 0);
+    assert_int_equal(hub->core.task_count, 0);
 }
 
 static void a_method_without_an_id_is_ignored(void **state)
 {
     struct hub *hub = *state;
-    hub_hears(hub, HUB_PUMP, "$iothub/methods/POST/reboot/?$rid=", "", 0);
-    hub_hears(hub, HUB_PUMP, "$iothub/methods/POST/reboot/?x=1", "", 0);
-    assert_int_equal(hub->task_count, 0);
+    core_hears(&hub->core, CORE_PUMP, "$iothub/methods/POST/reboot/?$rid=", "", 0);
+    core_hears(&hub->core, CORE_PUMP, "$iothub/methods/POST/reboot/?x=1", "", 0);
+    assert_int_equal(hub->core.task_count, 0);
     assert_int_equal(hub->answer_count, 0);
-    assert_int_equal(hub->notes, 2);
+    assert_int_equal(hub->core.notes, 2);
 }
 
 /* ---- how it ends ---- */
@@ -210,20 +210,20 @@ static void a_result_that_is_a_failure(void **state)
 {
     struct hub *hub = *state;
     const char *rid = call(hub, "writeProperties", "{\"speed\":99999}");
-    hub_task(hub, 0, SB_TASK_RUNNING);
-    hub->tasks[0].task.text = "speed: out of range";
-    hub_fails(hub, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    core_task(&hub->core, 0, SB_TASK_RUNNING);
+    hub->core.tasks[0].task.text = "speed: out of range";
+    core_fails(&hub->core, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
     assert_true(hub_answered(hub, rid, 403,
                              "{\"error\":{\"code\":\"refused\",\"description\":\"speed: out of "
                              "range\"}}"));
     rid = call(hub, "rinse", NULL); /* of a device that speaks this dialect: its own number */
-    struct sb_native *native = &hub->tasks[1].task.native;
+    struct sb_native *native = &hub->core.tasks[1].task.native;
     *native = (struct sb_native){ "azure", "status", "418", NULL };
-    hub_fails(hub, 1, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    core_fails(&hub->core, 1, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
     assert_true(hub_answered(hub, rid, 418, "*"));
     rid = call(hub, "rinse", NULL);
-    hub->tasks[2].task.native = (struct sb_native){ "ibm", "rc", "418", NULL };
-    hub_fails(hub, 2, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+    hub->core.tasks[2].task.native = (struct sb_native){ "ibm", "rc", "418", NULL };
+    core_fails(&hub->core, 2, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
     assert_true(hub_answered(hub, rid, 504, "*"));
 }
 
@@ -232,15 +232,15 @@ static void a_result_that_does_not_come_in_time(void **state)
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *waits = strdup(call(hub, "readProperties", "[\"speed\"]"));
     sb_cleanup(sb_freep) char *runs = strdup(call(hub, "readProperties", "[\"label\"]"));
-    hub_task(hub, 1, SB_TASK_RUNNING);
-    hub_passes(hub, 19 * SB_SECOND);
+    core_task(&hub->core, 1, SB_TASK_RUNNING);
+    core_passes(&hub->core, 19 * SB_SECOND);
     assert_true(hub_unanswered(hub, waits));
-    hub_passes(hub, 2 * SB_SECOND);
+    core_passes(&hub->core, 2 * SB_SECOND);
     assert_true(hub_answered(hub, waits, 504, "*"));
-    assert_int_equal(hub->cancelled, 101);
-    assert_int_equal(hub->cancel_cause, SB_CAUSE_EXPIRED);
+    assert_int_equal(hub->core.cancelled, 101);
+    assert_int_equal(hub->core.cancel_cause, SB_CAUSE_EXPIRED);
     assert_true(hub_answered(hub, runs, 202, "{\"status\":\"still running\",\"task\":102}"));
-    hub_task(hub, 1, SB_TASK_SUCCEEDED);
+    core_task(&hub->core, 1, SB_TASK_SUCCEEDED);
     assert_int_equal(hub->answer_count, 2);
 }
 
@@ -250,8 +250,8 @@ static void a_result_that_is_too_large(void **state)
     sb_cleanup(sb_freep) char *large = calloc(1, 140000);
     const char *rid = call(hub, "readProperties", "[\"log\"]");
     memset(large, 'x', 139999);
-    hub->tasks[0].task.result = json_pack("{s:s}", "log", large);
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    hub->core.tasks[0].task.result = json_pack("{s:s}", "log", large);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(hub_answered(hub, rid, 200, "{\"status\":\"done; the result is too large\"}"));
 }
 
@@ -267,10 +267,10 @@ static void an_answer_dies_with_its_connection(void **state)
 {
     struct hub *hub = *state;
     const char *rid = call(hub, "readProperties", "[\"speed\"]");
-    hub_down(hub, HUB_PUMP);
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
-    hub_up(hub, HUB_PUMP);
-    hub_passes(hub, SB_MINUTE);
+    core_down(&hub->core, CORE_PUMP);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core, SB_MINUTE);
     assert_true(hub_unanswered(hub, rid));
 }
 
@@ -278,13 +278,14 @@ static void a_repeated_method_is_done_once(void **state)
 {
     struct hub *hub = *state;
     const char *topic = "$iothub/methods/POST/reboot/?$rid=77";
-    hub_hears(hub, HUB_PUMP, topic, "", 0);
-    hub_hears(hub, HUB_PUMP, topic, "", 0);
-    assert_int_equal(hub->task_count, 1);
+    core_hears(&hub->core, CORE_PUMP, topic, "", 0);
+    core_hears(&hub->core, CORE_PUMP, topic, "", 0);
+    assert_int_equal(hub->core.task_count, 1);
     assert_int_equal(hub->answer_count, 1);
-    hub_down(hub, HUB_PUMP);
-    hub_up(hub, HUB_PUMP);
-    hub_hears(hub, HUB_PUMP, topic, "", 0); /* small numbers come again on other connections */
+    core_down(&hub->core, CORE_PUMP);
+    core_up(&hub->core, CORE_PUMP);
+    core_hears(&hub->core, CORE_PUMP, topic, "",
+               0); /* small numbers come again on other connections */
     assert_int_equal(hub->answer_count, 2);
 }
 
@@ -295,16 +296,16 @@ static void an_update_is_taken_back(void **state)
     struct hub *hub = *state;
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
     call(hub, "firmwareUpdate", IMAGE);
-    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 200, "*"));
-    assert_int_equal(hub->cancelled, 101);
-    assert_int_equal(hub->cancel_cause, SB_CAUSE_OPERATOR);
-    hub->tasks[0].task.committed = true;
-    hub_task(hub, 0, SB_TASK_INSTALLING);
+    assert_int_equal(hub->core.cancelled, 101);
+    assert_int_equal(hub->core.cancel_cause, SB_CAUSE_OPERATOR);
+    hub->core.tasks[0].task.committed = true;
+    core_task(&hub->core, 0, SB_TASK_INSTALLING);
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 409, "*"));
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_DOWNLOADING, SB_CAUSE_NONE);
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_DOWNLOADING, SB_CAUSE_NONE);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
 }
 
@@ -312,7 +313,7 @@ static void a_device_that_goes_is_answered_for(void **state)
 {
     struct hub *hub = *state;
     const char *rid = call(hub, "readProperties", "[\"speed\"]");
-    hub_news(hub, HUB_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&hub->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_true(hub_answered(hub, rid, 404, "*"));
 }
 

@@ -20,7 +20,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = hub_words();
+    words = core_words(&sb_azure_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -45,18 +45,18 @@ static int tear_down(void **state)
 
 static bool reports(const struct hub *hub, const char *path, const char *json)
 {
-    return hub_reports(hub, HUB_PUMP, path, json);
+    return hub_reports(hub, CORE_PUMP, path, json);
 }
 
 static void desires(struct hub *hub, const char *patch)
 {
-    hub_desires(hub, HUB_PUMP, patch);
+    hub_desires(hub, CORE_PUMP, patch);
 }
 
 static void new_version(struct hub *hub, const char *version)
 {
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string(version));
-    hub_news(hub, HUB_PUMP, SB_NEWS_IDENTITY);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string(version));
+    core_news(&hub->core, CORE_PUMP, SB_NEWS_IDENTITY);
 }
 
 /* ---- being there ---- */
@@ -64,7 +64,7 @@ static void new_version(struct hub *hub, const char *version)
 static void a_connect_reads_the_twin_and_reports_what_differs(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     assert_int_equal(hub->reads, 1);
     assert_int_equal(hub->patches, 1);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
@@ -72,9 +72,9 @@ static void a_connect_reads_the_twin_and_reports_what_differs(void **state)
     assert_true(reports(hub, "firmware/pendingFwVersion", "\"\""));
     assert_true(reports(hub, "device", "{\"model\":\"P7\",\"presence\":\"ready\"}"));
     assert_true(reports(hub, "iothubDM", NULL));
-    hub_down(hub, HUB_PUMP);
-    json_object_set_new(hub->reported[HUB_PUMP], "others", json_true()); /* not ours */
-    hub_up(hub, HUB_PUMP);
+    core_down(&hub->core, CORE_PUMP);
+    json_object_set_new(hub->reported[CORE_PUMP], "others", json_true()); /* not ours */
+    core_up(&hub->core, CORE_PUMP);
     assert_int_equal(hub->reads, 2);
     assert_int_equal(hub->patches, 1); /* nothing differs */
     assert_true(reports(hub, "others", "true"));
@@ -83,22 +83,23 @@ static void a_connect_reads_the_twin_and_reports_what_differs(void **state)
 static void what_others_do_is_told(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     new_version(hub, "1.5.0");
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.5.0\""));
-    hub->devices[HUB_PUMP].presence = SB_PRESENCE_OFFLINE;
-    hub_news(hub, HUB_PUMP, SB_NEWS_PRESENCE);
+    hub->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
+    core_news(&hub->core, CORE_PUMP, SB_NEWS_PRESENCE);
     assert_true(reports(hub, "device/presence", "\"offline\""));
-    hub->devices[HUB_PUMP].properties =
+    hub->core.devices[CORE_PUMP].properties =
         json_pack("{s:{s:i,s:I}}", "speed", "value", 7, "time", (json_int_t)INT64_C(1764000000000));
-    hub_news(hub, HUB_PUMP, SB_NEWS_IDENTITY);
+    core_news(&hub->core, CORE_PUMP, SB_NEWS_IDENTITY);
     assert_true(reports(hub, "deviceProperties/speed",
                         "{\"value\":7,\"lastUpdatedTime\":\"2025-11-24T16:00:00.000Z\"}"));
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_FAILED, SB_CAUSE_ROLLED_BACK);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_FAILED,
+                 SB_CAUSE_ROLLED_BACK);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"rolledback\""));
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_QUEUED, SB_CAUSE_NONE);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_QUEUED, SB_CAUSE_NONE);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"rolledback\"")); /* not in motion */
 }
 
@@ -107,12 +108,12 @@ static void nothing_is_sent_while_it_is_down(void **state)
     struct hub *hub = *state;
     new_version(hub, "1.5.0");
     assert_int_equal(hub->patches, 0);
-    hub_up(hub, HUB_PUMP);
-    hub_down(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
+    core_down(&hub->core, CORE_PUMP);
     new_version(hub, "1.6.0");
-    hub_passes(hub, SB_DAY);
+    core_passes(&hub->core, SB_DAY);
     assert_int_equal(hub->patches, 1);
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.6.0\""));
 }
 
@@ -121,10 +122,9 @@ static void nothing_is_sent_while_it_is_down(void **state)
 static void an_update_is_reported_in_both_vocabularies(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
-    hub->tasks[0].task.target_version = "2.0.0";
-    hub_task(hub, 0, SB_TASK_QUEUED);
+    core_up(&hub->core, CORE_PUMP);
+    hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
+    core_task(&hub->core, 0, SB_TASK_QUEUED);
     assert_true(reports(hub, "firmware/pendingFwVersion", "\"2.0.0\""));
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
     assert_true(reports(hub, "iothubDM/firmwareUpdate/status", "\"waiting\""));
@@ -140,14 +140,14 @@ static void an_update_is_reported_in_both_vocabularies(void **state)
         { SB_TASK_CANCELLING, "\"rebooting\"", "\"applying\"" }, /* silent: as before */
     };
     for (size_t i = 0; i < SB_COUNT(steps); i++) {
-        hub_passes(hub, SB_SECOND);
-        hub_task(hub, 0, steps[i].state);
+        core_passes(&hub->core, SB_SECOND);
+        core_task(&hub->core, 0, steps[i].state);
         assert_true(reports(hub, "firmware/fwUpdateStatus", steps[i].status));
         assert_true(reports(hub, "iothubDM/firmwareUpdate/status", steps[i].dm));
     }
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
-    hub_passes(hub, SB_SECOND);
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_passes(&hub->core, SB_SECOND);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "firmware",
                         "{\"currentFwVersion\":\"2.0.0\",\"pendingFwVersion\":\"\","
                         "\"fwUpdateStatus\":\"current\",\"fwUpdateSubstatus\":\"done\","
@@ -164,7 +164,7 @@ static void an_update_is_reported_in_both_vocabularies(void **state)
 static void failures_say_what_and_where(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     static const struct {
         enum sb_cause cause;
         enum sb_phase phase;
@@ -178,11 +178,10 @@ static void failures_say_what_and_where(void **state)
         { SB_CAUSE_OPERATOR, SB_PHASE_WAITING, "\"current\"", "\"Apply image failed\"" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
-        hub->tasks[i].task.target_version = "2.0.0";
-        hub_task(hub, i, SB_TASK_DOWNLOADING);
-        hub->tasks[i].task.text = "see https://x/?sig=secret";
-        hub_fails(hub, i, cases[i].cause, cases[i].phase);
+        hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
+        core_task(&hub->core, i, SB_TASK_DOWNLOADING);
+        hub->core.tasks[i].task.text = "see https://x/?sig=secret";
+        core_fails(&hub->core, i, cases[i].cause, cases[i].phase);
         sb_cleanup(sb_freep) char *code = sb_format("\"%s\"", sb_cause_name((int)cases[i].cause));
         assert_true(reports(hub, "firmware/fwUpdateStatus", cases[i].status));
         assert_true(reports(hub, "firmware/error/code", code));
@@ -190,8 +189,8 @@ static void failures_say_what_and_where(void **state)
         assert_true(reports(hub, "iothubDM/firmwareUpdate/error/code", code));
         assert_true(reports(hub, "firmware/pendingFwVersion", "\"2.0.0\""));
     }
-    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL); /* the next begins without an error */
-    hub_task(hub, SB_COUNT(cases), SB_TASK_DOWNLOADING);
+    hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL); /* the next begins without an error */
+    core_task(&hub->core, SB_COUNT(cases), SB_TASK_DOWNLOADING);
     assert_true(reports(hub, "firmware/error", NULL));
     assert_true(reports(hub, "iothubDM/firmwareUpdate/error", NULL));
 }
@@ -199,12 +198,12 @@ static void failures_say_what_and_where(void **state)
 static void percent_moves_in_steps(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
+    core_up(&hub->core, CORE_PUMP);
+    hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
     unsigned before = hub->patches;
     for (int percent = 0; percent < 40; percent++) {
-        hub->tasks[0].task.percent = (uint8_t)percent;
-        hub_task(hub, 0, SB_TASK_DOWNLOADING);
+        hub->core.tasks[0].task.percent = (uint8_t)percent;
+        core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
     }
     assert_int_equal(hub->patches - before, 4);
     assert_true(reports(hub, "firmware/fwUpdateSubstatus", "\"downloading 30%\""));
@@ -213,17 +212,17 @@ static void percent_moves_in_steps(void **state)
 static void reboots_and_resets_are_reported(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub_calls(hub, HUB_PUMP, "reboot", NULL);
-    hub_task(hub, 0, SB_TASK_RUNNING);
+    core_up(&hub->core, CORE_PUMP);
+    hub_calls(hub, CORE_PUMP, "reboot", NULL);
+    core_task(&hub->core, 0, SB_TASK_RUNNING);
     assert_true(reports(hub, "iothubDM/reboot",
                         "{\"status\":\"started\",\"startedRebootTime\":\"2025-11-24T16:00:00.000Z\""
                         "}"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "iothubDM/reboot/status", "\"complete\""));
     assert_true(reports(hub, "iothubDM/reboot/lastReboot", "\"2025-11-24T16:00:00.000Z\""));
-    hub_calls(hub, HUB_PUMP, "factoryReset", NULL);
-    hub_fails(hub, 1, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    hub_calls(hub, CORE_PUMP, "factoryReset", NULL);
+    core_fails(&hub->core, 1, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
     assert_true(reports(hub, "iothubDM/factoryReset/status", "\"failed\""));
     assert_true(reports(hub, "iothubDM/factoryReset/error/code", "\"timeout\""));
 }
@@ -233,40 +232,40 @@ static void reboots_and_resets_are_reported(void **state)
 static void one_patch_at_a_time(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     hub->silent = true;
     new_version(hub, "1.1.0");
     new_version(hub, "1.2.0");
     new_version(hub, "1.3.0");
     assert_int_equal(hub->patches, 2); /* the first one, and that of 1.1.0 */
     hub->silent = false;
-    hub_passes(hub, 31 * SB_SECOND); /* no answer: read, and then what differs */
+    core_passes(&hub->core, 31 * SB_SECOND); /* no answer: read, and then what differs */
     assert_int_equal(hub->reads, 2);
     assert_int_equal(hub->patches, 3);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.3.0\""));
-    assert_non_null(strstr(hub->note, "does not answer"));
+    assert_non_null(strstr(hub->core.note, "does not answer"));
 }
 
 static void throttling_is_respected(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     hub->status = 429;
     new_version(hub, "1.1.0");
     new_version(hub, "1.2.0");
     unsigned before = hub->patches;
-    hub_passes(hub, 9 * SB_SECOND);
+    core_passes(&hub->core, 9 * SB_SECOND);
     assert_int_equal(hub->patches, before);
-    hub_passes(hub, 2 * SB_SECOND);
+    core_passes(&hub->core, 2 * SB_SECOND);
     assert_int_equal(hub->patches, before + 1); /* after 10 s, then 20, 40 ... */
-    hub_passes(hub, 18 * SB_SECOND);
+    core_passes(&hub->core, 18 * SB_SECOND);
     assert_int_equal(hub->patches, before + 1);
-    hub_passes(hub, 2 * SB_SECOND);
+    core_passes(&hub->core, 2 * SB_SECOND);
     assert_int_equal(hub->patches, before + 2);
-    hub_passes(hub, SB_DAY);
+    core_passes(&hub->core, SB_DAY);
     assert_true(hub->patches < before + 200); /* every ten minutes at the most */
     hub->status = 0;
-    hub_passes(hub, 11 * SB_MINUTE);
+    core_passes(&hub->core, 11 * SB_MINUTE);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.2.0\""));
 }
 
@@ -274,10 +273,10 @@ static void a_read_that_is_throttled_comes_again(void **state)
 {
     struct hub *hub = *state;
     hub->status = 503;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     assert_int_equal(hub->patches, 0);
     hub->status = 0;
-    hub_passes(hub, 11 * SB_SECOND);
+    core_passes(&hub->core, 11 * SB_SECOND);
     assert_int_equal(hub->reads, 2);
     assert_int_equal(hub->patches, 1);
 }
@@ -285,12 +284,12 @@ static void a_read_that_is_throttled_comes_again(void **state)
 static void a_patch_that_is_refused_is_not_sent_for_ever(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     hub->status = 400;
     new_version(hub, "1.1.0");
-    hub_passes(hub, SB_DAY);
+    core_passes(&hub->core, SB_DAY);
     assert_int_equal(hub->patches, 2);
-    assert_non_null(strstr(hub->note, "400"));
+    assert_non_null(strstr(hub->core.note, "400"));
     hub->status = 0;
     new_version(hub, "1.2.0");
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.2.0\""));
@@ -300,13 +299,13 @@ static void a_twin_that_is_nonsense(void **state)
 {
     struct hub *hub = *state;
     hub->silent = true;
-    hub_up(hub, HUB_PUMP);
-    hub_hears(hub, HUB_PUMP, "$iothub/twin/res/200/?$rid=unknown", "{}", 2);
-    hub_hears(hub, HUB_PUMP, "$iothub/twin/res/200/?x", "{}", 2);
-    hub_hears(hub, HUB_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=x", "[]", 2);
-    assert_int_equal(hub->task_count, 0);
+    core_up(&hub->core, CORE_PUMP);
+    core_hears(&hub->core, CORE_PUMP, "$iothub/twin/res/200/?$rid=unknown", "{}", 2);
+    core_hears(&hub->core, CORE_PUMP, "$iothub/twin/res/200/?x", "{}", 2);
+    core_hears(&hub->core, CORE_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=x", "[]", 2);
+    assert_int_equal(hub->core.task_count, 0);
     hub->silent = false;
-    hub_passes(hub, 31 * SB_SECOND);
+    core_passes(&hub->core, 31 * SB_SECOND);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
 }
 
@@ -315,13 +314,13 @@ static void a_twin_that_is_full_keeps_the_firmware(void **state)
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 3000);
     memset(large, 'x', 2999);
-    hub->devices[HUB_PUMP].properties = json_object();
+    hub->core.devices[CORE_PUMP].properties = json_object();
     for (int i = 0; i < 12; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("p%d", i);
-        json_object_set_new(hub->devices[HUB_PUMP].properties, name,
+        json_object_set_new(hub->core.devices[CORE_PUMP].properties, name,
                             json_pack("{s:s}", "value", large));
     }
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
     assert_true(reports(hub, "deviceProperties", NULL));
 }
@@ -331,44 +330,44 @@ static void a_twin_that_is_full_keeps_the_firmware(void **state)
 static void the_connection_is_renewed_in_time(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub_passes(hub, 44 * SB_MINUTE);
-    assert_int_equal(hub->renewals, 0);
-    hub_passes(hub, 2 * SB_MINUTE);
-    assert_int_equal(hub->renewals, 1);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core, 44 * SB_MINUTE);
+    assert_int_equal(hub->core.renewals, 0);
+    core_passes(&hub->core, 2 * SB_MINUTE);
+    assert_int_equal(hub->core.renewals, 1);
 }
 
 static void a_renewal_waits_for_answers_that_are_owed(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub_passes(hub, 44 * SB_MINUTE + 50 * SB_SECOND);
-    const char *rid = hub_calls(hub, HUB_PUMP, "readProperties", "[\"speed\"]");
-    hub_task(hub, 0, SB_TASK_RUNNING);
-    hub_passes(hub, 15 * SB_SECOND);
-    assert_int_equal(hub->renewals, 0);
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core, 44 * SB_MINUTE + 50 * SB_SECOND);
+    const char *rid = hub_calls(hub, CORE_PUMP, "readProperties", "[\"speed\"]");
+    core_task(&hub->core, 0, SB_TASK_RUNNING);
+    core_passes(&hub->core, 15 * SB_SECOND);
+    assert_int_equal(hub->core.renewals, 0);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(hub_answered(hub, rid, 200, "*"));
-    hub_passes(hub, 3 * SB_SECOND);
-    assert_int_equal(hub->renewals, 1);
-    hub_down(hub, HUB_PUMP); /* as the glue does it */
-    hub_up(hub, HUB_PUMP);
+    core_passes(&hub->core, 3 * SB_SECOND);
+    assert_int_equal(hub->core.renewals, 1);
+    core_down(&hub->core, CORE_PUMP); /* as the glue does it */
+    core_up(&hub->core, CORE_PUMP);
     assert_int_equal(hub->reads, 2);
     hub->silent = true; /* something is always owed: the end of the token comes first */
     new_version(hub, "9");
-    hub_passes(hub, 46 * SB_MINUTE);
-    assert_int_equal(hub->renewals, 1);
-    hub_passes(hub, 14 * SB_MINUTE);
-    assert_true(hub->renewals > 1);
+    core_passes(&hub->core, 46 * SB_MINUTE);
+    assert_int_equal(hub->core.renewals, 1);
+    core_passes(&hub->core, 14 * SB_MINUTE);
+    assert_true(hub->core.renewals > 1);
 }
 
 static void a_certificate_needs_no_renewal(void **state)
 {
     struct hub *hub = *state;
     hub->config.key = NULL;
-    hub_up(hub, HUB_PUMP);
-    hub_passes(hub, SB_DAY);
-    assert_int_equal(hub->renewals, 0);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core, SB_DAY);
+    assert_int_equal(hub->core.renewals, 0);
 }
 
 /* ---- wishes ---- */
@@ -376,17 +375,17 @@ static void a_certificate_needs_no_renewal(void **state)
 static void a_wish_is_acted_on_and_acknowledged(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
-    assert_int_equal(hub->task_count, 1);
-    assert_int_equal(hub->tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
+    assert_int_equal(hub->core.task_count, 1);
+    assert_int_equal(hub->core.tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
     assert_true(reports(hub, "firmware/ac", "202"));
     assert_true(reports(hub, "firmware/av", "2"));
-    hub_task(hub, 0, SB_TASK_INSTALLING);
+    core_task(&hub->core, 0, SB_TASK_INSTALLING);
     assert_true(reports(hub, "firmware/ac", "202"));
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "firmware/ac", "200"));
     assert_true(reports(hub, "firmware/av", "2"));
     assert_true(reports(hub, "firmware/currentFwVersion", "\"2.0.0\""));
@@ -396,46 +395,46 @@ static void a_wish_that_stood_before_the_connect(void **state)
 {
     struct hub *hub = *state;
     desires(hub, WISH);
-    assert_int_equal(hub->task_count, 0);
-    hub_up(hub, HUB_PUMP);
-    assert_int_equal(hub->task_count, 1);
+    assert_int_equal(hub->core.task_count, 0);
+    core_up(&hub->core, CORE_PUMP);
+    assert_int_equal(hub->core.task_count, 1);
 }
 
 /* Reconnects, restarts, other changes, fresh credentials, another door's flashing: none re-arms. */
 static void a_wish_acts_once_per_content(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
-    hub_down(hub, HUB_PUMP);
-    hub_up(hub, HUB_PUMP);
-    hub_restarts(hub);
-    hub_up(hub, HUB_PUMP);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
+    core_down(&hub->core, CORE_PUMP);
+    core_up(&hub->core, CORE_PUMP);
+    core_restarts(&hub->core);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"other\":1}");
     desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://fw.example/a?sig=2\"}}");
     new_version(hub, "1.0.0"); /* somebody else went back */
-    hub_down(hub, HUB_PUMP);
-    hub_up(hub, HUB_PUMP);
-    assert_int_equal(hub->task_count, 1);
+    core_down(&hub->core, CORE_PUMP);
+    core_up(&hub->core, CORE_PUMP);
+    assert_int_equal(hub->core.task_count, 1);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
     desires(hub, "{\"firmware\":{\"fwVersion\":\"2.0.1\"}}"); /* another content */
-    assert_int_equal(hub->task_count, 2);
+    assert_int_equal(hub->core.task_count, 2);
 }
 
 /* Not even for as long as the hub takes to answer: its operators count what `ac` says of `av`. */
 static void a_new_wish_has_not_the_old_ones_end(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "firmware/ac", "200"));
     hub->silent = true; /* one patch is seen, and no more */
     desires(hub, "{\"firmware\":{\"fwVersion\":\"2.0.1\"}}");
-    assert_int_equal(hub->task_count, 2);
+    assert_int_equal(hub->core.task_count, 2);
     assert_true(reports(hub, "firmware/av", "3"));
     assert_true(reports(hub, "firmware/ac", "202"));
 }
@@ -443,27 +442,27 @@ static void a_new_wish_has_not_the_old_ones_end(void **state)
 static void a_wish_that_failed_is_not_tried_again(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
-    hub_fails(hub, 0, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
+    core_fails(&hub->core, 0, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
     assert_true(reports(hub, "firmware/ac", "500"));
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"error\""));
-    hub_down(hub, HUB_PUMP);
-    hub_up(hub, HUB_PUMP);
-    hub_passes(hub, SB_DAY);
-    assert_int_equal(hub->task_count, 1);
+    core_down(&hub->core, CORE_PUMP);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core, SB_DAY);
+    assert_int_equal(hub->core.task_count, 1);
     desires(hub, "{\"firmware\":null}"); /* taken away and wished again: that is new */
     assert_true(reports(hub, "firmware/ac", NULL));
     desires(hub, WISH);
-    assert_int_equal(hub->task_count, 2);
+    assert_int_equal(hub->core.task_count, 2);
 }
 
 static void a_wish_for_what_is_there(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"firmware\":{\"fwVersion\":\"1.0.0\",\"fwPackageURI\":\"https://h/x\"}}");
-    assert_int_equal(hub->task_count, 0);
+    assert_int_equal(hub->core.task_count, 0);
     assert_true(reports(hub, "firmware/ac", "200"));
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
 }
@@ -471,71 +470,71 @@ static void a_wish_for_what_is_there(void **state)
 static void a_wish_that_cannot_be(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"firmware\":{\"fwVersion\":\"3\",\"fwPackageURI\":\"nonsense\"}}");
     assert_true(reports(hub, "firmware/ac", "400"));
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"error\""));
     assert_true(reports(hub, "firmware/error/code", "\"invalid_request\""));
     assert_true(reports(hub, "firmware/pendingFwVersion", "\"3\""));
-    hub->refuse = SB_CAUSE_INVALID_URI;
-    hub->refuse_text = "not over https";
+    hub->core.refuse = SB_CAUSE_INVALID_URI;
+    hub->core.refuse_text = "not over https";
     desires(hub, "{\"firmware\":{\"fwPackageURI\":\"http://h/x\"}}");
     assert_true(reports(hub, "firmware/ac", "400"));
     assert_true(reports(hub, "firmware/ad", "\"not over https\""));
-    hub->unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
+    hub->core.unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
     desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://h/y\"}}");
     assert_true(reports(hub, "firmware/ac", "501"));
-    hub_passes(hub, SB_DAY);
-    assert_int_equal(hub->task_count, 0);
+    core_passes(&hub->core, SB_DAY);
+    assert_int_equal(hub->core.task_count, 0);
 }
 
 static void a_wish_waits_until_it_can_be_acted_on(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub->refuse = SB_CAUSE_CONFLICT;
-    hub->refuse_text = "another update is in progress";
+    core_up(&hub->core, CORE_PUMP);
+    hub->core.refuse = SB_CAUSE_CONFLICT;
+    hub->core.refuse_text = "another update is in progress";
     desires(hub, WISH);
     assert_true(reports(hub, "firmware/ac", "202"));
     assert_true(reports(hub, "firmware/ad", "\"another update is in progress\""));
-    hub_passes(hub, 3 * SB_MINUTE);
-    hub_restarts(hub);
-    hub->refuse = SB_CAUSE_NONE;
-    hub->ready = false;
-    hub_passes(hub, 90 * SB_SECOND);
-    assert_int_equal(hub->task_count, 0);
-    hub->ready = true;
-    hub_passes(hub, SB_MINUTE);
-    assert_int_equal(hub->task_count, 1);
-    hub_passes(hub, SB_DAY);
-    assert_int_equal(hub->task_count, 1);
+    core_passes(&hub->core, 3 * SB_MINUTE);
+    core_restarts(&hub->core);
+    hub->core.refuse = SB_CAUSE_NONE;
+    hub->core.ready = false;
+    core_passes(&hub->core, 90 * SB_SECOND);
+    assert_int_equal(hub->core.task_count, 0);
+    hub->core.ready = true;
+    core_passes(&hub->core, SB_MINUTE);
+    assert_int_equal(hub->core.task_count, 1);
+    core_passes(&hub->core, SB_DAY);
+    assert_int_equal(hub->core.task_count, 1);
 }
 
 static void a_wish_that_is_withdrawn(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     desires(hub, "{\"firmware\":null}");
-    assert_int_equal(hub->cancelled, 101);
-    assert_int_equal(hub->cancel_cause, SB_CAUSE_OVERRIDDEN);
-    hub->cancelled = 0;
+    assert_int_equal(hub->core.cancelled, 101);
+    assert_int_equal(hub->core.cancel_cause, SB_CAUSE_OVERRIDDEN);
+    hub->core.cancelled = 0;
     desires(hub, WISH);
-    hub_task(hub, 1, SB_TASK_INSTALLING);
+    core_task(&hub->core, 1, SB_TASK_INSTALLING);
     desires(hub, "{\"firmware\":null}");
-    assert_int_equal(hub->cancelled, 0); /* what has begun goes on */
+    assert_int_equal(hub->core.cancelled, 0); /* what has begun goes on */
 }
 
 static void a_missed_change_is_read(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     hub->miss = true;
     desires(hub, WISH);
     hub->miss = false;
     desires(hub, "{\"other\":1}");
     assert_int_equal(hub->reads, 2);
-    assert_int_equal(hub->task_count, 1);
+    assert_int_equal(hub->core.task_count, 1);
 }
 
 static void changes_that_come_again_or_too_late(void **state)
@@ -544,11 +543,11 @@ static void changes_that_come_again_or_too_late(void **state)
     static const char old[] =
         "{\"firmware\":{\"fwVersion\":\"9\",\"fwPackageURI\":\"https://h/9\"},\"$version\":2}";
     const char *topic = "$iothub/twin/PATCH/properties/desired/?$version=2";
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"other\":1}");
     desires(hub, "{\"other\":2}");
-    hub_hears(hub, HUB_PUMP, topic, old, strlen(old));
-    assert_int_equal(hub->task_count, 0);
+    core_hears(&hub->core, CORE_PUMP, topic, old, strlen(old));
+    assert_int_equal(hub->core.task_count, 0);
     assert_int_equal(hub->reads, 1);
 }
 
@@ -557,11 +556,11 @@ static void a_version_that_never_comes(void **state)
 {
     struct hub *hub = *state;
     static const char far[] = "{\"x\":1,\"$version\":99999999}";
-    hub_up(hub, HUB_PUMP);
-    hub_hears(hub, HUB_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=99999999", far,
-              strlen(far));
+    core_up(&hub->core, CORE_PUMP);
+    core_hears(&hub->core, CORE_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=99999999",
+               far, strlen(far));
     assert_int_equal(hub->reads, 2);
-    hub_passes(hub, SB_HOUR - 16 * SB_MINUTE);
+    core_passes(&hub->core, SB_HOUR - 16 * SB_MINUTE);
     assert_int_equal(hub->reads, 3);
     new_version(hub, "1.1.0");
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.1.0\""));
@@ -570,24 +569,24 @@ static void a_version_that_never_comes(void **state)
 static void configuration_is_applied_and_acknowledged(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"configuration\":{\"mode\":\"eco\",\"limit.max\":70}}");
-    assert_int_equal(hub->tasks[0].job.op, SB_OP_CONFIGURE);
-    assert_string_equal(hub->tasks[0].params,
-                        "{\"values\": {\"mode\": \"eco\", \"limit.max\": 70}}");
+    assert_int_equal(hub->core.tasks[0].job.op, SB_OP_CONFIGURE);
+    assert_true(
+        core_is(hub->core.tasks[0].params, "{\"values\": {\"mode\": \"eco\", \"limit.max\": 70}}"));
     assert_true(reports(hub, "configuration/mode/ac", "202"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "configuration/mode",
                         "{\"value\":\"eco\",\"ac\":200,\"av\":2,\"ad\":\"done\"}"));
     assert_true(reports(hub, "configuration/limit%2Emax/value", "70"));
     desires(hub, "{\"configuration\":{\"mode\":null}}");
-    assert_int_equal(hub->task_count, 2);
-    hub_fails(hub, 1, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
+    assert_int_equal(hub->core.task_count, 2);
+    core_fails(&hub->core, 1, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
     assert_true(reports(hub, "configuration/mode", NULL));
     assert_true(reports(hub, "configuration/limit%2Emax/ac", "403"));
     desires(hub, "{\"configuration\":null}");
     assert_true(reports(hub, "configuration", NULL));
-    hub->unsupported = 1U << SB_OP_CONFIGURE;
+    hub->core.unsupported = 1U << SB_OP_CONFIGURE;
     desires(hub, "{\"configuration\":{\"mode\":1}}");
     assert_true(reports(hub, "configuration/mode/ac", "501"));
 }
@@ -597,29 +596,30 @@ static void configuration_is_applied_and_acknowledged(void **state)
 static void tasks_go_on_over_a_restart(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
-    hub_task(hub, 0, SB_TASK_DOWNLOADING);
-    hub_restarts(hub);
-    hub_task(hub, 0, SB_TASK_INSTALLING);
-    hub_up(hub, HUB_PUMP);
+    core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
+    core_restarts(&hub->core);
+    core_task(&hub->core, 0, SB_TASK_INSTALLING);
+    core_up(&hub->core, CORE_PUMP);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
-    json_object_set_new(hub->devices[HUB_PUMP].versions, "", json_string("2.0.0"));
-    hub_task(hub, 0, SB_TASK_SUCCEEDED);
+    json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "firmware/ac", "200"));
 }
 
 static void tasks_that_ended_unheard(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
+    core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
-    hub_task(hub, 0, SB_TASK_DOWNLOADING);
-    hub_calls(hub, HUB_PUMP, "reboot", NULL);
-    hub_task(hub, 1, SB_TASK_RUNNING);
-    hub->tasks[0].task.state = hub->tasks[1].task.state = SB_TASK_SUCCEEDED; /* nobody is told */
-    hub_restarts(hub);
-    hub_up(hub, HUB_PUMP);
+    core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
+    hub_calls(hub, CORE_PUMP, "reboot", NULL);
+    core_task(&hub->core, 1, SB_TASK_RUNNING);
+    hub->core.tasks[0].task.state = hub->core.tasks[1].task.state =
+        SB_TASK_SUCCEEDED; /* nobody is told */
+    core_restarts(&hub->core);
+    core_up(&hub->core, CORE_PUMP);
     assert_true(reports(hub, "firmware/error/code", "\"outcome_unknown\""));
     assert_true(reports(hub, "firmware/ac", "500"));
     assert_true(reports(hub, "iothubDM/reboot/status", "\"failed\""));
@@ -630,14 +630,14 @@ static void tasks_that_ended_unheard(void **state)
 static void what_runs_is_shown_before_what_waits(void **state)
 {
     struct hub *hub = *state;
-    hub_up(hub, HUB_PUMP);
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
-    hub_calls(hub, HUB_PUMP, "firmwareUpdate", CALL);
-    hub_task(hub, 0, SB_TASK_QUEUED);
+    core_up(&hub->core, CORE_PUMP);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
+    core_task(&hub->core, 0, SB_TASK_QUEUED);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"applying\""));
-    hub_foreign(hub, HUB_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_SUCCEEDED, SB_CAUSE_NONE);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
-    hub_task(hub, 0, SB_TASK_DOWNLOADING);
+    core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"downloading\""));
 }
 

@@ -27,7 +27,7 @@ static struct sb_huawei_config config = { .id = IOT_GATEWAY_ID };
 static int load(void **state)
 {
     (void)state;
-    words = iot_words();
+    words = core_words(&sb_huawei_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -253,13 +253,13 @@ static void an_event_as_the_platform_reads_it(void **state)
     (void)state;
     json_t *event = sb_huawei_event("prod_pump7", "$ota", "version_report", NULL,
                                     INT64_C(1795305540000), json_pack("{s:s}", "fw_version", "1"));
-    assert_true(iot_is(event, "{\"object_device_id\":\"prod_pump7\",\"services\":[{\"service_id\":"
-                              "\"$ota\",\"event_type\":\"version_report\",\"event_time\":"
-                              "\"20261121T235900Z\",\"paras\":{\"fw_version\":\"1\"}}]}"));
+    assert_true(core_is(event, "{\"object_device_id\":\"prod_pump7\",\"services\":[{\"service_id\":"
+                               "\"$ota\",\"event_type\":\"version_report\",\"event_time\":"
+                               "\"20261121T235900Z\",\"paras\":{\"fw_version\":\"1\"}}]}"));
     json_decref(event);
     event = sb_huawei_event(NULL, "$sub_device_manager", "x", "id-1", 0, json_object());
-    assert_true(iot_is(event, "{\"services\":[{\"service_id\":\"$sub_device_manager\","
-                              "\"event_type\":\"x\",\"event_id\":\"id-1\",\"paras\":{}}]}"));
+    assert_true(core_is(event, "{\"services\":[{\"service_id\":\"$sub_device_manager\","
+                               "\"event_type\":\"x\",\"event_id\":\"id-1\",\"paras\":{}}]}"));
     json_decref(event);
 }
 
@@ -282,13 +282,13 @@ static void packages(void **state)
                                  "firmwarefiles/ca1d\",\"file_size\":81362928,\"access_token\":"
                                  "\"595124473f86\",\"expires\":86400,\"sign\":\"" SIGN "\"}",
                                  &wrong, &cause);
-    assert_true(iot_is(package, "{\"uri\":\"https://h:8943/iodm/inner/v1.3.0/firmwarefiles/ca1d\","
-                                "\"version\":\"v1.2\",\"size\":81362928,\"sha256\":\"" SIGN "\","
-                                "\"extra\":{\"headers\":{\"Authorization\":"
-                                "\"Bearer 595124473f86\"}}}"));
+    assert_true(core_is(package, "{\"uri\":\"https://h:8943/iodm/inner/v1.3.0/firmwarefiles/ca1d\","
+                                 "\"version\":\"v1.2\",\"size\":81362928,\"sha256\":\"" SIGN "\","
+                                 "\"extra\":{\"headers\":{\"Authorization\":"
+                                 "\"Bearer 595124473f86\"}}}"));
     json_decref(package);
     package = package_of("{\"version\":\"2\",\"url\":\"https://obs/x?sig=1\"}", &wrong, &cause);
-    assert_true(iot_is(package, "{\"uri\":\"https://obs/x?sig=1\",\"version\":\"2\"}"));
+    assert_true(core_is(package, "{\"uri\":\"https://obs/x?sig=1\",\"version\":\"2\"}"));
     json_decref(package);
     static const struct {
         const char *paras;

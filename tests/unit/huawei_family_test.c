@@ -21,7 +21,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = iot_words();
+    words = core_words(&sb_huawei_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -58,16 +58,16 @@ static void a_connect_announces_everybody_in_one_batch(void **state)
 {
     struct iot *iot = *state;
     iot_up(iot);
-    assert_true(iot_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":0}"));
+    assert_true(core_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":0}"));
     assert_int_equal(statuses(iot), 1);
-    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
-                                    "\"status\":\"ONLINE\"},{\"device_id\":\"prod_valve1\","
-                                    "\"status\":\"ONLINE\"}]}"));
+    assert_true(core_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                     "\"status\":\"ONLINE\"},{\"device_id\":\"prod_valve1\","
+                                     "\"status\":\"ONLINE\"}]}"));
     /* then what they are: the platform must have them online first */
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
     assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 1);
     assert_int_equal(iot_count(iot, IOT_GATEWAY_ID, "version_report"), 1);
-    iot_passes(iot, SB_DAY);
+    core_passes(&iot->core, SB_DAY);
     assert_int_equal(statuses(iot), 1);
     iot_down(iot);
     iot_up(iot); /* the platform has forgotten them */
@@ -78,19 +78,19 @@ static void a_connect_announces_everybody_in_one_batch(void **state)
 static void presence_is_told_as_it_changes(void **state)
 {
     struct iot *iot = *state;
-    iot->devices[IOT_VALVE].presence = SB_PRESENCE_UNKNOWN; /* nothing to say of it */
+    iot->core.devices[CORE_VALVE].presence = SB_PRESENCE_UNKNOWN; /* nothing to say of it */
     iot_up(iot);
     assert_int_equal(json_array_size(json_object_get(status(iot), "device_statuses")), 1);
-    iot_presence(iot, IOT_VALVE, SB_PRESENCE_OFFLINE);
-    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_valve1\","
-                                    "\"status\":\"OFFLINE\"}]}"));
+    iot_presence(iot, CORE_VALVE, SB_PRESENCE_OFFLINE);
+    assert_true(core_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_valve1\","
+                                     "\"status\":\"OFFLINE\"}]}"));
     assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 0);
-    iot_presence(iot, IOT_VALVE, SB_PRESENCE_READY);
-    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_valve1\","
-                                    "\"status\":\"ONLINE\"}]}"));
+    iot_presence(iot, CORE_VALVE, SB_PRESENCE_READY);
+    assert_true(core_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_valve1\","
+                                     "\"status\":\"ONLINE\"}]}"));
     assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 1);
     size_t before = statuses(iot);
-    iot_presence(iot, IOT_VALVE, SB_PRESENCE_READY);
+    iot_presence(iot, CORE_VALVE, SB_PRESENCE_READY);
     assert_int_equal(statuses(iot), before);
 }
 
@@ -100,8 +100,8 @@ static void batches_are_bounded(void **state)
     struct iot *iot = *state;
     iot_up(iot);
     iot_forget(iot);
-    iot->devices[IOT_PUMP].presence = SB_PRESENCE_OFFLINE;
-    iot_news(iot, IOT_PUMP, SB_NEWS_PRESENCE); /* sets the timer in this world */
+    iot->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_PRESENCE); /* sets the timer in this world */
     for (int i = 0; i < 250; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("prod_n%d", i);
         json_t *told = json_pack("{s:s,s:s}", "name", name, "status", "ONLINE");
@@ -114,13 +114,14 @@ static void batches_are_bounded(void **state)
                                   .connected = true,
                                   .words = words,
                                   .config = &iot->config,
-                                  .device = &iot->devices[IOT_GATEWAY],
-                                  .now = iot->now };
-        assert_int_equal(sb_huawei_dialect.step(iot->states[IOT_GATEWAY], &input, &effects), 0);
+                                  .device = &iot->core.devices[CORE_GATEWAY],
+                                  .now = iot->core.now };
+        assert_int_equal(sb_huawei_dialect.step(iot->core.states[CORE_GATEWAY], &input, &effects),
+                         0);
         sb_effects_done(&effects);
         json_decref(told);
     }
-    iot_passes(iot, SB_SECOND);
+    core_passes(&iot->core, SB_SECOND);
     assert_int_equal(statuses(iot), 3);
     size_t told = 0;
     for (size_t i = 0; i < iot->sent_count; i++) {
@@ -140,10 +141,10 @@ static void a_platform_that_does_not_answer_is_told_again(void **state)
     iot_up(iot);
     assert_int_equal(statuses(iot), 1);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0);
-    iot_passes(iot, 31 * SB_SECOND);
-    assert_non_null(strstr(iot->note, "does not answer"));
+    core_passes(&iot->core, 31 * SB_SECOND);
+    assert_non_null(strstr(iot->core.note, "does not answer"));
     iot->silent = false;
-    iot_passes(iot, 6 * SB_MINUTE);
+    core_passes(&iot->core, 6 * SB_MINUTE);
     assert_int_equal(statuses(iot), 2);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
@@ -153,12 +154,12 @@ static void a_stranger_is_told_of_again_later(void **state)
     struct iot *iot = *state;
     json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
     iot_up(iot);
-    assert_non_null(strstr(iot->note, "prod_pump7"));
+    assert_non_null(strstr(iot->core.note, "prod_pump7"));
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0);
     assert_int_equal(iot_count(iot, IOT_VALVE_ID, "version_report"), 1);
     assert_null(iot_last(iot, NULL, "add_sub_device_request")); /* not asked for */
     json_object_clear(iot->strangers);
-    iot_passes(iot, 6 * SB_MINUTE);
+    core_passes(&iot->core, 6 * SB_MINUTE);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
@@ -168,18 +169,18 @@ static void a_stranger_is_added_where_that_is_wanted(void **state)
     iot->config.add_devices = true;
     json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
     iot_up(iot);
-    assert_true(iot_is(iot_last(iot, NULL, "add_sub_device_request"),
-                       "{\"devices\":[{\"node_id\":\"pump7\",\"product_id\":\"prod\","
-                       "\"device_id\":\"prod_pump7\",\"name\":\"prod_pump7\","
-                       "\"parent_device_id\":\"prod_gw1\"}]}"));
-    iot_passes(iot, SB_SECOND);
+    assert_true(core_is(iot_last(iot, NULL, "add_sub_device_request"),
+                        "{\"devices\":[{\"node_id\":\"pump7\",\"product_id\":\"prod\","
+                        "\"device_id\":\"prod_pump7\",\"name\":\"prod_pump7\","
+                        "\"parent_device_id\":\"prod_gw1\"}]}"));
+    core_passes(&iot->core, SB_SECOND);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
-    assert_true(
-        iot_is(iot_last(iot, NULL, "delete_sub_device_request"), "{\"devices\":[\"prod_pump7\"]}"));
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
+    assert_true(core_is(iot_last(iot, NULL, "delete_sub_device_request"),
+                        "{\"devices\":[\"prod_pump7\"]}"));
     iot_restarts(iot);
     iot_forget(iot);
-    iot->devices[IOT_PUMP].presence = SB_PRESENCE_UNKNOWN;
+    iot->core.devices[CORE_PUMP].presence = SB_PRESENCE_UNKNOWN;
     iot_up(iot);
     assert_null(iot_last(iot, NULL, "delete_sub_device_request")); /* it was answered */
 }
@@ -191,22 +192,22 @@ static void a_delete_that_was_not_answered(void **state)
     iot->config.add_devices = true;
     iot_up(iot);
     iot_down(iot);
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     iot_restarts(iot);
-    iot->devices[IOT_PUMP].presence = SB_PRESENCE_UNKNOWN;
+    iot->core.devices[CORE_PUMP].presence = SB_PRESENCE_UNKNOWN;
     iot_up(iot);
-    assert_true(
-        iot_is(iot_last(iot, NULL, "delete_sub_device_request"), "{\"devices\":[\"prod_pump7\"]}"));
+    assert_true(core_is(iot_last(iot, NULL, "delete_sub_device_request"),
+                        "{\"devices\":[\"prod_pump7\"]}"));
 }
 
 static void a_device_that_goes_is_offline(void **state)
 {
     struct iot *iot = *state;
     iot_up(iot);
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
-    iot_passes(iot, SB_SECOND);
-    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
-                                    "\"status\":\"OFFLINE\"}]}"));
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_passes(&iot->core, SB_SECOND);
+    assert_true(core_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                     "\"status\":\"OFFLINE\"}]}"));
 }
 
 /* Who is offline, known there or not, is told of once and then forgotten. */
@@ -218,15 +219,15 @@ static void who_is_offline_takes_no_memory(void **state)
         sb_cleanup(sb_freep) char *name = sb_format("prod_pump%d", 100 + i);
         if (i % 2)
             json_object_set_new(iot->strangers, name, json_true());
-        iot->names[IOT_PUMP] = name;
-        iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_ADDED);
-        iot_passes(iot, 400 * SB_SECOND);
+        iot->core.names[CORE_PUMP] = name;
+        core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_ADDED);
+        core_passes(&iot->core, 400 * SB_SECOND);
     }
-    iot->names[IOT_PUMP] = IOT_PUMP_ID;
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_ADDED);
-    iot_passes(iot, SB_HOUR);
+    iot->core.names[CORE_PUMP] = IOT_PUMP_ID;
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_ADDED);
+    core_passes(&iot->core, SB_HOUR);
     iot_forget(iot);
-    iot_passes(iot, SB_DAY); /* nobody is told of again */
+    core_passes(&iot->core, SB_DAY); /* nobody is told of again */
     assert_int_equal(statuses(iot), 0);
 }
 
@@ -234,12 +235,12 @@ static void a_device_with_another_name(void **state)
 {
     struct iot *iot = *state;
     iot_up(iot);
-    iot->names[IOT_PUMP] = "prod_pump8";
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_ADDED);
-    iot_passes(iot, SB_SECOND);
-    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
-                                    "\"status\":\"OFFLINE\"},{\"device_id\":\"prod_pump8\","
-                                    "\"status\":\"ONLINE\"}]}"));
+    iot->core.names[CORE_PUMP] = "prod_pump8";
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_ADDED);
+    core_passes(&iot->core, SB_SECOND);
+    assert_true(core_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                     "\"status\":\"OFFLINE\"},{\"device_id\":\"prod_pump8\","
+                                     "\"status\":\"ONLINE\"}]}"));
     assert_int_equal(iot_count(iot, "prod_pump8", "version_report"), 1);
 }
 
@@ -255,20 +256,20 @@ static void whom_the_platform_deleted_is_left_alone(void **state)
     sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted);
     json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
-    assert_non_null(strstr(iot->note, "deleted sub-device prod_pump7"));
+    assert_non_null(strstr(iot->core.note, "deleted sub-device prod_pump7"));
     iot_restarts(iot);
     iot_forget(iot);
     iot_up(iot);
-    assert_true(iot_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":5}"));
+    assert_true(core_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":5}"));
     assert_int_equal(json_array_size(json_object_get(status(iot), "device_statuses")), 1);
     assert_null(iot_last(iot, NULL, "add_sub_device_request"));
     json_object_clear(iot->strangers);
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "add_sub_device_notify",
               "{\"devices\":[{\"device_id\":\"prod_pump7\",\"node_id\":\"pump7\"}],\"version\":6}");
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted); /* too late */
-    iot_passes(iot, SB_SECOND);
-    assert_true(iot_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
-                                    "\"status\":\"ONLINE\"}]}"));
+    core_passes(&iot->core, SB_SECOND);
+    assert_true(core_is(status(iot), "{\"device_statuses\":[{\"device_id\":\"prod_pump7\","
+                                     "\"status\":\"ONLINE\"}]}"));
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
@@ -276,28 +277,28 @@ static void whom_the_platform_deleted_is_left_alone(void **state)
 static void whom_the_platform_deleted_is_not_spoken_for(void **state)
 {
     struct iot *iot = *state;
-    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 1);
+    iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 1);
     iot_up(iot);
-    json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+    json_object_set_new(json_object_get(iot->core.devices[CORE_PUMP].properties, "flow"), "value",
                         json_integer(2));
-    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* on their way in this moment */
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_IDENTITY); /* on their way in this moment */
     sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted);
     iot_forget(iot);
-    json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+    json_object_set_new(json_object_get(iot->core.devices[CORE_PUMP].properties, "flow"), "value",
                         json_integer(3));
-    iot_version(iot, IOT_PUMP, "1.1.0");
-    iot_passes(iot, 10 * SB_MINUTE);
+    core_version(&iot->core, CORE_PUMP, "", "1.1.0");
+    core_passes(&iot->core, 10 * SB_MINUTE);
     assert_int_equal(iot->sent_count, 0);
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "add_sub_device_notify",
               "{\"devices\":[{\"device_id\":\"prod_pump7\"}],\"version\":6}");
-    iot_passes(iot, SB_SECOND);
+    core_passes(&iot->core, SB_SECOND);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify",
               "{\"devices\":[{\"device_id\":\"prod_pump7\"}],\"version\":7}");
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "add_sub_device_notify",
               "{\"devices\":[{\"device_id\":\"prod_pump7\"}],\"version\":8}");
-    iot_passes(iot, SB_SECOND); /* the same version, but to a new record */
+    core_passes(&iot->core, SB_SECOND); /* the same version, but to a new record */
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
 }
 
@@ -308,14 +309,14 @@ static void an_upgrade_of_a_deleted_device_is_not_reported(void **state)
     iot_up(iot);
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade_v2",
               "{\"version\":\"2.0.0\",\"url\":\"https://h/2\"}");
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
     iot_event(iot, IOT_GATEWAY_ID, FAMILY, "delete_sub_device_notify", deleted);
     iot_forget(iot);
-    iot_task(iot, 0, SB_TASK_INSTALLING);
+    core_task(&iot->core, 0, SB_TASK_INSTALLING);
     iot_restarts(iot);
     iot_up(iot);
-    iot_fails(iot, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    core_fails(&iot->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "upgrade_progress_report"), 0);
 }
 
@@ -333,7 +334,7 @@ static void who_leaves_is_not_added_again(void **state)
             event = one;
     }
     sb_cleanup(sb_freep) char *id = strdup(sb_json_str(event, "event_id"));
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     iot_event_id(iot, NULL, FAMILY, "sub_device_update_status_response", id,
                  "{\"successful_devices\":[{\"device_id\":\"prod_valve1\",\"status\":\"ONLINE\"}],"
                  "\"failed_devices\":[{\"device_id\":\"prod_pump7\",\"error_code\":\"x\"}]}");
@@ -344,14 +345,14 @@ static void who_leaves_is_not_added_again(void **state)
 static void a_flood_of_values_is_reported_in_time(void **state)
 {
     struct iot *iot = *state;
-    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 0);
+    iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 0);
     iot_up(iot);
     iot_forget(iot);
     for (int i = 1; i <= 100; i++) {
-        json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
-                            json_integer(i));
-        iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY);
-        iot_passes(iot, 100);
+        json_object_set_new(json_object_get(iot->core.devices[CORE_PUMP].properties, "flow"),
+                            "value", json_integer(i));
+        core_news(&iot->core, CORE_PUMP, SB_NEWS_IDENTITY);
+        core_passes(&iot->core, 100);
     }
     assert_in_range(iot->sent_count, 30, 60); /* ten seconds of 200 ms each */
 }
@@ -376,16 +377,17 @@ static void responses_that_are_nonsense(void **state)
         for (size_t n = 0; n < SB_COUNT(paras); n++)
             iot_event(iot, IOT_GATEWAY_ID, FAMILY, types[i], paras[n]);
     iot->silent = false;
-    iot_passes(iot, 10 * SB_MINUTE);
+    core_passes(&iot->core, 10 * SB_MINUTE);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
 static void values_are_reported_by_the_gateway(void **state)
 {
     struct iot *iot = *state;
-    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:f,s:i}}", "flow", "value", 2.5, "time", 9);
+    iot->core.devices[CORE_PUMP].properties =
+        json_pack("{s:{s:f,s:i}}", "flow", "value", 2.5, "time", 9);
     iot_up(iot);
-    iot_passes(iot, SB_SECOND);
+    core_passes(&iot->core, SB_SECOND);
     size_t count = 0;
     for (size_t i = 0; i < iot->sent_count; i++) {
         if (!strstr(iot->sent[i].topic, "sys/gateway/sub_devices/properties/report"))
@@ -394,17 +396,17 @@ static void values_are_reported_by_the_gateway(void **state)
         const json_t *service = json_array_get(json_object_get(device, "services"), 0);
         assert_string_equal(sb_json_str(device, "device_id"), "prod_pump7");
         assert_string_equal(sb_json_str(service, "service_id"), "properties");
-        assert_true(iot_is(json_object_get(service, "properties"), "{\"flow\":2.5}"));
+        assert_true(core_is(json_object_get(service, "properties"), "{\"flow\":2.5}"));
         count++;
     }
     assert_int_equal(count, 1);
-    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* nothing new: nothing said */
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_IDENTITY); /* nothing new: nothing said */
     size_t before = iot->sent_count;
-    iot_passes(iot, 10 * SB_MINUTE);
+    core_passes(&iot->core, 10 * SB_MINUTE);
     assert_int_equal(iot->sent_count, before);
-    json_object_set_new(json_object_get(iot->devices[IOT_PUMP].properties, "flow"), "value",
+    json_object_set_new(json_object_get(iot->core.devices[CORE_PUMP].properties, "flow"), "value",
                         json_integer(3)); /* it was polled */
-    iot_passes(iot, 61 * SB_SECOND);
+    core_passes(&iot->core, 61 * SB_SECOND);
     assert_int_equal(iot->sent_count, before + 1);
 }
 

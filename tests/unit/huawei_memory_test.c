@@ -41,7 +41,7 @@ static void around(bool begins)
 
 static void ups(struct iot *iot)
 {
-    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:s}}", "a", "value", "b");
+    iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:s}}", "a", "value", "b");
     iot_up(iot);
 }
 
@@ -67,31 +67,31 @@ static void requests(struct iot *iot)
 
 static void moves(struct iot *iot)
 {
-    for (size_t i = 0; i < iot->task_count; i++)
-        iot_task(iot, i, SB_TASK_INSTALLING);
+    for (size_t i = 0; i < iot->core.task_count; i++)
+        core_task(&iot->core, i, SB_TASK_INSTALLING);
 }
 
 static void succeeds(struct iot *iot)
 {
-    for (size_t i = 0; i < iot->task_count; i++)
-        iot_task(iot, i, SB_TASK_SUCCEEDED);
+    for (size_t i = 0; i < iot->core.task_count; i++)
+        core_task(&iot->core, i, SB_TASK_SUCCEEDED);
 }
 
 static void fails(struct iot *iot)
 {
-    for (size_t i = 0; i < iot->task_count; i++)
-        iot_fails(iot, i, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
+    for (size_t i = 0; i < iot->core.task_count; i++)
+        core_fails(&iot->core, i, SB_CAUSE_TIMEOUT, SB_PHASE_WRITING);
 }
 
 static void waits(struct iot *iot)
 {
-    iot_passes(iot, SB_MINUTE);
+    core_passes(&iot->core, SB_MINUTE);
 }
 
 static void leaves(struct iot *iot)
 {
     iot->config.add_devices = true;
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
 }
 
 static void is_deleted(struct iot *iot)
@@ -123,16 +123,16 @@ static const struct trial {
 /* It works again: whatever was missed is made good by the next connect. */
 static void check_goes_on(struct iot *iot, act_fn trial)
 {
-    iot->around = NULL;
+    iot->core.around = NULL;
     iot_down(iot);
     if (trial == leaves)
         return;
-    json_object_set_new(iot->devices[IOT_PUMP].versions, "", json_string("9"));
+    json_object_set_new(iot->core.devices[CORE_PUMP].versions, "", json_string("9"));
     iot_forget(iot);
     iot_up(iot);
-    iot_passes(iot, SB_HOUR);
-    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
-                       "{\"fw_version\":\"9\",\"sw_version\":\"9\"}"));
+    core_passes(&iot->core, SB_HOUR);
+    assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                        "{\"fw_version\":\"9\",\"sw_version\":\"9\"}"));
 }
 
 static bool attempt(const struct trial *trial, int granted)
@@ -143,9 +143,9 @@ static bool attempt(const struct trial *trial, int granted)
     if (trial->between)
         trial->between(iot);
     budget = granted;
-    iot->around = around;
+    iot->core.around = around;
     trial->trial(iot);
-    bool failed = iot->failed;
+    bool failed = iot->core.failed;
     check_goes_on(iot, trial->trial);
     iot_free(iot);
     return failed;
@@ -171,11 +171,11 @@ static void saving_and_loading(void **state)
     ups(iot);
     upgrades(iot);
     fails(iot);
-    json_t *saved = sb_huawei_save(iot->states[IOT_PUMP]), *again = NULL;
+    json_t *saved = sb_huawei_save(iot->core.states[CORE_PUMP]), *again = NULL;
     void *loaded = NULL;
     for (int granted = 0; !again; granted++) {
         left = granted;
-        again = sb_huawei_save(iot->states[IOT_PUMP]);
+        again = sb_huawei_save(iot->core.states[CORE_PUMP]);
         left = UNLIMITED;
         assert_true(granted < ATTEMPTS);
     }
@@ -204,7 +204,7 @@ static int load(void **state)
 {
     (void)state;
     json_set_alloc_funcs(__wrap_malloc, release);
-    words = iot_words();
+    words = core_words(&sb_huawei_shape, NULL);
     return words ? 0 : -1;
 }
 

@@ -19,7 +19,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = iot_words();
+    words = core_words(&sb_huawei_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -69,7 +69,7 @@ static int code(const struct iot *iot)
 
 static void becomes(struct iot *iot, const char *version)
 {
-    json_object_set_new(iot->devices[IOT_PUMP].versions, "", json_string(version));
+    json_object_set_new(iot->core.devices[CORE_PUMP].versions, "", json_string(version));
 }
 
 /* ---- versions ---- */
@@ -78,23 +78,23 @@ static void a_query_is_answered_with_versions(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "version_query", "{}");
-    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
-                       "{\"fw_version\":\"1.0.0\",\"sw_version\":\"1.0.0\"}"));
+    assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                        "{\"fw_version\":\"1.0.0\",\"sw_version\":\"1.0.0\"}"));
     asks(iot, "version_query", "{\"task_id\":\"t\",\"sub_device_count\":2}"); /* each one */
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
-    json_object_set_new(iot->devices[IOT_PUMP].versions, "software", json_string("7"));
+    json_object_set_new(iot->core.devices[CORE_PUMP].versions, "software", json_string("7"));
     asks(iot, "version_query", "{}");
-    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
-                       "{\"fw_version\":\"1.0.0\",\"sw_version\":\"7\"}"));
+    assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                        "{\"fw_version\":\"1.0.0\",\"sw_version\":\"7\"}"));
 }
 
 static void a_query_waits_until_the_device_answers(void **state)
 {
     struct iot *iot = *state;
-    iot_presence(iot, IOT_PUMP, SB_PRESENCE_OFFLINE);
+    iot_presence(iot, CORE_PUMP, SB_PRESENCE_OFFLINE);
     asks(iot, "version_query", "{}");
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0); /* not from memory */
-    iot_presence(iot, IOT_PUMP, SB_PRESENCE_READY);
+    iot_presence(iot, CORE_PUMP, SB_PRESENCE_READY);
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
@@ -102,13 +102,13 @@ static void a_query_waits_until_the_device_answers(void **state)
 static void a_query_is_answered_without_a_version(void **state)
 {
     struct iot *iot = *state;
-    json_object_clear(iot->devices[IOT_PUMP].versions);
+    json_object_clear(iot->core.devices[CORE_PUMP].versions);
     asks(iot, "version_query", "{}");
-    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
-                       "{\"fw_version\":\"unknown\",\"sw_version\":\"unknown\"}"));
-    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* unasked nobody says so */
+    assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                        "{\"fw_version\":\"unknown\",\"sw_version\":\"unknown\"}"));
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_IDENTITY); /* unasked nobody says so */
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
-    iot_version(iot, IOT_PUMP, "1.0.0");
+    core_version(&iot->core, CORE_PUMP, "", "1.0.0");
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
 }
 
@@ -117,10 +117,10 @@ static void refusals_while_the_store_fails_are_not_kept(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade_v2", UPGRADE);
-    iot_fails(iot, 0, SB_CAUSE_TIMEOUT, SB_PHASE_FETCHING);
+    core_fails(&iot->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_FETCHING);
     assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
-    iot->ready = false;
-    iot->why = "the disk is full";
+    iot->core.ready = false;
+    iot->core.why = "the disk is full";
     iot_forget(iot);
     asks(iot, "firmware_upgrade_v2", UPGRADE);
     iot_event(iot, "prod_ghost", "$ota", "firmware_upgrade_v2", UPGRADE);
@@ -133,17 +133,17 @@ static void refusals_while_the_store_fails_are_not_kept(void **state)
 static void what_others_install_is_told(void **state)
 {
     struct iot *iot = *state;
-    iot_version(iot, IOT_PUMP, "1.5.0");
-    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
-                       "{\"fw_version\":\"1.5.0\",\"sw_version\":\"1.5.0\"}"));
-    iot_news(iot, IOT_PUMP, SB_NEWS_IDENTITY); /* nothing new in it */
+    core_version(&iot->core, CORE_PUMP, "", "1.5.0");
+    assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                        "{\"fw_version\":\"1.5.0\",\"sw_version\":\"1.5.0\"}"));
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_IDENTITY); /* nothing new in it */
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
     iot_down(iot);
-    iot_version(iot, IOT_PUMP, "1.6.0");
+    core_version(&iot->core, CORE_PUMP, "", "1.6.0");
     iot_up(iot);
-    assert_true(iot_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
-                       "{\"fw_version\":\"1.6.0\",\"sw_version\":\"1.6.0\"}"));
-    assert_int_equal(iot->task_count, 0);
+    assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
+                        "{\"fw_version\":\"1.6.0\",\"sw_version\":\"1.6.0\"}"));
+    assert_int_equal(iot->core.task_count, 0);
 }
 
 static void the_gateway_has_a_version_and_no_upgrade(void **state)
@@ -168,29 +168,29 @@ static void an_upgrade_is_reported_step_by_step(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
-    assert_int_equal(iot->task_count, 1);
-    assert_int_equal(iot->tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
+    assert_int_equal(iot->core.task_count, 1);
+    assert_int_equal(iot->core.tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
     assert_int_equal(reports(iot), 0); /* the platform waits */
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
-    assert_true(iot_is(report(iot), "{\"result_code\":0,\"version\":\"1.0.0\",\"progress\":0,"
-                                    "\"description\":\"downloading\"}"));
-    iot->tasks[0].task.percent = 9;
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
+    assert_true(core_is(report(iot), "{\"result_code\":0,\"version\":\"1.0.0\",\"progress\":0,"
+                                     "\"description\":\"downloading\"}"));
+    iot->core.tasks[0].task.percent = 9;
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     assert_int_equal(reports(iot), 1); /* steps, not each percent */
-    iot->tasks[0].task.percent = 47;
-    iot_task(iot, 0, SB_TASK_INSTALLING);
+    iot->core.tasks[0].task.percent = 47;
+    core_task(&iot->core, 0, SB_TASK_INSTALLING);
     assert_int_equal(sb_json_int(report(iot), "progress", -1), 47);
-    iot->tasks[0].task.percent = 100;
-    iot_task(iot, 0, SB_TASK_RESTARTING);
+    iot->core.tasks[0].task.percent = 100;
+    core_task(&iot->core, 0, SB_TASK_RESTARTING);
     assert_int_equal(sb_json_int(report(iot), "progress", -1), 99); /* 100 is the end alone */
     becomes(iot, "2.0.0");
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
-    assert_true(iot_is(report(iot), "{\"result_code\":0,\"version\":\"2.0.0\",\"progress\":100,"
-                                    "\"description\":\"done\"}"));
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
+    assert_true(core_is(report(iot), "{\"result_code\":0,\"version\":\"2.0.0\",\"progress\":100,"
+                                     "\"description\":\"done\"}"));
     assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
     assert_string_equal(iot->sent[iot->sent_count - 1].key, iot->sent[0].key); /* supersedes */
     size_t before = reports(iot);
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     assert_int_equal(reports(iot), before);
 }
 
@@ -198,12 +198,12 @@ static void progress_does_not_fall_when_it_is_tried_again(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
-    iot->tasks[0].task.percent = iot->tasks[0].task.furthest_percent = 60;
-    iot_task(iot, 0, SB_TASK_INSTALLING);
-    iot->tasks[0].task.percent = 0;
-    iot_task(iot, 0, SB_TASK_QUEUED);
+    iot->core.tasks[0].task.percent = iot->core.tasks[0].task.furthest_percent = 60;
+    core_task(&iot->core, 0, SB_TASK_INSTALLING);
+    iot->core.tasks[0].task.percent = 0;
+    core_task(&iot->core, 0, SB_TASK_QUEUED);
     assert_int_equal(reports(iot), 1);
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     assert_int_equal(sb_json_int(report(iot), "progress", -1), 60);
 }
 
@@ -214,21 +214,21 @@ static void all_four_events_are_upgrades(void **state)
     struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(types); i++) {
         asks(iot, types[i], UPGRADE);
-        assert_int_equal(iot->task_count, i + 1);
-        assert_non_null(sb_json_object(iot->tasks[i].package, "extra"));
-        assert_null(json_object_get(iot->tasks[i].package, "module"));
-        iot_fails(iot, i, SB_CAUSE_INTERNAL, SB_PHASE_WAITING);
+        assert_int_equal(iot->core.task_count, i + 1);
+        assert_non_null(sb_json_object(iot->core.tasks[i].package, "extra"));
+        assert_null(json_object_get(iot->core.tasks[i].package, "module"));
+        core_fails(&iot->core, i, SB_CAUSE_INTERNAL, SB_PHASE_WAITING);
     }
     /* a device with a software module of its own */
-    json_object_set_new(iot->devices[IOT_PUMP].versions, "software", json_string("7"));
+    json_object_set_new(iot->core.devices[CORE_PUMP].versions, "software", json_string("7"));
     asks(iot, "software_upgrade", UPGRADE);
-    assert_string_equal(sb_json_str(iot->tasks[4].package, "module"), "software");
+    assert_string_equal(sb_json_str(iot->core.tasks[4].package, "module"), "software");
     becomes(iot, "2.0.0"); /* the firmware is none of it */
-    iot_task(iot, 4, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 4, SB_TASK_SUCCEEDED);
     assert_int_equal(code(iot), 10);
     asks(iot, "firmware_upgrade_v3", UPGRADE);
-    assert_int_equal(iot->task_count, 5);
-    assert_non_null(strstr(iot->note, "firmware_upgrade_v3"));
+    assert_int_equal(iot->core.task_count, 5);
+    assert_non_null(strstr(iot->core.note, "firmware_upgrade_v3"));
 }
 
 static void what_is_there_already_is_a_success_without_download(void **state)
@@ -236,12 +236,13 @@ static void what_is_there_already_is_a_success_without_download(void **state)
     struct iot *iot = *state;
     becomes(iot, "2.0.0");
     asks(iot, "firmware_upgrade", UPGRADE);
-    assert_int_equal(iot->task_count, 0);
-    assert_true(iot_is(report(iot), "{\"result_code\":0,\"version\":\"2.0.0\",\"progress\":100,"
-                                    "\"description\":\"already there\"}"));
-    iot_presence(iot, IOT_PUMP, SB_PRESENCE_OFFLINE); /* one that does not answer is not believed */
+    assert_int_equal(iot->core.task_count, 0);
+    assert_true(core_is(report(iot), "{\"result_code\":0,\"version\":\"2.0.0\",\"progress\":100,"
+                                     "\"description\":\"already there\"}"));
+    iot_presence(iot, CORE_PUMP,
+                 SB_PRESENCE_OFFLINE); /* one that does not answer is not believed */
     asks(iot, "firmware_upgrade", UPGRADE);
-    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(iot->core.task_count, 1);
 }
 
 static void a_success_needs_the_version(void **state)
@@ -249,16 +250,16 @@ static void a_success_needs_the_version(void **state)
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     becomes(iot, "1.9.9");
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     assert_int_equal(code(iot), 10);
     assert_string_equal(sb_json_str(report(iot), "version"), "1.9.9");
     asks(iot, "firmware_upgrade", UPGRADE);
-    iot->tasks[1].task.verified = SB_VERIFY_STATUS; /* nothing could be read back */
-    iot_task(iot, 1, SB_TASK_SUCCEEDED);
+    iot->core.tasks[1].task.verified = SB_VERIFY_STATUS; /* nothing could be read back */
+    core_task(&iot->core, 1, SB_TASK_SUCCEEDED);
     assert_int_equal(code(iot), 255);
     asks(iot, "firmware_upgrade", UPGRADE);
-    json_object_clear(iot->devices[IOT_PUMP].versions);
-    iot_task(iot, 2, SB_TASK_SUCCEEDED);
+    json_object_clear(iot->core.devices[CORE_PUMP].versions);
+    core_task(&iot->core, 2, SB_TASK_SUCCEEDED);
     assert_int_equal(code(iot), 255);
     assert_string_equal(sb_json_str(report(iot), "version"), "unknown");
 }
@@ -299,8 +300,8 @@ static void every_failure_has_its_code(void **state)
         struct iot *iot = iot_new(words);
         iot_up(iot);
         asks(iot, "firmware_upgrade", UPGRADE);
-        iot_task(iot, 0, SB_TASK_DOWNLOADING);
-        iot_fails(iot, 0, cases[i].cause, cases[i].phase);
+        core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
+        core_fails(&iot->core, 0, cases[i].cause, cases[i].phase);
         assert_int_equal(code(iot), cases[i].code);
         assert_string_equal(sb_json_str(report(iot), "version"), "1.0.0");
         assert_true(strlen(sb_json_str(report(iot), "description")) > 3);
@@ -335,10 +336,10 @@ static void a_devices_own_code_comes_back_unchanged(void **state)
     struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         asks(iot, "firmware_upgrade", UPGRADE);
-        iot->tasks[i].task.native = (struct sb_native){ .dialect = cases[i].dialect,
-                                                        .vocabulary = cases[i].vocabulary,
-                                                        .code = cases[i].code };
-        iot_fails(iot, i, SB_CAUSE_INSTALL_FAILED, SB_PHASE_WRITING);
+        iot->core.tasks[i].task.native = (struct sb_native){ .dialect = cases[i].dialect,
+                                                             .vocabulary = cases[i].vocabulary,
+                                                             .code = cases[i].code };
+        core_fails(&iot->core, i, SB_CAUSE_INSTALL_FAILED, SB_PHASE_WRITING);
         assert_int_equal(code(iot), cases[i].told);
     }
 }
@@ -347,8 +348,8 @@ static void a_cancelled_upgrade_is_told_as_failed(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
-    iot->tasks[0].task.cause = SB_CAUSE_OPERATOR;
-    iot_task(iot, 0, SB_TASK_CANCELLED);
+    iot->core.tasks[0].task.cause = SB_CAUSE_OPERATOR;
+    core_task(&iot->core, 0, SB_TASK_CANCELLED);
     assert_int_equal(code(iot), 255);
 }
 
@@ -377,28 +378,28 @@ static void upgrades_that_are_malformed(void **state)
                                        ",{\"service_id\":\"$ota\",\"event_type\":7}]}" };
     for (size_t i = 0; i < SB_COUNT(odd); i++)
         iot_hears(iot, topic, odd[i], strlen(odd[i]));
-    assert_int_equal(iot->task_count, 0);
+    assert_int_equal(iot->core.task_count, 0);
 }
 
 static void what_the_core_refuses(void **state)
 {
     struct iot *iot = *state;
-    iot->refuse = SB_CAUSE_CONFLICT;
-    iot->refuse_text = "another update is under way";
+    iot->core.refuse = SB_CAUSE_CONFLICT;
+    iot->core.refuse_text = "another update is under way";
     asks(iot, "firmware_upgrade", UPGRADE);
     assert_int_equal(code(iot), 1);
     assert_string_equal(sb_json_str(report(iot), "description"), "another update is under way");
-    iot->refuse = SB_CAUSE_NONE;
-    iot->unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
+    iot->core.refuse = SB_CAUSE_NONE;
+    iot->core.unsupported = 1U << SB_OP_FIRMWARE_UPDATE;
     asks(iot, "firmware_upgrade", UPGRADE);
     assert_int_equal(code(iot), 8);
-    iot->unsupported = 0;
-    iot->ready = false;
-    iot->why = "the disk is full";
+    iot->core.unsupported = 0;
+    iot->core.ready = false;
+    iot->core.why = "the disk is full";
     asks(iot, "firmware_upgrade", UPGRADE);
     assert_int_equal(code(iot), 1);
     assert_string_equal(sb_json_str(report(iot), "description"), "the disk is full");
-    assert_int_equal(iot->task_count, 0);
+    assert_int_equal(iot->core.task_count, 0);
 }
 
 static void unknown_devices_are_answered_for(void **state)
@@ -408,9 +409,9 @@ static void unknown_devices_are_answered_for(void **state)
     const json_t *paras = iot_last(iot, "prod_ghost", "upgrade_progress_report");
     assert_int_equal(sb_json_int(paras, "result_code", -1), 255);
     iot_event(iot, "prod_ghost", "$ota", "version_query", "{}"); /* it has none: it is not there */
-    assert_true(iot_is(iot_last(iot, NULL, "sub_device_update_status"),
-                       "{\"device_statuses\":[{\"device_id\":\"prod_ghost\",\"status\":"
-                       "\"OFFLINE\"}]}"));
+    assert_true(core_is(iot_last(iot, NULL, "sub_device_update_status"),
+                        "{\"device_statuses\":[{\"device_id\":\"prod_ghost\",\"status\":"
+                        "\"OFFLINE\"}]}"));
 }
 
 /* ---- once ---- */
@@ -419,22 +420,22 @@ static void a_redelivered_upgrade_is_done_once(void **state)
 {
     struct iot *iot = *state;
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
-    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(iot->core.task_count, 1);
     assert_int_equal(reports(iot), 2); /* how far it is, again */
-    iot_fails(iot, 0, SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING);
+    core_fails(&iot->core, 0, SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING);
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
-    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(iot->core.task_count, 1);
     assert_int_equal(reports(iot), 4);
     assert_int_equal(code(iot), 5); /* how it ended, again */
     iot_restarts(iot);
     iot_up(iot);
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
-    assert_int_equal(iot->task_count, 1);
+    assert_int_equal(iot->core.task_count, 1);
     assert_int_equal(code(iot), 5);
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "two", UPGRADE); /* a retry */
-    assert_int_equal(iot->task_count, 2);
+    assert_int_equal(iot->core.task_count, 2);
 }
 
 static void a_task_id_is_the_requests_own(void **state)
@@ -444,12 +445,13 @@ static void a_task_id_is_the_requests_own(void **state)
                         "\"sub_device_count\":2}";
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", paras);
     iot_event(iot, IOT_VALVE_ID, "$ota", "firmware_upgrade", paras);
-    assert_int_equal(iot->task_count, 2);
-    assert_string_equal(iot->tasks[0].id, "5f1c");
-    assert_string_equal(iot->tasks[1].id, "5f1c"); /* of its own conversation */
-    assert_true(json_equal(iot->tasks[0].package, iot->tasks[1].package)); /* one download */
+    assert_int_equal(iot->core.task_count, 2);
+    assert_string_equal(iot->core.tasks[0].id, "5f1c");
+    assert_string_equal(iot->core.tasks[1].id, "5f1c"); /* of its own conversation */
+    assert_true(
+        json_equal(iot->core.tasks[0].package, iot->core.tasks[1].package)); /* one download */
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", UPGRADE);
-    assert_null(iot->tasks[2].id);
+    assert_null(iot->core.tasks[2].id);
 }
 
 /* Reports name no task: those of what was asked for before would be taken for the new one's. */
@@ -458,20 +460,20 @@ static void only_the_last_upgrade_is_reported(void **state)
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     asks(iot, "firmware_upgrade", "{\"version\":\"3\",\"url\":\"https://h/3\"}");
-    iot->tasks[0].task.cause = SB_CAUSE_OVERRIDDEN;
-    iot_task(iot, 0, SB_TASK_CANCELLED);
+    iot->core.tasks[0].task.cause = SB_CAUSE_OVERRIDDEN;
+    core_task(&iot->core, 0, SB_TASK_CANCELLED);
     assert_int_equal(reports(iot), 0);
     becomes(iot, "3");
-    iot_task(iot, 1, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 1, SB_TASK_SUCCEEDED);
     assert_int_equal(code(iot), 0);
     /* one that is refused leaves the one that goes on as it is */
     asks(iot, "firmware_upgrade", "{\"version\":\"4\",\"url\":\"https://h/4\"}");
-    iot_task(iot, 2, SB_TASK_INSTALLING);
-    iot->refuse = SB_CAUSE_CONFLICT;
+    core_task(&iot->core, 2, SB_TASK_INSTALLING);
+    iot->core.refuse = SB_CAUSE_CONFLICT;
     asks(iot, "firmware_upgrade", "{\"version\":\"5\",\"url\":\"https://h/5\"}");
     assert_int_equal(code(iot), 1);
     becomes(iot, "4");
-    iot_task(iot, 2, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 2, SB_TASK_SUCCEEDED);
     assert_int_equal(code(iot), 0);
 }
 
@@ -481,7 +483,7 @@ static void a_reconnect_says_again_how_far_it_is(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
-    iot_task(iot, 0, SB_TASK_INSTALLING);
+    core_task(&iot->core, 0, SB_TASK_INSTALLING);
     iot_down(iot);
     iot_forget(iot);
     iot_up(iot);
@@ -490,7 +492,7 @@ static void a_reconnect_says_again_how_far_it_is(void **state)
     assert_string_equal(sb_json_str(report(iot), "description"), "installing");
     iot_down(iot);
     becomes(iot, "2.0.0");
-    iot_task(iot, 0, SB_TASK_SUCCEEDED); /* while it is down: the outbox keeps it */
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED); /* while it is down: the outbox keeps it */
     assert_int_equal(code(iot), 0);
     assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
 }
@@ -506,14 +508,14 @@ static void a_restart_after_each_step(void **state)
         iot_up(iot);
         asks(iot, "firmware_upgrade", UPGRADE);
         for (size_t i = 0; i <= at; i++)
-            iot_task(iot, 0, steps[i]);
+            core_task(&iot->core, 0, steps[i]);
         iot_restarts(iot);
         iot_up(iot);
         for (size_t i = at + 1; i < SB_COUNT(steps); i++)
-            iot_task(iot, 0, steps[i]);
+            core_task(&iot->core, 0, steps[i]);
         becomes(iot, "2.0.0");
-        iot_task(iot, 0, SB_TASK_SUCCEEDED);
-        assert_int_equal(iot->task_count, 1);
+        core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
+        assert_int_equal(iot->core.task_count, 1);
         assert_int_equal(code(iot), 0);
         assert_int_equal(sb_json_int(report(iot), "progress", -1), 100);
         iot_free(iot);
@@ -524,7 +526,7 @@ static void an_upgrade_that_ended_unheard_is_said_to_be_unknown(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
-    iot->tasks[0].task.state = SB_TASK_SUCCEEDED; /* nobody is told */
+    iot->core.tasks[0].task.state = SB_TASK_SUCCEEDED; /* nobody is told */
     iot_restarts(iot);
     assert_int_equal(code(iot), 255);
     size_t before = reports(iot);
@@ -536,8 +538,8 @@ static void an_upgrade_whose_device_goes(void **state)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
-    iot_task(iot, 0, SB_TASK_DOWNLOADING);
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_int_equal(code(iot), 255);
     assert_int_equal(reports(iot), 2);
 }

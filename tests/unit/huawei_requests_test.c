@@ -19,7 +19,7 @@ static struct sb_words *words;
 static int load(void **state)
 {
     (void)state;
-    words = iot_words();
+    words = core_words(&sb_huawei_shape, NULL);
     return words ? 0 : -1;
 }
 
@@ -57,14 +57,16 @@ static void a_command_is_answered_with_its_result(void **state)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
-    assert_int_equal(iot->tasks[0].job.op, SB_OP_INVOKE);
-    assert_true(iot_is(iot->tasks[0].params, "{\"action\":\"rinse\",\"arguments\":{\"n\":1}}"));
+    assert_int_equal(iot->core.tasks[0].job.op, SB_OP_INVOKE);
+    assert_true(
+        core_is(iot->core.tasks[0].params, "{\"action\":\"rinse\",\"arguments\":{\"n\":1}}"));
     assert_null(iot_answer(iot, "commands", "1"));
-    iot->tasks[0].task.result = json_pack("{s:i}", "litres", 4);
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
-    assert_true(iot_is(iot_answer(iot, "commands", "1"),
-                       "{\"result_code\":0,\"response_name\":\"rinse\",\"paras\":{\"litres\":4}}"));
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    iot->core.tasks[0].task.result = json_pack("{s:i}", "litres", 4);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
+    assert_true(
+        core_is(iot_answer(iot, "commands", "1"),
+                "{\"result_code\":0,\"response_name\":\"rinse\",\"paras\":{\"litres\":4}}"));
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     assert_int_equal(iot_answers(iot, "commands", "1"), 1);
 }
 
@@ -79,8 +81,8 @@ static void commands_that_every_device_has(void **state)
         sb_cleanup(sb_freep) char *body = sb_format(
             "{\"object_device_id\":\"prod_pump7\",\"command_name\":\"%s\"}", cases[i].name);
         iot_request(iot, "commands", cases[i].name, body);
-        assert_int_equal(iot->tasks[i].job.op, cases[i].op);
-        iot_task(iot, i, SB_TASK_SUCCEEDED);
+        assert_int_equal(iot->core.tasks[i].job.op, cases[i].op);
+        core_task(&iot->core, i, SB_TASK_SUCCEEDED);
         assert_int_equal(sb_json_int(iot_answer(iot, "commands", cases[i].name), "result_code", -1),
                          0);
     }
@@ -90,29 +92,30 @@ static void properties_are_written(void **state)
 {
     struct iot *iot = *state;
     iot_request(iot, "properties/set", "1", SET);
-    assert_int_equal(iot->tasks[0].job.op, SB_OP_WRITE);
-    assert_true(iot_is(iot->tasks[0].params, "{\"values\":{\"mode\":2,\"level\":3}}"));
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
-    assert_true(iot_is(iot_answer(iot, "properties/set", "1"),
-                       "{\"result_code\":0,\"result_desc\":\"success\"}"));
+    assert_int_equal(iot->core.tasks[0].job.op, SB_OP_WRITE);
+    assert_true(core_is(iot->core.tasks[0].params, "{\"values\":{\"mode\":2,\"level\":3}}"));
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
+    assert_true(core_is(iot_answer(iot, "properties/set", "1"),
+                        "{\"result_code\":0,\"result_desc\":\"success\"}"));
 }
 
 static void properties_are_read(void **state)
 {
     struct iot *iot = *state;
     iot_request(iot, "properties/get", "1", GET);
-    assert_int_equal(iot->tasks[0].job.op, SB_OP_READ);
+    assert_int_equal(iot->core.tasks[0].job.op, SB_OP_READ);
     assert_true(
-        iot_is(iot->tasks[0].params, "{\"names\":[\"flow\",\"mode\"]}")); /* readable ones */
-    iot->tasks[0].task.result = json_pack("{s:i}", "flow", 5);
-    iot->devices[IOT_PUMP].properties = json_pack("{s:{s:i,s:i}}", "flow", "value", 5, "time", 1);
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+        core_is(iot->core.tasks[0].params, "{\"names\":[\"flow\",\"mode\"]}")); /* readable ones */
+    iot->core.tasks[0].task.result = json_pack("{s:i}", "flow", 5);
+    iot->core.devices[CORE_PUMP].properties =
+        json_pack("{s:{s:i,s:i}}", "flow", "value", 5, "time", 1);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     const json_t *answer = iot_answer(iot, "properties/get", "1");
     const json_t *service = json_array_get(json_object_get(answer, "services"), 0);
     assert_string_equal(sb_json_str(service, "service_id"), "S");
-    assert_true(iot_is(json_object_get(service, "properties"), "{\"flow\":5}"));
+    assert_true(core_is(json_object_get(service, "properties"), "{\"flow\":5}"));
     assert_non_null(sb_json_str(service, "event_time"));
-    iot_passes(iot, SB_SECOND); /* and reported, so that the shadow has it */
+    core_passes(&iot->core, SB_SECOND); /* and reported, so that the shadow has it */
     bool reported = false;
     for (size_t i = 0; i < iot->sent_count; i++)
         reported |= strstr(iot->sent[i].topic, "gateway/sub_devices/properties/report") != NULL;
@@ -126,26 +129,26 @@ static void failures_are_answered(void **state)
     iot_request(iot, "properties/set", "1", SET);
     iot_request(iot, "properties/get", "1", GET);
     for (size_t i = 0; i < 3; i++)
-        iot_fails(iot, i, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
-    assert_true(iot_is(iot_answer(iot, "commands", "1"),
-                       "{\"result_code\":1,\"response_name\":\"rinse\",\"paras\":{\"error\":"
-                       "\"refused\",\"description\":\"refused\"}}"));
-    assert_true(iot_is(iot_answer(iot, "properties/set", "1"),
-                       "{\"result_code\":1,\"result_desc\":\"refused\"}"));
-    assert_true(iot_is(iot_answer(iot, "properties/get", "1"),
-                       "{\"services\":[],\"result_code\":1,\"result_desc\":\"refused\"}"));
+        core_fails(&iot->core, i, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
+    assert_true(core_is(iot_answer(iot, "commands", "1"),
+                        "{\"result_code\":1,\"response_name\":\"rinse\",\"paras\":{\"error\":"
+                        "\"refused\",\"description\":\"refused\"}}"));
+    assert_true(core_is(iot_answer(iot, "properties/set", "1"),
+                        "{\"result_code\":1,\"result_desc\":\"refused\"}"));
+    assert_true(core_is(iot_answer(iot, "properties/get", "1"),
+                        "{\"services\":[],\"result_code\":1,\"result_desc\":\"refused\"}"));
 }
 
 static void refused(struct iot *iot, const char *what, const char *body)
 {
     static unsigned number;
     sb_cleanup(sb_freep) char *id = sb_format("r%u", ++number);
-    size_t tasks = iot->task_count;
+    size_t tasks = iot->core.task_count;
     iot_request(iot, what, id, body);
     const json_t *answer = iot_answer(iot, what, id);
     assert_non_null(answer);
     assert_int_equal(sb_json_int(answer, "result_code", 0), 1);
-    assert_int_equal(iot->task_count, tasks);
+    assert_int_equal(iot->core.task_count, tasks);
 }
 
 static void what_cannot_be_is_refused_at_once(void **state)
@@ -168,11 +171,11 @@ static void what_cannot_be_is_refused_at_once(void **state)
             "{\"object_device_id\":\"prod_pump7\",\"command_name\":\"rinse\",\"paras\":[1]}");
     refused(iot, "properties/get", "{}");
     refused(iot, "properties/get", "{\"object_device_id\":\"prod_ghost\"}");
-    iot->unsupported = 1U << SB_OP_WRITE;
+    iot->core.unsupported = 1U << SB_OP_WRITE;
     refused(iot, "properties/set", SET);
-    iot->refuse = SB_CAUSE_INVALID_REQUEST;
+    iot->core.refuse = SB_CAUSE_INVALID_REQUEST;
     refused(iot, "commands", RINSE);
-    iot->ready = false;
+    iot->core.ready = false;
     refused(iot, "properties/get", GET);
 }
 
@@ -181,8 +184,8 @@ static void a_repeated_request_is_done_once(void **state)
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_request(iot, "commands", "1", RINSE);
-    assert_int_equal(iot->task_count, 1);
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    assert_int_equal(iot->core.task_count, 1);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     assert_int_equal(iot_answers(iot, "commands", "1"), 1);
 }
 
@@ -191,16 +194,16 @@ static void a_result_that_does_not_come_in_time(void **state)
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_request(iot, "commands", "2", RINSE);
-    iot_task(iot, 1, SB_TASK_RUNNING);
-    iot_passes(iot, 19 * SB_SECOND);
+    core_task(&iot->core, 1, SB_TASK_RUNNING);
+    core_passes(&iot->core, 19 * SB_SECOND);
     assert_non_null(strstr(
         sb_json_str(json_object_get(iot_answer(iot, "commands", "1"), "paras"), "description"),
         "taken back"));
-    assert_int_equal(iot->cancelled, iot->tasks[0].task.id);
+    assert_int_equal(iot->core.cancelled, iot->core.tasks[0].task.id);
     assert_non_null(strstr(
         sb_json_str(json_object_get(iot_answer(iot, "commands", "2"), "paras"), "description"),
         "still running"));
-    iot_task(iot, 1, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 1, SB_TASK_SUCCEEDED);
     assert_int_equal(iot_answers(iot, "commands", "2"), 1);
 }
 
@@ -211,7 +214,7 @@ static void requests_that_wait_are_bounded(void **state)
         sb_cleanup(sb_freep) char *id = sb_format("%d", i);
         iot_request(iot, "commands", id, RINSE);
     }
-    assert_int_equal(iot->task_count, 16);
+    assert_int_equal(iot->core.task_count, 16);
     assert_non_null(iot_answer(iot, "commands", "16"));
     assert_null(iot_answer(iot, "commands", "15"));
 }
@@ -222,8 +225,8 @@ static void a_result_that_is_too_large(void **state)
     sb_cleanup(sb_freep) char *large = calloc(1, 70000);
     memset(large, 'x', 69999);
     iot_request(iot, "commands", "1", RINSE);
-    iot->tasks[0].task.result = json_pack("{s:s}", "log", large);
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    iot->core.tasks[0].task.result = json_pack("{s:s}", "log", large);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     assert_int_equal(sb_json_int(iot_answer(iot, "commands", "1"), "result_code", -1), 1);
 }
 
@@ -232,9 +235,9 @@ static void an_answer_dies_with_its_connection(void **state)
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_down(iot);
-    iot_task(iot, 0, SB_TASK_SUCCEEDED);
+    core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
     iot_up(iot);
-    iot_passes(iot, SB_MINUTE);
+    core_passes(&iot->core, SB_MINUTE);
     assert_null(iot_answer(iot, "commands", "1"));
 }
 
@@ -242,7 +245,7 @@ static void a_device_that_goes_is_answered_for(void **state)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
-    iot_news(iot, IOT_PUMP, SB_NEWS_DEVICE_REMOVED);
+    core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_int_equal(sb_json_int(iot_answer(iot, "commands", "1"), "result_code", -1), 1);
 }
 
