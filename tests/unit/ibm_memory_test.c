@@ -2,8 +2,6 @@
 /*
  * Decoding, steps, saving and loading with their first, second, ... allocation failing: each ends
  * with -ENOMEM until there is enough, leaves nothing behind and a state that can go on.
- *
- * The allocator is the one contract that a program cannot hand in, hence the linker's --wrap.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,7 +13,7 @@
 #include "adapters/dialects/ibm/conversation.h"
 #include "bridge/base/str.h"
 #include "tests/fakes/ibm_world.h"
-#include "tests/fakes/starved.h"
+#include "tests/fakes/starving.h"
 
 /* ---- what is tried ---- */
 
@@ -152,7 +150,7 @@ static int go(const struct trial *trial, struct world *w, int n)
     }
     if (trial->suffix) {
         sb_cleanup(sb_freep) char *topic = sb_format("iotdm-1/type/pump/id/p7/%s", trial->suffix);
-        left = n;
+        starved_grant(n);
         r = sb_ibm_decode(words, &w->config, topic, trial->payload, strlen(trial->payload),
                           &message);
         input.message = &message;
@@ -163,9 +161,10 @@ static int go(const struct trial *trial, struct world *w, int n)
     if (input.kind == SB_IN_VERDICT)
         input.tag = "d";
     fill(w, &input);
-    left = trial->suffix ? left : n;
+    if (!trial->suffix)
+        starved_grant(n);
     r = r ? r : sb_ibm_step(w->state, &input, &effects);
-    left = UNLIMITED;
+    starved_grant(STARVED_UNLIMITED);
     sb_effects_done(&effects);
     sb_message_done(&message);
     return r;
@@ -176,7 +175,7 @@ static void every_input_short_of_memory(void **state)
     (void)state;
     for (size_t i = 0; i < SB_COUNT(trials); i++) {
         int failures = 0, r = -ENOMEM;
-        for (int n = 0; r != 0 && n < ATTEMPTS; n++) {
+        for (int n = 0; r != 0 && n < STARVED_MOST; n++) {
             struct world *w = world_new(words);
             w->package = (struct sb_package){ .version = "2", .name = "n", .artifact = "ff" };
             if (trials[i].before)
@@ -201,31 +200,14 @@ static void keeping_short_of_memory(void **state)
     (void)state;
     struct world *w = world_new(words);
     installing(w);
-    sb_cleanup(json_decrefp) json_t *saved = NULL;
-    for (int n = 0; !saved && n < ATTEMPTS; n++) {
-        left = n;
-        saved = sb_ibm_save(w->state);
-        left = UNLIMITED;
-    }
-    void *loaded = NULL;
-    int failures = 0;
-    for (int n = 0; !loaded && n < ATTEMPTS; n++) {
-        left = n;
-        loaded = sb_ibm_load(saved);
-        left = UNLIMITED;
-        failures += !loaded;
-    }
-    assert_true(failures > 0);
-    sb_cleanup(json_decrefp) json_t *again = sb_ibm_save(loaded);
-    assert_true(json_equal(saved, again));
-    sb_ibm_drop(loaded);
+    starve_keeping(&sb_ibm_dialect, w->state);
     world_free(w);
 }
 
 static int load(void **state)
 {
     (void)state;
-    json_set_alloc_funcs(__wrap_malloc, free);
+    starved_begin();
     words = world_words(NULL);
     return words ? 0 : -1;
 }

@@ -14,44 +14,7 @@
 
 #include "bridge/base/crypto.h"
 #include "bridge/job/machine.h"
-
-/* ---- memory that runs out ---- */
-
-#define UNLIMITED (-1)
-static int left = UNLIMITED; /* allocations that will still succeed */
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t n);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-char *__wrap_strdup(const char *text);
-
-static bool grant(void)
-{
-    if (left > 0)
-        left--;
-    else if (left == 0)
-        return false;
-    return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return grant() ? __real_malloc(n) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t n)
-{
-    return grant() ? __real_calloc(count, n) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return grant() ? __real_strdup(text) : NULL;
-}
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+#include "tests/fakes/starved.h"
 
 /* ---- a job with one task ---- */
 
@@ -748,9 +711,9 @@ static void test_without_memory_nothing_changes(void **state)
     for (int r = -ENOMEM; r < 0; failures++) {
         struct sb_task before = bed.task;
         struct sb_step step = { .actions = 77 };
-        left = failures;
+        starved_grant(failures);
         r = sb_task_apply(&bed.task, &event, &step);
-        left = UNLIMITED;
+        starved_grant(STARVED_UNLIMITED);
         assert_true(r == 0 || r == -ENOMEM);
         if (r == 0)
             break;
@@ -911,7 +874,7 @@ static void test_counts_are_of_the_last_rounds(void **state)
 static int give_memory_back(void **state)
 {
     (void)state;
-    left = UNLIMITED; /* where a test has failed, too */
+    starved_grant(STARVED_UNLIMITED); /* where a test has failed, too */
     return 0;
 }
 

@@ -21,71 +21,20 @@
 #include "bridge/base/map.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
-
-#define UNLIMITED (-1)
-#define ATTEMPTS  500
-
-static int left = UNLIMITED; /* allocations that will still succeed */
-
-static bool grant(void)
-{
-    if (left > 0)
-        left--;
-    else if (left == 0)
-        return false;
-    return true;
-}
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t n);
-void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t count, size_t n);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t count, size_t n);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t n)
-{
-    return grant() ? __real_malloc(n) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t n)
-{
-    return grant() ? __real_calloc(count, n) : NULL;
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return grant() ? __real_realloc(p, n) : NULL;
-}
-
-void *__wrap_reallocarray(void *p, size_t count, size_t n)
-{
-    return grant() ? __real_reallocarray(p, count, n) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return grant() ? __real_strdup(text) : NULL;
-}
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+#include "tests/fakes/starved.h"
 
 static void *openssl_malloc(size_t n, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return __wrap_malloc(n);
+    return malloc(n);
 }
 
 static void *openssl_realloc(void *p, size_t n, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return __wrap_realloc(p, n);
+    return realloc(p, n);
 }
 
 static void openssl_free(void *p, const char *file, int line)
@@ -101,10 +50,10 @@ typedef bool (*operation)(void);
 static void starve(operation op)
 {
     int failures = 0;
-    for (int n = 0; n < ATTEMPTS; n++) {
-        left = n;
+    for (int n = 0; n < STARVED_MOST; n++) {
+        starved_grant(n);
         bool succeeded = op();
-        left = UNLIMITED;
+        starved_grant(STARVED_UNLIMITED);
         if (succeeded) {
             assert_true(failures > 0); /* else nothing was tested */
             return;
@@ -301,9 +250,9 @@ static void starve_secrets(void **state)
     for (size_t i = 0; i < SB_COUNT(settings); i++) {
         int failures = 0;
         for (bool loaded = false; !loaded; failures++) {
-            left = failures;
+            starved_grant(failures);
             loaded = secret_from(settings[i]);
-            left = UNLIMITED;
+            starved_grant(STARVED_UNLIMITED);
         }
         assert_true(failures > 2);
     }
@@ -313,7 +262,7 @@ static void starve_secrets(void **state)
 static int tidy(void **state)
 {
     (void)state;
-    left = UNLIMITED; /* where a test has failed, too */
+    starved_grant(STARVED_UNLIMITED); /* where a test has failed, too */
     (void)unlink(secret_path);
     return unsetenv("CREDENTIALS_DIRECTORY");
 }
@@ -323,9 +272,9 @@ static void a_secret_without_memory_hides_all(void **state)
 {
     (void)state;
     for (int n = 0; n < 2; n++) {
-        left = n;
+        starved_grant(n);
         sb_log_secret("hunter2");
-        left = UNLIMITED;
+        starved_grant(STARVED_UNLIMITED);
     }
     sb_cleanup(sb_freep) char *shown = sb_redact("is hunter2");
     assert_string_equal(shown, "***");
@@ -339,7 +288,7 @@ int main(void)
 {
     if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
         return 1;
-    json_set_alloc_funcs(__wrap_malloc, free);
+    starved_begin();
     free(sb_sha256_hex("", 0)); /* the library's own start is not what is tested */
     sb_log_setup(SB_LOG_INFO, SB_LOG_LOGFMT);
     const struct CMUnitTest tests[] = {
