@@ -452,6 +452,47 @@ static void a_device_with_another_name(void **state)
     assert_string_equal(sb_json_str(json_array_get(left, 0), "deviceName"), "pump-7");
 }
 
+/* Of one that is not in this world; what comes of it is not carried out. */
+static void wants(struct ali *ali, const char *what, int number)
+{
+    sb_cleanup(sb_freep) char *name = sb_format("n%d", number);
+    json_t *told = json_pack("{s:s,s:s}", "productKey", "pk1", "deviceName", name);
+    struct sb_effects effects = { 0 };
+    struct sb_input input = { .kind = SB_IN_TOLD,
+                              .tag = what,
+                              .told = told,
+                              .from = name,
+                              .self = true,
+                              .connected = true,
+                              .words = words,
+                              .config = &ali->config,
+                              .now = ali->core.now };
+    assert_int_equal(sb_alibaba_dialect.step(ali->core.states[CORE_GATEWAY], &input, &effects), 0);
+    sb_effects_done(&effects);
+    json_decref(told);
+}
+
+static size_t gathered(const struct ali *ali, const char *end)
+{
+    return json_array_size(json_object_get(ali_last(ali, CORE_GATEWAY, end), "params"));
+}
+
+static void a_batch_has_one_kind(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali->silent = true;
+    core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */
+    for (int i = 0; i < 5; i++) {
+        wants(ali, "register", i);
+        wants(ali, "leave", 10 + i);
+    }
+    ali_clear(ali);
+    core_passes(&ali->core, SB_MINUTE);
+    assert_int_equal(gathered(ali, "thing/sub/register"), 5);
+    assert_int_equal(gathered(ali, "thing/topo/delete"), 5);
+}
+
 /* A bus that is cut off takes many with it. */
 static void logouts_are_gathered(void **state)
 {
@@ -459,31 +500,13 @@ static void logouts_are_gathered(void **state)
     ali_up(ali);
     ali->silent = true;
     core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */
-    for (int i = 0; i < 60; i++) {
-        sb_cleanup(sb_freep) char *name = sb_format("n%d", i);
-        json_t *told = json_pack("{s:s,s:s}", "productKey", "pk1", "deviceName", name);
-        struct sb_effects effects = { 0 };
-        struct sb_input input = { .kind = SB_IN_TOLD,
-                                  .tag = "logout",
-                                  .told = told,
-                                  .from = name,
-                                  .self = true,
-                                  .connected = true,
-                                  .words = words,
-                                  .config = &ali->config,
-                                  .now = ali->core.now };
-        assert_int_equal(sb_alibaba_dialect.step(ali->core.states[CORE_GATEWAY], &input, &effects),
-                         0);
-        sb_effects_done(&effects);
-        json_decref(told);
-    }
+    for (int i = 0; i < 60; i++)
+        wants(ali, "logout", i);
     ali->silent = false;
     ali_clear(ali);
     core_passes(&ali->core, SB_MINUTE);
     assert_int_equal(ali_count(ali, CORE_GATEWAY, "combine/batch_logout"), 2);
-    assert_int_equal(json_array_size(json_object_get(
-                         ali_last(ali, CORE_GATEWAY, "combine/batch_logout"), "params")),
-                     10);
+    assert_int_equal(gathered(ali, "combine/batch_logout"), 10);
 }
 
 int main(void)
@@ -510,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_platform_changes_the_topology, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_that_goes_leaves_the_topology, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_device_with_another_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_has_one_kind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(logouts_are_gathered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_comes_back_in_time_stays_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_goes_while_it_logs_in_is_logged_out, set_up, tear_down),

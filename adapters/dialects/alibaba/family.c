@@ -104,7 +104,7 @@ static json_t *gather(struct sb_ali_turn *turn)
     for (size_t i = 0; i < json_array_size(state->wants) && json_array_size(batch) < most;) {
         json_t *wanted = json_array_get(state->wants, i);
         bool fits = kind_of(wanted) == kind && sb_json_bool(wanted, "alone", false) == alone;
-        if (!fits && i > 0) {
+        if (!fits && json_array_size(batch) > 0) {
             i++;
             continue;
         }
