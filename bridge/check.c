@@ -334,15 +334,33 @@ int sb_check_all(const struct sb_config *config, const struct sb_adapters *adapt
 
 /* ---- files ---- */
 
+/* Of a setting with a file for each device ("file:DIR/{name}.key"): the folder. Which of them there
+ * are is not known here, and a device without one waits for it. */
+static char *unreadable_folder(const struct sb_field *field, const char *path)
+{
+    sb_cleanup(sb_freep) char *folder = strndup(path, strcspn(path, "{"));
+    char *end = folder ? strrchr(folder, '/') : NULL;
+    if (!end)
+        return NULL;
+    end[end == folder] = '\0';
+    if (access(folder, R_OK | X_OK) == 0)
+        return NULL;
+    return sb_format("'%s': the folder '%s' cannot be read: %s", field->key, folder,
+                     strerror(errno));
+}
+
 /* NULL: it can be read; else why not, for the caller to free. */
 static char *unreadable(const struct sb_field *field, const char *setting)
 {
     char *secret = NULL, *error = NULL;
-    if ((field->flags & SB_FIELD_FILE) && access(setting, R_OK) < 0)
-        return sb_format("'%s': '%s' cannot be read: %s", field->key, setting, strerror(errno));
     /* A credential is there only for the service. */
-    if (field->type == SB_TYPE_SECRET && strncmp(setting, "file:", 5) == 0 &&
-        sb_secret_load(setting, &secret, &error) == 0)
+    bool file = field->type == SB_TYPE_SECRET && strncmp(setting, "file:", 5) == 0;
+    const char *path = file ? setting + 5 : field->flags & SB_FIELD_FILE ? setting : NULL;
+    if (path && strchr(path, '{'))
+        return unreadable_folder(field, path);
+    if (path && !file && access(path, R_OK) < 0)
+        return sb_format("'%s': '%s' cannot be read: %s", field->key, path, strerror(errno));
+    if (file && sb_secret_load(setting, &secret, &error) == 0)
         sb_secret_free(secret);
     return error;
 }

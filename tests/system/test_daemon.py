@@ -159,6 +159,8 @@ FINDINGS = [
      "none.pem' cannot be read"),
     ("southbridge.yaml", "links:\n", "links:\n" + AZURE.format("a").replace(
         " }}", ", ca_file: {dir}/none.pem }}"), 14, "none.pem' cannot be read"),
+    ("southbridge.yaml", "links:\n", "links:\n  hub: {{ dialect: azure, uri: 'mqtt://127.0.0.1:1', "
+     "hub: h, key: 'file:{dir}/keys/{{name}}.key' }}\n", 14, "keys' cannot be read"),
     ("devices.d/pumps.yaml", "    bus: uart1\n", "", 2, "'bus' does not say on which"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n    commanders: [ factry ]", 2,
      "did you mean 'factory'"),
@@ -194,6 +196,14 @@ def test_no_device_has_the_gateways_own_name(files, workspace, dialect, link):
     assert done.returncode == 2, done
     assert f"{workspace / 'devices.d/pumps.yaml'}:2:" in done.stderr, done.stderr
     assert f"its {dialect} name 'pump-1' is the gateway's own on link 'cloud'" in done.stderr
+
+
+def test_a_file_for_each_device_is_not_missed_before_it_is_needed(files):
+    """Of `{name}` only the folder can be looked at: which devices come is not known."""
+    done = check(files("southbridge.yaml", "links:\n", "links:\n  hub: {{ dialect: azure, uri: "
+                       "'mqtt://127.0.0.1:1', hub: h, key: 'file:{dir}/{{name}}.key' }}\n"),
+                 "--check")
+    assert done.returncode == 0, done
 
 
 def test_two_devices_may_share_a_line_that_says_so(files):

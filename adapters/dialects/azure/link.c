@@ -33,9 +33,9 @@ const struct sb_field sb_azure_fields[] = {
     { "key", SB_TYPE_SECRET, AT(key),
       .doc = "Symmetric key, base64, as file:PATH or credential:NAME; {name} stands for the "
              "device's name." },
-    { "cert_file", SB_TYPE_STRING, SB_LINK_AT(cert_file),
+    { "cert_file", SB_TYPE_STRING, SB_LINK_AT(cert_file), SB_FIELD_FILE,
       .doc = "X.509 certificate in place of a key, PEM; {name} as above." },
-    { "key_file", SB_TYPE_STRING, SB_LINK_AT(key_file),
+    { "key_file", SB_TYPE_STRING, SB_LINK_AT(key_file), SB_FIELD_FILE,
       .doc = "Key of the certificate, PEM; {name}." },
     SB_LINK_TRUST,
     SB_LINK_KEEPALIVE(5 * SB_SECOND, SB_HOUR, "3m"),
