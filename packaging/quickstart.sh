@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows southbridge at work on this machine, from a fresh checkout: builds it, starts a private
-# Mosquitto as the cloud's broker, devices on three serial lines (ptys) and the daemon, then plays a
-# cloud that downloads and installs firmware on each in turn, reboots and resets them. Ends by
-# itself and leaves nothing running, but with --keep.
+# Mosquitto as the clouds' broker, devices on three serial lines (ptys) and the daemon, then plays
+# four clouds: each updates one device, the others hear of it; one reboots and resets its own. Ends
+# by itself and leaves nothing running, but with --keep.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source_dir=$PWD
@@ -85,23 +85,31 @@ programs=$source_dir/$build/bridge/programs
 [ "${build:0:1}" = / ] && programs=$build/bridge/programs
 printf '%s, %s\n' "$("$programs/southbridge" --version)" "$(du -h "$programs/southbridge" | cut -f1) with debug information"
 
-step "A cloud's broker, devices on three serial lines, images to install"
-broker=$(free_port) files=$(free_port)
+step "A broker, devices on three serial lines, images to install, four clouds"
+broker=$(free_port) inner=$(free_port) files=$(free_port)
 token=$(head -c 18 /dev/urandom | base64 | tr '+/' 'xy')
-install -m 600 /dev/null "$work/token"; printf '%s\n' "$token" >"$work/token"
-install -m 600 /dev/null "$work/login"; printf '%s\n' "$token" >"$work/login"
+keep_secret() { install -m 600 /dev/null "$work/$1"; printf '%s\n' "$2" >"$work/$1"; }
+keep_secret secret "$token" # one for all: four clouds, and the panel's login
+for device in pump-1 valve-1 valve-2 panel-1; do
+    keep_secret "azure-$device.key" "$(printf %s "$token" | base64)"
+done
 mosquitto_passwd -b -c "$work/passwords" use-token-auth "$token"
 mosquitto_passwd -b "$work/passwords" platform "$token"
 chmod 644 "$work/passwords"
+# The gateway logs in at IBM's broker itself; the other clouds have doors that check its login.
 cat >"$work/mosquitto.conf" <<CONF
-listener $broker 127.0.0.1
-password_file $work/passwords
+per_listener_settings true
 set_tcp_nodelay true
 log_type all
 user root
+listener $broker 127.0.0.1
+password_file $work/passwords
+listener $inner 127.0.0.1
+allow_anonymous true
 CONF
 start broker mosquitto -c "$work/mosquitto.conf"
 wait_for "mosquitto" 10 listens "$broker"
+wait_for "mosquitto" 10 listens "$inner"
 
 mkdir -p "$work/www" "$work/devices.d" "$work/mappings/devices"
 image smp_device.py 1.0.0 20000 "$work/factory.bin"
@@ -116,10 +124,27 @@ simulate panel console_device.py --version 3.0.0 --boot-time 1 --password "$toke
 wait_for "the file server" 10 listens "$files"
 # The panel's console is nobody's product: its type is a file that only this run has.
 { printf 'name: panel\ndriver: dialog\n'
-  sed "s#^dialog:#&\n  secrets: { password: 'file:$work/login' }#" \
+  sed "s#^dialog:#&\n  secrets: { password: 'file:$work/secret' }#" \
       "$source_dir/tests/simulators/console_board.yaml"; } >"$work/mappings/devices/panel.yaml"
+cat >"$work/plan" <<PLAN
+ibm update pump-1 1.1.0 pump-1.1.0.bin
+ibm reboot pump-1
+ibm reset pump-1
+azure update valve-1 2.0.0 valve-2.0.0.bin
+huawei update valve-2 2.0.0 valve-2.0.0.bin
+alibaba update panel-1 3.1.0 panel-3.1.0.bin
+PLAN
+mkfifo "$work/orders"
+exec {orders}<>"$work/orders"
+/usr/bin/python3 "$source_dir/tests/simulators/cloud_show.py" --ibm-broker "$broker" \
+    --broker "$inner" --secret-file "$work/secret" --doors "$work/doors" --images "$work/www" \
+    --url "http://127.0.0.1:$files" "$work/plan" \
+    pump-1=pump valve-1=valve valve-2=valve panel-1=panel <"$work/orders" 2>"$work/clouds.log" &
+clouds=$!
+pids+=("$clouds")
+wait_for "the clouds" 10 test -s "$work/doors"
+door() { sed -n "s/^$1=//p" "$work/doors"; } # door CLOUD: where the gateway connects to
 cat <<TXT
-broker on port $broker
 pump-1            MCUboot and SMP, on $(readlink "$work/tty-pump")
 valve-1, valve-2  Modbus RTU, both on $(readlink "$work/tty-field")
 panel-1           a serial console with a login and YMODEM, on $(readlink "$work/tty-panel")
@@ -136,14 +161,33 @@ buses:
   field: { port: $work/tty-field, baud: 19200 }
   uart2: { port: $work/tty-panel, baud: 115200 }
 links:
-  factory:
+  ibm:
     dialect: ibm
-    role: uplink
-    uri: mqtt://127.0.0.1:$broker
+    uri: $(door ibm)
     org: abc123
     type: gateway
     id: gw1
-    token: file:$work/token
+    token: file:$work/secret
+    uri_rules: { schemes: http, networks: 127.0.0.0/8 }
+  azure:
+    dialect: azure
+    uri: $(door azure)
+    hub: hub.example
+    key: file:$work/azure-{name}.key
+    uri_rules: { schemes: http, networks: 127.0.0.0/8 }
+  huawei:
+    dialect: huawei
+    uri: $(door huawei)
+    id: prod_gw1
+    secret: file:$work/secret
+    uri_rules: { schemes: http, networks: 127.0.0.0/8 }
+  alibaba:
+    dialect: alibaba
+    uri: $(door alibaba)
+    product_key: pk0
+    device_name: gw-1
+    secret: file:$work/secret
+    device_product: pk1
     uri_rules: { schemes: http, networks: 127.0.0.0/8 }
 CONF
 cat >"$work/devices.d/plant.yaml" <<CONF
@@ -157,51 +201,45 @@ devices:
 CONF
 "$programs/southbridge" --config "$work/southbridge.yaml" --check
 ctl() { "$programs/southbridgectl" --socket "$work/control" "$@"; }
-show() { sed -u "s/^/${dim}progress${plain}      /"; }
 open_job() { ctl job list --json 2>/dev/null | grep -o '"id": *[0-9]*' | tail -n 1 | grep -o '[0-9]*'; }
-
-step "The cloud updates each device, then reboots and resets the pump"
-begun=$SECONDS
-update() { # update FILE VERSION: the cloud's words for a download and its update
-    printf '%s\n' download --uri "http://127.0.0.1:$files/$1-$2.bin" --version "$2" --name "$1" \
-           --verifier "$(sha256sum "$work/www/$1-$2.bin" | cut -d' ' -f1)" update
+watch_job() { # watch_job ID: its course, a line for each change
+    ctl job watch "$1" 2>/dev/null </dev/null | while read -r date time device rest; do
+        [ "${date:0:2}" != 20 ] || printf '%s %sgateway  ... %-8s %s%s\n' \
+            "$time" "$dim" "$device" "$rest" "$plain"
+    done
 }
-mapfile -t commands < <(update pump 1.1.0; printf '%s\n' reboot factory-reset \
-                        device valve/valve-1; update valve 2.0.0; \
-                        printf '%s\n' device panel/panel-1; update panel 3.1.0)
-/usr/bin/python3 "$source_dir/tests/simulators/ibm_platform.py" --port "$broker" --org abc123 \
-    --device pump/pump-1 --username platform --password-file "$work/token" --strict --watch \
-    "${commands[@]}" 2>&1 &
-cloud=$!
-cloud_listens() { grep -q 'Received SUBSCRIBE' "$work/broker.log"; }
-wait_for "the cloud" 10 cloud_listens
+
+begun=$SECONDS
 start southbridge "$programs/southbridge" --config "$work/southbridge.yaml"
 last=0
-while kill -0 "$cloud" 2>/dev/null; do
+while [ -e "$work/plan" ]; do
+    kill -0 "$clouds" 2>/dev/null || die "the clouds saw a failure"
     job=$(open_job || true)
     if [ -n "$job" ] && [ "$job" -gt "$last" ]; then
         last=$job
-        ctl job watch "$job" 2>/dev/null </dev/null | show || true
+        watch_job "$job" || true
     fi
     sleep 0.02
 done
-wait "$cloud" || die "the cloud saw a failure"
 
-step "What is known now"
+step "What the gateway knows"
 ctl device list
 ctl job list --all
 ctl audit --verify
 
+step "The last of these jobs in each cloud's words"
+ctl job show "$(ctl job list --all --json | grep -o '"id": *[0-9]*' | grep -o '[0-9]*' | sort -n | tail -n 1)" |
+    sed -n '/^In each dialect/,/^$/{//!p}'
+
 step "Done in $((SECONDS - begun)) s"
-echo "One IBM-dialect cloud updated devices that have only a serial line, each in its own tongue."
+echo "Four clouds updated devices that have only a serial line, and each was told in its own tongue."
 if [ -n "$keep" ]; then
     cat <<TXT
 Everything stays up. In another terminal:
   export SOUTHBRIDGE_SOCKET=$work/control
   $programs/southbridgectl device list
   $programs/southbridgectl job create reboot pump-1 --watch
-  /usr/bin/python3 tests/simulators/ibm_platform.py --port $broker --org abc123 --device pump/pump-1 \\
-      --username platform --password-file $work/token --assume-managed --watch reboot
+  echo azure reboot valve-1 >$work/orders     # any cloud, any device: shown here
 Ctrl-C ends it.
 TXT
     wait "${pids[@]}" || true
