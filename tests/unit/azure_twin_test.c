@@ -414,6 +414,8 @@ static void a_wish_acts_once_per_content(void **state)
     core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"other\":1}");
     desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://fw.example/a?sig=2\"}}");
+    assert_true(reports(hub, "firmware/av", "4")); /* who wished it again is told so, too */
+    assert_true(reports(hub, "firmware/ac", "200"));
     new_version(hub, "1.0.0"); /* somebody else went back */
     core_down(&hub->core, CORE_PUMP);
     core_up(&hub->core, CORE_PUMP);

@@ -119,8 +119,11 @@ static void wish_for(struct sb_azure_turn *turn, struct sb_azure_wish *wish, con
         turn->effects->broken = true;
         return;
     }
-    if (sb_streq(mine, wish->content))
+    if (sb_streq(mine, wish->content)) { /* told again: nothing to do, and so it is acknowledged */
+        turn->effects->save = turn->effects->save || wish->version != version;
+        wish->version = version;
         return;
+    }
     free(wish->content);
     json_decref(wish->spec);
     wish->content = SB_STEAL(mine);
