@@ -80,13 +80,6 @@ void four_end(struct request *request, bool good, int final)
     request->final = final;
 }
 
-void four_power_went(void)
-{
-    for (size_t i = 0; i < request_count; i++)
-        if (requests[i].answers == 0)
-            requests[i].lost = true;
-}
-
 /* ---- images, as the shelf makes them ---- */
 
 char *four_uri(const char *version)

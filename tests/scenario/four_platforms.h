@@ -62,7 +62,6 @@ struct request *four_ask(enum four_cloud cloud, enum four_device device, enum fo
 /* The last one of a device that is about firmware, or the open one; NULL: none. */
 struct request *four_last(enum four_cloud cloud, enum four_device device);
 struct request *four_open(enum four_cloud cloud, enum four_device device);
-void four_power_went(void); /* answers under way are lost with it */
 
 void four_end(struct request *request, bool good, int final);
 /* Breaches so far; the first ones are on stderr. */

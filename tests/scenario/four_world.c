@@ -124,7 +124,6 @@ void four_run(struct world *world, int64_t ms)
 void four_restart(struct world *world, bool cut, int64_t ms)
 {
     world_off(world, cut);
-    four_power_went();
     world->wall += ms;
     net_skip(ms);
     world_boot(world);
@@ -194,7 +193,7 @@ struct sb_task *four_task(struct world *world, const char *origin, enum four_dev
 {
     struct sb_task *task = NULL;
     while ((task = sb_book_of_device(world->core->book, four_devices[device], task)))
-        if (sb_streq(task->job->origin, origin))
+        if (!origin || sb_streq(task->job->origin, origin))
             return task;
     return NULL;
 }

@@ -25,7 +25,8 @@ int64_t four_native(struct world *world, enum sb_op op, enum four_device device,
                     const char *version, uint32_t retries);
 /* A rule of his, which stands until the end. */
 int64_t four_rule(struct world *world, enum four_device device, const char *version);
-/* An open task of a link, or "native"; NULL: none. Borrowed until time passes. */
+/* An open task of a link, or "native", or anybody (origin NULL); NULL: none. Borrowed until time
+ * passes. */
 struct sb_task *four_task(struct world *world, const char *origin, enum four_device device);
 /* Runs until such a task is in this state; false: within a minute it was not. */
 bool four_until(struct world *world, const char *origin, enum four_device device,
