@@ -139,6 +139,15 @@ static void a_retry_is_not_seen(void **state)
 
 /* ---- failures ---- */
 
+/* The platform answers the last question for firmware. */
+static void offers(struct ali *ali, const char *data)
+{
+    sb_cleanup(sb_freep) char *text =
+        sb_format("{\"id\":\"%s\",\"code\":200,\"data\":%s}",
+                  ali_text(ali, CORE_PUMP, "thing/ota/firmware/get", "id"), data);
+    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", text);
+}
+
 static void failures_have_their_step(void **state)
 {
     struct ali *ali = up(state);
@@ -153,6 +162,7 @@ static void failures_have_their_step(void **state)
         { SB_CAUSE_NO_SPACE, SB_PHASE_WRITING, "-4" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        core_passes(&ali->core, 11 * SB_SECOND);
         ali_pushes(ali, CORE_PUMP, IMAGE); /* after a failure it is a new one */
         assert_int_equal(ali->core.task_count, i + 1);
         core_progress(&ali->core, i, SB_TASK_DOWNLOADING, 50);
@@ -160,6 +170,7 @@ static void failures_have_their_step(void **state)
         assert_string_equal(step(ali), cases[i].step);
         assert_string_not_equal(ali_text(ali, CORE_PUMP, PROGRESS, "params/desc"), "");
     }
+    offers(ali, "{}");
     ali_pushes(ali, CORE_PUMP, IMAGE); /* a device's own number comes back unchanged */
     ali->core.tasks[4].task.native = (struct sb_native){ "alibaba", "step", "-3", NULL };
     core_fails(&ali->core, 4, SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING);
@@ -263,26 +274,79 @@ static void each_login_tells_and_asks(void **state)
     assert_non_null(strstr(sb_json_str(ali->core.tasks[0].package, "uri"), "Expires=3"));
 }
 
-static void a_failure_is_told_until_the_platform_has_it(void **state)
+/* A step names no version: what the platform does not wait for is not told. */
+static void a_failure_is_told_when_it_is_offered_again(void **state)
 {
     struct ali *ali = up(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    for (int i = 0; i < 2; i++) { /* the first time its connection breaks before it is settled */
+        ali_restarts(ali);
+        ali_clear(ali);
+        ali_up(ali);
+        assert_string_equal(step(ali), "");
+        offers(ali, IMAGE);
+        assert_string_equal(step(ali), "-4");
+        ali_pushes(ali, CORE_PUMP, IMAGE); /* that was on its way */
+        assert_int_equal(ali->core.task_count, 1);
+        assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 1);
+    }
+    offers(ali, "{}"); /* the platform has it */
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    assert_int_equal(ali->core.task_count, 2);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 1);
+}
+
+/* It has it, and wants another attempt at once. */
+static void a_failure_is_tried_anew_when_it_is_wanted(void **state)
+{
+    struct ali *ali = up(state);
+    for (size_t i = 0; i < 3; i++) {
+        if (i == 0)
+            ali_pushes(ali, CORE_PUMP, IMAGE);
+        else if (i == 1)
+            offers(ali, IMAGE);
+        else
+            ali_pushes(ali, CORE_PUMP, IMAGE);
+        assert_int_equal(ali->core.task_count, i + 1);
+        core_progress(&ali->core, i, SB_TASK_INSTALLING, 40);
+        core_fails(&ali->core, i, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+        assert_string_equal(step(ali), "-4");
+        core_passes(&ali->core, 11 * SB_SECOND);
+    }
+}
+
+static void a_failure_is_not_told_of_another_version(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
+    ali_down(ali);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    ali_clear(ali);
+    ali_up(ali);
+    ali_pushes(ali, CORE_PUMP, IMAGE_("3.0.0", "x"));
+    assert_int_equal(ali->core.task_count, 2);
+    core_progress(&ali->core, 1, SB_TASK_DOWNLOADING, 5);
+    assert_string_equal(step(ali), "5");
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 1);
+}
+
+/* One that was told is not told again with the next login. */
+static void a_failure_is_told_once(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
+    assert_string_equal(step(ali), "-4");
+    ali_down(ali);
     ali_restarts(ali);
     ali_clear(ali);
     ali_up(ali);
-    assert_string_equal(step(ali), "-4");
-    ali_down(ali);
-    ali_clear(ali);
-    ali_up(ali);
-    assert_string_equal(step(ali), "-4");
-    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply",
-              "{\"id\":\"1\",\"code\":200,\"data\":{}}");
-    ali_down(ali);
-    ali_clear(ali);
-    ali_up(ali);
+    offers(ali, "{}");
     assert_string_equal(step(ali), "");
 }
 
@@ -311,19 +375,23 @@ static void an_offer_that_crosses_a_failure_is_none(void **state)
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
+    ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_int_equal(ali->core.task_count, 1);
+    offers(ali, "{}");
     ali_pushes(ali, CORE_PUMP, IMAGE); /* that is one */
     assert_int_equal(ali->core.task_count, 2);
     ali_down(ali);
     core_fails(&ali->core, 1, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_up(ali);
     ali_pushes(ali, CORE_PUMP, IMAGE); /* at the login, as platforms do */
+    ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_int_equal(ali->core.task_count, 2);
-    ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
+    offers(ali, IMAGE);
     assert_int_equal(ali->core.task_count, 3); /* it has heard, and wants it still */
     ali_down(ali);
     core_fails(&ali->core, 2, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_up(ali);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
     core_passes(&ali->core, SB_MINUTE); /* it does not answer; but it pushes */
     ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_int_equal(ali->core.task_count, 4);
@@ -365,9 +433,9 @@ static void an_update_that_ended_unheard(void **state)
     ali->core.tasks[0].task.state = SB_TASK_FAILED;
     ali_restarts(ali);
     ali_up(ali);
-    assert_string_equal(step(ali), "-1");
-    core_passes(&ali->core, SB_MINUTE);
     ali_pushes(ali, CORE_PUMP, IMAGE);
+    assert_string_equal(step(ali), "-1");
+    offers(ali, IMAGE);
     core_progress(&ali->core, 1, SB_TASK_RESTARTING, 100);
     ali->core.tasks[1].task.state = SB_TASK_SUCCEEDED;
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
@@ -432,8 +500,10 @@ static void a_failure_of_a_device_that_is_away_is_told(void **state)
     ali_restarts(ali);
     ali_clear(ali);
     ali_up(ali);
+    assert_true(ali->in[CORE_PUMP]);
+    offers(ali, IMAGE);
     assert_string_equal(step(ali), "-4");
-    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/ota/firmware/get"), 0); /* not for it now */
+    assert_int_equal(ali->core.task_count, 1);
     assert_false(ali->in[CORE_PUMP]);
     core_passes(&ali->core, SB_DAY);
     core_news(&ali->core, CORE_PUMP, SB_NEWS_PRESENCE);
@@ -481,8 +551,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_version_waits_or_takes_the_place, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(each_login_tells_and_asks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_is_told_until_the_platform_has_it, set_up,
+        cmocka_unit_test_setup_teardown(a_failure_is_told_when_it_is_offered_again, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_is_tried_anew_when_it_is_wanted, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_is_not_told_of_another_version, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_is_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_update_goes_on_over_a_restart_after_each_step, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_update_that_ended_unheard, set_up, tear_down),

@@ -15,7 +15,7 @@ static void on_upgrade(struct sb_ali_turn *turn)
     if (turn->in->message->error)
         sb_ali_note(turn, "a push of firmware is %s: ignored", turn->in->message->error);
     else
-        sb_ali_offered(turn, turn->in->message->body, true);
+        sb_ali_offered(turn, turn->in->message->body);
 }
 
 static void on_message(struct sb_ali_turn *turn)

@@ -13,8 +13,10 @@
  *
  * Nothing that is told waits in the outbox: a topic of a sub-device is legal only after its login.
  * Each login tells anew what is of use then - versions, the step of an update, results - and asks
- * for work (firmware/get, job/get), which finds also what was lost (laws 8 and 9). A failure is
- * told at each login until the platform says that it has nothing to do, or offers something new.
+ * for work (firmware/get, job/get), which finds also what was lost (laws 8 and 9). A failure that
+ * nobody could be told is told when the platform offers that version again: a step names no
+ * version, and the platform takes a failure for the end of whatever it offers now. After one was
+ * told the platform is asked once more, which says whether it has it.
  *
  * Updates (ota.c). The step never falls, over retries too, which the platform must not see; 100
  * only when the device restarts; success is the report of the version. A push while its update is

@@ -88,6 +88,42 @@ static bool is_there(struct sb_ali_turn *turn, const char *module, const char *v
     return true;
 }
 
+/* ret_id (may be NULL): its id, caller frees. */
+static void get_one(struct sb_ali_turn *turn, const char *module, char **ret_id)
+{
+    json_t *params = with_module(turn, json_object(), module);
+    sb_ali_send(turn,
+                &(struct sb_ali_parcel){
+                    .base = "topic_sys",
+                    .rest = sb_ali_word(turn, "firmware_get"),
+                    .payload = sb_ali_request(turn, "thing.ota.firmware.get", params, ret_id) });
+}
+
+/* And asks whether the platform has it: what it has offered before may be on its way. */
+static void tell_failure(struct sb_ali_turn *turn, struct sb_ali_update *update, int64_t task)
+{
+    tell_step(turn, update->module, update->step, update->text, task);
+    free(SB_STEAL(update->asked));
+    get_one(turn, update->module, &update->asked);
+    update->late_until = turn->in->now + sb_ali_limit(turn, "reply_timeout");
+}
+
+/* A version that has failed here is offered; id: in reply to this. If nobody could be told yet, the
+ * platform waits for it, and is told now. Not before: a step names no version, and is taken for
+ * whatever the platform wants by then. Offered once more, it is wanted anew. */
+static bool has_failed_before(struct sb_ali_turn *turn, const char *module, const char *version,
+                              const char *id)
+{
+    struct sb_ali_update *update = sb_ali_update_of(turn->state, module);
+    if (!update || update->task || !sb_streq(update->version, version))
+        return false;
+    if (!update->asked)
+        tell_failure(turn, update, 0);
+    else if (sb_streq(update->asked, id) || turn->in->now >= update->late_until)
+        return false;
+    return true;
+}
+
 /* Another version than the one that is open: what has not begun gives way, else this one waits. */
 static void make_way(struct sb_ali_turn *turn, const char *module, const char *version)
 {
@@ -100,32 +136,14 @@ static void make_way(struct sb_ali_turn *turn, const char *module, const char *v
         sb_ali_withdraw(turn, task, SB_CAUSE_OVERRIDDEN);
 }
 
-/*
- * It was offered before the platform heard that it has failed: so much as what is asked for then
- * tells whether it has, and so much as it pushes when a device logs in. Whoever wants it still
- * pushes it, or says so when he is asked after that.
- */
-static bool crosses(struct sb_ali_turn *turn, const char *module, const char *version, bool pushed)
-{
-    struct sb_ali_update *update = sb_ali_update_of(turn->state, module);
-    int64_t age = turn->in->now - turn->state->since;
-    if (!update || update->task || !sb_streq(update->version, version))
-        return false;
-    if (pushed)
-        return update->told == SB_ALI_TOLD_AGAIN && age < sb_ali_limit(turn, "reply_timeout");
-    bool first = update->told == SB_ALI_TOLD;
-    sb_ali_update_end(turn, update);
-    return first;
-}
-
-void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, bool pushed)
+/* id: of the request that it answers; NULL: pushed. */
+static void offered(struct sb_ali_turn *turn, const json_t *data, const char *id)
 {
     struct sb_ali_state *state = turn->state;
     const char *module = sb_alibaba_module(data), *version = sb_json_str(data, "version");
     const char *wrong = NULL;
     enum sb_cause cause = SB_CAUSE_NONE;
-    if ((!turn->in->device && !turn->in->self) || state->offer || json_object_size(data) == 0 ||
-        crosses(turn, module, version, pushed))
+    if ((!turn->in->device && !turn->in->self) || state->offer || json_object_size(data) == 0)
         return;
     json_t *package = sb_alibaba_package(data, &cause, &wrong);
     if (!package) {
@@ -133,7 +151,7 @@ void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, bool pushed)
     } else if (!sb_ali_can(turn, SB_OP_FIRMWARE_UPDATE)) {
         refuse(turn, module, SB_CAUSE_UNSUPPORTED, NULL);
         json_decref(package);
-    } else if (is_there(turn, module, version)) {
+    } else if (is_there(turn, module, version) || has_failed_before(turn, module, version, id)) {
         json_decref(package);
     } else if (!turn->in->ready) {
         ask_again(turn);
@@ -143,6 +161,12 @@ void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, bool pushed)
         state->offer = json_deep_copy(data);
         sb_ali_submit(turn, OFFER, NULL, SB_OP_FIRMWARE_UPDATE, NULL, package);
     }
+}
+
+void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data)
+{
+    offered(turn, data, NULL);
+    sb_ali_session_presence(turn); /* who is away was here for that alone */
 }
 
 bool sb_ali_offer_verdict(struct sb_ali_turn *turn)
@@ -165,7 +189,7 @@ bool sb_ali_offer_verdict(struct sb_ali_turn *turn)
     return true;
 }
 
-/* Nothing to do: whatever has failed is known there. */
+/* Nothing to do: nobody waits for what has failed. */
 static void forget_failures(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
@@ -183,16 +207,8 @@ void sb_ali_firmware_reply(struct sb_ali_turn *turn)
     else if (json_object_size(message->body) == 0)
         forget_failures(turn);
     else
-        sb_ali_offered(turn, message->body, false);
-}
-
-static void get_one(struct sb_ali_turn *turn, const char *module)
-{
-    json_t *params = with_module(turn, json_object(), module);
-    sb_ali_send(turn, &(struct sb_ali_parcel){ .base = "topic_sys",
-                                               .rest = sb_ali_word(turn, "firmware_get"),
-                                               .payload = sb_ali_request(
-                                                   turn, "thing.ota.firmware.get", params, NULL) });
+        offered(turn, message->body, message->id);
+    sb_ali_session_presence(turn);
 }
 
 void sb_ali_firmware_get(struct sb_ali_turn *turn)
@@ -201,10 +217,10 @@ void sb_ali_firmware_get(struct sb_ali_turn *turn)
     const char *module;
     json_t *version;
     if (!json_object_get(versions, "")) /* it may be offered all the same */
-        get_one(turn, "");
+        get_one(turn, "", NULL);
     json_object_foreach ((json_t *)versions, module, version) {
         if (json_is_string(version))
-            get_one(turn, module);
+            get_one(turn, module, NULL);
     }
 }
 
@@ -229,11 +245,8 @@ static void has_failed(struct sb_ali_turn *turn, struct sb_ali_update *update,
     update->step = failure_of(task, sb_ali_task_cell(turn, task));
     sb_ali_set(turn, &update->text, text);
     turn->effects->save = true;
-    tell_step(turn, update->module, update->step, update->text, task->id);
-    if (!turn->in->connected || turn->state->stage != SB_ALI_IN)
-        return;
-    update->told = SB_ALI_TOLD;
-    get_one(turn, update->module); /* the answer shows that it was heard */
+    if (turn->in->connected && turn->state->stage == SB_ALI_IN)
+        tell_failure(turn, update, task->id);
 }
 
 /* Success is the report of the version; the last step comes before it, if it is not there yet. */
@@ -285,9 +298,8 @@ void sb_ali_updates_login(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
     for (size_t i = 0; i < state->update_count; i++) {
-        struct sb_ali_update *update = &state->updates[i];
-        update->told = update->task ? SB_ALI_UNTOLD : SB_ALI_TOLD_AGAIN;
-        if (update->step != UNTOLD)
+        const struct sb_ali_update *update = &state->updates[i];
+        if (update->task && update->step != UNTOLD)
             tell_step(turn, update->module, update->step, update->text, update->task);
     }
 }

@@ -10,12 +10,6 @@
 #define SB_ALI_UPDATES 8  /* one per module */
 #define SB_ALI_ASKS    32 /* requests and device jobs that are not through */
 
-enum sb_ali_told { /* that an update has failed, on this connection */
-                   SB_ALI_UNTOLD,
-                   SB_ALI_TOLD,
-                   SB_ALI_TOLD_AGAIN, /* at the login; what is offered then may cross it */
-};
-
 struct sb_ali_update { /* of one module */
     char *module;      /* "" the whole device */
     char *version;     /* the target */
@@ -23,7 +17,9 @@ struct sb_ali_update { /* of one module */
     int step;          /* the last one told; -5: none yet */
     bool begun;        /* the device has begun with it */
     char *text;        /* of a failure */
-    enum sb_ali_told told;
+    /* It failed, and that was told on this connection: */
+    char *asked;        /* request that asks whether the platform has it; NULL: not told */
+    int64_t late_until; /* monotonic: what it offers until then may be from before */
 };
 
 enum sb_ali_ask_kind { SB_ALI_REQUEST, SB_ALI_JOB };
@@ -171,13 +167,13 @@ void sb_ali_notice(struct sb_ali_turn *turn);
 void sb_ali_error(struct sb_ali_turn *turn);
 
 /* ota.c */
-void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, bool pushed);
+void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data);
 void sb_ali_firmware_reply(struct sb_ali_turn *turn);
 bool sb_ali_offer_verdict(struct sb_ali_turn *turn); /* false: not of a push */
 void sb_ali_update_follow(struct sb_ali_turn *turn, struct sb_ali_update *update,
                           const struct sb_task *task);
 void sb_ali_inform(struct sb_ali_turn *turn);        /* what differs from what was told */
-void sb_ali_updates_login(struct sb_ali_turn *turn); /* after each login */
+void sb_ali_updates_login(struct sb_ali_turn *turn); /* after each login: of those under way */
 void sb_ali_firmware_get(struct sb_ali_turn *turn);
 
 /* request.c */

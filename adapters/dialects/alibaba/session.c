@@ -117,7 +117,7 @@ static bool is_busy(const struct sb_ali_state *state)
 static bool owes(const struct sb_ali_state *state)
 {
     for (size_t i = 0; i < state->update_count; i++)
-        if (!state->updates[i].task && state->updates[i].told == SB_ALI_UNTOLD)
+        if (!state->updates[i].task && !state->updates[i].asked)
             return true;
     for (size_t i = 0; i < state->ask_count; i++)
         if (state->asks[i].reply && !state->asks[i].told)
@@ -165,7 +165,7 @@ static void is_in(struct sb_ali_turn *turn)
 void sb_ali_session_presence(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
-    if (is_away(turn) && state->stage == SB_ALI_IN && !is_busy(state)) {
+    if (is_away(turn) && state->stage == SB_ALI_IN && !is_busy(state) && !owes(state)) {
         state->stage = SB_ALI_OUT;
         wants(turn, SB_ALI_LOGOUT, identity(turn));
     } else {

@@ -29,6 +29,7 @@ static void update_done(struct sb_ali_update *update)
     free(update->module);
     free(update->version);
     free(update->text);
+    free(update->asked);
     *update = (struct sb_ali_update){ 0 };
 }
 
@@ -164,7 +165,7 @@ void sb_ali_link_lost(struct sb_ali_state *state)
     drop_json(&state->topology);
     free(SB_STEAL(state->flying_id));
     for (size_t i = 0; i < state->update_count; i++)
-        state->updates[i].told = SB_ALI_UNTOLD;
+        free(SB_STEAL(state->updates[i].asked));
     for (size_t i = 0; i < state->ask_count; i++)
         state->asks[i].told = false;
     state->stage = SB_ALI_OUT;
