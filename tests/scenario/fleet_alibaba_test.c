@@ -295,6 +295,7 @@ static void all_are_updated_once(void **state)
     (void)state;
     assert_true(comes(FLEET, 10 * MINUTE));
     offering = true;
+    net.twice = 20;
     for (int i = 0; i < FLEET; i++)
         push(i);
     for (int i = 0; i < 6; i++) {

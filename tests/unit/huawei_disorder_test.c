@@ -138,6 +138,7 @@ static void calm_down(struct iot *iot)
     iot->silent = false;
     iot->core.ready = true;
     iot->core.refuse = SB_CAUSE_NONE;
+    core_passes(&iot->core, 11 * SB_MINUTE); /* what waited is taken, or refused */
     for (int i = CORE_PUMP; i < CORE_ACTORS; i++)
         iot_presence(iot, (enum core_actor)i, SB_PRESENCE_READY);
     for (size_t i = 0; i < iot->core.task_count; i++)

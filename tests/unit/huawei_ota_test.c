@@ -122,9 +122,10 @@ static void refusals_while_the_store_fails_are_not_kept(void **state)
     iot->core.ready = false;
     iot->core.why = "the disk is full";
     iot_forget(iot);
-    asks(iot, "firmware_upgrade_v2", UPGRADE);
+    iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade_v2", "e1", UPGRADE); /* once more */
     iot_event(iot, "prod_ghost", "$ota", "firmware_upgrade_v2", UPGRADE);
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade_v2", "e2", "{\"version\":\"1.0.0\"}");
+    core_passes(&iot->core, 11 * SB_MINUTE);
     assert_int_equal(iot->sent_count, 3);
     for (size_t i = 0; i < iot->sent_count; i++)
         assert_int_equal(iot->sent[i].class, SB_PARCEL_PASSING);
@@ -397,9 +398,41 @@ static void what_the_core_refuses(void **state)
     iot->core.ready = false;
     iot->core.why = "the disk is full";
     asks(iot, "firmware_upgrade", UPGRADE);
+    core_passes(&iot->core, 11 * SB_MINUTE);
     assert_int_equal(code(iot), 1);
     assert_string_equal(sb_json_str(report(iot), "description"), "the disk is full");
     assert_int_equal(iot->core.task_count, 0);
+}
+
+/* To the platform `busy` is an end; and it has time. */
+static void what_cannot_be_taken_now_is_taken_later(void **state)
+{
+    struct iot *iot = *state;
+    iot->core.ready = false;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    core_passes(&iot->core, 8 * SB_MINUTE);
+    iot->core.ready = true;
+    iot->core.refuse = SB_CAUSE_BUSY; /* too many are open */
+    core_passes(&iot->core, SB_MINUTE);
+    assert_int_equal(reports(iot), 0);
+    iot->core.refuse = SB_CAUSE_NONE;
+    core_passes(&iot->core, 6 * SB_SECOND);
+    assert_int_equal(iot->core.task_count, 1);
+    core_passes(&iot->core, SB_HOUR);
+    assert_int_equal(iot->core.task_count, 1);
+    iot->core.refuse = SB_CAUSE_BUSY;
+    asks(iot, "firmware_upgrade", UPGRADE);
+    asks(iot, "firmware_upgrade_v2", "{\"version\":\"3.0.0\",\"url\":\"https://h/3\"}");
+    iot->core.refuse = SB_CAUSE_NONE;
+    core_passes(&iot->core, SB_MINUTE); /* the last one that was asked for */
+    assert_int_equal(iot->core.task_count, 2);
+    assert_string_equal(iot->core.tasks[1].task.target_version, "3.0.0");
+    iot->core.refuse = SB_CAUSE_BUSY;
+    iot_forget(iot);
+    asks(iot, "firmware_upgrade_v2", "{\"version\":\"4.0.0\",\"url\":\"https://h/4\"}");
+    core_passes(&iot->core, 11 * SB_MINUTE);
+    assert_int_equal(code(iot), 1);
+    assert_int_equal(reports(iot), 1);
 }
 
 static void unknown_devices_are_answered_for(void **state)
@@ -553,6 +586,7 @@ int main(void)
         T(a_query_waits_until_the_device_answers),
         T(a_query_is_answered_without_a_version),
         T(refusals_while_the_store_fails_are_not_kept),
+        T(what_cannot_be_taken_now_is_taken_later),
         T(what_others_install_is_told),
         T(the_gateway_has_a_version_and_no_upgrade),
         T(an_upgrade_is_reported_step_by_step),

@@ -16,6 +16,7 @@
 #define SB_HUAWEI_BODY_MAX 65536 /* of an answer */
 
 #define SB_HUAWEI_OTA      "$ota"
+#define SB_HUAWEI_UPGRADE  "upgrade" /* tag of its submit, and of its timer */
 #define SB_HUAWEI_FAMILY   "$sub_device_manager"
 
 enum sb_huawei_kind { /* sb_message.kind */

@@ -102,6 +102,8 @@ static void on_timer(struct sb_huawei_turn *turn)
     struct sb_huawei_ask *ask = sb_huawei_ask_find(turn->state, turn->in->tag);
     if (ask)
         sb_huawei_ask_due(turn, ask);
+    else if (sb_streq(turn->in->tag, SB_HUAWEI_UPGRADE))
+        sb_huawei_ota_due(turn);
     else if (turn->in->self)
         sb_huawei_family_due(turn);
     else

@@ -61,6 +61,10 @@ static const struct sb_field limit_fields[] = {
       .doc = "How long the platform may take to answer about statuses." },
     { "status_retry", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_DAY, "5m",
       .doc = "A sub-device that the platform refused is told of again." },
+    { "busy_retry", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_HOUR, "5s",
+      .doc = "An upgrade that cannot be taken now is tried again." },
+    { "busy_within", SB_TYPE_DURATION, 0, 0, 0, SB_DAY, "10m",
+      .doc = "And refused after this time." },
     { "open_requests", SB_TYPE_INT, 0, 0, 1, 64, "16",
       .doc = "Commands and property requests of one device that may wait for their result." },
     { 0 }

@@ -7,7 +7,6 @@
 #include "adapters/dialects/huawei/parts.h"
 #include "bridge/base/str.h"
 
-#define TAG         "upgrade"
 #define STEP        10 /* percent between two reports of progress */
 #define CODE_OK     0
 #define CODE_OTHER  255
@@ -174,7 +173,7 @@ void sb_huawei_ota_lost(struct sb_huawei_turn *turn)
 
 void sb_huawei_ota_gone(struct sb_huawei_turn *turn)
 {
-    if (turn->state->upgrade.task)
+    if (turn->state->upgrade.task || turn->state->waiting)
         refuse(turn, turn->state->upgrade.module, SB_CAUSE_DEVICE_GONE, NULL, true);
 }
 
@@ -247,9 +246,33 @@ static void refuse_new(struct sb_huawei_turn *turn, const char *version, const c
     refuse(turn, module, cause, text, kept);
 }
 
-static void ask(struct sb_huawei_turn *turn, const json_t *paras, const char *module,
+static void hold(struct sb_huawei_turn *turn, const json_t *service)
+{
+    sb_huawei_json_clear(&turn->state->waiting);
+    turn->state->waiting = json_deep_copy(service);
+    if (!turn->state->waiting)
+        turn->effects->broken = true;
+}
+
+/* What is held is tried again: the platform has time, and would take `busy` for the end. False:
+ * that was long enough. */
+static bool put_off(struct sb_huawei_turn *turn)
+{
+    struct sb_huawei_state *state = turn->state;
+    if (state->waiting_until == 0)
+        state->waiting_until = turn->in->now + sb_huawei_limit(turn, "busy_within");
+    if (turn->in->self || turn->in->now >= state->waiting_until) {
+        sb_huawei_json_clear(&state->waiting);
+        return false;
+    }
+    sb_effects_timer(turn->effects, SB_HUAWEI_UPGRADE, sb_huawei_limit(turn, "busy_retry"));
+    return true;
+}
+
+static void ask(struct sb_huawei_turn *turn, const json_t *service, const char *module,
                 const char *event)
 {
+    const json_t *paras = sb_json_object(service, "paras");
     enum sb_cause cause = SB_CAUSE_NONE;
     const char *wrong = NULL, *task = sb_json_str(paras, "task_id");
     json_t *package = sb_huawei_package(paras, module, &cause, &wrong);
@@ -261,9 +284,11 @@ static void ask(struct sb_huawei_turn *turn, const json_t *paras, const char *mo
         turn->effects->broken = true;
         return;
     }
+    hold(turn, service);
     begin(turn, &turn->state->asked, sb_json_str(paras, "version"), module, event);
     bool named = task && *task && strlen(task) <= SB_HUAWEI_ID_MAX;
-    sb_huawei_submit(turn, TAG, named ? task : NULL, SB_OP_FIRMWARE_UPDATE, NULL, package);
+    sb_huawei_submit(turn, SB_HUAWEI_UPGRADE, named ? task : NULL, SB_OP_FIRMWARE_UPDATE, NULL,
+                     package);
 }
 
 static void on_upgrade(struct sb_huawei_turn *turn, const json_t *service, bool software)
@@ -278,7 +303,9 @@ static void on_upgrade(struct sb_huawei_turn *turn, const json_t *service, bool 
     } else if (repeated(turn, event)) {
         return;
     } else if (!in->ready) {
-        refuse(turn, module, SB_CAUSE_BUSY, in->why, false);
+        hold(turn, service);
+        if (!put_off(turn))
+            refuse(turn, module, SB_CAUSE_BUSY, in->why, false);
     } else if (version && is_there(turn, module, version) && !turn->state->upgrade.task) {
         begin(turn, &turn->state->asked, version, module, event);
         become(turn, 0);
@@ -287,7 +314,7 @@ static void on_upgrade(struct sb_huawei_turn *turn, const json_t *service, bool 
     } else if (!sb_dialect_can(in, SB_OP_FIRMWARE_UPDATE)) {
         refuse_new(turn, version, module, event, SB_CAUSE_UNSUPPORTED, NULL);
     } else {
-        ask(turn, paras, module, event);
+        ask(turn, service, module, event);
     }
 }
 
@@ -295,8 +322,13 @@ void sb_huawei_ota_verdict(struct sb_huawei_turn *turn)
 {
     struct sb_huawei_state *state = turn->state;
     const struct sb_verdict *verdict = turn->in->verdict;
-    if (!sb_streq(turn->in->tag, TAG) || !state->asked.version)
+    if (!sb_streq(turn->in->tag, SB_HUAWEI_UPGRADE) || !state->asked.version)
         return;
+    if (verdict->cause == SB_CAUSE_BUSY && put_off(turn)) {
+        sb_huawei_upgrade_clear(&state->asked);
+        return;
+    }
+    sb_huawei_json_clear(&state->waiting);
     if (verdict->cause == SB_CAUSE_NONE) {
         become(turn, verdict->task);
         return;
@@ -323,26 +355,46 @@ static void on_query(struct sb_huawei_turn *turn)
         turn->state->queried = true; /* what was true once is no answer */
 }
 
-void sb_huawei_ota(struct sb_huawei_turn *turn, const json_t *service)
+/* False: it is no upgrade. */
+static bool upgrades(struct sb_huawei_turn *turn, const json_t *service)
 {
     static const struct {
         const char *word;
         bool software;
-    } upgrades[] = { { "event_firmware", false },
-                     { "event_firmware_v2", false },
-                     { "event_software", true },
-                     { "event_software_v2", true } };
+    } events[] = { { "event_firmware", false },
+                   { "event_firmware_v2", false },
+                   { "event_software", true },
+                   { "event_software_v2", true } };
+    const char *type = sb_json_str(service, "event_type");
+    for (size_t i = 0; i < SB_COUNT(events); i++) {
+        if (!sb_streq(type, sb_huawei_word(turn, events[i].word)))
+            continue;
+        on_upgrade(turn, service, events[i].software);
+        return true;
+    }
+    return false;
+}
+
+void sb_huawei_ota_due(struct sb_huawei_turn *turn)
+{
+    sb_cleanup(json_decrefp) json_t *service = SB_STEAL(turn->state->waiting);
+    if (service)
+        (void)upgrades(turn, service);
+}
+
+void sb_huawei_ota(struct sb_huawei_turn *turn, const json_t *service)
+{
+    struct sb_huawei_state *state = turn->state;
     const char *type = sb_json_str(service, "event_type");
     if (sb_streq(type, sb_huawei_word(turn, "event_query"))) {
         on_query(turn);
         return;
     }
-    for (size_t i = 0; i < SB_COUNT(upgrades); i++) {
-        if (!sb_streq(type, sb_huawei_word(turn, upgrades[i].word)))
-            continue;
-        on_upgrade(turn, service, upgrades[i].software);
+    int64_t until = state->waiting_until;
+    state->waiting_until = 0; /* a later one takes its place */
+    if (upgrades(turn, service))
         return;
-    }
+    state->waiting_until = until;
     sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(type ? type : "none");
     sb_huawei_note(turn, "an $ota event of unknown type is ignored: %.60s", clean ? clean : "");
 }

@@ -36,6 +36,8 @@ struct sb_huawei_state {
     size_t ask_count;
     unsigned tags;
     struct sb_huawei_upgrade asked; /* submitted, no verdict yet */
+    json_t *waiting;                /* event of an upgrade that is not taken yet; NULL: none */
+    int64_t waiting_until;          /* monotonic: then it is refused; 0: it is new */
     char *called;                   /* as it was handed over to the gateway; NULL: not yet */
     const char *status;             /* likewise: ONLINE, OFFLINE; static */
     bool online;                    /* the platform has it so */
@@ -97,6 +99,7 @@ const char *sb_huawei_version(const struct sb_huawei_turn *turn, const char *mod
 void sb_huawei_ota(struct sb_huawei_turn *turn, const json_t *service);
 void sb_huawei_ota_verdict(struct sb_huawei_turn *turn);
 void sb_huawei_ota_follow(struct sb_huawei_turn *turn, const struct sb_task *task);
+void sb_huawei_ota_due(struct sb_huawei_turn *turn); /* its timer, SB_HUAWEI_UPGRADE */
 void sb_huawei_ota_lost(struct sb_huawei_turn *turn);
 void sb_huawei_ota_gone(struct sb_huawei_turn *turn);   /* its device leaves */
 void sb_huawei_ota_resume(struct sb_huawei_turn *turn); /* says again how far it is */

@@ -144,6 +144,7 @@ void sb_huawei_told_device(struct sb_huawei_turn *turn)
         forget_told(turn->state);
         sb_huawei_upgrade_clear(&turn->state->upgrade); /* its task there is gone, too */
         sb_huawei_json_clear(&turn->state->outcome);
+        sb_huawei_json_clear(&turn->state->waiting);
         turn->effects->save = true;
     }
     if (!sb_streq(turn->in->tag, "online") || !sb_streq(turn->state->status, "ONLINE"))

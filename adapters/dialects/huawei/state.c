@@ -49,6 +49,7 @@ void sb_huawei_state_reset(struct sb_huawei_state *state)
     sb_huawei_link_lost(state);
     sb_huawei_upgrade_clear(&state->upgrade);
     sb_huawei_upgrade_clear(&state->asked);
+    sb_huawei_json_clear(&state->waiting);
     sb_huawei_json_clear(&state->outcome);
     sb_huawei_json_clear(&state->deleted);
     sb_huawei_json_clear(&state->leaving);
