@@ -117,15 +117,17 @@ class FourClouds:
         else:
             (self.pump if device == "pump-1" else self.panel).fault("slow", 0.25 if on else 0.0)
 
-    def image(self, device, version, good=True):
-        """An image that the device can run, with its digests; or with wrong ones."""
+    def image(self, device, version, good=True, long=False):
+        """An image that the device can run, with its digests, or with wrong ones.
+
+        long: a slow() device takes most of a minute.
+        """
         kind, path = KINDS[device], self.directory / f"{device}-{version}.bin"
         if kind == "pump":
-            path.write_bytes(make_image(self.directory, version, 6000))
-        elif kind == "valve":
-            modbus_image(path, version, 3000)
+            path.write_bytes(make_image(self.directory, version, 60000 if long else 6000))
         else:
-            board_image(path, version, 3000)
+            make = modbus_image if kind == "valve" else board_image
+            make(path, version, 8000 if long else 3000)
         content = path.read_bytes()
         return Image(version, self.artifacts.add(f"/{path.name}", content), len(content),
                      hashlib.sha256(content).hexdigest() if good else "0" * 64,

@@ -112,39 +112,49 @@ def test_a_cloud_that_is_away_harms_no_other_and_hears_the_end(world):
     """Each cloud's broker dies in the middle of that cloud's update, and comes back after it."""
     for n, cloud in enumerate(world.clouds):
         version, valve = f"2.{n}.0", OWN[cloud.name]
+        other = next(other for other in world.clouds if other is not cloud)
         world.slow(valve)
-        asked = cloud.begin(valve, world.image(valve, version))
+        asked = cloud.begin(valve, world.image(valve, version, long=True))
         world.wait_under_way(valve)
         world.cut(cloud)
         world.slow(valve, False)
+        # The others go on, and hear what became of it.
+        assert other.ended(other.begin("pump-1", world.image("pump-1", version))) == other.well
         world.wait_task(valve, state="succeeded")
-        others = [other for other in world.clouds if other is not cloud]
-        for other in others:
-            other.hears(valve, version)
-        image = world.image("valve-6", version)  # and they go on
-        assert others[0].ended(others[0].begin("valve-6", image)) == others[0].well
-        assert cloud.knows(valve) != version
+        for hearing in world.clouds:
+            if hearing is not cloud:
+                hearing.hears(valve, version)
+        assert cloud.knows(valve) != version and cloud.knows("pump-1") != version
         world.heal(cloud)
         assert cloud.ended(asked) == cloud.well, cloud.name
         all_hear(world, valve, version)
-        all_hear(world, "valve-6", version)
+        all_hear(world, "pump-1", version)
 
 
 def test_kill_while_each_cloud_updates(world):
-    targets = dict(zip(CLOUDS, ("pump-1", "panel-1", OWN["huawei"], OWN["alibaba"])))
-    for device in targets.values():
+    """One is being fetched, two transferred on lines of their own, one waits for its line."""
+    ibm, azure, huawei, alibaba = world.clouds
+    valves = OWN["huawei"], OWN["alibaba"]
+    for device in ("pump-1", valves[0]):
         world.slow(device)
-    asked = {cloud: cloud.begin(targets[cloud.name], world.image(targets[cloud.name], "2.0.0"))
-             for cloud in world.clouds}
-    for device in targets.values():
-        world.wait_under_way(device)
+    asked = {huawei: huawei.begin(valves[0], world.image(valves[0], "2.0.0", long=True))}
+    world.wait_under_way(valves[0])
+    asked[alibaba] = alibaba.begin(valves[1], world.image(valves[1], "2.0.0"))
+    world.wait_task(valves[1], state="downloading")
+    panel = world.image("panel-1", "2.0.0")
+    world.artifacts.fault("/panel-1-2.0.0.bin", hold_after=1000)
+    asked[azure] = azure.begin("panel-1", panel)
+    world.artifacts.wait_sent("/panel-1-2.0.0.bin", 1000)
+    asked[ibm] = ibm.begin("pump-1", world.image("pump-1", "2.0.0", long=True))
+    world.wait_under_way("pump-1")
     world.southbridge.kill9()
-    for device in targets.values():
+    for device in ("pump-1", valves[0]):
         world.slow(device, False)
+    world.artifacts.heal("/panel-1-2.0.0.bin")
     world.southbridge.start()
     for cloud, request in asked.items():
         assert cloud.ended(request) == cloud.well, cloud.name
-    for device in targets.values():
+    for device, jobs in (("pump-1", 2), ("panel-1", 1), (valves[0], 1), (valves[1], 1)):
         all_hear(world, device, "2.0.0")
         world.wait_task(device, state="succeeded")
-        assert len(world.jobs(device)) == (2 if device == "pump-1" else 1)
+        assert len(world.jobs(device)) == jobs
