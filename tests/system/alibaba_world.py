@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 from daemon import device_spec, make_image
-from harness import wait_until
+from harness import SOURCE, wait_until
+from modbus_line import ModbusLine, modbus_image, moody_type
 
 from alibaba_platform import AlibabaPlatform
 
@@ -51,7 +52,14 @@ class AlibabaWorld:
     # ---- the cloud ----
 
     def image(self, version, size=12000, **options):
-        content = make_image(self.directory, version, size, **options)
+        return self.offer(version, make_image(self.directory, version, size, **options))
+
+    def board_image(self, version):
+        """Of the board on the Modbus line."""
+        path = modbus_image(self.directory / f"{version}.bin", version, 3000)
+        return self.offer(version, path.read_bytes())
+
+    def offer(self, version, content):
         md5 = hashlib.md5(content).hexdigest()
         return {"size": len(content), "sign": md5, "version": version,
                 "url": self.artifacts.add(f"/{version}.bin", content) + "?Expires=1",
@@ -82,6 +90,21 @@ class AlibabaWorld:
 def platform(broker):
     with AlibabaPlatform(broker.port, SECRETS) as platform:
         yield platform
+
+
+@pytest.fixture
+def board(workspace, platform, artifacts, make_southbridge):
+    """A world whose device is a board on a Modbus line."""
+    folder = workspace / "types" / "devices"
+    folder.mkdir(parents=True)
+    (folder / "board.yaml").write_text(moody_type(), encoding="utf-8")
+    line = ModbusLine(workspace, {1: {"version": "1.0.0"}}).start()
+    world = AlibabaWorld(workspace, platform, artifacts, line, make_southbridge)
+    world.start(mappings=[SOURCE / "mappings", folder.parent], devices=[
+        device_spec(PUMP[1], "board", ibm=None, address={"unit": 1})])
+    yield world.online()
+    line.stop()
+    world.check()
 
 
 @pytest.fixture

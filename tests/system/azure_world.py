@@ -7,7 +7,8 @@ import ssl
 
 import pytest
 from daemon import device_spec, make_image
-from harness import wait_until
+from harness import SOURCE, wait_until
+from modbus_line import ModbusLine, modbus_image, moody_type
 
 from azure_platform import AzureHub
 
@@ -71,6 +72,12 @@ class AzureWorld:
         return (self.artifacts.add(path or f"/{version}.bin", content),
                 hashlib.sha256(content).hexdigest())
 
+    def board_package(self, version):
+        """Of the board on the Modbus line."""
+        content = modbus_image(self.directory / f"{version}.bin", version, 3000).read_bytes()
+        return {"fwPackageUri": self.artifacts.add(f"/{version}.bin", content),
+                "fwVersion": version, "fwPackageCheckValue": hashlib.sha256(content).hexdigest()}
+
     def package(self, version, **options):
         uri, digest = self.image(version, **options)
         return {"fwPackageUri": uri, "fwVersion": version, "fwPackageCheckValue": digest}
@@ -118,6 +125,21 @@ def server_context(authority, client_certificates=False):
 def hub(broker):
     with AzureHub(broker.port, KEYS) as hub:
         yield hub
+
+
+@pytest.fixture
+def board(workspace, hub, artifacts, make_southbridge):
+    """A world whose device is a board on a Modbus line."""
+    folder = workspace / "types" / "devices"
+    folder.mkdir(parents=True)
+    (folder / "board.yaml").write_text(moody_type(), encoding="utf-8")
+    line = ModbusLine(workspace, {1: {"version": "1.0.0"}}).start()
+    world = AzureWorld(workspace, hub, artifacts, line, make_southbridge)
+    world.start(mappings=[SOURCE / "mappings", folder.parent], devices=[
+        device_spec(PUMP, "board", ibm=None, address={"unit": 1})])
+    yield world.online()
+    line.stop()
+    world.check()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import ssl
 import pytest
 from daemon import SmpDevice, device_spec, make_image
 from harness import SOURCE, wait_until
-from modbus_line import SHIPPED, ModbusLine
+from modbus_line import ModbusLine, modbus_image, moody_type
 
 from huawei_platform import HuaweiPlatform
 
@@ -40,8 +40,7 @@ def board_words(directory):
     """The folders of mappings, the second with a Modbus board that has an action."""
     folder = directory / "mappings" / "devices"
     folder.mkdir(parents=True)
-    text = SHIPPED.read_text(encoding="utf-8").replace("name: modbus-bootloader", "name: board")
-    (folder / "board.yaml").write_text(text + ACTIONS, encoding="utf-8")
+    (folder / "board.yaml").write_text(moody_type() + ACTIONS, encoding="utf-8")
     return [SOURCE / "mappings", directory / "mappings"]
 
 
@@ -103,6 +102,11 @@ class HuaweiWorld:
     def serve(self, path, content):
         return (self.artifacts.add(path, content), hashlib.sha256(content).hexdigest(),
                 len(content))
+
+    def board_image(self, version):
+        """Of the board on the Modbus line."""
+        path = modbus_image(self.directory / f"{version}.bin", version, 3000)
+        return self.serve(f"/{version}.bin", path.read_bytes())
 
     def upgrade(self, version, name=PUMP, image=None, token="t-1", **more):
         uri, digest, size = image or self.image(version)

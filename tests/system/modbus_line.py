@@ -60,6 +60,19 @@ def modbus_type(name="board", **keys):
     return text
 
 
+# What the board's bootloader may say of a block, and the cause that it is.
+STATUSES = {1: "timeout", 3: "write_failed", 4: "no_space", 21: "low_battery", 22: "no_memory"}
+
+
+def moody_type(name="board"):
+    """The same board with more to complain about, and a second at most for a block."""
+    text = modbus_type(name)
+    block = "every: 20ms, timeout: 5s,\n          errors: { 2: repeat,"
+    assert text.count(block) == 1
+    return text.replace(block, "every: 20ms, timeout: 1s,\n          errors: { 21: low_battery, "
+                               "22: no_memory, 2: repeat,")
+
+
 def modbus_image(path, version, size=20000):
     """Writes an image for the board; the path."""
     run_good([PYTHON, _SCRIPT, "make-image", "--version", version, "--size", size, path])

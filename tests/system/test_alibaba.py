@@ -6,8 +6,9 @@ Each test also fails on any breach of the protocol that the platform notices: a 
 sub-device without a session, a step that falls, a second answer.
 """
 import pytest
-from alibaba_world import GATEWAY, PUMP, RUN, SECRETS, alibaba, platform  # noqa: F401
+from alibaba_world import GATEWAY, PUMP, RUN, SECRETS, alibaba, board, platform  # noqa: F401
 from harness import wait_until
+from modbus_line import STATUSES
 
 
 @pytest.fixture
@@ -82,6 +83,35 @@ def test_failures_then_a_good_one(world):
     world.ends(task, "FAILED")
     assert task.steps[-1] < 0 and world.device.version == "1.0.0"
     world.ends(world.upgrade("2.0.0"), "SUCCEEDED")
+
+
+STEPS = {"timeout": -1, "write_failed": -4, "no_space": -2, "low_battery": -1, "no_memory": -2}
+
+
+def test_what_a_board_fails_with(board):  # noqa: F811
+    for number, (status, cause) in enumerate(STATUSES.items()):
+        board.device.fault("1.status", status)
+        task = board.platform.upgrade(PUMP, board.board_image(f"2.{number}.0"))
+        board.ends(task, "FAILED")
+        assert task.steps[-1] == STEPS[cause] and task.desc, (cause, task.steps)
+    board.device.fault("1.status", 0)
+    board.ends(board.platform.upgrade(PUMP, board.board_image("3.0.0")), "SUCCEEDED")
+
+
+def test_older_version_and_an_operator_who_ends_it(world):
+    task = world.upgrade("0.9.0")
+    world.ends(task, "FAILED")
+    assert task.steps[-1] == -1
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    task = world.upgrade("2.0.0")
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    job = max(job["id"] for job in world.southbridge.ctl("job", "list").json)
+    world.southbridge.ctl("job", "cancel", str(job))
+    world.ends(task, "FAILED")
+    assert task.steps[-1] == -1
+    fault.gate.set()
+    assert world.device.version == "1.0.0"
+
 
 def test_retry_of_the_platform(world):
     world.artifacts.fault("/2.0.0.bin", status=404, times=1)

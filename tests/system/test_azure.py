@@ -5,9 +5,11 @@ Each test also fails on any breach of the protocol that the hub notices: a secon
 that a hub refuses, a topic that is not allowed.
 """
 import pytest
-from azure_world import GHOST, PUMP, RUN, azure, fast_words, hub, server_context  # noqa: F401
+from azure_world import (GHOST, PUMP, RUN, azure, board, fast_words, hub,  # noqa: F401
+                         server_context)
 from daemon import device_spec
 from harness import SOURCE, wait_until
+from modbus_line import STATUSES
 
 from azure_platform import AzureHub, NotOnline
 
@@ -113,6 +115,28 @@ def test_image_that_is_not_for_the_device(world):
     assert world.device.version == "1.0.0"
 
 
+def test_what_a_board_fails_with(board):  # noqa: F811
+    for number, (status, cause) in enumerate(STATUSES.items()):
+        board.device.fault("1.status", status)
+        assert board.call("firmwareUpdate", board.board_package(f"2.{number}.0"))[0] == 202
+        board.wait("firmware/error/code", cause)
+        assert board.hub.reported(PUMP, "firmware/fwUpdateStatus") == "error"
+    board.device.fault("1.status", 0)
+    assert board.call("firmwareUpdate", board.board_package("3.0.0"))[0] == 202
+    board.wait("firmware/currentFwVersion", "3.0.0")
+    board.wait("firmware/error", None)
+
+
+def test_image_that_does_not_survive_and_an_older_one(world):
+    world.device.fault("revert_on_boot")
+    assert world.call("firmwareUpdate", world.package("2.0.0"))[0] == 202
+    world.wait("firmware/fwUpdateStatus", "rolledback")
+    assert world.hub.reported(PUMP, "firmware/error/code") == "rolled_back"
+    assert world.device.version == "1.0.0"
+    assert world.call("firmwareUpdate", world.package("0.9.0"))[0] == 202
+    world.wait("firmware/error/code", "downgrade_refused")
+
+
 def test_second_update_is_in_conflict_then_cancelled(world):
     package = world.package("2.0.0")
     fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
@@ -138,6 +162,37 @@ def test_offline_device_is_queued_for(azure):  # noqa: F811
     assert status in (400, 403, 501, 504), (status, body)
     azure.device.start()
     azure.wait("iothubDM/reboot/status", "complete")
+
+
+def test_device_that_stays_offline(azure, workspace):  # noqa: F811
+    azure.device.stop()
+    azure.start(mappings=fast_words(workspace, SOURCE, online_within="2s"))
+    azure.hub.wait_online(PUMP)
+    assert azure.call("firmwareUpdate", azure.package("2.0.0"))[0] == 202
+    azure.wait("firmware/error/code", "offline")
+
+
+def test_method_whose_result_takes_too_long(azure, workspace):  # noqa: F811
+    """What has begun goes on, and is seen in the twin; what has not is taken back."""
+    azure.start(mappings=fast_words(workspace, SOURCE, final_within="1s")).online()
+    azure.device.fault("hang")
+    begun = azure.call("readProperties", {"names": ["interval"]})
+    waiting = azure.call("readProperties", {"names": ["name"]})
+    azure.device.fault("hang", False)
+    assert (begun[0], waiting[0]) == (202, 504), (begun, waiting)
+    azure.wait_quiet()
+
+
+def test_repeated_method_is_done_once(world):
+    boots = world.device.boots
+    rid = world.hub.begin_call(PUMP, "reboot")
+    assert world.hub.wait_answer(PUMP, rid)[0] == 200
+    world.hub.repeat_call(PUMP, "reboot", None, rid)
+    world.wait("iothubDM/reboot/status", "complete")
+    world.hub.repeat_call(PUMP, "reboot", None, rid)
+    assert world.call("cancelFirmwareUpdate")[0] == 404  # all that was before has been dealt with
+    world.wait_quiet()
+    assert world.tasks() == [("reboot", "succeeded")] and world.device.boots == boots + 1
 
 
 # ---- wishes ----

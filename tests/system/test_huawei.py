@@ -9,6 +9,7 @@ from daemon import device_spec
 from harness import wait_until
 from huawei_world import (GATEWAY, GHOST, PUMP, RUN, SECRET, VALVE, board, fast_words,  # noqa: F401
                           huawei, iotda, server_context)
+from modbus_line import STATUSES
 
 from huawei_platform import HuaweiPlatform
 
@@ -122,6 +123,32 @@ def test_packages_that_do_not_fit(world):
     forbidden = ("ftp://127.0.0.1/x", None, None)
     assert world.result(world.upgrade("2.5.0", image=forbidden)) == ("fail", 255)
     world.wait_quiet()
+
+
+CODES = {"timeout": 2, "write_failed": 10, "no_space": 5, "low_battery": 4, "no_memory": 9}
+
+
+def test_what_a_board_fails_with(board):
+    for number, (status, cause) in enumerate(STATUSES.items()):
+        board.device.fault("1.status", status)
+        image = board.board_image(f"2.{number}.0")
+        told = board.result(board.upgrade(f"2.{number}.0", image=image))
+        assert told == ("fail", CODES[cause]), cause
+    board.device.fault("1.status", 0)
+    assert board.result(board.upgrade("3.0.0", image=board.board_image("3.0.0"))) == ("success", 0)
+
+
+def test_older_version_and_an_operator_who_ends_it(world):
+    assert world.result(world.upgrade("0.9.0")) == ("fail", 3)
+    image = world.image("2.0.0")
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    upgrade = world.upgrade("2.0.0", image=image)
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    job = max(job["id"] for job in world.southbridge.ctl("job", "list").json)
+    world.southbridge.ctl("job", "cancel", str(job))
+    assert world.result(upgrade) == ("fail", 255)
+    fault.gate.set()
+    assert world.device.version == "1.0.0"
 
 
 def test_image_that_does_not_survive(world):
