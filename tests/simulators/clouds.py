@@ -77,6 +77,7 @@ class Ibm(Cloud):
         super().__init__(devices, secret)
         self.platform = IbmPlatform(port, self.org, username=username, password=secret,
                                     step_timeout=STEP, run_timeout=RUN, watcher=watcher).open()
+        self.tolerated = []  # codes of breaches that a test provokes
         self._port, self._pool = port, concurrent.futures.ThreadPoolExecutor(8)
 
     def called(self, device):
@@ -108,6 +109,9 @@ class Ibm(Cloud):
         """What it is told when it asks for what it may not."""
         request = self.platform.ask(self.called(device), "mgmt/initiate/device/reboot")
         return request.rc, request.answer["message"]
+
+    def breaches(self):
+        return self.platform.breaches(*self.tolerated)
 
     @property
     def hearing(self):

@@ -136,15 +136,16 @@ class FourClouds:
     # ---- looking ----
 
     def jobs(self, device):
-        """The jobs of a device in full, oldest first."""
-        ids = [job["id"] for job in self.southbridge.ctl("job", "list", "--all").json
-               if job.get("device") == device]
-        return [self.southbridge.ctl("job", "show", str(number)).json for number in sorted(ids)]
+        """The jobs of a device, oldest first."""
+        listed = self.southbridge.ctl("job", "list", "--all", "--device", device).json
+        return sorted(listed, key=lambda job: job["id"])
 
     def task(self, device):
         """Of the device's last job; {}: it has had none."""
         jobs = self.jobs(device)
-        return jobs[-1]["tasks"][0] if jobs else {}
+        if not jobs:
+            return {}
+        return self.southbridge.ctl("job", "show", str(jobs[-1]["id"])).json["tasks"][0]
 
     def wait_task(self, device, **members):
         """That task, as soon as its members are these."""
