@@ -2,232 +2,10 @@
 /*
  * A thousand sub-devices before a platform that throttles: all come in, in batches, within a sane
  * time, over breaks and power cuts; one that is refused keeps out nobody but himself; and all are
- * updated, each once.
+ * updated, each once. Then the platform does what it can: it ends sessions, disables, takes out of
+ * the topology, while updates fail and are offered again; and in the end all are in and updated.
  */
-#include "tests/scenario/fleet.h"
-
-#include "adapters/dialects/alibaba/alibaba.h"
-
-#define PER_MINUTE 400 /* logins */
-
-static struct {
-    bool joined, online, disabled, pushed, failed;
-    int step;
-    char version[24];
-} units[FLEET];
-static char client_id[160];
-static unsigned logins, minute_logins, throttled, batches;
-static int64_t minute;
-static bool offering;
-static unsigned succeeded;
-
-static const struct sb_door_ops *const doors[] = { &sb_alibaba_uplink, NULL };
-static const struct sb_driver_ops *const drivers[] = { &bench_driver, NULL };
-static const struct sb_port_ops *const transports[] = { NULL };
-static const struct sb_adapters adapters = { doors, drivers, transports };
-static struct net_server server;
-
-static void answer(const char *topic, const json_t *request, int code, json_t *data)
-{
-    sb_cleanup(sb_freep) char *reply = sb_format("%s_reply", topic);
-    (void)net_send(&server, client_id, reply,
-                   json_pack("{s:O,s:i,s:o}", "id", json_object_get(request, "id"), "code", code,
-                             "data", data ? data : json_object()),
-                   0);
-}
-
-static int unit_of(const json_t *entry)
-{
-    return fleet_index(json_string_value(json_object_get(entry, "deviceName")));
-}
-
-static json_t *package(void)
-{
-    sb_cleanup(sb_freep) char *uri = four_uri("2.0.0");
-    sb_cleanup(sb_freep) char *md5 = four_digest("2.0.0", true);
-    return json_pack("{s:I,s:s,s:s,s:s,s:s,s:s}", "size", (json_int_t)four_size("2.0.0"), "sign",
-                     md5, "version", "2.0.0", "url", uri, "signMethod", "Md5", "md5", md5);
-}
-
-static bool is_open(int unit)
-{
-    return offering && !units[unit].failed && strcmp(units[unit].version, "2.0.0") != 0;
-}
-
-static void push(int unit)
-{
-    sb_cleanup(sb_freep) char *topic = sb_format("/ota/device/upgrade/pk1/unit-%d", unit);
-    if (is_open(unit))
-        (void)net_send(&server, client_id, topic,
-                       json_pack("{s:s,s:o,s:i}", "code", "1000", "data", package(), "id", 1), 1);
-}
-
-/* ---- sessions ---- */
-
-static bool is_throttled(size_t count)
-{
-    if (net_now() / MINUTE != minute) {
-        minute = net_now() / MINUTE;
-        minute_logins = 0;
-    }
-    if (minute_logins + count > PER_MINUTE) {
-        throttled++;
-        return true;
-    }
-    minute_logins += (unsigned)count;
-    return false;
-}
-
-static int judge(const json_t *list)
-{
-    size_t i;
-    json_t *entry;
-    if (json_array_size(list) > 50)
-        four_breach("%zu in one login", json_array_size(list));
-    if (is_throttled(json_array_size(list)))
-        return 429;
-    json_array_foreach (list, i, entry) {
-        int unit = unit_of(entry);
-        if (unit < 0 || !units[unit].joined)
-            return 6401;
-        if (units[unit].disabled)
-            return 522;
-    }
-    return 200;
-}
-
-static void on_session(const char *topic, const char *what, const json_t *body)
-{
-    const json_t *params = json_object_get(body, "params");
-    bool many = strncmp(what, "batch_", 6) == 0, in = strstr(what, "login") != NULL;
-    const json_t *listed = in ? json_object_get(params, "deviceList") : params;
-    sb_cleanup(json_decrefp) json_t *list =
-        many ? json_incref((json_t *)listed) : json_pack("[O]", params);
-    int code = in ? judge(list) : 200;
-    size_t i;
-    json_t *entry;
-    logins += in;
-    batches += in && many;
-    json_array_foreach (list, i, entry) {
-        if (code == 200 && unit_of(entry) >= 0)
-            units[unit_of(entry)].online = in;
-    }
-    answer(topic, body, code, NULL);
-    json_array_foreach (list, i, entry) {
-        if (code == 200 && in)
-            push(unit_of(entry));
-    }
-}
-
-static json_t *secrets(const json_t *list)
-{
-    json_t *made = json_array(), *entry;
-    size_t i;
-    json_array_foreach (list, i, entry) {
-        json_t *copy = json_copy(entry);
-        (void)json_object_set_new(copy, "deviceSecret", json_string("s3cret"));
-        (void)json_array_append_new(made, copy);
-    }
-    return made;
-}
-
-static void on_gateway(const char *topic, const char *rest, const json_t *body)
-{
-    const json_t *params = json_object_get(body, "params");
-    json_t *data = NULL, *entry;
-    size_t i;
-    if (strcmp(rest, "thing/topo/get") == 0) {
-        data = json_array();
-        for (int unit = 0; unit < FLEET; unit++) {
-            sb_cleanup(sb_freep) char *name = sb_format("unit-%d", unit);
-            if (units[unit].joined)
-                (void)json_array_append_new(
-                    data, json_pack("{s:s,s:s}", "productKey", "pk1", "deviceName", name));
-        }
-    } else if (strcmp(rest, "thing/sub/register") == 0) {
-        data = secrets(params);
-    } else if (strcmp(rest, "thing/topo/add") == 0) {
-        if (json_array_size(params) > 30)
-            four_breach("%zu in one change of the topology", json_array_size(params));
-        json_array_foreach (params, i, entry)
-            units[unit_of(entry)].joined = true;
-    } else {
-        four_breach("the gateway says %s", rest);
-    }
-    answer(topic, body, 200, data);
-}
-
-/* ---- updates ---- */
-
-static void on_step(int unit, const json_t *params)
-{
-    const char *text = json_string_value(json_object_get(params, "step"));
-    int step = text ? (int)strtol(text, NULL, 10) : -9;
-    if (!is_open(unit))
-        return; /* the end was heard already */
-    if (step < 0)
-        units[unit].failed = true;
-    else if (step < units[unit].step)
-        four_breach("unit-%d falls from %d to %d", unit, units[unit].step, step);
-    units[unit].step = step;
-}
-
-static void on_version(int unit, const json_t *params)
-{
-    const char *version = json_string_value(json_object_get(params, "version"));
-    bool was_open = is_open(unit);
-    (void)snprintf(units[unit].version, sizeof(units[unit].version), "%s", version);
-    succeeded += was_open && !is_open(unit);
-}
-
-static void on_unit(int unit, const char *topic, const char *what, const json_t *body)
-{
-    const json_t *params = json_object_get(body, "params");
-    if (!units[unit].online)
-        four_breach("unit-%d speaks without a session: %s", unit, topic);
-    else if (strcmp(what, "inform") == 0)
-        on_version(unit, params);
-    else if (strcmp(what, "progress") == 0)
-        on_step(unit, params);
-    else if (strcmp(what, "thing/ota/firmware/get") == 0)
-        answer(topic, body, 200, is_open(unit) ? package() : NULL);
-    else if (strcmp(what, "thing/job/get") == 0)
-        answer(topic, body, 200, NULL);
-}
-
-static void hear(const char *client SB_UNUSED, const char *topic, const char *payload, size_t n)
-{
-    sb_cleanup(json_decrefp) json_t *body = four_parse(payload, n);
-    char product[32], name[32] = "", what[64];
-    if (sscanf(topic, "/ext/session/pk0/gw1/combine/%63s", what) == 1)
-        on_session(topic, what, body);
-    else if (sscanf(topic, "/sys/pk0/gw1/%63s", what) == 1)
-        on_gateway(topic, what, body);
-    else if ((sscanf(topic, "/ota/device/%63[^/]/%31[^/]/%31s", what, product, name) == 3 ||
-              sscanf(topic, "/sys/%31[^/]/%31[^/]/%63s", product, name, what) == 3) &&
-             fleet_index(name) >= 0)
-        on_unit(fleet_index(name), topic, what, body);
-    else
-        four_breach("unknown topic %s", topic);
-}
-
-static void up(const char *client)
-{
-    (void)snprintf(client_id, sizeof(client_id), "%s", client);
-}
-
-static void down(const char *client)
-{
-    if (strcmp(client, client_id) == 0)
-        for (int i = 0; i < FLEET; i++)
-            units[i].online = false;
-}
-
-static struct net_server server = {
-    .host = "alibaba.example.com", .up = up, .down = down, .hear = hear
-};
-
-/* ---- the tests ---- */
+#include "tests/scenario/fleet_alibaba.h"
 
 static int set_up(void **state)
 {
@@ -315,12 +93,128 @@ static void all_are_updated_once(void **state)
     }
 }
 
+/* ---- anything ---- */
+
+static void say(const char *who, const char *what, json_t *params)
+{
+    sb_cleanup(sb_freep) char *topic = sb_format("/sys/%s/thing/%s", who, what);
+    (void)net_send(&server, client_id, topic,
+                   json_pack("{s:s,s:s,s:o}", "id", "9", "version", "1.0", "params", params), 1);
+}
+
+static void disable(int unit, bool disabled)
+{
+    sb_cleanup(sb_freep) char *who = sb_format("pk1/unit-%d", unit);
+    units[unit].taken = units[unit].taken || units[unit].online;
+    units[unit].disabled = disabled;
+    units[unit].online = units[unit].online && !disabled;
+    say(who, disabled ? "disable" : "enable", json_object());
+}
+
+static void take_out(int unit, bool out)
+{
+    sb_cleanup(sb_freep) char *name = sb_format("unit-%d", unit);
+    json_t *list = json_pack("[{s:s,s:s}]", "productKey", "pk1", "deviceName", name);
+    if (out) {
+        units[unit].taken = units[unit].taken || units[unit].online;
+        units[unit].joined = units[unit].online = false;
+        say("pk0/gw1", "topo/change", json_pack("{s:i,s:o}", "status", 1, "subList", list));
+    } else {
+        say("pk0/gw1", "topo/add/notify", list);
+    }
+}
+
+static void offer_again(int unit)
+{
+    if (!units[unit].failed)
+        return;
+    units[unit].failed = false;
+    units[unit].step = 0;
+    if (units[unit].online)
+        push(unit);
+}
+
+static void something(void)
+{
+    static const enum sb_cause causes[] = { SB_CAUSE_WRITE_FAILED, SB_CAUSE_LINK_LOST,
+                                            SB_CAUSE_INSTALL_FAILED };
+    int unit = (int)net_draw(FLEET);
+    sb_cleanup(sb_freep) char *id = sb_format("unit-%d", unit);
+    switch (net_draw(8)) {
+    case 0:
+        end_session(unit);
+        break;
+    case 1:
+        disable(unit, true);
+        break;
+    case 2:
+        for (int i = 0; i < FLEET; i += 2)
+            if (units[i].disabled)
+                disable(i, false);
+        break;
+    case 3:
+        take_out(unit, net_draw(2) == 0);
+        break;
+    case 4:
+        bench_device(id)->fault = BENCH_TRANSFER;
+        bench_device(id)->cause = causes[net_draw(SB_COUNT(causes))];
+        bench_device(id)->faults = 1;
+        break;
+    case 5:
+        bench_device(id)->offline = net_draw(2) == 0;
+        break;
+    case 6:
+        offer_again(unit);
+        break;
+    default:
+        if (net_draw(40) == 0)
+            net_break(&server);
+        else if (net_draw(60) == 0)
+            fleet_power_cut();
+        break;
+    }
+}
+
+static void in_the_end_all_are_in_and_updated(void **state)
+{
+    (void)state;
+    assert_true(comes(FLEET, 10 * MINUTE));
+    offering = true;
+    for (int i = 0; i < FLEET; i++)
+        push(i);
+    for (int i = 0; i < 1500; i++) {
+        something();
+        sb_sim_advance(world.loop, net_draw(400));
+    }
+    for (int i = 0; i < FLEET; i += 50)
+        take_out(i, true);
+    sb_sim_advance(world.loop, 2000);
+    for (int i = 0; i < FLEET; i++) {
+        sb_cleanup(sb_freep) char *id = sb_format("unit-%d", i);
+        bench_device(id)->offline = false;
+        bench_device(id)->faults = 0;
+        if (units[i].disabled)
+            disable(i, false);
+        if (!units[i].joined)
+            take_out(i, false);
+    }
+    for (int i = 0; i < 600 && (online() < FLEET || succeeded < FLEET); i++) {
+        for (int unit = 0; unit < FLEET; unit++)
+            offer_again(unit);
+        sb_sim_advance(world.loop, MINUTE);
+    }
+    print_message("%u in, %u updated\n", online(), succeeded);
+    assert_int_equal(online(), FLEET);
+    assert_int_equal(succeeded, FLEET);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_thousand_come_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_disabled_keeps_out_nobody_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_are_updated_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_the_end_all_are_in_and_updated, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
