@@ -98,18 +98,20 @@ static bool is_due(const struct sb_loop *loop)
     return sb_loop_parts_next(&loop->parts) <= loop->now;
 }
 
-/* One syscall per turn at most, and none while the first timer stays or need not be waited for. */
+/* One that comes too early costs a turn now and then; to move it with each timer, a syscall for
+ * each. */
 static void set_alarm(struct sb_loop *loop)
 {
     int64_t next = sb_loop_parts_next(&loop->parts);
-    struct itimerspec at = { 0 };
 
-    if (next == loop->alarm || is_due(loop))
+    if (is_due(loop) || (loop->alarm > loop->now && loop->alarm <= next))
         return;
-    if (next != SB_NEVER) {
-        at.it_value.tv_sec = (time_t)(next / SB_SECOND);
-        at.it_value.tv_nsec = (long)(next % SB_SECOND) * 1000000;
-    }
+    struct itimerspec at = {
+        .it_value = { .tv_sec = (time_t)(next / SB_SECOND),
+                      .tv_nsec = (long)(next % SB_SECOND) * 1000000 },
+    };
+    if (next == SB_NEVER)
+        at = (struct itimerspec){ 0 };
     (void)timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &at, NULL);
     loop->alarm = next;
 }
@@ -416,7 +418,8 @@ int sb_loop_run(struct sb_loop *loop)
     loop->running = true;
     end_turn(loop); /* what was prepared before */
     while (r == 0 && !atomic_load(&loop->stop)) {
-        r = lws_service(loop->context, is_due(loop) ? -1 : 0) < 0 ? -EIO : 0; /* -1: look only */
+        bool wait = !is_due(loop) && sb_loop_parts_sleep(&loop->parts);
+        r = lws_service(loop->context, wait ? 0 : -1) < 0 ? -EIO : 0; /* -1: look only */
         end_turn(loop);
     }
     atomic_store(&loop->stop, false);

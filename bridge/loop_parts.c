@@ -25,8 +25,9 @@ struct sb_mailbox {
     sb_note_fn fn;
     void *arg;
 
-    pthread_mutex_t mutex;       /* guards the next three */
-    struct sb_loop_parts *parts; /* NULL: closed */
+    pthread_mutex_t open;        /* held while one posts; closing waits for it */
+    struct sb_loop_parts *parts; /* NULL: closed; changes with it held */
+    pthread_mutex_t mutex;       /* guards the next one; never held while the loop is woken */
     struct notes in;
 
     struct notes out;          /* loop: being read */
@@ -192,6 +193,7 @@ int sb_mailbox_new(struct sb_loop *loop, size_t limit, sb_note_fn fn, void *arg,
     if (!box)
         return -ENOMEM;
     atomic_init(&box->refs, 1);
+    pthread_mutex_init(&box->open, NULL);
     pthread_mutex_init(&box->mutex, NULL);
     box->limit = limit;
     box->fn = fn;
@@ -215,6 +217,7 @@ struct sb_mailbox *sb_mailbox_unref(struct sb_mailbox *box)
         return NULL;
     drop_notes(&box->in);
     drop_notes(&box->out);
+    pthread_mutex_destroy(&box->open);
     pthread_mutex_destroy(&box->mutex);
     free(box);
     return NULL;
@@ -242,22 +245,32 @@ static void announce(struct sb_loop_parts *parts, struct sb_mailbox *box)
     box->behind = NULL;
     *parts->ready_end = box;
     parts->ready_end = &box->behind;
+    bool asleep = parts->asleep;
+    parts->asleep = false;
     pthread_mutex_unlock(&parts->mutex);
-    sb_loop_parts_wake(parts);
+    if (asleep)
+        sb_loop_parts_wake(parts);
 }
 
-/* The loop is woken with the box locked: closing waits for it, so the loop cannot go meanwhile. */
+static int add_note(struct sb_mailbox *box, const struct sb_note *note, bool *ret_first)
+{
+    pthread_mutex_lock(&box->mutex);
+    int r = push(&box->in, box->limit, note);
+    *ret_first = r == 0 && box->in.count == 1;
+    pthread_mutex_unlock(&box->mutex);
+    return r;
+}
+
+/* The loop cannot go meanwhile, since closing waits; nor does it wake into a locked mutex. */
 int sb_mailbox_post(struct sb_mailbox *box, const struct sb_note *note)
 {
-    int r = -EPIPE;
+    bool first = false;
 
-    pthread_mutex_lock(&box->mutex);
-    if (box->parts) {
-        r = push(&box->in, box->limit, note);
-        if (r == 0 && box->in.count == 1)
-            announce(box->parts, box);
-    }
-    pthread_mutex_unlock(&box->mutex);
+    pthread_mutex_lock(&box->open);
+    int r = box->parts ? add_note(box, note, &first) : -EPIPE;
+    if (first)
+        announce(box->parts, box);
+    pthread_mutex_unlock(&box->open);
     return r;
 }
 
@@ -287,10 +300,10 @@ static void detach(struct sb_mailbox *box)
 {
     struct sb_loop_parts *parts = box->parts;
 
-    pthread_mutex_lock(&box->mutex);
+    pthread_mutex_lock(&box->open);
     box->parts = NULL;
     drop_notes(&box->in);
-    pthread_mutex_unlock(&box->mutex);
+    pthread_mutex_unlock(&box->open);
     forget_ready(parts, box);
     for (struct sb_mailbox **at = &parts->boxes; *at; at = &(*at)->next)
         if (*at == box) {
@@ -346,6 +359,7 @@ static void run_notes(struct sb_loop_parts *parts)
     struct sb_mailbox *box;
 
     pthread_mutex_lock(&parts->mutex);
+    parts->asleep = false;
     parts->draining = SB_STEAL(parts->ready);
     parts->ready_end = &parts->ready;
     pthread_mutex_unlock(&parts->mutex);
@@ -359,6 +373,14 @@ bool sb_loop_parts_waiting(struct sb_loop_parts *parts)
     bool waiting = parts->ready != NULL;
     pthread_mutex_unlock(&parts->mutex);
     return waiting;
+}
+
+bool sb_loop_parts_sleep(struct sb_loop_parts *parts)
+{
+    pthread_mutex_lock(&parts->mutex);
+    bool asleep = parts->asleep = !parts->ready;
+    pthread_mutex_unlock(&parts->mutex);
+    return asleep;
 }
 
 /* ---- turns ---- */

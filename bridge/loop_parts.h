@@ -30,7 +30,8 @@ struct sb_loop_parts {
     uint64_t sequence; /* timers of one time run in the order of their arming */
 
     struct sb_mailbox *boxes;              /* all open ones */
-    pthread_mutex_t mutex;                 /* guards the two below; taken inside a mailbox's */
+    pthread_mutex_t mutex;                 /* guards the three below; taken while one posts */
+    bool asleep;                           /* the next note has to wake it */
     struct sb_mailbox *ready, **ready_end; /* have notes, in order of arrival */
     struct sb_mailbox *draining;           /* those of this turn still to be read */
 
@@ -44,7 +45,9 @@ void sb_loop_parts_done(struct sb_loop_parts *parts);
 void sb_loop_parts_turn(struct sb_loop_parts *parts, int64_t now);
 int64_t sb_loop_parts_next(const struct sb_loop_parts *parts); /* first timer, or SB_NEVER */
 bool sb_loop_parts_waiting(struct sb_loop_parts *parts);       /* notes are there */
+/* It is going to wait, and the first note wakes it. False: notes are there. */
+bool sb_loop_parts_sleep(struct sb_loop_parts *parts);
 
 /* Of the implementation: */
 struct sb_loop_parts *sb_loop_parts_of(struct sb_loop *loop);
-void sb_loop_parts_wake(struct sb_loop_parts *parts); /* any thread: a note is there */
+void sb_loop_parts_wake(struct sb_loop_parts *parts); /* any thread, while it is asleep */

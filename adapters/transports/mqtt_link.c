@@ -36,7 +36,8 @@ struct sb_mqtt_link { /* freed by the worker only */
     struct sb_mqtt_link *next_link, **back; /* in crew->links */
     struct sb_mqtt_link *after;             /* in crew->ready */
     bool is_ready;
-    struct sb_mailbox *box; /* not used once closing */
+    struct sb_mailbox *box; /* a reference: it may be closed */
+    bool news;              /* the loop is to be told with the next unlock() */
     bool closing;
     struct timespec last; /* closing: what is unacknowledged has until then */
 
@@ -109,25 +110,34 @@ static void wake(struct sb_mqtt_link *link)
 
 static void tell_locked(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
 {
-    struct sb_note look = { 0 };
-
     if (link->closing) {
         sb_mqtt_told_free(told);
         return;
     }
-    bool first = link->told == NULL;
+    link->news |= link->told == NULL;
     told->next = NULL;
     *link->told_end = told;
     link->told_end = &told->next;
-    if (first && sb_mailbox_post(link->box, &look) == -ENOMEM)
+}
+
+/* The loop is woken afterwards: it would wake into a locked mutex. The link may be gone by then. */
+static void unlock(struct sb_mqtt_link *link)
+{
+    struct sb_note look = { 0 };
+    struct sb_mailbox *box = link->news ? sb_mailbox_ref(link->box) : NULL;
+
+    link->news = false;
+    pthread_mutex_unlock(&link->crew->mutex);
+    if (box && sb_mailbox_post(box, &look) == -ENOMEM)
         sb_error(NULL, "mqtt: out of memory: news of the link wait for the next one");
+    sb_mailbox_unref(box);
 }
 
 void sb_mqtt_link_tell(struct sb_mqtt_link *link, struct sb_mqtt_told *told)
 {
     pthread_mutex_lock(&link->crew->mutex);
     tell_locked(link, told);
-    pthread_mutex_unlock(&link->crew->mutex);
+    unlock(link);
 }
 
 struct sb_mqtt_told *sb_mqtt_link_take(struct sb_mqtt_link *link)
@@ -184,7 +194,7 @@ bool sb_mqtt_link_message(struct sb_mqtt_link *link, const char *topic, const vo
         link->message_bytes += n;
         tell_locked(link, told);
     }
-    pthread_mutex_unlock(&link->crew->mutex);
+    unlock(link);
     if (!room)
         sb_mqtt_told_free(told);
     return room;
@@ -231,7 +241,7 @@ void sb_mqtt_link_settle(struct sb_mqtt_parcel *parcel, enum sb_mqtt_event_kind 
     pthread_mutex_lock(&link->crew->mutex);
     tell_outcome(parcel, kind);
     drop_parcel(parcel);
-    pthread_mutex_unlock(&link->crew->mutex);
+    unlock(link);
 }
 
 static void lose_locked(struct sb_mqtt_link *link)
@@ -244,7 +254,7 @@ void sb_mqtt_link_lose(struct sb_mqtt_link *link)
 {
     pthread_mutex_lock(&link->crew->mutex);
     lose_locked(link);
-    pthread_mutex_unlock(&link->crew->mutex);
+    unlock(link);
 }
 
 static struct sb_mqtt_parcel *make_parcel(const char *topic, const void *payload, size_t n, int qos,
@@ -370,8 +380,11 @@ static void replace(struct sb_mqtt_link *link, struct sb_mqtt_attempt *next)
         sb_mqtt_attempt_open(next);
     pthread_mutex_lock(&link->crew->mutex);
     link->open = next;
-    if (!next)
-        sweep_parcels(link);
+    if (next)
+        return;
+    sweep_parcels(link);
+    unlock(link);
+    pthread_mutex_lock(&link->crew->mutex);
 }
 
 /* It was closed: what was not sent, and what Paho let go without a word, goes with it. */
@@ -394,6 +407,7 @@ static void bury(struct sb_mqtt_link *link)
     *link->back = link->next_link;
     if (link->next_link)
         link->next_link->back = link->back;
+    sb_mailbox_unref(link->box);
     free(link);
 }
 
@@ -512,7 +526,7 @@ void sb_mqtt_link_drop(struct sb_mqtt_link *link)
     link->drop = true;
     struct sb_mqtt_attempt *stale = SB_STEAL(link->next);
     wake(link);
-    pthread_mutex_unlock(&link->crew->mutex);
+    unlock(link);
     sb_mqtt_attempt_free(stale);
 }
 
@@ -523,7 +537,7 @@ int sb_mqtt_link_new(struct sb_mqtt_crew *crew, struct sb_mailbox *box, struct s
     if (!link)
         return -ENOMEM;
     link->crew = crew;
-    link->box = box;
+    link->box = sb_mailbox_ref(box);
     link->told_end = &link->told;
     link->parcels_end = &link->parcels;
     link->queue_end = &link->queue;

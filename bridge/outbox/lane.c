@@ -451,11 +451,21 @@ static void tidy_lane(struct sb_lane *lane)
     }
 }
 
+void sb_outbox_rouse(void *arg)
+{
+    struct sb_outbox *outbox = arg;
+
+    outbox->awake = true;
+}
+
 void sb_outbox_pump(void *arg)
 {
     struct sb_outbox *outbox = arg;
 
+    if (!outbox->awake)
+        return;
     outbox->awake = false;
+    sb_timer_stop(outbox->pump_timer);
     outbox->next_pump = INT64_MAX;
     outbox->pumping = true;
     for (struct sb_lane *lane = outbox->lanes; lane; lane = lane->next)

@@ -11,7 +11,7 @@
  * the store cannot write its removal: that is tried again every second.
  *
  * A door's send function may call the outbox; what it has in hand is not freed under it. All
- * sending happens from a timer, never inside a call of a door.
+ * sending happens at the end of a turn, never inside a call of a door.
  */
 #pragma once
 
@@ -69,10 +69,10 @@ struct sb_outbox {
     struct sb_audit *audit;
     struct sb_outbox_limits limits;
     struct sb_lane *lanes; /* never freed before the outbox: there are as many as links */
-    struct sb_timer *pump_timer;
-    bool awake;        /* it is set for this instant */
-    bool pumping;      /* no wire may go */
-    int64_t next_pump; /* while pumping: when a held wire may go on */
+    struct sb_timer *pump_timer; /* brings a turn's end */
+    bool awake;                  /* at the next one it pumps */
+    bool pumping;                /* no wire may go */
+    int64_t next_pump;           /* while pumping: when a held wire may go on */
     struct sb_timer *retry_timer;
 };
 
@@ -97,8 +97,9 @@ void sb_item_drop(struct sb_item *item, bool audited, const char *why);
 void sb_item_forget(struct sb_item *item); /* frees it; the store is not told */
 void sb_item_again(struct sb_item *item);  /* SENT: it has to be sent once more */
 
-/* Timer functions, arg is the outbox. */
-void sb_outbox_pump(void *arg);
+/* arg is the outbox. */
+void sb_outbox_pump(void *arg);  /* at the end of a turn */
+void sb_outbox_rouse(void *arg); /* timers */
 void sb_outbox_retry(void *arg);
 
 /*

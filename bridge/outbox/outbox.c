@@ -390,9 +390,11 @@ int sb_outbox_new(struct sb_loop *loop, struct sb_store *store, struct sb_audit 
     outbox->audit = audit;
     outbox->limits = *limits;
     outbox->limits.window = SB_MAX(limits->window, 1U);
-    r = sb_timer_new(loop, sb_outbox_pump, outbox, &outbox->pump_timer);
+    r = sb_timer_new(loop, sb_outbox_rouse, outbox, &outbox->pump_timer);
     if (r == 0)
         r = sb_timer_new(loop, sb_outbox_retry, outbox, &outbox->retry_timer);
+    if (r == 0) /* behind the store's own: what that lets go leaves in the same turn */
+        r = sb_loop_on_turn_end(loop, sb_outbox_pump, outbox);
     if (r == 0)
         r = sb_store_query(store, &all, load_row, outbox);
     if (r == 0)
@@ -409,6 +411,7 @@ struct sb_outbox *sb_outbox_free(struct sb_outbox *outbox)
         outbox->lanes = lane->next;
         sb_lane_free(lane);
     }
+    sb_loop_off_turn_end(outbox->loop, sb_outbox_pump, outbox);
     sb_timer_free(outbox->pump_timer);
     sb_timer_free(outbox->retry_timer);
     free(outbox);

@@ -78,7 +78,7 @@ void sb_sim_turn(struct sb_loop *loop)
 
 void sb_sim_await_post(struct sb_loop *loop)
 {
-    while (!sb_loop_parts_waiting(&loop->parts))
+    while (sb_loop_parts_sleep(&loop->parts))
         (void)sem_wait(&loop->posted);
 }
 
