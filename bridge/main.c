@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "adapters/adapters.h"
+#include "bridge/base/datagram.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -18,10 +19,6 @@
 #include "bridge/control/control.h"
 #include "bridge/doctor/doctor.h"
 #include "bridge/mapping/type.h"
-
-#if SB_HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING, MODE_DOCTOR };
 
@@ -181,13 +178,14 @@ static int check_mappings(char **files)
 
 /* ---- running ---- */
 
+/* The service manager, if there is one that listens. */
 static void notify(const char *state)
 {
-#if SB_HAVE_SYSTEMD
-    (void)sd_notify(0, state);
-#else
-    (void)state;
-#endif
+    const char *manager = getenv("NOTIFY_SOCKET");
+    const struct iovec text = { (void *)state, strlen(state) };
+    int r = manager ? sb_datagram_send(manager, &text, 1) : 0;
+    if (r < 0)
+        sb_warning(NULL, "the service manager cannot be told %s: %s", state, strerror(-r));
 }
 
 static void reload(struct daemon *daemon)

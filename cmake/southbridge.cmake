@@ -44,7 +44,6 @@ sb_pkg(CRYPTO libcrypto)
 sb_pkg(SSL openssl)
 sb_pkg(CURL libcurl)
 sb_pkg(CBOR libcbor)
-pkg_check_modules(SYSTEMD IMPORTED_TARGET GLOBAL libsystemd)
 find_library(PAHO_LIB paho-mqtt3as REQUIRED)
 find_path(PAHO_INCLUDE MQTTAsync.h REQUIRED)
 

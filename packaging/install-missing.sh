@@ -6,7 +6,7 @@ set -euo pipefail
 
 build=(cmake ninja-build gcc libc6-dev pkg-config libwebsockets-dev libpaho-mqtt-dev libjansson-dev
        libyaml-dev libsqlite3-dev libssl-dev libcap-dev libcurl4-openssl-dev libcbor-dev
-       libpcre2-dev libsystemd-dev)
+       libpcre2-dev)
 run=(lrzsz mosquitto python3 python3-paho-mqtt python3-cbor2 openssl ca-certificates tzdata)
 test=(libcmocka-dev libmosquitto-dev mosquitto-clients python3-pytest procps scdoc
       libmodbus-dev mbpoll python3-pymodbus python3-serial-asyncio

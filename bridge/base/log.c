@@ -6,17 +6,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
-#ifdef SB_HAVE_SYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION /* this file's would be of no use */
-#include <systemd/sd-journal.h>
-#endif
 
+#include "bridge/base/datagram.h"
 #include "bridge/base/redact.h"
 #include "bridge/base/time.h"
 
 #define FIELD_MAX ((size_t)128) /* bytes of one field's value as shown */
+#define JOURNAL   "/run/systemd/journal/socket"
 
 SB_NAMES(sb_log_level, SB_LOG_MAX_, [SB_LOG_ERROR] = "error", [SB_LOG_WARNING] = "warning",
          [SB_LOG_NOTICE] = "notice", [SB_LOG_INFO] = "info", [SB_LOG_DEBUG] = "debug");
@@ -40,7 +37,6 @@ struct entry {
     struct field fields[FIELDS];
 };
 
-#ifdef SB_HAVE_SYSTEMD
 /* systemd sets JOURNAL_STREAM=dev:inode; a redirected stderr no longer has them. */
 static bool stderr_is_journal(void)
 {
@@ -53,55 +49,35 @@ static bool stderr_is_journal(void)
     return sb_streq(stream, own);
 }
 
-/* The library drops entries without a word when no journal runs, as in a container. */
 static bool journal_runs(void)
 {
-    return access("/run/systemd/journal/socket", F_OK) == 0;
+    return access(JOURNAL, F_OK) == 0;
+}
+
+/* A line for each: none has a line break inside, since it is made visible. */
+static void add_journal(struct sb_str *out, const char *name, const char *value, size_t most)
+{
+    sb_str_format(out, "%s=", name);
+    sb_redact_to(out, value, false, most);
+    sb_str_add_char(out, '\n');
 }
 
 static bool send_journal(const struct entry *entry)
 {
     static const int priorities[] = { 3, 4, 5, 6, 7 }; /* syslog's */
     _Static_assert(SB_COUNT(priorities) == SB_LOG_MAX_, "a level without a priority");
-    struct sb_str parts[FIELDS + 2] = { 0 };
-    struct iovec iov[FIELDS + 2];
-    int n = 0;
-    sb_str_add(&parts[n], "MESSAGE=");
-    sb_redact_to(&parts[n++], entry->text, false, SB_REDACT_MAX);
-    sb_str_format(&parts[n++], "PRIORITY=%d", priorities[entry->level]);
-    for (int i = 0; i < FIELDS; i++) {
-        if (!entry->fields[i].value)
-            continue;
-        sb_str_format(&parts[n], "%s=", entry->fields[i].journal);
-        sb_redact_to(&parts[n++], entry->fields[i].value, false, FIELD_MAX);
-    }
-    bool whole = true;
-    for (int i = 0; i < n; i++) {
-        whole = whole && !parts[i].broken;
-        iov[i] = (struct iovec){ parts[i].text, parts[i].length };
-    }
-    bool sent = whole && sd_journal_sendv(iov, n) == 0;
-    for (int i = 0; i < n; i++)
-        sb_str_done(&parts[i]);
+    struct sb_str text = { 0 };
+    add_journal(&text, "MESSAGE", entry->text, SB_REDACT_MAX);
+    sb_str_format(&text, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n", priorities[entry->level],
+                  program_invocation_short_name);
+    for (int i = 0; i < FIELDS; i++)
+        if (entry->fields[i].value)
+            add_journal(&text, entry->fields[i].journal, entry->fields[i].value, FIELD_MAX);
+    const struct iovec whole = { text.text, text.length };
+    bool sent = !text.broken && sb_datagram_send(JOURNAL, &whole, 1) == 0;
+    sb_str_done(&text);
     return sent;
 }
-#else
-static bool stderr_is_journal(void)
-{
-    return false;
-}
-
-static bool journal_runs(void)
-{
-    return false;
-}
-
-static bool send_journal(const struct entry *entry)
-{
-    (void)entry;
-    return false;
-}
-#endif
 
 void sb_log_setup(enum sb_log_level level, enum sb_log_format format)
 {

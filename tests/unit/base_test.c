@@ -7,8 +7,12 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "bridge/base/datagram.h"
 #include "bridge/base/diag.h"
 #include "bridge/base/map.h"
 #include "bridge/base/names.h"
@@ -465,10 +469,46 @@ static void text_is_percent_encoded(void **state)
     assert_string_equal(sb_str_get(&s), "");
 }
 
+/* One that listens under a name of its own choice, in the abstract kind. */
+static int listen_somewhere(char ret[static 128])
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    /* no name: the kernel gives one */
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    (void)snprintf(ret, 128, "@%.*s", (int)(size - sizeof(sa_family_t) - 1), address.sun_path + 1);
+    return fd;
+}
+
+static void a_datagram_reaches_who_listens(void **state)
+{
+    (void)state;
+    const struct iovec parts[] = { { (char[]){ "READY=" }, 6 }, { (char[]){ "1" }, 1 } };
+    char path[128], got[32];
+    int fd = listen_somewhere(path);
+    assert_int_equal(sb_datagram_send(path, parts, 2), 0);
+    assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 7);
+    assert_memory_equal(got, "READY=1", 7);
+    (void)close(fd);
+    assert_int_equal(sb_datagram_send(path, parts, 2), -ECONNREFUSED);
+    assert_int_equal(sb_datagram_send("/no/such/socket", parts, 2), -ENOENT);
+    memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    path[0] = '/';
+    static const char *const none[] = { "", "/", "@", "relative", "vsock:2:1" };
+    assert_int_equal(sb_datagram_send(path, parts, 2), -EINVAL);
+    for (size_t i = 0; i < SB_COUNT(none); i++)
+        assert_int_equal(sb_datagram_send(none[i], parts, 2), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_percent_encoded),
+        cmocka_unit_test(a_datagram_reaches_who_listens),
         cmocka_unit_test(set_string_copies_and_clears),
         cmocka_unit_test(names_go_both_ways),
         cmocka_unit_test(string_grows),
