@@ -4,204 +4,7 @@
  * anything; a third of them the platform does not know, and is asked to add; one task updates them
  * all with one download, over breaks and power cuts.
  */
-#include "tests/scenario/fleet.h"
-
-#include "adapters/dialects/huawei/huawei.h"
-
-#define GATEWAY "gwp_gw1"
-#define UP      "$oc/devices/" GATEWAY "/sys/"
-#define MANAGER "$sub_device_manager"
-
-static struct {
-    bool known, online, done;
-    int percent;
-    unsigned pushed;
-    char version[24];
-} units[FLEET];
-static char client_id[128];
-static unsigned statuses, additions, succeeded, reports, values;
-
-static const struct sb_door_ops *const doors[] = { &sb_huawei_uplink, NULL };
-static const struct sb_driver_ops *const drivers[] = { &bench_driver, NULL };
-static const struct sb_port_ops *const transports[] = { NULL };
-static const struct sb_adapters adapters = { doors, drivers, transports };
-static struct net_server server;
-
-static int unit_of(const char *id)
-{
-    return id && strncmp(id, "p1_", 3) == 0 ? fleet_index(id + 3) : -1;
-}
-
-static void event(int unit, const char *service, const char *type, const char *id, json_t *paras)
-{
-    sb_cleanup(sb_freep) char *who = unit < 0 ? NULL : sb_format("p1_unit-%d", unit);
-    (void)net_send(&server, client_id, UP "events/down",
-                   json_pack("{s:s*,s:[{s:s,s:s,s:s*,s:o}]}", "object_device_id", who, "services",
-                             "service_id", service, "event_type", type, "event_id", id, "paras",
-                             paras),
-                   1);
-}
-
-/* ---- the upgrade ---- */
-
-static void push(int unit)
-{
-    sb_cleanup(sb_freep) char *uri = four_uri("2.0.0");
-    sb_cleanup(sb_freep) char *sign = four_digest("2.0.0", false);
-    sb_cleanup(sb_freep) char *id = sb_format("event-%d", unit);
-    units[unit].pushed++;
-    event(unit, "$ota", "firmware_upgrade_v2", id,
-          json_pack("{s:s,s:s,s:I,s:i,s:s,s:s,s:i}", "version", "2.0.0", "url", uri, "file_size",
-                    (json_int_t)four_size("2.0.0"), "expires", 86400, "sign", sign, "task_id", "t1",
-                    "sub_device_count", FLEET));
-}
-
-static void on_again(int64_t arg)
-{
-    int unit = (int)arg;
-    if (units[unit].done)
-        return;
-    if (units[unit].online && units[unit].percent < 0)
-        push(unit);
-    net_later(2 * MINUTE, on_again, arg);
-}
-
-static void on_progress(int unit, const json_t *paras)
-{
-    int code = (int)json_integer_value(json_object_get(paras, "result_code"));
-    int percent = (int)json_integer_value(json_object_get(paras, "progress"));
-    const char *version = json_string_value(json_object_get(paras, "version"));
-    if (units[unit].pushed == 0)
-        four_breach("unit-%d reports what nobody asked for", unit);
-    if (code != 0)
-        four_breach("unit-%d failed: %d, %s", unit, code,
-                    json_string_value(json_object_get(paras, "description")));
-    if (units[unit].done)
-        return; /* once more */
-    reports++;
-    if (percent < units[unit].percent)
-        four_breach("unit-%d falls from %d to %d", unit, units[unit].percent, percent);
-    units[unit].percent = percent;
-    if (percent < 100)
-        return;
-    if (!version || strcmp(version, "2.0.0") != 0)
-        four_breach("unit-%d is done with %s", unit, version ? version : "nothing");
-    units[unit].done = true;
-    succeeded++;
-}
-
-static void on_ota(int unit, const char *type, const json_t *paras)
-{
-    const char *version = json_string_value(json_object_get(paras, "fw_version"));
-    if (unit < 0)
-        return; /* the gateway's own */
-    if (strcmp(type, "upgrade_progress_report") == 0) {
-        on_progress(unit, paras);
-        return;
-    }
-    if (!units[unit].online)
-        four_breach("unit-%d says its version and is not online", unit);
-    (void)snprintf(units[unit].version, sizeof(units[unit].version), "%s", version ? version : "");
-}
-
-/* ---- the family ---- */
-
-static void on_status(const char *id, const json_t *paras)
-{
-    const json_t *list = json_object_get(paras, "device_statuses"), *entry;
-    json_t *good = json_array(), *bad = json_array();
-    size_t i;
-    statuses++;
-    if (json_array_size(list) > 100)
-        four_breach("%zu statuses in one message", json_array_size(list));
-    json_array_foreach (list, i, entry) {
-        const char *name = json_string_value(json_object_get(entry, "device_id"));
-        int unit = unit_of(name);
-        if (unit < 0 || !units[unit].known) {
-            (void)json_array_append_new(bad,
-                                        json_pack("{s:s,s:s,s:s}", "device_id", name, "error_code",
-                                                  "IOTDA.014000", "error_msg", "no such device"));
-            continue;
-        }
-        const char *status = json_string_value(json_object_get(entry, "status"));
-        units[unit].online = status && strcmp(status, "ONLINE") == 0;
-        (void)json_array_append(good, (json_t *)entry);
-    }
-    event(-1, MANAGER, "sub_device_update_status_response", id,
-          json_pack("{s:o,s:o}", "successful_devices", good, "failed_devices", bad));
-}
-
-static void on_add(const char *id, const json_t *paras)
-{
-    json_t *list = json_object_get(paras, "devices"), *entry;
-    size_t i;
-    additions++;
-    if (json_array_size(list) > 50)
-        four_breach("%zu additions in one message", json_array_size(list));
-    json_array_foreach (list, i, entry) {
-        int unit = unit_of(json_string_value(json_object_get(entry, "device_id")));
-        if (unit < 0)
-            four_breach("a stranger is to be added");
-        else
-            units[unit].known = true;
-    }
-    event(-1, MANAGER, "add_sub_device_response", id,
-          json_pack("{s:O,s:[]}", "successful_devices", list, "failed_devices"));
-}
-
-static void on_service(int unit, const json_t *service)
-{
-    const char *what = json_string_value(json_object_get(service, "service_id"));
-    const char *type = json_string_value(json_object_get(service, "event_type"));
-    const char *id = json_string_value(json_object_get(service, "event_id"));
-    const json_t *paras = json_object_get(service, "paras");
-    if (!what || !type)
-        four_breach("an event without a name");
-    else if (strcmp(what, "$ota") == 0)
-        on_ota(unit, type, paras);
-    else if (strcmp(type, "sub_device_update_status") == 0)
-        on_status(id, paras);
-    else if (strcmp(type, "add_sub_device_request") == 0)
-        on_add(id, paras);
-    else if (strcmp(type, "sub_device_sync_request") != 0)
-        four_breach("the gateway says %s", type);
-}
-
-static void hear(const char *client SB_UNUSED, const char *topic, const char *payload, size_t n)
-{
-    sb_cleanup(json_decrefp) json_t *body = four_parse(payload, n);
-    json_t *service;
-    size_t i;
-    if (n > 65536)
-        four_breach("%zu bytes in one message", n);
-    if (strcmp(topic, UP "gateway/sub_devices/properties/report") == 0) {
-        values++;
-        return;
-    }
-    if (strcmp(topic, UP "events/up") != 0)
-        four_breach("unknown topic %s", topic);
-    const char *name = json_string_value(json_object_get(body, "object_device_id"));
-    json_array_foreach (json_object_get(body, "services"), i, service)
-        on_service(unit_of(name), service);
-}
-
-static void up(const char *client)
-{
-    (void)snprintf(client_id, sizeof(client_id), "%s", client);
-}
-
-static void down(const char *client)
-{
-    if (strcmp(client, client_id) == 0)
-        for (int i = 0; i < FLEET; i++)
-            units[i].online = false;
-}
-
-static struct net_server server = {
-    .host = "huawei.example.com", .up = up, .down = down, .hear = hear
-};
-
-/* ---- the tests ---- */
+#include "tests/scenario/fleet_huawei.h"
 
 static void begin(const char *more)
 {
@@ -210,6 +13,8 @@ static void begin(const char *more)
                    "dialect: huawei, uri: \"mqtt://huawei.example.com:1883\", id: " GATEWAY "%s",
                    more);
     memset(units, 0, sizeof(units));
+    failures = silent = false;
+    change_count = 0;
     statuses = additions = succeeded = reports = values = 0;
     for (int i = 0; i < FLEET; i++) {
         units[i].known = !*more || i % 3 != 0;
@@ -304,12 +109,107 @@ static void all_are_updated_once(void **state)
     }
 }
 
+/* ---- anything ---- */
+
+static void offer(int unit)
+{
+    if (!units[unit].known || units[unit].taken || units[unit].done ||
+        (units[unit].pushed > 0 && !units[unit].failed))
+        return;
+    units[unit].failed = false;
+    units[unit].percent = -1;
+    units[unit].offers++;
+    if (units[unit].online)
+        push(unit);
+}
+
+static void something(void)
+{
+    static const enum sb_cause causes[] = { SB_CAUSE_WRITE_FAILED, SB_CAUSE_LINK_LOST,
+                                            SB_CAUSE_INSTALL_FAILED };
+    int unit = (int)net_draw(FLEET);
+    sb_cleanup(sb_freep) char *id = sb_format("unit-%d", unit);
+    switch (net_draw(8)) {
+    case 0:
+        change(unit, false);
+        break;
+    case 1:
+        for (int i = unit % 3; i < FLEET; i += 3)
+            change(i, true);
+        break;
+    case 2:
+        bench_device(id)->fault = BENCH_TRANSFER;
+        bench_device(id)->cause = causes[net_draw(SB_COUNT(causes))];
+        bench_device(id)->faults = 1;
+        break;
+    case 3:
+        bench_device(id)->offline = net_draw(2) == 0;
+        break;
+    case 4:
+        silent = net_draw(8) == 0;
+        break;
+    case 5:
+        offer(unit);
+        break;
+    case 6:
+        if (units[unit].online && units[unit].pushed > 0 && !units[unit].done)
+            push(unit); /* once more */
+        break;
+    default:
+        if (net_draw(40) == 0)
+            net_break(&server);
+        else if (net_draw(60) == 0)
+            fleet_power_cut();
+        break;
+    }
+}
+
+static void in_the_end_all_are_known_and_updated(void **state)
+{
+    (void)state;
+    assert_true(comes(FLEET, MINUTE));
+    failures = true;
+    for (int i = 0; i < FLEET; i++) {
+        offer(i);
+        net_later(2 * MINUTE, on_again, i);
+    }
+    for (int i = 0; i < 1500; i++) {
+        something();
+        sb_sim_advance(world.loop, net_draw(400));
+    }
+    silent = false;
+    for (int i = 0; i < FLEET; i += 50)
+        change(i, false);
+    sb_sim_advance(world.loop, 2000);
+    for (int i = 0; i < FLEET; i++) {
+        sb_cleanup(sb_freep) char *id = sb_format("unit-%d", i);
+        bench_device(id)->offline = false;
+        bench_device(id)->faults = 0;
+        change(i, true);
+    }
+    unsigned done = 0;
+    for (int i = 0; i < 120 && (online() < FLEET || done < FLEET); i++) {
+        done = 0;
+        for (int unit = 0; unit < FLEET; unit++) {
+            offer(unit);
+            done += units[unit].done;
+        }
+        sb_sim_advance(world.loop, MINUTE);
+    }
+    print_message("%u in, %u updated, %zu changes\n", online(), done, change_count);
+    assert_int_equal(online(), FLEET);
+    assert_int_equal(done, FLEET);
+    for (int i = 0; i < FLEET; i++)
+        assert_string_equal(units[i].version, "2.0.0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_thousand_come_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strangers_are_added, set_up_with_strangers, tear_down),
         cmocka_unit_test_setup_teardown(all_are_updated_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_the_end_all_are_known_and_updated, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
