@@ -218,7 +218,7 @@ static void on_device(enum four_device device, const char *topic, const char *wh
         on_step(device, params);
     else if (strcmp(what, "thing/ota/firmware/get") == 0)
         on_get(topic, device, body);
-    else if (strcmp(what, "thing/service/reboot_reply") == 0)
+    else if (strncmp(what, "thing/service/", 14) == 0)
         on_service_answer(body);
     else if (strcmp(what, "thing/job/get") == 0)
         answer(topic, body, json_object());
@@ -268,13 +268,17 @@ static bool ask(struct request *request)
             push(request);
         return true;
     }
-    if (request->op != REBOOT || !devices[request->device].online)
+    if (!devices[request->device].online || request->op == WISH || request->op <= INSTALL)
         return false;
+    const char *service = request->op == READ     ? "property/get"
+                          : request->op == REBOOT ? "reboot"
+                                                  : "dance";
     sb_cleanup(sb_freep) char *topic =
-        sb_format("/sys/pk1/%s/thing/service/reboot", four_devices[request->device]);
+        sb_format("/sys/pk1/%s/thing/service/%s", four_devices[request->device], service);
     return net_send(&four_alibaba.server, client_id, topic,
-                    json_pack("{s:s,s:s,s:s,s:{}}", "id", request->id, "version", "1.0", "method",
-                              "thing.service.reboot", "params"),
+                    json_pack("{s:s,s:s,s:s,s:o}", "id", request->id, "version", "1.0", "method",
+                              "thing.service", "params",
+                              request->op == READ ? json_pack("[s]", "speed") : json_object()),
                     1);
 }
 

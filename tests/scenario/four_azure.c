@@ -215,7 +215,9 @@ static bool ask(struct request *request)
                                               [INSTALL] = "firmwareInstall",
                                               [UPDATE] = "firmwareUpdate",
                                               [REBOOT] = "reboot",
-                                              [CANCEL] = "cancelFirmwareUpdate" };
+                                              [CANCEL] = "cancelFirmwareUpdate",
+                                              [READ] = "readProperties",
+                                              [STRANGE] = "dance" };
     const char *client = four_devices[request->device];
     if (request->op == WISH)
         return wish(request);

@@ -148,13 +148,14 @@ static void on_status(const char *id, const json_t *paras)
 
 /* ---- commands ---- */
 
-static void on_command_answer(const char *id, const json_t *body)
+/* No code: values are the answer. */
+static void on_answer(const char *id, const json_t *code_there)
 {
     for (size_t i = 0; i < request_count; i++) {
         struct request *request = &requests[i];
         if (request->cloud != HUAWEI || strcmp(request->id, id) != 0)
             continue;
-        int code = (int)json_integer_value(json_object_get(body, "result_code"));
+        int code = (int)json_integer_value(code_there);
         if (request->answers++ > 0 && code != request->code) /* it may have been heard twice */
             four_breach("huawei: %s is answered %d and %d", id, request->code, code);
         request->code = code;
@@ -185,8 +186,9 @@ static void hear(const char *client SB_UNUSED, const char *topic, const char *pa
         return;
     }
     const char *rest = topic + sizeof(mine) - 1;
-    if (sscanf(rest, "commands/response/request_id=%63s", id) == 1) {
-        on_command_answer(id, body);
+    if (sscanf(rest, "commands/response/request_id=%63s", id) == 1 ||
+        sscanf(rest, "properties/get/response/request_id=%63s", id) == 1) {
+        on_answer(id, json_object_get(body, "result_code"));
         return;
     }
     if (strcmp(rest, "events/up") != 0)
@@ -239,16 +241,18 @@ static bool ask(struct request *request)
             push(request);
         return true;
     }
-    if (request->op != REBOOT || !devices[device].online)
+    if (!devices[device].online || request->op == WISH || request->op <= INSTALL)
         return false;
+    bool read = request->op == READ;
     sb_cleanup(sb_freep) char *who = sb_format("p1_%s", four_devices[device]);
-    sb_cleanup(sb_freep) char *topic =
-        sb_format("$oc/devices/" GATEWAY "/sys/commands/request_id=%s", request->id);
+    sb_cleanup(sb_freep) char *topic = sb_format("$oc/devices/" GATEWAY "/sys/%s/request_id=%s",
+                                                 read ? "properties/get" : "commands", request->id);
+    json_t *payload =
+        read ? json_pack("{s:s}", "object_device_id", who)
+             : json_pack("{s:s,s:s,s:s,s:{}}", "object_device_id", who, "service_id", "management",
+                         "command_name", request->op == REBOOT ? "reboot" : "dance", "paras");
     net_later(ANSWER_MS, on_late, request - requests);
-    return net_send(&four_huawei.server, client_id, topic,
-                    json_pack("{s:s,s:s,s:s,s:{}}", "object_device_id", who, "service_id",
-                              "management", "command_name", "reboot", "paras"),
-                    1);
+    return net_send(&four_huawei.server, client_id, topic, payload, 1);
 }
 
 static void begin(void)

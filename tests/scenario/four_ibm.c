@@ -64,7 +64,9 @@ static void send_step(enum four_device device)
     const char *id = devices[device].id;
     static const char *const acts[OPS] = { [DOWNLOAD] = "mgmt/initiate/firmware/download",
                                            [INSTALL] = "mgmt/initiate/firmware/update",
-                                           [REBOOT] = "mgmt/initiate/device/reboot" };
+                                           [REBOOT] = "mgmt/initiate/device/reboot",
+                                           [READ] = "mgmt/custom/southbridge/read",
+                                           [STRANGE] = "mgmt/custom/southbridge/dance" };
     switch (devices[device].step) {
     case WRITE:
         publish(device, "device/update", fields("mgmt.firmware", image_of(devices[device].request)),
@@ -74,7 +76,8 @@ static void send_step(enum four_device device)
         publish(device, "observe", fields("mgmt.firmware", NULL), id);
         break;
     case ACT:
-        publish(device, acts[devices[device].acts], NULL, id);
+        publish(device, acts[devices[device].acts],
+                devices[device].acts == READ ? fields("name", json_string("speed")) : NULL, id);
         break;
     case ENDS:
         publish(device, "cancel", fields("mgmt.firmware", NULL), id);
@@ -120,7 +123,7 @@ static void next(enum four_device device, enum step step)
 /* The action has come to its end; the observation is over then, too. */
 static void conclude(enum four_device device, bool good, int final)
 {
-    if (devices[device].acts == REBOOT) {
+    if (devices[device].acts >= REBOOT) { /* there was none */
         four_end(devices[device].request, good, final);
         next(device, NONE);
         return;
@@ -167,8 +170,11 @@ static void on_response(const json_t *body)
         devices[device].request->answers = 1;
         devices[device].request->code = rc;
     }
+    bool custom = devices[device].acts == READ || devices[device].acts == STRANGE;
     if (step == ENDS)
         observation_ended(device);
+    else if (custom) /* answered when it has ended */
+        conclude(device, rc == 200, rc);
     else if (rc != wanted[step])
         conclude(device, false, rc);
     else
@@ -250,13 +256,12 @@ static void hear(const char *client SB_UNUSED, const char *topic, const char *pa
 static bool ask(struct request *request)
 {
     enum four_device device = request->device;
-    bool known = request->op == DOWNLOAD || request->op == INSTALL || request->op == UPDATE ||
-                 request->op == REBOOT;
-    if (!known || devices[device].step != NONE || !devices[device].managed)
+    if (request->op == WISH || request->op == CANCEL || devices[device].step != NONE ||
+        !devices[device].managed)
         return false;
     devices[device].request = request;
     devices[device].acts = request->op == UPDATE ? DOWNLOAD : request->op;
-    next(device, request->op == INSTALL ? OBSERVE : request->op == REBOOT ? ACT : WRITE);
+    next(device, request->op == INSTALL ? OBSERVE : request->op >= REBOOT ? ACT : WRITE);
     return true;
 }
 

@@ -88,6 +88,9 @@ static void note_ends(void)
         trace("%s: %s of %s ended: %s %d%s", four_clouds[request->cloud], request->id,
               four_devices[request->device], request->good ? "good" : "bad", request->final,
               request->dropped ? ", dropped" : "");
+        if (request->good && request->op == STRANGE)
+            four_breach("%s: %s was done, and there is no such thing", four_clouds[request->cloud],
+                        request->id);
         bool installs = request->op == UPDATE || request->op == WISH || request->op == INSTALL;
         if (request->good && installs && *request->version &&
             !ran(&courses[request->device], request->version,
@@ -122,15 +125,15 @@ static void some_version(char ret[16])
 
 static void cloud_asks(void)
 {
-    static const enum four_op ops[CLOUDS][6] = {
-        [IBM] = { UPDATE, UPDATE, DOWNLOAD, INSTALL, REBOOT, UPDATE },
-        [AZURE] = { UPDATE, WISH, DOWNLOAD, INSTALL, REBOOT, WISH },
-        [HUAWEI] = { UPDATE, UPDATE, UPDATE, UPDATE, REBOOT, UPDATE },
-        [ALIBABA] = { UPDATE, UPDATE, UPDATE, UPDATE, REBOOT, UPDATE },
+    static const enum four_op ops[CLOUDS][8] = {
+        [IBM] = { UPDATE, UPDATE, DOWNLOAD, INSTALL, REBOOT, UPDATE, READ, STRANGE },
+        [AZURE] = { UPDATE, WISH, DOWNLOAD, INSTALL, REBOOT, WISH, READ, STRANGE },
+        [HUAWEI] = { UPDATE, UPDATE, UPDATE, UPDATE, REBOOT, UPDATE, READ, STRANGE },
+        [ALIBABA] = { UPDATE, UPDATE, UPDATE, UPDATE, REBOOT, UPDATE, READ, STRANGE },
     };
     enum four_cloud from = (enum four_cloud)net_draw(CLOUDS);
     enum four_device device = some_device();
-    enum four_op op = ops[from][net_draw(6)];
+    enum four_op op = ops[from][net_draw(8)];
     char version[16] = "";
     if (op == UPDATE || op == WISH || op == DOWNLOAD)
         some_version(version);

@@ -21,7 +21,8 @@ extern const char *const four_devices[DEVICES];
 extern const char *const four_types[DEVICES];
 int four_device_of(const char *text, size_t n); /* -1 */
 
-enum four_op { DOWNLOAD, INSTALL, UPDATE, WISH, REBOOT, CANCEL, OPS };
+/* READ: a property; STRANGE: something that there is not. */
+enum four_op { DOWNLOAD, INSTALL, UPDATE, WISH, REBOOT, CANCEL, READ, STRANGE, OPS };
 
 struct request {
     enum four_cloud cloud;
