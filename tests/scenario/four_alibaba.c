@@ -227,13 +227,12 @@ static void on_device(enum four_device device, const char *topic, const char *wh
 static void hear(const char *client SB_UNUSED, const char *topic, const char *payload, size_t n)
 {
     sb_cleanup(json_decrefp) json_t *body = four_parse(payload, n);
-    char product[32], name[32], what[64];
+    char product[32] = "", name[32], what[64];
     int device = -1;
     if (sscanf(topic, "/ext/session/pk0/gw1/combine/%63s", what) == 1)
         on_session(topic, what, body);
-    else if (sscanf(topic, "/ota/device/%63[^/]/%31[^/]/%31s", what, product, name) == 3)
-        device = four_device_of(name, strlen(name));
-    else if (sscanf(topic, "/sys/%31[^/]/%31[^/]/%63s", product, name, what) != 3)
+    else if (sscanf(topic, "/ota/device/%63[^/]/%31[^/]/%31s", what, product, name) != 3 &&
+             sscanf(topic, "/sys/%31[^/]/%31[^/]/%63s", product, name, what) != 3)
         four_breach("alibaba: unknown topic %s", topic);
     else if (strcmp(product, "pk0") == 0)
         on_gateway(topic, what, body);

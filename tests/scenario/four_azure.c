@@ -151,8 +151,8 @@ static void on_answer(int status, const char *rid)
 
 static void hear(const char *client, const char *topic, const char *payload, size_t n)
 {
-    char rid[64];
-    int status = 0, device = four_device_of(client, strlen(client));
+    char rid[64], status[8];
+    int device = four_device_of(client, strlen(client));
     if (device < 0) {
         four_breach("azure: who is %s?", client);
     } else if (sscanf(topic, "$iothub/twin/GET/?$rid=%63s", rid) == 1) {
@@ -163,8 +163,8 @@ static void hear(const char *client, const char *topic, const char *payload, siz
                               with_version(twin->reported, twin->reported_version)));
     } else if (sscanf(topic, "$iothub/twin/PATCH/properties/reported/?$rid=%63s", rid) == 1) {
         on_report((enum four_device)device, client, rid, payload, n);
-    } else if (sscanf(topic, "$iothub/methods/res/%d/?$rid=%63s", &status, rid) == 2) {
-        on_answer(status, rid);
+    } else if (sscanf(topic, "$iothub/methods/res/%7[0-9]/?$rid=%63s", status, rid) == 2) {
+        on_answer((int)strtol(status, NULL, 10), rid);
     } else {
         four_breach("azure: unknown topic %s", topic);
     }

@@ -17,15 +17,14 @@
 enum step { NONE, WRITE, OBSERVE, ACT, AWAIT, ENDS };
 
 static struct {
-    char version[24];
-    bool managed;
     struct request *request;
-    enum step step;
-    enum four_op acts; /* DOWNLOAD, INSTALL, REBOOT */
-    bool good;
-    int final;
+    char version[24];
     char id[24]; /* of the step's message */
+    enum step step;
+    enum four_op acts; /* DOWNLOAD, INSTALL, and what has no other steps */
+    int final;
     unsigned tries;
+    bool managed, good;
 } devices[DEVICES];
 
 static struct {
@@ -152,8 +151,8 @@ static void on_response(const json_t *body)
     static const int wanted[] = { [WRITE] = 204, [OBSERVE] = 200, [ACT] = 202, [ENDS] = 200 };
     const char *id = json_string_value(json_object_get(body, "reqId"));
     int rc = (int)json_integer_value(json_object_get(body, "rc"));
-    unsigned number = 0;
-    if (!id || sscanf(id, "i%u", &number) != 1 || number >= answer_count) {
+    size_t number = id && *id == 'i' ? strtoul(id + 1, NULL, 10) : ANSWERS;
+    if (!id || number >= answer_count) {
         four_breach("ibm: a response to nothing: %s", id ? id : "-");
         return;
     }
@@ -197,9 +196,7 @@ static void on_notify(enum four_device device, const json_t *d)
     devices[device].request->steps++;
     if (s == 0 && u >= 2)
         conclude(device, false, u);
-    else if (devices[device].acts == DOWNLOAD && s == 2 && u == 0)
-        conclude(device, true, 0);
-    else if (devices[device].acts == INSTALL && s == 0 && u == 0)
+    else if (u == 0 && s == (devices[device].acts == DOWNLOAD ? 2 : 0))
         conclude(device, true, 0);
 }
 

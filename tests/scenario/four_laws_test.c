@@ -242,6 +242,14 @@ static void disk_is_full(void)
     sb_store_mem_fail_next(world.disk, 1 + net_draw(3), -ENOSPC);
 }
 
+/* Longer than any answer, any device, anything that is fresh is waited for. */
+static void long_time_passes(void)
+{
+    trace("a long time passes");
+    pass(15 * MINUTE);
+    four_run(&world, (int64_t)net_draw(26) * 60 * MINUTE);
+}
+
 static void something(void)
 {
     static void (*const often[])(void) = { cloud_asks, cloud_asks, cloud_asks };

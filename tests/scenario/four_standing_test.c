@@ -30,6 +30,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    four_run(&world, MINUTE);
     int wrong = four_breaches > 0;
     for (int i = 0; i < DEVICES; i++) {
         const char *who = four_disagree((enum four_device)i);

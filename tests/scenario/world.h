@@ -59,6 +59,6 @@ struct sb_verdict world_ask_with(struct world *world, enum sb_op op, const char 
 struct sb_verdict world_ask_by(struct cloud *which, enum sb_op op, const char *device,
                                const char *version, const struct sb_policy *policy);
 /* The task, open or stored; the caller frees its job. NULL: there is none. */
-struct sb_job *world_job(struct world *world, int64_t job);
-enum sb_task_state world_state(struct world *world, int64_t job);
-enum sb_cause world_cause(struct world *world, int64_t job);
+struct sb_job *world_job(struct world *world, int64_t id);
+enum sb_task_state world_state(struct world *world, int64_t id);
+enum sb_cause world_cause(struct world *world, int64_t id);
