@@ -80,7 +80,8 @@ static void look_at_update(struct request *request)
     const char *pending = azure_says(device, "firmware/pendingFwVersion");
     const char *current = azure_says(device, "firmware/currentFwVersion");
     const char *status = azure_says(device, "firmware/fwUpdateStatus");
-    bool ended = *azure_says(device, "firmware/lastFwUpdateEndTime") != '\0';
+    bool ended = *azure_says(device, "firmware/lastFwUpdateEndTime") != '\0' &&
+                 strcmp(azure_says(device, "firmware/lastFwUpdateStartTime"), request->before) != 0;
     bool error = *azure_says(device, "firmware/error/code") != '\0';
     request->begun = request->begun || strcmp(pending, request->version) == 0;
     if (request->code != 202 || !ended)
@@ -219,6 +220,8 @@ static bool ask(struct request *request)
                                               [READ] = "readProperties",
                                               [STRANGE] = "dance" };
     const char *client = four_devices[request->device];
+    (void)snprintf(request->before, sizeof(request->before), "%s",
+                   azure_says(request->device, "firmware/lastFwUpdateStartTime"));
     if (request->op == WISH)
         return wish(request);
     if (!net_is_up(&four_azure.server, client))

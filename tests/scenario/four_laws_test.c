@@ -254,9 +254,9 @@ static void something(void)
 {
     static void (*const often[])(void) = { cloud_asks, cloud_asks, cloud_asks };
     static void (*const at_times[])(void) = {
-        operator_asks,  hand_at_a_device, device_fails,   device_fails,
-        device_is_away, download_fails,   cloud_gives_up, line_breaks,
-        line_is_cut,    power_goes,       restart,        disk_is_full,
+        operator_asks,  hand_at_a_device, device_fails,     device_fails, device_is_away,
+        download_fails, cloud_gives_up,   line_breaks,      line_is_cut,  power_goes,
+        restart,        disk_is_full,     long_time_passes,
     };
     if (net_draw(2))
         often[net_draw(SB_COUNT(often))]();

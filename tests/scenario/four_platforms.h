@@ -41,6 +41,7 @@ struct request {
     bool done, good;
     int final;       /* the dialect's number of a failure */
     bool dropped;    /* the cloud gave it up */
+    char before[32]; /* (azure) lastFwUpdateStartTime when it was asked */
     char source[16]; /* the version before, as the cloud knew it */
 };
 #define REQUESTS 512
