@@ -147,8 +147,14 @@ class Screen:
 
     def watch(self, cloud, words):
         """A watcher for a cloud whose watchers begin with the direction."""
-        return lambda direction, *message: self.passed(cloud, direction,
-                                                       words(direction, *message))
+        def show(direction, *message):
+            try:
+                found = words(direction, *message)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                self.say(f"!! {cloud}: {error!r} in {message!r}")  # in the cloud's own thread
+            else:
+                self.passed(cloud, direction, found)
+        return show
 
     def watch_ibm(self, what):
         if isinstance(what, Violation):

@@ -30,7 +30,7 @@ class FourClouds:
         self._brokers = {cloud: broker for cloud, broker in zip(self.clouds, brokers)}
         self.pump = SmpDevice(directory, name="pump").start(*QUICK_BOOT)
         self.field = ModbusLine(directory, {unit: {"version": "1.0.0"} for unit in range(1, 7)},
-                                "field").start()
+                                "field").start("--boot-time", 0.9)  # long enough to be missed
         self.panel = Board(directory, "panel", "--password", "geheim-4711")
         self._devices = {"uart1": self.pump, "field": self.field, "uart2": self.panel}
 
