@@ -58,7 +58,7 @@ def azure_words(_direction, device, topic, payload):
 
 def _azure_report(device, patch):
     firmware = patch.get("firmware") or {}
-    words = _pairs(firmware, ("fwUpdateStatus", "fwUpdateSubstatus", "currentFwVersion", "error"))
+    words = _pairs(firmware, ("fwUpdateStatus", "currentFwVersion", "fwUpdateSubstatus", "error"))
     dm = [f"iothubDM.{job} {short(told['status'])}"
           for job, told in (patch.get("iothubDM") or {}).items()
           if isinstance(told, dict) and "status" in told]

@@ -31,7 +31,7 @@ PASSED = (
     r"azure    --> valve-1  method firmwareUpdate  fwVersion 2\.0\.0, fwPackageUri http://",
     r"azure    <-- valve-1  answer 202  status accepted$",
     r"azure    <-- valve-1  reported  fwUpdateStatus rebooting",
-    r"azure    <-- pump-1   reported  fwUpdateStatus current, .*currentFwVersion 1\.1\.0$",
+    r"azure    <-- pump-1   reported  fwUpdateStatus current, currentFwVersion 1\.1\.0",
     r"huawei   --> valve-2  firmware_upgrade  version 2\.0\.0, url http://",
     r"huawei   <-- valve-2  upgrade_progress_report  result_code 0, progress 100, version 2\.0\.0",
     r"huawei   <-- valve-1  version_report  fw_version 2\.0\.0",
