@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "bridge/base/log.h"
@@ -23,7 +24,10 @@ struct sb_child {
     void *arg;
     pid_t pid;
     int process, out, log; /* pidfd; read ends of stdout and stderr */
-    struct sb_watch *process_watch, *out_watch, *log_watch;
+    int in;                /* ours of its stdin, a socket; -1: it is not fed */
+    struct sb_watch *process_watch, *out_watch, *log_watch, *in_watch;
+    char *pending; /* for its stdin */
+    size_t pending_size;
     bool reaped;
     size_t held, log_held;
     char buffer[SB_CHILD_LINE];
@@ -113,6 +117,58 @@ static void on_log(void *arg, unsigned ready)
     read_log(arg);
 }
 
+/* -- What it is fed ------------------------------------------------------------------------------
+ */
+
+/* As much as it takes now. False: it takes no more, ever. */
+static bool push(struct sb_child *child)
+{
+    size_t done = 0;
+    while (done < child->pending_size) {
+        ssize_t n = send(child->in, child->pending + done, child->pending_size - done,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        if (n < 0)
+            break;
+        done += (size_t)n;
+    }
+    child->pending_size -= done;
+    memmove(child->pending, child->pending + done, child->pending_size);
+    sb_watch_want(child->in_watch, child->pending_size > 0 ? SB_WRITABLE : 0);
+    return true;
+}
+
+static void end_feeding(struct sb_child *child)
+{
+    end_watch(&child->in_watch);
+    sb_closep(&child->in);
+    child->in = -1;
+}
+
+static void on_input(void *arg, unsigned ready)
+{
+    (void)ready;
+    if (!push(arg))
+        end_feeding(arg);
+}
+
+int sb_child_feed(struct sb_child *child, const void *bytes, size_t n)
+{
+    if (child->in < 0 || !child->in_watch)
+        return child->pending ? -EPIPE : -EINVAL;
+    if (n > SB_CHILD_PENDING - child->pending_size)
+        return -ENOBUFS;
+    memcpy(child->pending + child->pending_size, bytes, n);
+    child->pending_size += n;
+    if (push(child))
+        return 0;
+    end_feeding(child);
+    return -EPIPE;
+}
+
 /* -- Its end -------------------------------------------------------------------------------------
  */
 
@@ -171,11 +227,15 @@ struct sb_child *sb_child_free(struct sb_child *child)
     end_watch(&child->process_watch);
     end_watch(&child->out_watch);
     end_watch(&child->log_watch);
+    end_watch(&child->in_watch);
     if (child->process >= 0 && !child->reaped)
         wait_for(child);
-    const int fds[] = { child->process, child->out, child->log };
+    const int fds[] = { child->process, child->out, child->log, child->in };
     for (size_t i = 0; i < SB_COUNT(fds); i++)
         sb_closep(&fds[i]);
+    if (child->pending)
+        explicit_bzero(child->pending, SB_CHILD_PENDING);
+    free(child->pending);
     free(child->name);
     free(child);
     return NULL;
@@ -242,12 +302,31 @@ static int pipe_to(int *ret_read, int *ret_write)
     return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* Its input is the first of what it is fed. *ret is the caller's to close, also on failure. */
+static int feeder(struct sb_child *child, const char *input, int *ret)
+{
+    int ends[2];
+    size_t n = strlen(input);
+    if (n > SB_CHILD_PENDING)
+        return -E2BIG;
+    child->pending = malloc(SB_CHILD_PENDING);
+    if (!child->pending)
+        return -ENOMEM;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    *ret = ends[0];
+    child->in = ends[1];
+    memcpy(child->pending, input, n);
+    child->pending_size = n;
+    return 0;
+}
+
 static int launch(struct sb_child *child, const struct sb_child_spec *spec)
 {
     sb_cleanup(sb_closep) int in = -1;
     sb_cleanup(sb_closep) int out = -1;
     sb_cleanup(sb_closep) int log = -1;
-    int r = line_file(spec->input, &in);
+    int r = spec->fed ? feeder(child, spec->input, &in) : line_file(spec->input, &in);
     if (r == 0)
         r = pipe_to(&child->out, &out);
     if (r == 0)
@@ -274,7 +353,7 @@ int sb_child_start(struct sb_loop *loop, const struct sb_child_spec *spec,
         return -ENOMEM;
     child->events = events;
     child->arg = arg;
-    child->process = child->out = child->log = -1;
+    child->process = child->out = child->log = child->in = -1;
     int r = sb_set_string(&child->name, spec->name);
     if (r == 0)
         r = launch(child, spec);
@@ -285,6 +364,8 @@ int sb_child_start(struct sb_loop *loop, const struct sb_child_spec *spec,
     if (r == 0)
         r = sb_watch_new(loop, child->process, SB_READABLE, on_exit_of, child,
                          &child->process_watch);
+    if (r == 0 && spec->fed)
+        r = sb_watch_new(loop, child->in, SB_WRITABLE, on_input, child, &child->in_watch);
     if (r == 0)
         *ret = SB_STEAL(child);
     return r;

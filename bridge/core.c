@@ -216,6 +216,8 @@ static int build_host(struct sb_core *core)
                                                         .book = core->book,
                                                         .registry = core->registry,
                                                         .packages = core->packages,
+                                                        .fetcher_ops = core->parts.fetcher_ops,
+                                                        .fetcher = core->parts.fetcher,
                                                         .outbox = core->outbox,
                                                         .runner = core->runner,
                                                         .intake = &core->intake,

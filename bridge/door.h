@@ -23,6 +23,7 @@
 #include "bridge/news.h"
 #include "bridge/outbox/outbox.h"
 #include "bridge/reach.h"
+#include "bridge/supply.h"
 
 struct sb_host; /* the core, as a door sees it: host.c */
 struct sb_door; /* one configured link; each adapter embeds it as its first member */
@@ -43,6 +44,10 @@ struct sb_door_ops {
     void (*hear)(struct sb_door *door, const struct sb_news *news);
     int (*send)(struct sb_door *door, const struct sb_parcel *parcel); /* see sb_send_fn */
     void (*close)(struct sb_door *door);
+    /* A package's bytes that the door itself has (a URI "stream:..."): they come, or why not, by
+     * sb_host_supply(). One download at a time; its latest pull replaces the one before. While the
+     * link is down it waits. -errno: they never will. May be NULL: it has no such packages. */
+    int (*pull)(struct sb_door *door, const struct sb_pull *pull);
     /* The gateway's own name in the dialect, which no device may have; NULL: it has none, or no
      * memory. Caller frees. May be NULL. */
     char *(*own_name)(const void *config);
@@ -86,6 +91,9 @@ int sb_host_set_fact(struct sb_host *host, struct sb_door *door, const char *id,
 int sb_host_unstage(struct sb_host *host, struct sb_door *door, const char *id) SB_MUST_CHECK;
 /* Name and version of the staged package, for a dialect's view; borrowed; NULL: nothing staged. */
 const struct sb_package *sb_host_staged(struct sb_host *host, const struct sb_device *device);
+
+/* An answer to ops->pull(); bytes borrowed. */
+void sb_host_supply(struct sb_host *host, struct sb_door *door, const struct sb_piece *piece);
 
 /* A conversation's state, saved in the turn's batch; NULL removes it. Borrows. */
 int sb_host_save(struct sb_host *host, struct sb_door *door, const char *device,

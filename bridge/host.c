@@ -36,7 +36,7 @@ static bool uri_refused(struct sb_host *host, const struct sb_door *door,
     const char *uri = sb_json_str(request->package, "uri");
     struct sb_fetch_settings settings;
     char *text = NULL;
-    if (!uri)
+    if (!uri || (sb_uri_is_stream(uri) && door->ops->pull))
         return false;
     sb_host_fetch_settings(host, door->link, &settings);
     enum sb_cause cause = sb_uri_check(settings.rules, uri, &text);
@@ -273,12 +273,41 @@ struct sb_loop *sb_host_loop(struct sb_host *host)
 
 /* ---- doors ---- */
 
-void sb_host_fetch_settings(struct sb_host *host, const char *link, struct sb_fetch_settings *ret)
+static struct entry *entry_of(struct sb_host *host, const char *link)
 {
-    *ret = (struct sb_fetch_settings){ .rules = &host->native_rules };
     for (size_t i = 0; link && i < host->entry_count; i++)
         if (host->entries[i].door && sb_streq(host->entries[i].door->link, link))
-            ret->rules = &host->entries[i].parts.rules;
+            return &host->entries[i];
+    return NULL;
+}
+
+/* The package says whose stream it is, and how that is called now. */
+static int on_pull(void *arg, const char *id, const struct sb_pull *pull)
+{
+    struct sb_host *host = arg;
+    const struct sb_package *package = sb_packages_get(host->parts.packages, id);
+    const struct entry *entry = package ? entry_of(host, package->door) : NULL;
+    if (!entry || !entry->door->ops->pull || !sb_uri_is_stream(package->uri))
+        return -ENOENT;
+    struct sb_pull known = *pull;
+    known.uri = package->uri;
+    return entry->door->ops->pull(entry->door, &known);
+}
+
+void sb_host_supply(struct sb_host *host, struct sb_door *door SB_UNUSED,
+                    const struct sb_piece *piece)
+{
+    if (host->parts.fetcher_ops->supply)
+        host->parts.fetcher_ops->supply(host->parts.fetcher, piece);
+}
+
+void sb_host_fetch_settings(struct sb_host *host, const char *link, struct sb_fetch_settings *ret)
+{
+    const struct entry *entry = entry_of(host, link);
+    *ret = (struct sb_fetch_settings){ .rules = entry ? &entry->parts.rules : &host->native_rules };
+    if (entry && entry->door->ops->pull)
+        ret->supplier =
+            (struct sb_supplier){ .pull = on_pull, .arg = host, .door = entry->door->link };
 }
 
 static int on_send(void *arg, const struct sb_parcel *parcel)

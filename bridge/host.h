@@ -19,6 +19,8 @@ struct sb_host_parts { /* borrowed for the host's life */
     struct sb_book *book;
     struct sb_registry *registry;
     struct sb_packages *packages;
+    const struct sb_fetcher_ops *fetcher_ops;
+    void *fetcher;
     struct sb_outbox *outbox;
     struct sb_runner *runner;
     struct sb_intake *intake;

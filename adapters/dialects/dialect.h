@@ -23,6 +23,10 @@
  * that token, which the reply to it names (request id, $rid). The far side may also put it off:
  * SB_OUT_AGAIN. Answers to requests that die with the connection are SB_PARCEL_PASSING.
  *
+ * Streams. A package whose bytes come over the link itself has the URI "stream:?...", whose query
+ * is the dialect's own. They are pulled through the link's own conversation, one download at a
+ * time: it asks the far side, and supplies what comes, in pieces as they suit it.
+ *
  * Requests. An SB_OUT_SUBMIT with an `id`, the platform's own of this request, is the same as any
  * other with that id, over restarts (intake.h); without one, equal requests are one while they
  * are open. Properties are operations: get is SB_OP_READ {"names"}, set is SB_OP_WRITE {"values"},
@@ -66,6 +70,8 @@ enum sb_input_kind {
                      in `from`, NULL the link's own */
     SB_IN_LOADED, /* after a restart: the state was read back; SB_OUT_LOOK finds its tasks */
     SB_IN_SECRET, /* answer to an SB_OUT_SECRET: secret, or NULL and error */
+    SB_IN_PULL,   /* the link's own: pull. Bytes of a package that it offered as "stream:..." are
+                     wanted (or not any more); they go out by SB_OUT_SUPPLY */
 };
 
 struct sb_input {
@@ -77,6 +83,7 @@ struct sb_input {
     const json_t *told;
     const char *from;
     const char *secret, *error;
+    const struct sb_pull *pull;
     int64_t value;
     /* Facts, always there: */
     const char *link;               /* the link's name in the configuration */
@@ -108,6 +115,7 @@ enum sb_output_kind {
     SB_OUT_LOOK,    /* task: answered by SB_IN_NEWS as it stands now, in this turn */
     SB_OUT_SECRET,  /* the device's own, by the settings: answered by SB_IN_SECRET in this turn */
     SB_OUT_CURRENT, /* the link's own: what was queued at the broker has arrived, no backlog */
+    SB_OUT_SUPPLY,  /* download, offset, bytes, size, total: for a pull; or cause and text */
     SB_OUT_NOTE,    /* text, for the log */
 };
 
@@ -116,8 +124,10 @@ struct sb_output { /* strings and json owned */
     char *tag, *id, *name, *text;
     char *topic, *key, *token, *what;
     json_t *json; /* SEND: the payload; FACT: the value; SUBMIT: params; TELL: what */
-    void *bytes;  /* SEND: a payload that is no JSON, in its place; neither: an empty one */
+    void *bytes;  /* SEND: a payload that is no JSON, in its place; neither: an empty one; SUPPLY */
     size_t size;
+    uint64_t download;
+    int64_t offset, total;
     json_t *package;
     int qos;
     enum sb_parcel_class class;

@@ -231,6 +231,15 @@ void sb_uplink_hear(struct sb_door *door, const struct sb_news *news)
 
 /* ---- the door ---- */
 
+int sb_uplink_pull(struct sb_door *door, const struct sb_pull *pull)
+{
+    struct sb_convo *self = sb_convo_self(uplink_of(door));
+    if (!self)
+        return -ENOMEM;
+    sb_convo_step(self, &(struct sb_input){ .kind = SB_IN_PULL, .pull = pull });
+    return 0;
+}
+
 void sb_uplink_start(struct sb_door *door)
 {
     struct sb_uplink *uplink = uplink_of(door);

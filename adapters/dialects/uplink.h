@@ -43,6 +43,8 @@ int sb_uplink_open(const struct sb_door_ops *ops, struct sb_host *host, const ch
 void sb_uplink_start(struct sb_door *door);
 void sb_uplink_hear(struct sb_door *door, const struct sb_news *news);
 int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel);
+/* For the door of a dialect that offers packages as "stream:...". */
+int sb_uplink_pull(struct sb_door *door, const struct sb_pull *pull);
 void sb_uplink_close(struct sb_door *door);
 /* Where it would connect; reads its secrets. See struct sb_door_ops. */
 int sb_uplink_reach(const struct sb_door_ops *ops, const void *config, const struct sb_words *words,

@@ -287,6 +287,19 @@ static void do_secret(struct sb_convo *convo, struct sb_output *output SB_UNUSED
                              .kind = SB_IN_SECRET, .secret = r < 0 ? NULL : secret, .error = why });
 }
 
+static void do_supply(struct sb_convo *convo, struct sb_output *output,
+                      const struct sb_input *input SB_UNUSED)
+{
+    sb_host_supply(convo->uplink->door.host, &convo->uplink->door,
+                   &(struct sb_piece){ .download = output->download,
+                                       .offset = output->offset,
+                                       .bytes = output->bytes,
+                                       .size = output->size,
+                                       .total = output->total,
+                                       .cause = output->cause,
+                                       .text = output->text });
+}
+
 static void do_current(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
                        const struct sb_input *input SB_UNUSED)
 {
@@ -372,7 +385,7 @@ static void carry_out(struct sb_convo *convo, struct sb_effects *effects,
         [SB_OUT_TIMER] = do_timer,   [SB_OUT_FACT] = do_fact,     [SB_OUT_UNSTAGE] = do_unstage,
         [SB_OUT_SETTLE] = do_settle, [SB_OUT_LOOK] = do_look,     [SB_OUT_CURRENT] = do_current,
         [SB_OUT_NOTE] = do_note,     [SB_OUT_AGAIN] = do_again,   [SB_OUT_TELL] = do_tell,
-        [SB_OUT_RENEW] = do_renew,   [SB_OUT_SECRET] = do_secret,
+        [SB_OUT_RENEW] = do_renew,   [SB_OUT_SECRET] = do_secret, [SB_OUT_SUPPLY] = do_supply,
     };
     for (size_t i = 0; i < effects->count; i++) {
         enum sb_output_kind kind = effects->list[i].kind;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * southbridge-fetch: one download in a process of its own. Reads one JSON object from stdin
- * (want.h), says progress and the outcome as JSON lines on stdout (result.h); what it says on
- * stderr is for a debug log. Ends with 0 when it said an outcome.
+ * (want.h) - and the file itself, where it is supplied that way - says progress and the outcome as
+ * JSON lines on stdout (result.h); what it says on stderr is for a debug log. Ends with 0 when it
+ * said an outcome.
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include "bridge/fetch/limits.h"
 #include "bridge/fetch/local.h"
 #include "bridge/fetch/part.h"
+#include "bridge/fetch/supplied.h"
 
 #define ROUNDS_MAX 100 /* a server that gives a byte at a time is given up */
 
@@ -44,6 +46,8 @@ static int get(const struct sb_want *want, struct sb_part *part)
 {
     struct sb_uri uri = { 0 };
     char *text = NULL;
+    if (want->supplied)
+        return sb_supplied_get(want, part);
     if (sb_uri_parse(want->uri, &uri, &text) < 0 ||
         sb_uri_allowed(&want->rules, &uri, &text) != SB_CAUSE_NONE) {
         (void)sb_result_fail(part->result, SB_CAUSE_INVALID_URI, "%s",

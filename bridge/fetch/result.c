@@ -80,6 +80,12 @@ void sb_tell_progress(int64_t received, int64_t total)
     say(line);
 }
 
+void sb_tell_wanted(int64_t offset)
+{
+    sb_cleanup(json_decrefp) json_t *line = json_pack("{s:I}", "wanted", (json_int_t)offset);
+    say(line);
+}
+
 void sb_tell_end(const struct sb_result *result, const char *sha256, int64_t received,
                  int64_t total)
 {

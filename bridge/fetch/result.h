@@ -23,6 +23,7 @@ void sb_result_clear(struct sb_result *result);
 int64_t sb_tell_clock(void); /* monotonic ms */
 /* At most 5 a second; at least one in 5 s, changed or not, as a sign of life. */
 void sb_tell_progress(int64_t received, int64_t total);
+void sb_tell_wanted(int64_t offset); /* bytes from there on are to be supplied */
 /* The last line. */
 void sb_tell_end(const struct sb_result *result, const char *sha256, int64_t received,
                  int64_t total);

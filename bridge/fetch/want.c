@@ -6,17 +6,19 @@
 #include "bridge/base/str.h"
 #include "bridge/package/fetch_parts.h"
 
-static int read_all(int fd, struct sb_str *ret)
+/* One line, and not a byte more: what follows may be for somebody else. */
+static int read_line(int fd, struct sb_str *ret)
 {
-    char buffer[4096];
+    char c = 0;
     while (ret->length <= SB_FETCH_SPEC_MAX) {
-        ssize_t n = read(fd, buffer, sizeof(buffer));
-        if (n == 0)
-            return ret->broken ? -ENOMEM : 0;
-        if (n < 0 && errno != EINTR)
+        ssize_t n = read(fd, &c, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
             return -errno;
-        if (n > 0)
-            sb_str_add_bytes(ret, buffer, (size_t)n);
+        if (n == 0 || c == '\n')
+            return ret->broken ? -ENOMEM : 0;
+        sb_str_add_char(ret, c);
     }
     return -E2BIG;
 }
@@ -52,6 +54,7 @@ static int take(struct sb_want *want)
 {
     const json_t *rules = sb_json_object(want->json, "rules");
     want->uri = sb_json_str(want->json, "uri");
+    want->supplied = sb_json_bool(want->json, "supplied", false);
     want->part = sb_json_str(want->json, "part");
     want->sha256 = sb_json_str(want->json, "sha256");
     want->md5 = sb_json_str(want->json, "md5");
@@ -63,7 +66,8 @@ static int take(struct sb_want *want)
     want->tries = sb_json_int(want->json, "tries", 0);
     want->rate = sb_json_int(want->json, "rate", 0);
     want->headers = sb_json_object(want->json, "headers");
-    if (!want->uri || !want->part || want->max_bytes <= 0 || want->stall_ms <= 0 || want->rate < 0)
+    if (!want->uri != want->supplied || !want->part || want->max_bytes <= 0 ||
+        want->stall_ms <= 0 || want->rate < 0)
         return -EBADMSG;
     int r = read_strings(rules, "schemes", &want->rules.schemes);
     if (r == 0)
@@ -75,7 +79,7 @@ int sb_want_read(int fd, struct sb_want *ret, char **ret_text)
 {
     struct sb_str text = { 0 };
     *ret = (struct sb_want){ 0 };
-    int r = read_all(fd, &text);
+    int r = read_line(fd, &text);
     if (r == 0)
         r = sb_json_parse(sb_str_get(&text), text.length, NULL, &ret->json, NULL);
     if (r == 0)

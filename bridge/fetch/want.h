@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a download helper is asked for: one JSON object on its stdin, so that no secret stands in an
- * argument list.
+ * What a download helper is asked for: one JSON object, a line on its stdin, so that no secret
+ * stands in an argument list.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 #include "bridge/package/fetch.h"
 
 struct sb_want {
-    json_t *json; /* owns the texts below */
+    json_t *json;  /* owns the texts below */
+    bool supplied; /* no URI: the bytes come on stdin, when they are asked for */
     const char *uri, *part, *sha256, *md5, *ca_file, *proxy;
     int64_t size, max_bytes, stall_ms, rate;
     int64_t tries; /* further ones after a connection broke without a byte gained */

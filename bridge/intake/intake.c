@@ -107,13 +107,15 @@ static bool window(struct sb_asking *asking)
     return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "unknown time zone '%s'", window->zone);
 }
 
-/* A URI that cannot be fetched is refused now, and not when the device is ready for it. */
+/* A URI that cannot be fetched is refused now, and not when the device is ready for it. Of a door's
+ * own stream only the door knows (host.c). */
 static bool uri(struct sb_asking *asking)
 {
     const char *given = sb_json_str(asking->request->package, "uri");
     struct sb_uri parts = { 0 };
     sb_cleanup(sb_freep) char *wrong = NULL;
-    int r = given ? sb_uri_parse(given, &parts, &wrong) : 0;
+    bool stream = asking->bound && sb_uri_is_stream(given);
+    int r = given && !stream ? sb_uri_parse(given, &parts, &wrong) : 0;
     sb_uri_done(&parts);
     return r >= 0 || sb_refuse(asking, r == -EINVAL ? SB_CAUSE_INVALID_URI : SB_CAUSE_INTERNAL,
                                "%s", wrong ? wrong : strerror(-r));

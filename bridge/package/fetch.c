@@ -31,7 +31,10 @@ struct transfer {
     struct transfer *next;
     struct fetcher *fetcher;
     enum state state;
-    char *line, *part, *sha256; /* line: for the helper, holds secrets */
+    char *line, *part, *sha256;  /* line: for the helper, holds secrets */
+    struct sb_supplier supplier; /* texts owned; no pull: it has none */
+    int64_t wanted;              /* offset that was pulled; -1: nothing is awaited */
+    uint64_t id;
     struct waiter *waiters;
     size_t waiter_count;
     bool telling;
@@ -70,6 +73,8 @@ static void transfer_free(struct transfer *transfer)
     if (transfer->line)
         explicit_bzero(transfer->line, strlen(transfer->line));
     free(transfer->line);
+    free((char *)(uintptr_t)transfer->supplier.package);
+    free((char *)(uintptr_t)transfer->supplier.door);
     free(transfer->part);
     free(transfer->sha256);
     free(transfer->waiters);
@@ -83,10 +88,26 @@ static bool has_helper(const struct transfer *transfer)
     return transfer->state == RUNNING || transfer->state == DYING;
 }
 
+static bool is_supplied(const struct transfer *transfer)
+{
+    return transfer->supplier.pull != NULL;
+}
+
+/* Its door need not bother any more. */
+static void end_supply(struct transfer *transfer)
+{
+    if (!is_supplied(transfer) || transfer->state != RUNNING)
+        return;
+    transfer->wanted = -1;
+    (void)transfer->supplier.pull(transfer->supplier.arg, transfer->supplier.package,
+                                  &(struct sb_pull){ .download = transfer->id, .over = true });
+}
+
 /* From now on a request for this part starts anew. */
 static void leave(struct transfer *transfer)
 {
-    if (has_helper(transfer))
+    end_supply(transfer);
+    if (has_helper(transfer) && !is_supplied(transfer))
         transfer->fetcher->running--;
     transfer->state = ENDED;
     sb_timer_in(transfer->fetcher->kick, 0);
@@ -123,6 +144,7 @@ static void sweep_waiters(struct transfer *transfer)
     transfer->waiter_count = kept;
     if (kept > 0 || transfer->state != RUNNING)
         return;
+    end_supply(transfer);
     transfer->state = DYING; /* its part file is free for others once it is gone */
     sb_child_kill(transfer->helper);
 }
@@ -177,10 +199,38 @@ static int read_end(struct transfer *transfer, const json_t *event)
     return 0;
 }
 
+/* The outcome is known before the helper has said one: it is ended, and that told. */
+static void cut_short(struct transfer *transfer, enum sb_cause cause, const char *text)
+{
+    if (transfer->end.said)
+        return;
+    if (sb_set_string(&transfer->end.text, text) < 0)
+        sb_warning(NULL, "fetch: %s", text);
+    transfer->end.cause = cause;
+    transfer->end.said = true;
+    sb_child_kill(transfer->helper);
+}
+
+static int read_wanted(struct transfer *transfer, int64_t offset)
+{
+    if (!is_supplied(transfer) || offset < 0)
+        return -EPROTO;
+    transfer->wanted = offset;
+    int r =
+        transfer->supplier.pull(transfer->supplier.arg, transfer->supplier.package,
+                                &(struct sb_pull){ .download = transfer->id, .offset = offset });
+    if (r < 0)
+        cut_short(transfer, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_DOWNLOAD_FAILED,
+                  "nobody can give the bytes of this package any more");
+    return 0;
+}
+
 static int read_event(struct transfer *transfer, const json_t *event)
 {
     if (!json_is_object(event) || transfer->end.said)
         return -EPROTO;
+    if (json_object_get(event, "wanted"))
+        return read_wanted(transfer, sb_json_int(event, "wanted", -1));
     int64_t received = sb_json_int(event, "received", -1), total = sb_json_int(event, "total", -1);
     if (received < 0 || total < -1)
         return -EPROTO;
@@ -256,13 +306,22 @@ static bool part_in_use(const struct fetcher *fetcher, const char *part)
     return false;
 }
 
+static bool door_in_use(const struct fetcher *fetcher, const char *door)
+{
+    for (const struct transfer *t = fetcher->first; t; t = t->next)
+        if (has_helper(t) && is_supplied(t) && sb_streq(t->supplier.door, door))
+            return true;
+    return false;
+}
+
 static struct transfer *next_to_start(const struct fetcher *fetcher)
 {
-    if (fetcher->running >= fetcher->parallel)
-        return NULL;
-    for (struct transfer *t = fetcher->first; t; t = t->next)
-        if (t->state == WAITING && !part_in_use(fetcher, t->part))
+    for (struct transfer *t = fetcher->first; t; t = t->next) {
+        bool room = is_supplied(t) ? !door_in_use(fetcher, t->supplier.door)
+                                   : fetcher->running < fetcher->parallel;
+        if (room && t->state == WAITING && !part_in_use(fetcher, t->part))
             return t;
+    }
     return NULL;
 }
 
@@ -271,7 +330,11 @@ static void begin(struct transfer *transfer)
     struct fetcher *fetcher = transfer->fetcher;
     char name[] = "southbridge-fetch";
     char *const argv[] = { name, NULL };
-    const struct sb_child_spec spec = { "download helper", fetcher->program, argv, transfer->line };
+    const struct sb_child_spec spec = { .name = "download helper",
+                                        .program = fetcher->program,
+                                        .argv = argv,
+                                        .input = transfer->line,
+                                        .fed = is_supplied(transfer) };
     int r = sb_child_start(fetcher->loop, &spec, &helper_events, transfer, &transfer->helper);
     if (r < 0) {
         sb_cleanup(sb_freep) char *text = sb_format("the download helper %s cannot be started: %s",
@@ -281,7 +344,7 @@ static void begin(struct transfer *transfer)
         return;
     }
     transfer->state = RUNNING;
-    fetcher->running++;
+    fetcher->running += !is_supplied(transfer);
     transfer->silence += fetcher->grace;
     sb_timer_in(transfer->watchdog, transfer->silence);
 }
@@ -295,6 +358,15 @@ static void on_kick(void *arg)
 /* -- Requests ------------------------------------------------------------------------------------
  */
 
+static int take_supplier(struct sb_supplier *to, const struct sb_supplier *from)
+{
+    *to = (struct sb_supplier){ .pull = from->pull,
+                                .arg = from->arg,
+                                .package = strdup(from->package),
+                                .door = strdup(from->door) };
+    return to->package && to->door ? 0 : -ENOMEM;
+}
+
 static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *spec,
                          struct transfer **ret)
 {
@@ -302,12 +374,15 @@ static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *sp
     if (!transfer)
         return -ENOMEM;
     transfer->fetcher = fetcher;
-    transfer->total = -1;
+    transfer->total = transfer->wanted = -1;
+    transfer->id = ++fetcher->last_id;
     transfer->silence = 2 * sb_fetch_spec_stall(spec);
     transfer->line = sb_fetch_spec_line(spec);
     int r = transfer->line ? 0 : -ENOMEM;
     if (r == 0 && strlen(transfer->line) >= SB_FETCH_SPEC_MAX)
         r = -E2BIG;
+    if (r == 0 && spec->supplier)
+        r = take_supplier(&transfer->supplier, spec->supplier);
     if (r == 0)
         r = sb_set_string(&transfer->part, spec->part);
     if (r == 0)
@@ -381,6 +456,38 @@ static void fetcher_stop(void *arg, uint64_t id)
     drop(transfer);
 }
 
+/* The helper reads how many bytes come, of how large a file, and then these. */
+static void hand_over(struct transfer *transfer, const struct sb_piece *piece)
+{
+    sb_cleanup(sb_freep) char *head = sb_format("%zu %lld\n", piece->size, (long long)piece->total);
+    int r = head ? sb_child_feed(transfer->helper, head, strlen(head)) : -ENOMEM;
+    if (r == 0)
+        r = sb_child_feed(transfer->helper, piece->bytes, piece->size);
+    if (r < 0 && r != -EPIPE) /* one that has ended says why by its end */
+        cut_short(transfer, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_INTERNAL,
+                  "the download helper takes no bytes");
+}
+
+static void fetcher_supply(void *arg, const struct sb_piece *piece)
+{
+    struct fetcher *fetcher = arg;
+    struct transfer *t = fetcher->first;
+    while (t && t->id != piece->download)
+        t = t->next;
+    if (!t || t->state != RUNNING || t->end.said || t->wanted < 0)
+        return;
+    if (piece->cause != SB_CAUSE_NONE) {
+        cut_short(t, piece->cause, piece->text);
+        return;
+    }
+    bool right = piece->offset == t->wanted && piece->size > 0 && piece->size <= SB_PIECE_MAX &&
+                 piece->total > 0 && (int64_t)piece->size <= piece->total - piece->offset;
+    if (!right)
+        return;
+    t->wanted = -1;
+    hand_over(t, piece);
+}
+
 static void fetcher_close(void *arg)
 {
     struct fetcher *fetcher = arg;
@@ -409,6 +516,7 @@ int sb_fetcher_new(struct sb_loop *loop, const char *helper, unsigned parallel,
 {
     static const struct sb_fetcher_ops ops = { .start = fetcher_start,
                                                .stop = fetcher_stop,
+                                               .supply = fetcher_supply,
                                                .close = fetcher_close };
     struct fetcher *fetcher = calloc(1, sizeof(*fetcher));
     if (!fetcher)

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "bridge/base/crypto.h"
+#include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/package/fetch_parts.h"
 
@@ -84,15 +85,18 @@ char *sb_fetch_spec_line(const struct sb_fetch_spec *spec)
         r = sb_json_put_str(json, texts[i].key, texts[i].value);
     for (size_t i = 0; r == 0 && i < SB_COUNT(numbers); i++)
         r = sb_json_put_int(json, numbers[i].key, numbers[i].value);
+    if (r == 0)
+        r = json_object_set_new(json, "supplied", json_boolean(spec->supplier != NULL));
     if (r == 0 && spec->headers)
         r = json_object_set_new(json, "headers", json_deep_copy(spec->headers));
     if (r == 0)
         r = json_object_set_new(json, "rules", rules_json(spec->rules));
-    return r == 0 ? sb_json_text(json) : NULL;
+    sb_cleanup(sb_secret_freep) char *text = r == 0 ? sb_json_text(json) : NULL;
+    return text ? sb_format("%s\n", text) : NULL;
 }
 
 bool sb_fetch_spec_legal(const struct sb_fetch_spec *spec)
 {
-    return spec->uri && spec->part && spec->max_bytes > 0 && headers_legal(spec->headers) &&
-           (!spec->sha256 || sb_fetch_digest_legal(spec->sha256));
+    return !spec->uri == (spec->supplier != NULL) && spec->part && spec->max_bytes > 0 &&
+           headers_legal(spec->headers) && (!spec->sha256 || sb_fetch_digest_legal(spec->sha256));
 }

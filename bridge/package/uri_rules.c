@@ -165,6 +165,12 @@ enum sb_cause sb_uri_allowed(const struct sb_uri_rules *rules, const struct sb_u
     return SB_CAUSE_INVALID_URI;
 }
 
+bool sb_uri_is_stream(const char *uri)
+{
+    static const char scheme[] = "stream:";
+    return uri && strncmp(uri, scheme, sizeof(scheme) - 1) == 0;
+}
+
 enum sb_cause sb_uri_check(const struct sb_uri_rules *rules, const char *uri, char **ret_text)
 {
     struct sb_uri parts = { 0 };

@@ -3,10 +3,12 @@
 #include "bridge/runner/internal.h"
 
 #include "bridge/base/str.h"
+#include "bridge/base/time.h"
 #include "bridge/job/version.h"
 #include "bridge/mapping/type.h"
 
-#define FETCH_TRIES 3
+#define FETCH_TRIES     3
+#define SUPPLY_STALL_MS (5 * SB_MINUTE) /* a link that is down has time to come back */
 
 static struct sb_package *package_of(const struct run *run)
 {
@@ -114,13 +116,43 @@ static const char *demanded(const struct sb_task *task, const struct sb_package 
     return package->sha256 || task->job->package ? package->sha256 : task->artifact;
 }
 
-static int fetch(struct run *run, struct sb_task *task, const struct sb_package *package)
+static int start_fetch(struct run *run, const struct sb_task *task,
+                       const struct sb_package *package)
 {
     const struct sb_runner_parts *parts = &run->runner->parts;
     struct sb_fetch_settings settings = { 0 };
+    bool stream = sb_uri_is_stream(package->uri);
     sb_cleanup(sb_freep) char *part = sb_depot_part(parts->packages, package->id);
     if (!part)
         return -ENOMEM;
+    parts->fetch_settings(parts->arg, package->door, &settings);
+    settings.supplier.package = package->id;
+    if (stream && !settings.supplier.pull) {
+        sb_run_fail(run, SB_CAUSE_INVALID_URI, "its link is not there any more to give the image");
+        return 0;
+    }
+    return parts->fetcher_ops->start(
+        parts->fetcher,
+        &(struct sb_fetch_spec){ .uri = stream ? NULL : package->uri,
+                                 .supplier = stream ? &settings.supplier : NULL,
+                                 .part = part,
+                                 .sha256 = demanded(task, package),
+                                 .md5 = package->md5,
+                                 .size = package->size > 0 ? package->size : -1,
+                                 .max_bytes = parts->max_file,
+                                 .stall_ms = stream ? SUPPLY_STALL_MS : 0,
+                                 .rate = settings.rate,
+                                 .tries = FETCH_TRIES,
+                                 .ca_file = settings.ca_file,
+                                 .proxy = settings.proxy,
+                                 .headers = sb_json_object(package->extra, "headers"),
+                                 .rules = settings.rules },
+        on_fetch, run, &run->fetch);
+}
+
+static int fetch(struct run *run, struct sb_task *task, const struct sb_package *package)
+{
+    const struct sb_runner_parts *parts = &run->runner->parts;
     struct sb_device *device = sb_run_device(run);
     if (!package->uri) {
         if (device && sb_streq(device->staged.package, run->package))
@@ -132,26 +164,11 @@ static int fetch(struct run *run, struct sb_task *task, const struct sb_package 
         sb_run_fail(run, SB_CAUSE_NO_SPACE, "the gateway has no room for the image");
         return 0;
     }
-    parts->fetch_settings(parts->arg, package->door, &settings);
     run->stage = STAGE_FETCH;
     sb_runner_apply(run->runner, task,
                     &(struct sb_event){ .kind = SB_EV_PROGRESS, .phase = SB_PHASE_FETCHING },
                     "core");
-    return parts->fetcher_ops->start(
-        parts->fetcher,
-        &(struct sb_fetch_spec){ .uri = package->uri,
-                                 .part = part,
-                                 .sha256 = demanded(task, package),
-                                 .md5 = package->md5,
-                                 .size = package->size > 0 ? package->size : -1,
-                                 .max_bytes = parts->max_file,
-                                 .rate = settings.rate,
-                                 .tries = FETCH_TRIES,
-                                 .ca_file = settings.ca_file,
-                                 .proxy = settings.proxy,
-                                 .headers = sb_json_object(package->extra, "headers"),
-                                 .rules = settings.rules },
-        on_fetch, run, &run->fetch);
+    return start_fetch(run, task, package);
 }
 
 /* ---- beginning ---- */

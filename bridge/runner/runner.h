@@ -33,6 +33,8 @@ struct sb_fetch_settings { /* of the door a package came in by */
     const struct sb_uri_rules *rules;
     const char *ca_file, *proxy;
     int64_t rate;
+    /* Gives the door's own stream; `pull` NULL: it has none. The package is the caller's to name. */
+    struct sb_supplier supplier;
 };
 
 struct sb_runner_parts { /* borrowed for the runner's life */

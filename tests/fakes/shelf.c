@@ -142,7 +142,7 @@ static void close_shelf(void *fetcher)
         end(downloads);
 }
 
-const struct sb_fetcher_ops shelf_ops = { start, stop, close_shelf };
+const struct sb_fetcher_ops shelf_ops = { .start = start, .stop = stop, .close = close_shelf };
 
 void shelf_reset(void)
 {

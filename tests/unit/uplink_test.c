@@ -310,6 +310,13 @@ void sb_host_keep(struct sb_host *h, struct sb_door *door, const char *connectio
                    connection ? connection : "-");
 }
 
+void sb_host_supply(struct sb_host *h, struct sb_door *door, const struct sb_piece *piece)
+{
+    (void)h;
+    (void)door;
+    (void)piece;
+}
+
 void sb_host_recall(struct sb_host *h, struct sb_door *door, const char *connection,
                     sb_recall_fn fn, void *arg)
 {
