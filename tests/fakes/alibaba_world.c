@@ -234,6 +234,36 @@ void ali_pushes(struct ali *ali, enum core_actor actor, const char *data)
     ali_bytes(ali, topic, payload, strlen(payload));
 }
 
+/* The other way round than the codec: the highest bit first, of bytes turned over. */
+static uint16_t checksum(const uint8_t *bytes, size_t n)
+{
+    uint16_t crc = 0, turned = 0;
+    for (size_t i = 0; i < 8 * n; i++) {
+        unsigned bit = bytes[i / 8] >> i % 8 & 1, top = crc >> 15;
+        crc = (uint16_t)(crc << 1 ^ (bit ^ top ? 0x8005 : 0));
+    }
+    for (int i = 0; i < 16; i++)
+        turned = (uint16_t)(turned | (crc >> i & 1) << (15 - i));
+    return turned;
+}
+
+void ali_block(struct ali *ali, const char *header, const void *bytes, size_t n, uint16_t flip)
+{
+    size_t head = strlen(header);
+    uint16_t crc = (uint16_t)(checksum(bytes, n) ^ flip);
+    sb_cleanup(sb_freep) uint8_t *frame = malloc(head + n + 4);
+    if (!frame)
+        abort();
+    frame[0] = (uint8_t)(head >> 8);
+    frame[1] = (uint8_t)head;
+    memcpy(frame + 2, header, head);
+    if (n > 0)
+        memcpy(frame + 2 + head, bytes, n);
+    frame[2 + head + n] = (uint8_t)crc;
+    frame[3 + head + n] = (uint8_t)(crc >> 8);
+    ali_bytes(ali, "/sys/pk0/gw-1/thing/file/download_reply", frame, head + n + 4);
+}
+
 void ali_up(struct ali *ali)
 {
     ali->core.depth++; /* the platform's answers come after that */

@@ -46,6 +46,9 @@ void ali_hears(struct ali *ali, enum core_actor actor, const char *rest, const c
 void ali_bytes(struct ali *ali, const char *topic, const void *payload, size_t n);
 void ali_pushes(struct ali *ali, enum core_actor actor, const char *data); /* firmware */
 
+/* A block of a file comes: header as JSON, bytes, and their checksum, with a bit flipped in it. */
+void ali_block(struct ali *ali, const char *header, const void *bytes, size_t n, uint16_t flip);
+
 /* How many went out whose topic ends so; of the actor. */
 size_t ali_count(const struct ali *ali, enum core_actor actor, const char *end);
 /* The last of these; NULL: none. */

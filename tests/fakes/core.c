@@ -80,6 +80,8 @@ void core_done(struct core *core)
     json_decref(core->type.actions);
     json_decref(core->type.properties);
     free(core->note);
+    free(core->supplied.bytes);
+    free(core->supplied.text);
 }
 
 /* ---- jobs ---- */
@@ -192,6 +194,12 @@ static void set_timer(struct core *core, enum core_actor actor, const char *tag,
         *timer = (struct core_timer){ actor, strdup(tag), core->now + ms };
 }
 
+void core_pulls(struct core *core, uint64_t download, const char *uri, int64_t offset)
+{
+    const struct sb_pull pull = { download, uri, offset, .over = uri == NULL };
+    core_step(core, CORE_GATEWAY, &(struct sb_input){ .kind = SB_IN_PULL, .pull = &pull });
+}
+
 int64_t core_timer(const struct core *core, enum core_actor actor, const char *tag)
 {
     const struct core_timer *timer = timer_of(core, actor, tag);
@@ -239,6 +247,20 @@ static void note(struct core *core, const char *text)
     core->note = strdup(text);
 }
 
+static void supply(struct core *core, const struct sb_output *output)
+{
+    free(core->supplied.bytes);
+    free(core->supplied.text);
+    core->supplied.count++;
+    core->supplied.download = output->download;
+    core->supplied.offset = output->offset;
+    core->supplied.total = output->total;
+    core->supplied.size = output->size;
+    core->supplied.bytes = output->bytes ? strndup(output->bytes, output->size) : NULL;
+    core->supplied.cause = output->cause;
+    core->supplied.text = output->text ? strdup(output->text) : NULL;
+}
+
 static void carry_out(struct core *core, enum core_actor actor, const struct sb_output *output)
 {
     switch (output->kind) {
@@ -262,6 +284,9 @@ static void carry_out(struct core *core, enum core_actor actor, const struct sb_
         break;
     case SB_OUT_SETTLE:
         core->settled++;
+        break;
+    case SB_OUT_SUPPLY:
+        supply(core, output);
         break;
     case SB_OUT_SECRET:
         core_step(core, actor,

@@ -60,6 +60,15 @@ struct core {
     size_t task_count;
     int64_t cancelled; /* task of the last SB_OUT_CANCEL */
     enum sb_cause cancel_cause;
+    struct { /* the answer to a pull */
+        unsigned count;
+        uint64_t download;
+        int64_t offset, total;
+        char *bytes;
+        size_t size;
+        enum sb_cause cause;
+        char *text;
+    } supplied;
     /* what happened */
     void (*around)(bool begins); /* each step of a conversation; steps may then fail */
     bool failed;                 /* one did */
@@ -93,6 +102,9 @@ void core_version(struct core *core, enum core_actor actor, const char *module,
 void core_presence(struct core *core, enum core_actor actor, enum sb_presence presence);
 void core_passes(struct core *core, int64_t ms); /* due timers fire in order */
 void core_restarts(struct core *core);           /* saved and read back; everything is down */
+
+/* Bytes of a stream are wanted; uri NULL: not any more. */
+void core_pulls(struct core *core, uint64_t download, const char *uri, int64_t offset);
 
 int64_t core_timer(const struct core *core, enum core_actor actor, const char *tag); /* ms; -1 */
 /* At "a/b/c"; NULL: nothing is there. */

@@ -53,6 +53,26 @@ static void move(struct ali *ali, unsigned which, unsigned state, unsigned cause
     core_progress(&ali->core, i, next, (uint8_t)(cause % 101));
 }
 
+static void block(struct ali *ali, unsigned offset, unsigned size, unsigned flip)
+{
+    static const char bytes[256 * 255];
+    sb_cleanup(sb_freep) char *header = sb_format(
+        "{\"id\":%u,\"code\":%d,\"data\":{\"fileLength\":%d,\"bSize\":%u,\"bOffset\":%u}}", flip,
+        flip % 7 ? 200 : 400, flip % 5 ? 40000 : 0, size * 256 + flip % 3, offset * 256);
+    check(header);
+    ali_block(ali, header, bytes, (size_t)size * 256, (uint16_t)(flip % 4));
+}
+
+/* What is supplied is a piece of the file, as large as was asked for at the most. */
+static void check_supplied(const struct ali *ali)
+{
+    check(
+        ali->core.supplied.cause != SB_CAUSE_NONE || ali->core.supplied.count == 0 ||
+        (ali->core.supplied.bytes && ali->core.supplied.size > 0 &&
+         ali->core.supplied.size <= 5120 &&
+         ali->core.supplied.offset + (int64_t)ali->core.supplied.size <= ali->core.supplied.total));
+}
+
 static void event(struct ali *ali, const char *text, size_t n)
 {
     unsigned a = n > 1 ? (unsigned char)text[1] : 0, b = n > 2 ? (unsigned char)text[2] : 0;
@@ -87,6 +107,16 @@ static void event(struct ali *ali, const char *text, size_t n)
     case 'h':
         ali->silent = b % 2;
         ali->refuse_kind[a % 4] = c % 3 == 0 ? 0 : c % 3 == 1 ? 429 : 6287;
+        break;
+    case 'g': /* a file is pulled, or not any more */
+        core_pulls(&ali->core, a % 3,
+                   b % 4 ? "stream:?id=1&file=1"
+                   : b   ? "stream:?id=1"
+                         : NULL,
+                   c * 256);
+        break;
+    case 'b': /* and a block of it comes: in order, or nearly */
+        block(ali, a, b, c);
         break;
     case 'y':
         ali->core.ready = a % 2;
@@ -123,6 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         line(ali, at, (size_t)(stop - at));
         for (int i = 0; i < CORE_ACTORS; i++)
             check_state(ali, i);
+        check_supplied(ali);
         at = stop + 1;
     }
     ali_free(ali);

@@ -30,7 +30,8 @@ DOWN = ["thing/service/property/set", "thing/service/property/get", "thing/servi
         "thing/topo/delete_reply", "thing/topo/get_reply", "thing/topo/add/notify",
         "thing/topo/change", "thing/disable", "thing/enable", "thing/delete",
         "thing/ota/firmware/get_reply", "thing/job/notify", "thing/job/get_reply",
-        "thing/job/update_reply", "thing/config/push"]
+        "thing/job/update_reply", "thing/config/push", "thing/config/get_reply",
+        "thing/file/download_reply"]
 
 
 def signed(params, secret, method):

@@ -19,6 +19,7 @@ import time
 
 import paho.mqtt.client as mqtt
 
+from alibaba_files import FileServer
 from alibaba_front import Front, signed
 
 SYS = re.compile(r"/sys/([^/]+)/([^/]+)/(.+)")
@@ -70,6 +71,8 @@ class AlibabaPlatform:
         self._subscribed = False
         self._broker_port = broker_port
         self.front = Front(self, broker_port)
+        self.files = FileServer(self.breach, lambda topic, block: self._client.publish(
+            topic, block, 0))
         self._client = mqtt.Client("the-platform", clean_session=True)
         self._client.reconnect_delay_set(0.1, 1)
         self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
@@ -158,6 +161,8 @@ class AlibabaPlatform:
         with self._changed:
             if self.watcher:
                 self.watcher("in", message.topic, message.payload)
+            if message.topic.endswith("/thing/file/download_reply"):
+                return  # our own, and no JSON
             try:
                 self._hear(message.topic, json.loads(message.payload))
             except ValueError:
@@ -273,6 +278,8 @@ class AlibabaPlatform:
         elif rest == "thing/ota/firmware/get":
             if self._legal(who, topic) and not self.silent:
                 self._firmware_get(topic, envelope, who)
+        elif rest == "thing/file/download":
+            self.files.hear(topic, envelope, who, self.gateway)
         elif rest == "thing/event/property/post":
             if self._legal(who, topic):
                 self.devices[who].properties.update(envelope["params"])
@@ -377,14 +384,26 @@ class AlibabaPlatform:
                 self._push(task)
             return task
 
+    def released(self):
+        """The file server says what it has kept back."""
+        with self._changed:
+            self.files.release()
+
+    def wait_asked(self, offset, timeout=60):
+        """A block from there on, or beyond, was asked for."""
+        self.wait(lambda: any(asked >= offset for asked in self.files.offsets()), timeout,
+                  lambda: f"a request for {offset}; were {self.files.offsets()[-5:]}")
+
     def push_again(self, task, **changes):
         with self._changed:
             task.data.update(changes)
             self._push(task)
 
     def wait_task(self, task, status, timeout=60):
-        self.wait(lambda: task.status == status, timeout,
+        over = ("SUCCEEDED", "FAILED", "CANCELED")
+        self.wait(lambda: task.status == status or task.status in over, timeout,
                   lambda: f"{status}; is {task.status}, steps {task.steps}, {task.desc}")
+        assert task.status == status, f"{task.status}, steps {task.steps}, {task.desc}"
 
     # ---- jobs ----
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One gateway between a scripted Alibaba platform and a serial device, as the tests see it."""
 import hashlib
+import pathlib
 
 import pytest
 from daemon import device_spec, make_image
@@ -10,8 +11,21 @@ from modbus_line import ModbusLine, modbus_image, moody_type
 from alibaba_platform import AlibabaPlatform
 
 GATEWAY, PUMP = ("pk0", "gw-1"), ("pk1", "pump-1")
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 RUN = 120.0  # s, for an update over a slow line under sanitizers
 SECRETS = {GATEWAY: "secret-of-the-gateway", PUMP: "secret-of-the-pump"}
+
+
+def fast_words(directory):
+    """The folders of mappings, the second with shorter waits."""
+    folder = directory / "mappings" / "dialects"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (SOURCE / "mappings" / "dialects" / "alibaba.yaml").read_text(encoding="utf-8")
+    for long, short in (("block_timeout: 10s", "block_timeout: 500ms"),):
+        assert long in text, long
+        text = text.replace(long, short)
+    (folder / "alibaba.yaml").write_text(text, encoding="utf-8")
+    return [SOURCE / "mappings", directory / "mappings"]
 
 
 class AlibabaWorld:
@@ -64,6 +78,18 @@ class AlibabaWorld:
         return {"size": len(content), "sign": md5, "version": version,
                 "url": self.artifacts.add(f"/{version}.bin", content) + "?Expires=1",
                 "signMethod": "Md5", "md5": md5}
+
+    def streamed(self, version, size=12000, **options):
+        """The same over MQTT: its content, and what is pushed."""
+        content = make_image(self.directory, version, size, **options)
+        md5 = hashlib.md5(content).hexdigest()
+        return content, self.stream(content, {"sign": md5, "version": version,
+                                              "signMethod": "Md5", "md5": md5})
+
+    def stream(self, content, data):
+        stream, file = self.platform.files.add(content)
+        return {"size": len(content), **data, "dProtocol": "mqtt", "streamId": stream,
+                "streamFileId": file}
 
     def upgrade(self, version, retries=0, **changes):
         return self.platform.upgrade(PUMP, {**self.image(version), **changes}, retries)

@@ -67,7 +67,7 @@ FAILURES = [
     ({"status": 404}, {}, -2),
     ({}, {"md5": "0" * 32, "sign": "0" * 32}, -3),
     ({}, {"url": "ftp://127.0.0.1/x"}, -2),
-    ({}, {"dProtocol": "mqtt", "streamId": 1, "streamFileId": 1}, -2),
+    ({}, {"dProtocol": "mqtt", "url": None}, -2),
     ({}, {"isDiff": 1}, -1),
 ]
 

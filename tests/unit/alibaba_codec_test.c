@@ -248,6 +248,11 @@ static void packages_of_one_file(void **state)
           "\"32163eb623e0f665b9a717779339772c9008b3adb48cc8780ade6d59f99b3d62\"}]}",
           "{\"uri\":\"https://h/a\",\"version\":\"2\",\"module\":\"MCU\",\"sha256\":"
           "\"32163eb623e0f665b9a717779339772c9008b3adb48cc8780ade6d59f99b3d62\",\"size\":7}" },
+        { "{\"size\":5092,\"streamId\":14267,\"sign\":\"93230c3bde425a9d7984a594ac55ea1e\","
+          "\"dProtocol\":\"mqtt\",\"version\":\"1.0.0\",\"signMethod\":\"Md5\","
+          "\"streamFileId\":1,\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}",
+          "{\"uri\":\"stream:?id=14267&file=1\",\"version\":\"1.0.0\",\"size\":5092,"
+          "\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         json_t *data = json_loads(cases[i].data, 0, NULL);
@@ -274,6 +279,9 @@ static void packages_that_cannot_be(void **state)
         { "{\"version\":\"2\",\"isDiff\":1,\"url\":\"https://h/a\"}", SB_CAUSE_UNSUPPORTED },
         { "{\"size\":5092,\"streamId\":14267,\"sign\":\"x\",\"dProtocol\":\"mqtt\",\"version\":"
           "\"1.0.0\",\"signMethod\":\"Md5\",\"streamFileId\":1,\"md5\":\"x\"}",
+          SB_CAUSE_VERIFY_FAILED },
+        { "{\"dProtocol\":\"mqtt\",\"version\":\"2\",\"streamId\":1,\"sign\":"
+          "\"93230C3BDE425A9D7984A594AC55EA1E\"}",
           SB_CAUSE_INVALID_URI },
         { "{\"url\":\"https://h/a\"}", SB_CAUSE_INVALID_REQUEST },
         { "{\"version\":\"2\"}", SB_CAUSE_INVALID_URI },

@@ -36,6 +36,7 @@ static const struct route {
     { "job_get", SB_ALIBABA_JOB_NEXT, DATA, NULL },
     { "job_update", SB_ALIBABA_JOB_UPDATED, DATA, NULL },
     { "config_push", SB_ALIBABA_CONFIG, PARAMS, NULL },
+    { "file_download", SB_ALIBABA_FILE, DATA, NULL },
     { "service", SB_ALIBABA_SERVICE, PARAMS, NULL },
 };
 
@@ -219,7 +220,7 @@ static int complain(struct sb_message *ret, const char *text)
     return ret->error ? 0 : -ENOMEM;
 }
 
-static int read_body(enum body body, const void *payload, size_t n, struct sb_message *ret)
+int sb_alibaba_read_envelope(bool reply, const void *payload, size_t n, struct sb_message *ret)
 {
     sb_cleanup(json_decrefp) json_t *envelope = NULL;
     sb_cleanup(sb_freep) char *error = NULL;
@@ -231,12 +232,12 @@ static int read_body(enum body body, const void *payload, size_t n, struct sb_me
     if (!json_is_object(envelope))
         return complain(ret, "not a JSON object");
     r = set_id(envelope, ret);
-    json_t *inner = json_object_get(envelope, body == PARAMS ? "params" : "data");
+    json_t *inner = json_object_get(envelope, reply ? "data" : "params");
     ret->body = json_is_object(inner) || json_is_array(inner) ? json_incref(inner) : NULL;
     bool odd = inner && !ret->body && !json_is_null(inner);
     if (r == 0 && odd && ret->kind == SB_ALIBABA_SERVICE)
         r = complain(ret, "params is no object");
-    ret->code = body == DATA ? code_of(envelope) : 0;
+    ret->code = reply ? code_of(envelope) : 0;
     return r;
 }
 
@@ -247,7 +248,10 @@ int sb_alibaba_decode(const struct sb_words *words, const void *config, const ch
     struct address address;
     int r = read_topic(words, topic, &message, &address);
     r = r ? r : set_name(config, address.parts, &message);
-    r = r ? r : read_body(address.body, payload, n, &message);
+    if (r == 0)
+        r = message.kind == SB_ALIBABA_FILE
+                ? sb_alibaba_read_frame(payload, n, &message)
+                : sb_alibaba_read_envelope(address.body == DATA, payload, n, &message);
     r = r ? r : set_subject(config, &message);
     if (r) {
         sb_message_done(&message);
@@ -275,19 +279,61 @@ static char *hex_of(const char *text, size_t digits)
     return hex;
 }
 
-struct offer { /* one file, in either form */
+#define STREAM "stream:?id="
+#define FILE_  "&file="
+
+char *sb_alibaba_stream_uri(const struct sb_alibaba_stream *stream)
+{
+    return sb_format(STREAM "%" PRId64 FILE_ "%" PRId64, stream->id, stream->file);
+}
+
+/* Digits, above 0, and what follows them. */
+static bool take_number(const char **at, const char *then, int64_t *ret)
+{
+    size_t n = strspn(*at, "0123456789");
+    if (n < 1 || n > 18 || strncmp(*at + n, then, strlen(then)) != 0)
+        return false;
+    *ret = strtoll(*at, NULL, 10);
+    *at += n + strlen(then);
+    return *ret > 0;
+}
+
+bool sb_alibaba_stream_of(const char *uri, struct sb_alibaba_stream *ret)
+{
+    struct sb_alibaba_stream stream;
+    if (!uri || strncmp(uri, STREAM, strlen(STREAM)) != 0)
+        return false;
+    uri += strlen(STREAM);
+    if (!take_number(&uri, FILE_, &stream.id) || !take_number(&uri, "", &stream.file) || *uri)
+        return false;
+    *ret = stream;
+    return true;
+}
+
+struct offer { /* one file, in any form */
     const char *uri, *sign, *md5;
     int64_t size;
+    struct sb_alibaba_stream stream; /* in the place of a URI */
+    bool streamed;
 };
 
 static struct offer offer_of(const json_t *data)
 {
     const json_t *file = json_array_get(sb_json_array(data, "files"), 0);
     if (file)
-        return (struct offer){ sb_json_str(file, "fileUrl"), sb_json_str(file, "fileSign"),
-                               sb_json_str(file, "fileMd5"), sb_json_int(file, "fileSize", -1) };
-    return (struct offer){ sb_json_str(data, "url"), sb_json_str(data, "sign"),
-                           sb_json_str(data, "md5"), sb_json_int(data, "size", -1) };
+        return (struct offer){ .uri = sb_json_str(file, "fileUrl"),
+                               .sign = sb_json_str(file, "fileSign"),
+                               .md5 = sb_json_str(file, "fileMd5"),
+                               .size = sb_json_int(file, "fileSize", -1) };
+    const char *uri = sb_json_str(data, "url");
+    return (struct offer){ .uri = uri,
+                           .sign = sb_json_str(data, "sign"),
+                           .md5 = sb_json_str(data, "md5"),
+                           .size = sb_json_int(data, "size", -1),
+                           .stream = { sb_json_int(data, "streamId", 0),
+                                       sb_json_int(data, "streamFileId", 0) },
+                           .streamed = sb_streq(sb_json_str(data, "dProtocol"), "mqtt") ||
+                                       (!uri && json_object_get(data, "streamId")) };
 }
 
 static enum sb_cause wrong_of(const json_t *data, const struct offer *offer, const char **ret_wrong)
@@ -302,13 +348,13 @@ static enum sb_cause wrong_of(const json_t *data, const struct offer *offer, con
           "a package of several files is not supported: offer it as one file" },
         { sb_json_int(data, "isDiff", 0) == 1, SB_CAUSE_UNSUPPORTED,
           "a delta package is not supported: offer the full one" },
-        { sb_streq(sb_json_str(data, "dProtocol"), "mqtt") || json_object_get(data, "streamId"),
-          SB_CAUSE_INVALID_URI, "download over MQTT is not supported: offer it over HTTPS" },
+        { offer->streamed && (offer->stream.id < 1 || offer->stream.file < 1), SB_CAUSE_INVALID_URI,
+          "the package has no streamId and streamFileId" },
         { !version || !*version || strlen(version) > 64, SB_CAUSE_INVALID_REQUEST,
           "the package has no version" },
         { strlen(sb_alibaba_module(data)) > 64, SB_CAUSE_INVALID_REQUEST,
           "the module's name is too long" },
-        { !offer->uri || strlen(offer->uri) > TEXT_MAX_, SB_CAUSE_INVALID_URI,
+        { !offer->streamed && (!offer->uri || strlen(offer->uri) > TEXT_MAX_), SB_CAUSE_INVALID_URI,
           "the package has no url" },
     };
     for (size_t i = 0; i < SB_COUNT(checks); i++) {
@@ -337,9 +383,11 @@ json_t *sb_alibaba_package(const json_t *data, enum sb_cause *ret_cause, const c
         *ret_wrong = "the package has no signature that can be checked (MD5 or SHA-256, in hex)";
         return NULL;
     }
-    json_t *package = json_pack("{s:s,s:s,s:s*,s:s*,s:s*}", "uri", offer.uri, "version",
-                                sb_json_str(data, "version"), "module", *module ? module : NULL,
-                                "sha256", sha256, "md5", md5);
+    sb_cleanup(sb_freep) char *uri =
+        offer.streamed ? sb_alibaba_stream_uri(&offer.stream) : strdup(offer.uri);
+    json_t *package =
+        json_pack("{s:s,s:s,s:s*,s:s*,s:s*}", "uri", uri, "version", sb_json_str(data, "version"),
+                  "module", *module ? module : NULL, "sha256", sha256, "md5", md5);
     if (package && offer.size > 0 && sb_json_put_int(package, "size", offer.size) < 0) {
         json_decref(package);
         return NULL;

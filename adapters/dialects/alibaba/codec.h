@@ -8,6 +8,8 @@
  * what it replies to. `code` is that of a reply; of a notice, 1: it came on the gateway's topic.
  * `body` is the params of a request, the data of a reply.
  *
+ * A block of a file is binary, see frame.c.
+ *
  * Ids are opaque: what comes as a number goes back as the same digits in a string.
  */
 #pragma once
@@ -45,11 +47,32 @@ enum sb_alibaba_kind {                   /* sb_message.kind */
                        SB_ALIBABA_JOB_NEXT,    /* reply to job/get */
                        SB_ALIBABA_JOB_UPDATED, /* reply to job/update */
                        SB_ALIBABA_CONFIG,
+                       SB_ALIBABA_FILE, /* a block of a file: data, and what is said of it: body */
                        SB_ALIBABA_KIND_MAX_,
 };
 
+/*
+ * A stream of the platform's, as a package's URI: "stream:?id=14267&file=1". Its query is what may
+ * change while the file stays.
+ */
+struct sb_alibaba_stream {
+    int64_t id, file;
+};
+char *sb_alibaba_stream_uri(const struct sb_alibaba_stream *stream); /* NULL: no memory */
+bool sb_alibaba_stream_of(const char *uri, struct sb_alibaba_stream *ret);
+
 int sb_alibaba_decode(const struct sb_words *words, const void *config, const char *topic,
                       const void *payload, size_t n, struct sb_message *ret);
+
+/*
+ * frame.c: a block of a file. Two bytes, big-endian, say how long the JSON is that follows, after
+ * it come `bSize` bytes and their CRC-16, low byte first. What does not hold is in `error`; a
+ * refusal has its code and no data.
+ */
+int sb_alibaba_read_frame(const void *payload, size_t n, struct sb_message *ret);
+uint16_t sb_alibaba_crc16(const void *bytes, size_t n); /* polynomial 0x8005 reflected, from 0 */
+/* The JSON of a message: id, code and `data` of a reply, else `params`. */
+int sb_alibaba_read_envelope(bool reply, const void *text, size_t n, struct sb_message *ret);
 
 /* A device's product key and name. name NULL: the gateway's. 0, -EINVAL: it has no product. */
 struct sb_alibaba_who {

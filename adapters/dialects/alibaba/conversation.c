@@ -35,6 +35,7 @@ static void on_message(struct sb_ali_turn *turn)
         [SB_ALIBABA_JOB_NEXT] = sb_ali_job_next,
         [SB_ALIBABA_JOB_UPDATED] = sb_ali_job_updated,
         [SB_ALIBABA_CONFIG] = sb_ali_config_push,
+        [SB_ALIBABA_FILE] = sb_ali_file_reply,
     };
     kinds[turn->in->message->kind](turn);
 }
@@ -134,15 +135,17 @@ static void on_news(struct sb_ali_turn *turn)
 static void on_up(struct sb_ali_turn *turn)
 {
     sb_ali_link_lost(turn->state);
-    if (turn->in->self)
+    if (turn->in->self) {
         sb_ali_family_up(turn);
-    else
+        sb_ali_file_up(turn);
+    } else {
         sb_ali_session_start(turn);
+    }
 }
 
 static void on_down(struct sb_ali_turn *turn)
 {
-    static const char *const timers[] = { "request", "session", "offer", "job" };
+    static const char *const timers[] = { "request", "session", "offer", "job", "file" };
     sb_ali_link_lost(turn->state);
     for (size_t i = 0; i < SB_COUNT(timers); i++)
         sb_ali_timer(turn, timers[i], -1);
@@ -154,10 +157,9 @@ static void on_timer(struct sb_ali_turn *turn)
         const char *tag;
         handler_fn fn;
     } timers[] = {
-        { "request", sb_ali_family_due },
-        { "session", sb_ali_session_due },
-        { "offer", sb_ali_firmware_get },
-        { "job", sb_ali_job_get },
+        { "request", sb_ali_family_due }, { "session", sb_ali_session_due },
+        { "offer", sb_ali_firmware_get }, { "job", sb_ali_job_get },
+        { "file", sb_ali_file_due },
     };
     for (size_t i = 0; i < SB_COUNT(timers); i++)
         if (sb_streq(timers[i].tag, turn->in->tag))
@@ -197,6 +199,7 @@ int sb_alibaba_step(void *state, const struct sb_input *input, struct sb_effects
         [SB_IN_TOLD] = on_told,
         [SB_IN_LOADED] = on_loaded,
         [SB_IN_SECRET] = sb_ali_session_secret,
+        [SB_IN_PULL] = sb_ali_file_pull,
     };
     struct sb_ali_turn turn = {
         .state = state, .in = input, .effects = effects, .config = input->config

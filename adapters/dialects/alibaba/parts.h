@@ -48,6 +48,16 @@ enum sb_ali_stage { /* of a sub-device on this connection */
                     SB_ALI_STAGE_MAX_,
 };
 
+struct sb_ali_file { /* what is pulled over MQTT */
+    uint64_t download;
+    struct sb_alibaba_stream stream;
+    int64_t offset; /* of the block that is asked for */
+    bool wanted;
+    uint32_t first_id; /* of the requests for it */
+    unsigned failures; /* of it, and blocks in a row that were too short */
+    int refusal;       /* code of the last; 0 none */
+};
+
 struct sb_ali_state {
     /* saved */
     char *secret; /* that the platform gave on registration; registered with the log */
@@ -75,6 +85,7 @@ struct sb_ali_state {
     json_t *topology;   /* {name: true} as the platform has it; NULL: not read yet */
     unsigned throttled; /* in a row */
     bool paused;        /* until the timer */
+    struct sb_ali_file file;
 };
 
 struct sb_ali_turn { /* one step */
@@ -175,6 +186,12 @@ void sb_ali_update_follow(struct sb_ali_turn *turn, struct sb_ali_update *update
 void sb_ali_inform(struct sb_ali_turn *turn);        /* what differs from what was told */
 void sb_ali_updates_login(struct sb_ali_turn *turn); /* after each login: of those under way */
 void sb_ali_firmware_get(struct sb_ali_turn *turn);
+
+/* file.c: the gateway's own */
+void sb_ali_file_pull(struct sb_ali_turn *turn); /* SB_IN_PULL */
+void sb_ali_file_reply(struct sb_ali_turn *turn);
+void sb_ali_file_due(struct sb_ali_turn *turn);
+void sb_ali_file_up(struct sb_ali_turn *turn);
 
 /* request.c */
 void sb_ali_property_set(struct sb_ali_turn *turn);

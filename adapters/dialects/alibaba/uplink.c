@@ -23,6 +23,7 @@ const struct sb_door_ops sb_alibaba_uplink = {
     .hear = sb_uplink_hear,
     .send = sb_uplink_send,
     .close = sb_uplink_close,
+    .pull = sb_uplink_pull,
     .own_name = alibaba_own_name,
     .reach = sb_uplink_reach,
 };
