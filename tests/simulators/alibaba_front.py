@@ -101,6 +101,7 @@ class Front:
         self._devices = {}  # (product, name) -> _Device
         self._server, self.port = None, None
         self.refusing = False
+        self.unasked = True  # topics are delivered without a subscription
         self.logins = []  # (product, name, client id, method)
 
     def open(self):
@@ -136,7 +137,7 @@ class Front:
         """The topics of a sub-device go to its gateway from now on, before any further message."""
         async def admit():
             device = self._devices.get(gateway)
-            if device and device.upstream:
+            if device and device.upstream and self.unasked:
                 device.subscribe(product, name, False)
                 await device.upstream.drain()
         asyncio.run_coroutine_threadsafe(admit(), self._loop).result(10)
@@ -194,8 +195,9 @@ class Front:
         try:
             device.upstream.write(connect)
             first, body = await read_packet(down)
-            device.subscribe(*who, True)
-            await read_packet(down)  # its SUBACK: what is sent from now on arrives
+            if self.unasked:
+                device.subscribe(*who, True)
+                await read_packet(down)  # its SUBACK: what is sent from now on arrives
             self._owner.connected(*who)
             device.writer.write(packet(first, body))
             tasks = [asyncio.ensure_future(self._up(device)),

@@ -64,6 +64,7 @@ class AlibabaPlatform:
         self.tasks = []
         self.requests = []  # (operation, how many)
         self.codes = {}  # operation -> codes to refuse the next ones with
+        self.config, self.config_gets = None, 0  # data of the product's configuration file
         self.silent = False  # firmware/get is not answered
         self._replies = {}  # message id -> reply
         self._ids = 1000
@@ -278,6 +279,10 @@ class AlibabaPlatform:
         elif rest == "thing/ota/firmware/get":
             if self._legal(who, topic) and not self.silent:
                 self._firmware_get(topic, envelope, who)
+        elif rest == "thing/config/get":
+            if self._legal(who, topic):
+                self.config_gets += 1
+                self._reply(topic, envelope, 200 if self.config else 6710, self.config)
         elif rest == "thing/file/download":
             self.files.hear(topic, envelope, who, self.gateway)
         elif rest == "thing/event/property/post":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One gateway between a scripted Alibaba platform and a serial device, as the tests see it."""
 import hashlib
+import json
 import pathlib
 
 import pytest
@@ -78,6 +79,13 @@ class AlibabaWorld:
         return {"size": len(content), "sign": md5, "version": version,
                 "url": self.artifacts.add(f"/{version}.bin", content) + "?Expires=1",
                 "signMethod": "Md5", "md5": md5}
+
+    def config(self, number, values):
+        """Data of a configuration file with these values."""
+        content = json.dumps(values).encode()
+        return {"configId": f"config-{number}", "configSize": len(content), "getType": "file",
+                "sign": hashlib.sha256(content).hexdigest(), "signMethod": "Sha256",
+                "url": self.artifacts.add(f"/config-{number}.json", content) + "?Expires=1"}
 
     def streamed(self, version, size=12000, **options):
         """The same over MQTT: its content, and what is pushed."""

@@ -8,6 +8,7 @@ sub-device without a session, a step that falls, a second answer.
 import pytest
 from alibaba_world import GATEWAY, PUMP, RUN, SECRETS, alibaba, board, platform  # noqa: F401
 from harness import wait_until
+from quick import SETTINGS
 from modbus_line import STATUSES
 
 
@@ -200,3 +201,56 @@ def test_job_that_reboots(world):
     world.platform.wait_job(PUMP, "job-2", "REJECTED")
     world.wait_quiet()
     assert world.tasks() == [("reboot", "succeeded")]
+
+
+# ---- configuration files ----
+
+@pytest.fixture
+def configurable(alibaba):  # noqa: F811
+    """The device has settings."""
+    alibaba.device.stop()
+    alibaba.device.start(*SETTINGS)
+    return alibaba
+
+
+def test_configuration_file_is_pushed(configurable):
+    world = configurable.start().online()
+    good = world.config(1, {"interval": 150, "name": "south"})
+    reply = world.platform.ask(PUMP, "thing/config/push", good, RUN)
+    assert reply["code"] == 200, reply
+    assert len(world.device.events("save")) == 1
+    for changes, code in (({"sign": "0" * 64}, 100006), ({"sign": "none"}, 460),
+                          ({"url": "ftp://127.0.0.1/x"}, 460), ({"getType": "content"}, 460)):
+        reply = world.platform.ask(PUMP, "thing/config/push", {**good, **changes}, RUN)
+        assert reply["code"] == code and reply["message"], (changes, reply)
+    world.artifacts.fault("/config-2.json", status=404)
+    reply = world.platform.ask(PUMP, "thing/config/push", world.config(2, {"interval": 1}), RUN)
+    assert reply["code"] != 200
+    assert len(world.device.events("save")) == 1
+
+
+def test_configuration_file_is_asked_for_at_each_login(configurable):
+    world = configurable
+    world.platform.config = world.config(1, {"interval": 150})
+    world.start({"remote_config": True}).online()
+    wait_until(lambda: len(world.device.events("save")) == 1, RUN, "the configuration")
+    world.wait_quiet()
+    world.southbridge.kill9()
+    world.southbridge.start()
+    world.platform.wait(lambda: world.platform.config_gets == 2, RUN, "a second question")
+    world.wait_quiet()
+    assert world.tasks() == [("configure", "succeeded")]  # it is the same: once
+    world.platform.config = world.config(2, {"interval": 160})
+    world.platform.lose_session(PUMP)
+    wait_until(lambda: len(world.device.events("save")) == 2, RUN, "the next configuration")
+
+
+# ---- a platform that delivers nothing unasked ----
+
+def test_topics_that_are_subscribed(alibaba):  # noqa: F811
+    alibaba.platform.front.unasked = False
+    alibaba.start({"subscribe": ["/sys/+/+/thing/#", "/ext/session/+/+/combine/#",
+                                 "/ext/error/+/+", "/ota/device/upgrade/+/+"]}).online()
+    task = alibaba.upgrade("2.0.0")
+    alibaba.ends(task, "SUCCEEDED")
+    assert alibaba.platform.ask(PUMP, "thing/service/reboot", {}, RUN)["code"] == 200

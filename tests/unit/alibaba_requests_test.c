@@ -128,6 +128,82 @@ static void equal_requests_are_both_answered(void **state)
     assert_false(ali->in[CORE_PUMP]);
 }
 
+#define PUSH "thing/config/push"
+#define FILE_(id, sign)                                                                            \
+    "{\"configId\":\"" id "\",\"configSize\":2,\"sign\":\"" sign "\",\"signMethod\":\"Sha256\","   \
+    "\"url\":\"https://h/c?E=1\",\"getType\":\"file\"}"
+#define SIGN "32163eb623e0f665b9a717779339772c9008b3adb48cc8780ade6d59f99b3d62"
+
+static void a_configuration_file_is_pushed(void **state)
+{
+    struct ali *ali = up(state);
+    ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"1\",\"params\":" FILE_("c1", SIGN) "}");
+    assert_int_equal(ali->core.task_count, 1);
+    assert_int_equal(ali->core.tasks[0].job.op, SB_OP_CONFIGURE);
+    assert_true(core_is(ali->core.tasks[0].package,
+                        "{\"uri\":\"https://h/c?E=1\",\"name\":\"c1\",\"sha256\":\"" SIGN
+                        "\",\"size\":2}"));
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    assert_true(answered(ali, PUSH, "1", "200"));
+    static const struct {
+        const char *params, *code;
+    } wrong[] = {
+        { FILE_("c1", "zz"), "460" },
+        { FILE_("", SIGN), "460" },
+        { "{\"configId\":\"c\",\"getType\":\"content\"}", "460" },
+        { "{\"configId\":\"c\",\"sign\":\"" SIGN "\"}", "460" },
+    };
+    for (size_t i = 0; i < SB_COUNT(wrong); i++) {
+        sb_cleanup(sb_freep) char *payload =
+            sb_format("{\"id\":\"%zu\",\"params\":%s}", i + 5, wrong[i].params);
+        sb_cleanup(sb_freep) char *id = sb_format("%zu", i + 5);
+        ali_hears(ali, CORE_PUMP, PUSH, payload);
+        assert_true(answered(ali, PUSH, id, wrong[i].code));
+    }
+    ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"2\",\"params\":" FILE_("c2", SIGN) "}");
+    core_fails(&ali->core, 1, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
+    assert_true(answered(ali, PUSH, "2", "100006"));
+    ali->core.unsupported = 1U << SB_OP_CONFIGURE;
+    ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"3\",\"params\":" FILE_("c3", SIGN) "}");
+    assert_true(answered(ali, PUSH, "3", "460"));
+}
+
+#define GOT(data) "{\"id\":\"1\",\"code\":200,\"data\":" data "}"
+
+static void a_configuration_file_is_asked_for_and_taken_once(void **state)
+{
+    struct ali *ali = up(state);
+    assert_int_equal(ali_count(ali, CORE_PUMP, "thing/config/get"), 0);
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
+    assert_int_equal(ali->core.task_count, 0); /* nobody asked */
+    ali->config.remote_config = true;
+    ali_down(ali);
+    ali_up(ali);
+    assert_string_equal(ali_text(ali, CORE_PUMP, "thing/config/get", "params"),
+                        "{\"configScope\":\"product\",\"getType\":\"file\"}");
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", "{\"id\":\"1\",\"code\":6710}");
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT("{}"));
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", "zz")));
+    assert_int_equal(ali->core.task_count, 0);
+    ali->core.ready = false;
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
+    assert_true(core_timer(&ali->core, CORE_PUMP, "config") > 0);
+    ali->core.ready = true;
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
+    assert_int_equal(ali->core.task_count, 1);
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    ali_restarts(ali);
+    ali_up(ali);
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
+    assert_int_equal(ali->core.task_count, 1);
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c2", SIGN)));
+    assert_int_equal(ali->core.task_count, 2);
+    ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"1\",\"params\":" FILE_("c3", SIGN) "}");
+    assert_int_equal(ali->core.task_count, 3);
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c3", SIGN)));
+    assert_int_equal(ali->core.task_count, 3);
+}
+
 static void many_values_are_posted_in_parts(void **state)
 {
     struct ali *ali = *state;
@@ -340,6 +416,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(requests_are_answered_with_their_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_posted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_configuration_file_is_pushed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_configuration_file_is_asked_for_and_taken_once, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(equal_requests_are_both_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_values_are_posted_in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_update_that_is_refused_is_an_end, set_up, tear_down),

@@ -27,6 +27,7 @@ struct sb_alibaba_config {        /* one link's section */
     char *device_secret;          /* setting of theirs, {name} and {product}; NULL: they register */
     struct sb_strings topics;     /* filters to subscribe; none: the platform delivers unasked */
     int sign;                     /* enum sb_alibaba_sign */
+    bool remote_config;           /* devices ask for their configuration file at their login */
 };
 
 extern const struct sb_field sb_alibaba_fields[];

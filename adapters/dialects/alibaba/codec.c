@@ -36,6 +36,7 @@ static const struct route {
     { "job_get", SB_ALIBABA_JOB_NEXT, DATA, NULL },
     { "job_update", SB_ALIBABA_JOB_UPDATED, DATA, NULL },
     { "config_push", SB_ALIBABA_CONFIG, PARAMS, NULL },
+    { "config_get", SB_ALIBABA_CONFIG_GOT, DATA, NULL },
     { "file_download", SB_ALIBABA_FILE, DATA, NULL },
     { "service", SB_ALIBABA_SERVICE, PARAMS, NULL },
 };
@@ -389,6 +390,35 @@ json_t *sb_alibaba_package(const json_t *data, enum sb_cause *ret_cause, const c
         json_pack("{s:s,s:s,s:s*,s:s*,s:s*}", "uri", uri, "version", sb_json_str(data, "version"),
                   "module", *module ? module : NULL, "sha256", sha256, "md5", md5);
     if (package && offer.size > 0 && sb_json_put_int(package, "size", offer.size) < 0) {
+        json_decref(package);
+        return NULL;
+    }
+    return package;
+}
+
+json_t *sb_alibaba_config_package(const json_t *data, enum sb_cause *ret_cause,
+                                  const char **ret_wrong)
+{
+    const char *id = sb_json_str(data, "configId"), *uri = sb_json_str(data, "url");
+    const char *kind = sb_json_str(data, "getType"), *sign = sb_json_str(data, "sign");
+    int64_t size = sb_json_int(data, "configSize", -1);
+    sb_cleanup(sb_freep) char *sha256 = hex_of(sign, 64);
+    sb_cleanup(sb_freep) char *md5 = hex_of(sign, 32);
+    *ret_wrong = NULL;
+    *ret_cause = SB_CAUSE_INVALID_REQUEST;
+    if (kind && strcmp(kind, "file") != 0)
+        *ret_wrong = "a configuration comes as a file only";
+    else if (!id || !*id || strlen(id) > SB_ALIBABA_ID_MAX)
+        *ret_wrong = "the configuration has no configId";
+    else if (!uri || strlen(uri) > TEXT_MAX_)
+        *ret_wrong = "the configuration has no url";
+    else if (!sha256 && !md5)
+        *ret_wrong = "the configuration has no signature that can be checked (SHA-256 or MD5)";
+    if (*ret_wrong)
+        return NULL;
+    json_t *package =
+        json_pack("{s:s,s:s,s:s*,s:s*}", "uri", uri, "name", id, "sha256", sha256, "md5", md5);
+    if (package && size > 0 && sb_json_put_int(package, "size", size) < 0) {
         json_decref(package);
         return NULL;
     }

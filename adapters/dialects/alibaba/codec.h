@@ -47,6 +47,7 @@ enum sb_alibaba_kind {                   /* sb_message.kind */
                        SB_ALIBABA_JOB_NEXT,    /* reply to job/get */
                        SB_ALIBABA_JOB_UPDATED, /* reply to job/update */
                        SB_ALIBABA_CONFIG,
+                       SB_ALIBABA_CONFIG_GOT, /* reply to config/get */
                        SB_ALIBABA_FILE, /* a block of a file: data, and what is said of it: body */
                        SB_ALIBABA_KIND_MAX_,
 };
@@ -95,5 +96,8 @@ char *sb_alibaba_called_in(const struct sb_alibaba_config *config, const json_t 
  * *ret_wrong, static, and the cause: it cannot be used; NULL with *ret_wrong NULL: no memory.
  */
 json_t *sb_alibaba_package(const json_t *data, enum sb_cause *ret_cause, const char **ret_wrong);
+/* The same of a configuration file: {uri, name, sha256 | md5, size}. */
+json_t *sb_alibaba_config_package(const json_t *data, enum sb_cause *ret_cause,
+                                  const char **ret_wrong);
 /* "" for the whole device ("default" or none). */
 const char *sb_alibaba_module(const json_t *data);

@@ -35,6 +35,7 @@ static void on_message(struct sb_ali_turn *turn)
         [SB_ALIBABA_JOB_NEXT] = sb_ali_job_next,
         [SB_ALIBABA_JOB_UPDATED] = sb_ali_job_updated,
         [SB_ALIBABA_CONFIG] = sb_ali_config_push,
+        [SB_ALIBABA_CONFIG_GOT] = sb_ali_config_got,
         [SB_ALIBABA_FILE] = sb_ali_file_reply,
     };
     kinds[turn->in->message->kind](turn);
@@ -47,8 +48,8 @@ static void on_verdict(struct sb_ali_turn *turn)
         sb_ali_job_verdict(turn, ask);
     else if (ask)
         sb_ali_ask_verdict(turn, ask);
-    else
-        (void)sb_ali_offer_verdict(turn);
+    else if (!sb_ali_offer_verdict(turn))
+        (void)sb_ali_config_verdict(turn);
 }
 
 /* ---- news ---- */
@@ -145,7 +146,7 @@ static void on_up(struct sb_ali_turn *turn)
 
 static void on_down(struct sb_ali_turn *turn)
 {
-    static const char *const timers[] = { "request", "session", "offer", "job", "file" };
+    static const char *const timers[] = { "request", "session", "offer", "job", "file", "config" };
     sb_ali_link_lost(turn->state);
     for (size_t i = 0; i < SB_COUNT(timers); i++)
         sb_ali_timer(turn, timers[i], -1);
@@ -159,7 +160,7 @@ static void on_timer(struct sb_ali_turn *turn)
     } timers[] = {
         { "request", sb_ali_family_due }, { "session", sb_ali_session_due },
         { "offer", sb_ali_firmware_get }, { "job", sb_ali_job_get },
-        { "file", sb_ali_file_due },
+        { "file", sb_ali_file_due },      { "config", sb_ali_config_get },
     };
     for (size_t i = 0; i < SB_COUNT(timers); i++)
         if (sb_streq(timers[i].tag, turn->in->tag))

@@ -60,6 +60,7 @@ struct sb_ali_file { /* what is pulled over MQTT */
 
 struct sb_ali_state {
     /* saved */
+    char *config; /* configId and sign of the file that was taken last, or NULL */
     char *secret; /* that the platform gave on registration; registered with the log */
     struct sb_ali_update updates[SB_ALI_UPDATES];
     size_t update_count;
@@ -74,6 +75,7 @@ struct sb_ali_state {
     int64_t since;        /* monotonic: of the last login */
     struct sb_alibaba_who called; /* as it was when it asked for its session; "" not yet */
     json_t *informed;             /* {module: version} since the login */
+    char *config_offer;           /* of the file whose verdict is awaited; or NULL */
     json_t *offer;                /* data of the push whose verdict is awaited; or NULL */
     unsigned tags;
     /* of this run: the gateway */
@@ -198,6 +200,9 @@ void sb_ali_property_set(struct sb_ali_turn *turn);
 void sb_ali_property_get(struct sb_ali_turn *turn);
 void sb_ali_service(struct sb_ali_turn *turn);
 void sb_ali_config_push(struct sb_ali_turn *turn);
+void sb_ali_config_get(struct sb_ali_turn *turn); /* at each login, where the link wants that */
+void sb_ali_config_got(struct sb_ali_turn *turn);
+bool sb_ali_config_verdict(struct sb_ali_turn *turn); /* false: not of one that was asked for */
 void sb_ali_ask_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask);
 void sb_ali_ask_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask,
                        const struct sb_task *task);

@@ -74,20 +74,28 @@ static bool may_ask(struct sb_ali_turn *turn, const char *rest)
     return false;
 }
 
-static void ask(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params)
+/* Takes params and package, of which either may be NULL. */
+static void ask_by(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params,
+                   json_t *package)
 {
     struct sb_ali_ask *made =
         sb_ali_can(turn, op) ? sb_ali_ask_add(turn, SB_ALI_REQUEST, turn->in->message->id, rest, op)
                              : NULL;
     if (made) {
-        sb_ali_submit(turn, made->tag, NULL, op, params, NULL);
+        sb_ali_submit(turn, made->tag, NULL, op, params, package);
         return;
     }
     json_decref(params);
+    json_decref(package);
     if (!sb_ali_can(turn, op))
         refuse(turn, rest, SB_CAUSE_UNSUPPORTED, NULL);
     else
         refuse(turn, rest, SB_CAUSE_BUSY, "too many requests wait for their result");
+}
+
+static void ask(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params)
+{
+    ask_by(turn, rest, op, params, NULL);
 }
 
 void sb_ali_property_set(struct sb_ali_turn *turn)
@@ -188,12 +196,94 @@ void sb_ali_service(struct sb_ali_turn *turn)
            op == SB_OP_CONFIGURE ? "params has no values" : "this device has no such service");
 }
 
-/* A file of configuration: nothing here takes one. */
+/* ---- configuration files ---- */
+
+#define CONFIG "config" /* tag of its submit, and of the timer that asks again */
+
+static char *config_key(const json_t *data)
+{
+    const char *id = sb_json_str(data, "configId"), *sign = sb_json_str(data, "sign");
+    return sb_format("%s %s", id ? id : "", sign ? sign : "");
+}
+
 void sb_ali_config_push(struct sb_ali_turn *turn)
 {
-    if (turn->in->message->id)
-        refuse(turn, sb_ali_word(turn, "config_push"), SB_CAUSE_UNSUPPORTED,
-               "a configuration file is not taken: set properties, or call the service");
+    const char *rest = sb_ali_word(turn, "config_push"), *wrong = NULL;
+    const json_t *data = turn->in->message->body;
+    enum sb_cause cause = SB_CAUSE_NONE;
+    if (!may_ask(turn, rest))
+        return;
+    json_t *package = sb_alibaba_config_package(data, &cause, &wrong);
+    sb_cleanup(sb_freep) char *key = config_key(data);
+    if (!package || !key) {
+        json_decref(package);
+        refuse(turn, rest, wrong ? cause : SB_CAUSE_NO_MEMORY, wrong);
+    } else {
+        sb_ali_set(turn, &turn->state->config, key); /* config/get need not bring it again */
+        ask_by(turn, rest, SB_OP_CONFIGURE, NULL, package);
+    }
+}
+
+void sb_ali_config_get(struct sb_ali_turn *turn)
+{
+    if (!turn->config->remote_config || !sb_ali_can(turn, SB_OP_CONFIGURE))
+        return;
+    json_t *params = json_pack("{s:s,s:s}", "configScope", "product", "getType", "file");
+    sb_ali_send(turn, &(struct sb_ali_parcel){
+                          .base = "topic_sys",
+                          .rest = sb_ali_word(turn, "config_get"),
+                          .payload = sb_ali_request(turn, "thing.config.get", params, NULL) });
+}
+
+/* Is there something new in it, and may it be taken? */
+static bool is_new(struct sb_ali_turn *turn, const char *key)
+{
+    const struct sb_message *message = turn->in->message;
+    const struct sb_ali_state *state = turn->state;
+    bool there =
+        !message->error && message->code == SB_ALIBABA_OK && json_object_size(message->body) > 0;
+    return there && turn->config->remote_config && sb_ali_can(turn, SB_OP_CONFIGURE) &&
+           !state->config_offer && !sb_streq(key, state->config);
+}
+
+/* A wish that stands: what was taken once is not taken again until it changes. */
+void sb_ali_config_got(struct sb_ali_turn *turn)
+{
+    enum sb_cause cause = SB_CAUSE_NONE;
+    const char *wrong = NULL;
+    sb_cleanup(sb_freep) char *key = config_key(turn->in->message->body);
+    if (!is_new(turn, key))
+        return;
+    if (!turn->in->ready) {
+        sb_ali_timer(turn, CONFIG, sb_ali_limit(turn, "offer_retry"));
+        return;
+    }
+    json_t *package = sb_alibaba_config_package(turn->in->message->body, &cause, &wrong);
+    if (!package) {
+        sb_ali_note(turn, "the configuration cannot be used: %s", wrong ? wrong : "no memory");
+        return;
+    }
+    sb_ali_set(turn, &turn->state->config_offer, key);
+    sb_ali_submit(turn, CONFIG, NULL, SB_OP_CONFIGURE, NULL, package);
+}
+
+bool sb_ali_config_verdict(struct sb_ali_turn *turn)
+{
+    const struct sb_verdict *verdict = turn->in->verdict;
+    struct sb_ali_state *state = turn->state;
+    if (!sb_streq(turn->in->tag, CONFIG))
+        return false;
+    sb_cleanup(sb_freep) char *key = SB_STEAL(state->config_offer);
+    if (verdict->cause == SB_CAUSE_BUSY) {
+        sb_ali_timer(turn, CONFIG, sb_ali_limit(turn, "offer_retry"));
+    } else if (verdict->cause != SB_CAUSE_NONE) {
+        sb_ali_note(turn, "the configuration is not taken: %s",
+                    verdict->text ? verdict->text : sb_cause_name((int)verdict->cause));
+    } else {
+        sb_ali_set(turn, &state->config, key);
+        turn->effects->save = true;
+    }
+    return true;
 }
 
 /* ---- what becomes of them ---- */
@@ -206,6 +296,8 @@ void sb_ali_ask_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask)
         verdict->text && *verdict->text ? verdict->text : sb_json_str(cell, "message");
     ask->task = verdict->task;
     turn->effects->save = true;
+    if (verdict->cause != SB_CAUSE_NONE && sb_streq(ask->topic, sb_ali_word(turn, "config_push")))
+        free(SB_STEAL(turn->state->config));
     if (verdict->cause != SB_CAUSE_NONE)
         answer(turn, ask,
                sb_ali_answer(turn, ask->id, (int)sb_json_int(cell, "code", SB_ALIBABA_BAD), text,

@@ -159,6 +159,7 @@ static void is_in(struct sb_ali_turn *turn)
         return;
     sb_ali_firmware_get(turn);
     sb_ali_job_get(turn);
+    sb_ali_config_get(turn);
     sb_ali_post(turn, NULL);
 }
 

@@ -181,6 +181,8 @@ void sb_alibaba_drop(void *data)
     sb_ali_link_lost(state);
     drop_json(&state->leaving);
     sb_secret_free(state->secret);
+    free(state->config);
+    free(state->config_offer);
     for (size_t i = 0; i < state->update_count; i++)
         update_done(&state->updates[i]);
     for (size_t i = 0; i < state->ask_count; i++)
@@ -214,8 +216,9 @@ json_t *sb_alibaba_save(const void *data)
     for (size_t i = 0; i < state->ask_count; i++)
         good = good && json_array_append_new(asks, ask_json(&state->asks[i])) == 0;
     if (good)
-        return json_pack("{s:s*,s:o,s:o,s:O*}", "secret", state->secret, "updates", updates, "asks",
-                         asks, "leaving", state->leaving);
+        return json_pack("{s:s*,s:s*,s:o,s:o,s:O*}", "config", state->config, "secret",
+                         state->secret, "updates", updates, "asks", asks, "leaving",
+                         state->leaving);
     json_decref(updates);
     json_decref(asks);
     return NULL;
@@ -275,6 +278,7 @@ void *sb_alibaba_load(const json_t *saved)
     const json_t *updates = sb_json_array(saved, "updates"), *asks = sb_json_array(saved, "asks");
     const json_t *leaving = sb_json_object(saved, "leaving");
     int r = sb_set_string(&state->secret, sb_json_str(saved, "secret"));
+    r = r ? r : sb_set_string(&state->config, sb_json_str(saved, "config"));
     state->leaving = leaving ? json_deep_copy(leaving) : NULL;
     r = leaving && !state->leaving ? -ENOMEM : r;
     sb_log_secret(state->secret);
