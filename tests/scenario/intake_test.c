@@ -174,6 +174,7 @@ static void test_from_where_an_image_may_come(void **state)
         { "{\"uri\":\"https://169.254.169.254/latest\"}", "not public" },
         { "{\"uri\":\"https://\"}", "no host" },
         { "{\"uri\":\"nonsense\"}", "scheme" },
+        { "{\"uri\":\"stream:?id=1\"}", "scheme" }, /* this door has none of its own */
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++)
         assert_says(ask_image(cases[i].package), SB_CAUSE_INVALID_URI, cases[i].part);

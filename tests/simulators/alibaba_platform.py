@@ -412,19 +412,24 @@ class AlibabaPlatform:
 
     # ---- jobs ----
 
-    def job(self, who, task_id, document):
+    def job(self, who, task_id, document, file=None):
         with self._changed:
             self.devices[who].jobs[task_id] = {"status": "SENT", "document": document,
-                                               "history": []}
+                                               "history": [], "file": file}
             self._job_notify(who, task_id)
+
+    @staticmethod
+    def _job_told(task_id, job):
+        told = {"taskId": task_id, "status": job["status"], "jobDocument": job["document"]}
+        return {**told, "jobFile": job["file"]} if job["file"] else told
 
     def _job_notify(self, who, task_id):
         job = self.devices[who].jobs[task_id]
         self._ids += 1
         self._replies[str(self._ids)] = None
         self._publish(f"/sys/{who[0]}/{who[1]}/thing/job/notify", {
-            "id": str(self._ids), "version": "1.0", "params": {"task": {
-                "taskId": task_id, "status": job["status"], "jobDocument": job["document"]}}})
+            "id": str(self._ids), "version": "1.0",
+            "params": {"task": self._job_told(task_id, job)}})
 
     def _job_get(self, topic, envelope, who):
         jobs = self.devices[who].jobs
@@ -432,8 +437,7 @@ class AlibabaPlatform:
                         ("QUEUED", "SENT", "IN_PROGRESS")), None)
         data = {"taskId": "$next"}
         if task_id:
-            data["task"] = {"taskId": task_id, "status": jobs[task_id]["status"],
-                            "jobDocument": jobs[task_id]["document"]}
+            data["task"] = self._job_told(task_id, jobs[task_id])
         self._reply(topic, envelope, 200, data)
 
     def _job_update(self, topic, envelope, who):

@@ -229,6 +229,20 @@ def test_configuration_file_is_pushed(configurable):
     assert len(world.device.events("save")) == 1
 
 
+def test_job_with_a_configuration_file(configurable):
+    world = configurable.start().online()
+    config = world.config(1, {"interval": 150})
+    file = {"fileUrl": config["url"], "sign": config["sign"], "signMethod": "Sha256"}
+    world.platform.job(PUMP, "job-1", {"serviceIdentifier": "configure"}, file)
+    world.platform.wait_job(PUMP, "job-1", "SUCCEEDED", RUN)
+    assert len(world.device.events("save")) == 1
+    world.platform.job(PUMP, "job-2", {"serviceIdentifier": "reboot"}, file)
+    world.platform.wait_job(PUMP, "job-2", "REJECTED")
+    bad = {**file, "sign": "0" * 64}
+    world.platform.job(PUMP, "job-3", {"serviceIdentifier": "configure"}, bad)
+    world.platform.wait_job(PUMP, "job-3", "FAILED", RUN)
+
+
 def test_configuration_file_is_asked_for_at_each_login(configurable):
     world = configurable
     world.platform.config = world.config(1, {"interval": 150})

@@ -339,6 +339,10 @@ static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
 }
 
+#define CONFIGURE_BY(sign, more)                                                                   \
+    ",\"jobDocument\":{\"serviceIdentifier\":\"configure\"" more                                   \
+    "},\"jobFile\":{\"signMethod\":\"Sha256\",\"fileUrl\":\"https://h/f\",\"sign\":" sign "}"
+
 static void jobs_by_their_documents(void **state)
 {
     struct ali *ali = up(state);
@@ -355,6 +359,8 @@ static void jobs_by_their_documents(void **state)
         NOTIFY("c", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"explode\"}"),
         NOTIFY("c", "SENT", REBOOT ",\"jobFile\":{\"fileUrl\":\"https://h/f\"}"),
         NOTIFY("c", "SENT", ",\"jobDocument\":{\"serviceIdentifier\":\"configure\"}"),
+        NOTIFY("c", "SENT", CONFIGURE_BY("\"zz\"", "")),
+        NOTIFY("c", "SENT", CONFIGURE_BY("\"" SIGN "\"", ",\"params\":{\"a\":1}")),
     };
     for (size_t i = 0; i < SB_COUNT(wrong); i++) {
         ali_clear(ali);
@@ -365,6 +371,11 @@ static void jobs_by_their_documents(void **state)
     ali_hears(ali, CORE_PUMP, "thing/job/notify", "{\"id\":\"x\",\"params\":{}}");
     assert_true(answered(ali, "thing/job/notify", "x", "460"));
     assert_int_equal(ali->core.task_count, 2);
+    ali_hears(ali, CORE_PUMP, "thing/job/notify",
+              NOTIFY("d", "SENT", CONFIGURE_BY("\"" SIGN "\"", "")));
+    assert_int_equal(ali->core.tasks[2].job.op, SB_OP_CONFIGURE);
+    assert_true(core_is(ali->core.tasks[2].package,
+                        "{\"uri\":\"https://h/f\",\"name\":\"d\",\"sha256\":\"" SIGN "\"}"));
 }
 
 static void a_job_that_fails_or_is_taken_back(void **state)

@@ -159,6 +159,27 @@ static bool exists(const char *path)
 
 #define URI "https://user:pw@cloud.example.com:8443/fw/a.bin"
 
+/* What a door supplies itself is told by its digest: each device may have a stream of its own. */
+static void streams_of_one_file_are_one_package(void **state)
+{
+    struct bench *b = *state;
+    struct sb_package *first = package(b,
+                                       "{\"uri\":\"stream:?id=1\",\"version\":\"2.0\",\"door\":"
+                                       "\"plant\",\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}",
+                                       100);
+    struct sb_package *again = package(b,
+                                       "{\"uri\":\"stream:?id=2\",\"version\":\"2.0\",\"door\":"
+                                       "\"plant\",\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}",
+                                       200);
+    assert_ptr_equal(first, again);
+    assert_string_equal("stream:?id=2", again->uri); /* the latest is asked for */
+    struct sb_package *other = package(b,
+                                       "{\"uri\":\"stream:?id=3\",\"version\":\"2.0\",\"door\":"
+                                       "\"plant\",\"md5\":\"a3230c3bde425a9d7984a594ac55ea1e\"}",
+                                       300);
+    assert_ptr_not_equal(first, other);
+}
+
 static void a_uri_leads_to_one_package(void **state)
 {
     struct bench *b = *state;
@@ -559,23 +580,15 @@ static void a_directory_of_somebody_else_is_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_uri_leads_to_one_package),
-        TEST(other_content_is_another_package),
-        TEST(specs_are_bounded_and_checked),
-        TEST(people_see_no_credentials),
-        TEST(a_failing_store_refuses),
-        TEST(retention_takes_the_least_used),
-        TEST(a_part_becomes_an_artifact),
-        TEST(a_known_digest_needs_no_download),
-        TEST(the_least_used_files_make_room),
-        TEST(pinned_files_and_packages_stay),
-        TEST(too_large_files_are_not_adopted),
-        TEST(under_the_floor_nothing_begins),
-        TEST(what_has_begun_ends_under_the_floor),
-        TEST(what_is_on_its_way_has_its_room),
-        TEST(the_start_counts_and_cleans),
-        TEST(stale_parts_also_go_while_it_runs),
-        TEST(a_directory_of_somebody_else_is_left_alone),
+        TEST(a_uri_leads_to_one_package),        TEST(streams_of_one_file_are_one_package),
+        TEST(other_content_is_another_package),  TEST(specs_are_bounded_and_checked),
+        TEST(people_see_no_credentials),         TEST(a_failing_store_refuses),
+        TEST(retention_takes_the_least_used),    TEST(a_part_becomes_an_artifact),
+        TEST(a_known_digest_needs_no_download),  TEST(the_least_used_files_make_room),
+        TEST(pinned_files_and_packages_stay),    TEST(too_large_files_are_not_adopted),
+        TEST(under_the_floor_nothing_begins),    TEST(what_has_begun_ends_under_the_floor),
+        TEST(what_is_on_its_way_has_its_room),   TEST(the_start_counts_and_cleans),
+        TEST(stale_parts_also_go_while_it_runs), TEST(a_directory_of_somebody_else_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,9 +72,32 @@ static void reject(struct sb_ali_turn *turn, const char *id, const char *text)
     send_update(turn, update_of(turn, id, "REJECTED", 0, text), 0, NULL);
 }
 
-/* NULL: it can be done, and *ret_op, *ret_params say what. */
-static const char *read_document(struct sb_ali_turn *turn, const json_t *task, enum sb_op *ret_op,
-                                 json_t **ret_params)
+struct order { /* what a job is: params and package are owned, each may be NULL */
+    enum sb_op op;
+    json_t *params, *package;
+};
+
+/* A file has the values of a configuration; nothing else here is made of one. */
+static const char *read_file(struct sb_ali_turn *turn, const json_t *task, const char *service,
+                             struct order *ret)
+{
+    const json_t *file = sb_json_object(task, "jobFile");
+    enum sb_cause cause = SB_CAUSE_NONE;
+    const char *wrong = NULL;
+    if (!sb_streq(service, sb_ali_word(turn, "service_configure")))
+        return "a file goes with the service that configures, and with no other";
+    sb_cleanup(json_decrefp) json_t *data =
+        json_pack("{s:s*,s:s*,s:s*}", "configId", sb_json_str(task, "taskId"), "url",
+                  sb_json_str(file, "fileUrl"), "sign", sb_json_str(file, "sign"));
+    ret->op = SB_OP_CONFIGURE;
+    ret->package = sb_alibaba_config_package(data, &cause, &wrong);
+    if (!ret->package && !wrong)
+        turn->effects->broken = true;
+    return wrong;
+}
+
+/* NULL: it can be done, and *ret says what. */
+static const char *read_document(struct sb_ali_turn *turn, const json_t *task, struct order *ret)
 {
     const json_t *document = sb_json_object(task, "jobDocument");
     const char *name = sb_json_str(document, sb_ali_word(turn, "job_service"));
@@ -82,32 +105,36 @@ static const char *read_document(struct sb_ali_turn *turn, const json_t *task, e
     const json_t *arguments = json_is_object(given) ? given : NULL;
     if (given && !arguments && !json_is_null(given))
         return "the params of the job's document are no object";
-    if (json_object_size(sb_json_object(task, "jobFile")) > 0)
-        return "a job with a file is not taken";
-    if (!name && json_object_size(arguments) == 0)
+    bool file = json_object_size(sb_json_object(task, "jobFile")) > 0;
+    const char *wrong = NULL;
+    if (file && json_object_size(arguments) > 0)
+        return "a configuration comes as params or as a file, not as both";
+    if (!name && !file && json_object_size(arguments) == 0)
         return "the job's document names no service and has no properties";
-    if (!name) {
-        *ret_op = SB_OP_WRITE;
-        *ret_params = json_pack("{s:O}", "values", arguments);
-    } else if (!sb_ali_operation(turn, name, arguments, ret_op, ret_params)) {
-        return "this device has no such service";
+    if (file) {
+        wrong = read_file(turn, task, name, ret);
+    } else if (!name) {
+        ret->op = SB_OP_WRITE;
+        ret->params = json_pack("{s:O}", "values", arguments);
+    } else if (!sb_ali_operation(turn, name, arguments, &ret->op, &ret->params)) {
+        wrong = "this device has no such service";
     }
-    return sb_ali_can(turn, *ret_op) ? NULL : "this device cannot do that";
+    return wrong ? wrong : sb_ali_can(turn, ret->op) ? NULL : "this device cannot do that";
 }
 
 static void begin(struct sb_ali_turn *turn, const char *id, const json_t *task)
 {
-    enum sb_op op = SB_OP_INVOKE;
-    json_t *params = NULL;
-    const char *wrong = read_document(turn, task, &op, &params);
+    struct order order = { .op = SB_OP_INVOKE };
+    const char *wrong = read_document(turn, task, &order);
     struct sb_ali_ask *ask =
-        wrong || !turn->in->ready ? NULL : sb_ali_ask_add(turn, SB_ALI_JOB, id, NULL, op);
+        wrong || !turn->in->ready ? NULL : sb_ali_ask_add(turn, SB_ALI_JOB, id, NULL, order.op);
     sb_cleanup(sb_freep) char *key = sb_format("job:%s", id);
     if (ask && key) {
-        sb_ali_submit(turn, ask->tag, key, op, params, NULL);
+        sb_ali_submit(turn, ask->tag, key, order.op, order.params, order.package);
         return;
     }
-    json_decref(params);
+    json_decref(order.params);
+    json_decref(order.package);
     if (wrong)
         reject(turn, id, wrong);
     else
