@@ -15,11 +15,13 @@ import show
 import stages
 from rig import Bench, build_dir, sanitized
 
-_SCALES = {  # rounds, ms of each measurement, devices, jobs, starts, bauds, bytes of the image
-    "tiny": dict(rounds=1, ms=100, few=2, many=4, jobs=8, starts=1, bauds=(921600,), size=3000),
-    "quick": dict(rounds=3, ms=1000, few=8, many=1000, jobs=10000, starts=5,
+_SCALES = {  # rounds, ms of each measurement, devices, jobs, starts, devices of each of four clouds,
+    # links by TLS, bauds, bytes of the image
+    "tiny": dict(rounds=1, ms=100, few=2, many=4, jobs=8, starts=1, each=2, tls=12,
+                 bauds=(921600,), size=3000),
+    "quick": dict(rounds=3, ms=1000, few=8, many=1000, jobs=10000, starts=5, each=250, tls=300,
                   bauds=(115200, 921600), size=20000),
-    "full": dict(rounds=7, ms=2500, few=8, many=1000, jobs=10000, starts=11,
+    "full": dict(rounds=7, ms=2500, few=8, many=1000, jobs=10000, starts=11, each=250, tls=300,
                  bauds=(9600, 115200, 921600), size=60000),
 }
 
@@ -46,6 +48,8 @@ def measure(scale, only):
         "costs": lambda: stages.costs(bench, scale["ms"], _say),
         "room": lambda: stages.room(bench, scale["few"], scale["many"], scale["jobs"],
                                     scale["starts"], _say),
+        "clouds": lambda: stages.clouds(bench, scale["each"], stages.OUTSTANDING, scale["ms"],
+                                        scale["tls"], _say),
         "image": lambda: stages.image(bench, scale["bauds"], scale["size"], _say),
     }
     try:
@@ -64,10 +68,10 @@ def main():
     parser.add_argument("--build", metavar="DIR", help="build folder (else SB_BUILD)")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--quick", dest="scale", action="store_const", const="quick",
-                        default="full", help="one minute instead of four")
+                        default="full", help="two minutes instead of five")
     parser.add_argument("--tiny", dest="scale", action="store_const", const="tiny",
                         help="shows only that it works")
-    parser.add_argument("--only", choices=("speed", "costs", "room", "image"))
+    parser.add_argument("--only", choices=("speed", "costs", "room", "clouds", "image"))
     options = parser.parse_args()
     if options.build:
         os.environ["SB_BUILD"] = os.path.abspath(options.build)

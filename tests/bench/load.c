@@ -31,10 +31,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/bench/count.h"
+#include "tests/bench/meter.h"
 
 #define SLOTS_MAX   256
-#define SAMPLES_MAX ((size_t)4 * 1024 * 1024)
 #define TEXT_MAX    1024
 #define DEVICE      "iotdm-1/type/pump/id/d%u/%s"
 #define PATIENCE_MS 30000 /* without any answer: the peer is dead */
@@ -62,26 +61,16 @@ static struct {
     struct reply *replies;
     bool jobs, stopping;
     unsigned serial;
-    uint64_t bad, done;
-    uint32_t *samples; /* us */
-    size_t count;
+    uint64_t done;
     int64_t heard;
     const char *uri, *sha256;
-    const struct bench_counters *counters;
-    unsigned pid;
+    struct bench_meter meter;
 } load;
 
 static void die(const char *what)
 {
     (void)fprintf(stderr, "bench_load: %s\n", what);
     exit(1);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* ---- requests ---- */
@@ -121,16 +110,14 @@ static void ask(struct slot *slot, enum step step)
 
 static void begin(struct slot *slot)
 {
-    slot->begun = now_us();
+    slot->begun = bench_now_us();
     ask(slot, UPDATE);
 }
 
 static void end(struct slot *slot)
 {
-    int64_t spent = now_us() - slot->begun;
     load.done++;
-    if (load.count < SAMPLES_MAX)
-        load.samples[load.count++] = (uint32_t)(spent > UINT32_MAX ? UINT32_MAX : spent);
+    bench_meter_add(&load.meter, bench_now_us() - slot->begun);
     slot->step = IDLE;
     slot->due = !load.stopping;
 }
@@ -156,7 +143,7 @@ static void on_response(const char *text)
     if (strtoul(rest + 1, NULL, 10) != slot->serial || slot->step == IDLE)
         return;
     unsigned long rc = code ? strtoul(code + 5, NULL, 10) : 0;
-    if (rc != 204 && rc != 202 && load.bad++ == 0)
+    if (rc != 204 && rc != 202 && load.meter.bad++ == 0)
         (void)fprintf(stderr, "bench_load: answered %.200s\n", text);
     if (load.jobs && rc == 204)
         slot->due = true; /* and then the download */
@@ -193,7 +180,7 @@ static void on_notify(const char *topic, const char *text)
         return;
     if (strstr(text, "\"state\":2"))
         end(&load.slots[device]);
-    else if (!strstr(text, "\"updateStatus\":0") && load.bad++ == 0)
+    else if (!strstr(text, "\"updateStatus\":0") && load.meter.bad++ == 0)
         (void)fprintf(stderr, "bench_load: a job failed: %.200s\n", text);
 }
 
@@ -207,7 +194,7 @@ static void on_message(struct mosquitto *mosquitto, void *arg,
     if (n)
         memcpy(text, message->payload, n);
     text[n] = '\0';
-    load.heard = now_us();
+    load.heard = bench_now_us();
     if (ends_with(message->topic, "/response"))
         on_response(text);
     else if (ends_with(message->topic, "/notify"))
@@ -251,7 +238,7 @@ static void turn(int timeout)
     if (r == 0)
         (void)mosquitto_loop_misc(load.mosquitto);
     send_what_is_due();
-    if (now_us() - load.heard > PATIENCE_MS * 1000LL)
+    if (bench_now_us() - load.heard > PATIENCE_MS * 1000LL)
         die("nothing was answered for too long");
 }
 
@@ -263,86 +250,14 @@ static bool any_open(void)
     return false;
 }
 
-/* ---- measuring ---- */
-
-struct meter {
-    int64_t at, cpu, own;
-    struct bench_counters counters;
-};
-
-static int64_t read_number(const char *path)
-{
-    char text[64] = { 0 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
-        (void)close(fd);
-    return n > 0 ? strtoll(text, NULL, 10) : 0;
-}
-
-/* ns on a processor, of all threads of the peer */
-static int64_t peer_cpu(void)
-{
-    char path[PATH_MAX];
-    int64_t sum = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%u/task", load.pid);
-    DIR *folder = opendir(path);
-    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
-        (void)snprintf(path, sizeof(path), "/proc/%u/task/%s/schedstat", load.pid, entry->d_name);
-        sum += entry->d_name[0] == '.' ? 0 : read_number(path);
-    }
-    if (folder)
-        (void)closedir(folder);
-    return sum;
-}
-
-static struct meter read_meter(void)
-{
-    struct rusage own = { 0 };
-    (void)getrusage(RUSAGE_SELF, &own);
-    struct meter meter = { .at = now_us(),
-                           .cpu = peer_cpu() / 1000,
-                           .own = (own.ru_utime.tv_sec + own.ru_stime.tv_sec) * 1000000 +
-                                  own.ru_utime.tv_usec + own.ru_stime.tv_usec };
-    if (load.counters)
-        meter.counters = *load.counters;
-    return meter;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const uint32_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static void report(const struct meter *from, const struct meter *to, uint64_t done)
-{
-    size_t n = load.count;
-    double each = done ? 1.0 / (double)done : 0;
-    const struct bench_counters *a = &from->counters, *b = &to->counters;
-    qsort(load.samples, n, sizeof(*load.samples), compare);
-    (void)printf("{\"done\":%llu,\"bad\":%llu,\"seconds\":%.3f,\"rate\":%.1f,\"p50\":%u,\"p99\":%u,"
-                 "\"cpu\":%.2f,\"load_cpu\":%.2f",
-                 (unsigned long long)done, (unsigned long long)load.bad,
-                 (double)(to->at - from->at) / 1e6,
-                 (double)done * 1e6 / (double)(to->at - from->at), n ? load.samples[n / 2] : 0,
-                 n ? load.samples[n - 1 - n / 100] : 0, (double)(to->cpu - from->cpu) * each,
-                 (double)(to->own - from->own) * each);
-    if (load.counters)
-        (void)printf(
-            ",\"syncs\":%.3f,\"sync_us\":%.1f,\"written\":%.0f,\"allocs\":%.1f",
-            (double)(b->syncs - a->syncs) * each, (double)(b->sync_ns - a->sync_ns) * each / 1000,
-            (double)(b->written - a->written) * each, (double)(b->allocs - a->allocs) * each);
-    (void)printf("}\n");
-}
-
 /* ---- orders ---- */
 
 static void await(void)
 {
     while (load.done == 0) {
         begin(&load.slots[0]);
-        for (int64_t until = now_us() + AGAIN_MS * 1000LL; load.done == 0 && now_us() < until;)
+        for (int64_t until = bench_now_us() + AGAIN_MS * 1000LL;
+             load.done == 0 && bench_now_us() < until;)
             turn(TICK_MS);
     }
     load.slots[0].due = false;
@@ -366,55 +281,35 @@ static void run(unsigned outstanding, unsigned ms, unsigned count)
     if (outstanding == 0 || outstanding > SLOTS_MAX)
         die("outstanding: 1 to 256");
     load.stopping = false;
-    load.count = 0;
-    load.bad = 0;
-    load.heard = now_us();
+    load.heard = bench_now_us();
     if (load.jobs)
         observe();
-    struct meter from = read_meter();
-    uint64_t before = load.done;
+    bench_meter_begin(&load.meter);
+    const struct bench_meter *meter = &load.meter;
     for (unsigned i = 0; i < outstanding; i++)
         begin(&load.slots[i]);
-    while ((!ms || now_us() - from.at < ms * 1000LL) && (!count || load.done - before < count))
+    while ((!ms || bench_now_us() - meter->from.at < ms * 1000LL) &&
+           (!count || meter->done < count))
         turn(TICK_MS);
-    struct meter to = read_meter();
-    uint64_t done = load.done - before;
+    bench_meter_end(&load.meter);
     load.stopping = true;
     for (struct slot *slot = load.slots; slot < load.slots + SLOTS_MAX; slot++)
         slot->due = slot->due && slot->step == UPDATE; /* a job that was begun goes to its end */
     while (any_open())
         turn(TICK_MS);
-    report(&from, &to, done);
-}
-
-static const struct bench_counters *map_counters(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *at = fd < 0 ? MAP_FAILED
-                      : mmap(NULL, sizeof(struct bench_counters), PROT_READ, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        die("cannot read the counters");
-    (void)close(fd);
-    return at;
-}
-
-static void watch(unsigned pid, const char *path)
-{
-    load.pid = pid;
-    load.counters = *path ? map_counters(path) : NULL;
-    (void)printf("{\"watching\":%u}\n", pid);
+    bench_meter_report(&load.meter);
 }
 
 static void obey(const char *line)
 {
     unsigned n = 0, ms = 0, count = 0;
     char path[257] = "";
-    load.heard = now_us();
+    load.heard = bench_now_us();
     if (strncmp(line, "await", 5) == 0) {
         load.jobs = false;
         await();
     } else if (sscanf(line, "watch %u %256s", &n, path) >= 1) { // NOLINT(cert-err34-c): our words
-        watch(n, path);
+        bench_meter_watch(&load.meter, n, path);
     } else if (sscanf(line, "update %u %u", &n, &ms) == 2) { // NOLINT(cert-err34-c)
         load.jobs = false;
         run(n, ms, 0);
@@ -432,7 +327,7 @@ static bool next_order(char *line, size_t size)
 {
     struct pollfd fds[2] = { { STDIN_FILENO, POLLIN, 0 }, { 0, POLLIN, 0 } };
     do {
-        load.heard = now_us();
+        load.heard = bench_now_us();
         turn(0);
         fds[1].fd = mosquitto_socket(load.mosquitto);
         (void)poll(fds, 2, TICK_MS);
@@ -463,8 +358,7 @@ int main(int argc, char **argv)
     load.devices = (unsigned)strtoul(argv[2], NULL, 10);
     load.uri = argc > 4 ? argv[3] : "https://fw.example.com/pump.bin";
     load.sha256 = argc > 4 ? argv[4] : "";
-    load.samples = calloc(SAMPLES_MAX, sizeof(*load.samples));
-    if (!load.samples)
+    if (!bench_meter_new(&load.meter))
         die("out of memory");
     for (unsigned i = 0; i < SLOTS_MAX; i++)
         load.slots[i].device = load.devices ? i % load.devices : 0;
@@ -476,6 +370,6 @@ int main(int argc, char **argv)
         obey(line);
     mosquitto_destroy(load.mosquitto);
     (void)mosquitto_lib_cleanup();
-    free(load.samples);
+    free(load.meter.samples);
     return 0;
 }

@@ -66,16 +66,16 @@ class FastBroker(Broker):
             f"listener {self.port} 127.0.0.1"]) + "\n"
 
 
-class Load:
-    """bench_load: orders in, measurements out."""
+class Peer:
+    """A program that plays clouds: orders in, measurements out; `first` is what it says first."""
 
-    def __init__(self, bench, devices):
+    def __init__(self, name, *arguments):
         self._popen = subprocess.Popen(
-            [str(program("bench_load")), str(bench.broker.port), str(devices), bench.uri,
-             bench.digest], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            [str(program(name)), *map(str, arguments)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, bufsize=1,
             env=dict(os.environ, **{MARK_NAME: MARK}), start_new_session=True)
         try:
-            self._answer()
+            self.first = self._answer()
         except RuntimeError:
             self.close()
             raise
@@ -83,11 +83,18 @@ class Load:
     def _answer(self):
         line = self._popen.stdout.readline()
         if not line:
-            raise RuntimeError(f"the load ended with {self._popen.wait()}")
+            raise RuntimeError(f"{self._popen.args[0]} ended with {self._popen.wait()}")
         return json.loads(line)
 
-    def order(self, *words):
+    def begin(self, *words):
         self._popen.stdin.write(" ".join(map(str, words)) + "\n")
+
+    def order(self, *words):
+        self.begin(*words)
+        return self._answer()
+
+    def end(self):
+        """What begin() comes to."""
         return self._answer()
 
     def close(self):
@@ -105,8 +112,9 @@ class Gateway(Southbridge):
     """The daemon with its devices on one line; counted: with the counters of count.c."""
 
     def __init__(self, bench, directory, devices, counted=False, port=None, specs=None,
-                 baud=115200):
-        """specs: other devices than so many pumps; port: another line than the SMP device's."""
+                 baud=115200, links=None):
+        """specs: other devices than so many pumps; port: another line than the SMP device's;
+        links: others than the one to IBM's dialect."""
         directory.mkdir(parents=True)
         types = directory / "types" / "devices"
         types.mkdir(parents=True)
@@ -117,6 +125,7 @@ class Gateway(Southbridge):
         super().__init__(directory, write_config(
             directory, uri=bench.broker.uri, token="secret", devices=specs,
             ports={}, mappings=[SOURCE / "mappings", types.parent], top={
+                **({"links": links} if links else {}),
                 "buses": {"line": {"port": str(port or bench.device.link), "baud": baud}},
                 "retention": {"bytes": "1G", "job_count": 100000, "audit_count": 1000000}}))
         self.counters = None
@@ -231,7 +240,7 @@ class Bench:
     @contextlib.contextmanager
     def loaded(self, subject, devices):
         """The subject, started and connected, with a load that watches it."""
-        load = Load(self, devices)
+        load = Peer("bench_load", self.broker.port, devices, self.uri, self.digest)
         try:
             subject.start(ready=False)
             load.order("await")
@@ -240,6 +249,37 @@ class Bench:
         finally:
             load.close()
             subject.stop()
+
+    def clouds(self, ports, each):
+        """A gateway under four clouds, each with devices that no other has a name for."""
+        secret, keys = self.directory / "secret", f"file:{self.directory}/{{name}}.key"
+        links = {
+            "ibm": {"org": "abc123", "type": "gw", "id": "gw1", "token": f"file:{secret}"},
+            "azure": {"hub": "hub.example.com", "key": keys},
+            "huawei": {"id": "prod_gw1", "secret": f"file:{secret}"},
+            "alibaba": {"product_key": "Prod", "device_name": "gw-1", "secret": f"file:{secret}",
+                        "device_product": "Prod", "device_secret": keys}}
+        names = {"ibm": "pump/dev-{}", "azure": "dev-{}", "huawei": "prod_dev-{}",
+                 "alibaba": "Prod/dev-{}"}
+        specs = []
+        self._keep(secret, "a secret of the benchmark")
+        for number, (cloud, port) in enumerate(zip(links, ports, strict=True)):
+            links[cloud].update(dialect=cloud, role="uplink", uri=f"mqtt://127.0.0.1:{port}")
+            for device in range(number * each, (number + 1) * each):
+                specs.append(self._only_in(cloud, device, names[cloud].format(device)))
+                self._keep(self.directory / f"dev-{device}.key", "YSBzZWNyZXQ=")
+        return self.gateway(4 * each, links=links, specs=specs)
+
+    @staticmethod
+    def _only_in(cloud, device, name):
+        """Its id makes no name in any cloud but Azure's, where the others have no key."""
+        return {"id": f"a.device.of.the.benchmark.with.number.{device:06}", "type": "pump",
+                "bus": "line", "names": {cloud: name}}
+
+    @staticmethod
+    def _keep(path, text):
+        path.write_text(text + "\n", encoding="ascii")
+        path.chmod(0o600)
 
     def close(self):
         for process in list(Process.alive):

@@ -49,6 +49,20 @@ def _room(found):
            f"ms: {_verdict(max(few['ready_ms'], many['ready_ms']) < 100)}")
 
 
+def _clouds(found):
+    yield (f"four clouds, {found['devices'] // 4} devices of each: {found['connections']} "
+           f"connections after {found['connected_ms'] / 1000:.1f} s,")
+    yield (f"  all {found['devices']} there after {found['there_ms'] / 1000:.1f} s; RSS "
+           f"{found['rss']:.1f}, PSS {found['pss']:.1f}, own {found['anonymous']:.1f} MB")
+    yield f"{'  requests of all four':32}{'req/s':>8}{'p50 us':>8}{'p99 us':>8}{'CPU us':>7}"
+    for n, row in found["asked"].items():
+        yield (f"  {f'{n} outstanding':30}{row['rate']:8.0f}{row['p50']:8.0f}{row['p99']:8.0f}"
+               f"{row['cpu']:7.0f}")
+    if found["tls_kb"] is not None:
+        yield (f"  a further link by TLS: {found['tls_kb']:.0f} kB; aim: at most 70: "
+               f"{_verdict(found['tls_kb'] <= 70)}")
+
+
 def _image(found):
     yield (f"{'an image over a serial line':36}{'bytes':>9}{'s':>7}{'bytes/s':>9}"
            f"{'of line':>9}{'busy':>7}")
@@ -59,7 +73,7 @@ def _image(found):
     yield "  of line: image bytes to what fits; busy: the line's time with frames both ways"
 
 
-_STAGES = {"speed": _speed, "costs": _costs, "room": _room, "image": _image}
+_STAGES = {"speed": _speed, "costs": _costs, "room": _room, "clouds": _clouds, "image": _image}
 
 
 def lines(found):

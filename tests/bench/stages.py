@@ -2,8 +2,8 @@
 """What is measured, stage by stage; each gives a dict of plain figures."""
 import statistics
 
-from rig import (ECHOES, ConsoleTarget, Echo, Line, ModbusTarget, SmpTarget, device_spec, sanitized,
-                 wait_until)
+from rig import (ECHOES, ConsoleTarget, Echo, Line, ModbusTarget, Peer, SmpTarget, device_spec,
+                 program, run_good, sanitized, wait_until)
 
 OUTSTANDING = (1, 64)
 DEVICES = 64
@@ -99,6 +99,37 @@ def room(bench, few, many, jobs, starts, say):
                        "ready_ms": statistics.median(ready),
                        "start_cpu_ms": statistics.median(worked), "store": gateway.store_size()}
     return found
+
+
+# ---- four clouds ----
+
+def _told_bytes(text):
+    """KiB of one further connection, as bench_tls_links says it, in kB."""
+    return float(text.split("by TLS: ")[1].split()[0]) * 1.024
+
+
+def clouds(bench, each, outstanding, milliseconds, tls, say):
+    """One gateway under four clouds, so many devices of each; and what a link by TLS takes."""
+    say(f"clouds: {4 * each} devices come")
+    peer = Peer("bench_clouds", each)
+    gateway = bench.clouds(peer.first, each)
+    try:
+        peer.begin("await")
+        gateway.start(ready=False)
+        found = peer.end()
+        gateway.wait_quiet()
+        found.update(gateway.memory(), devices=4 * each)
+        peer.order("watch", gateway.process.pid)
+        for n in outstanding:
+            say(f"clouds: requests of all, {n} outstanding")
+            peer.order("ask", n, min(WARM_UP, milliseconds))
+            found.setdefault("asked", {})[n] = peer.order("ask", n, milliseconds)
+    finally:
+        gateway.stop()
+        peer.close()
+    say("clouds: links by TLS")
+    done = run_good([program("bench_tls_links"), tls])
+    return {**found, "tls_kb": None if sanitized() else _told_bytes(done.stdout)}
 
 
 # ---- an image over a line ----

@@ -54,12 +54,23 @@ def test_memory_start_and_image(found):
         assert 0 < row["of_line"] < row["of_frames"] <= 1.01, row
 
 
+def test_four_clouds(found):
+    clouds = found["clouds"]
+    assert clouds["devices"] == 8 and clouds["connections"] >= 5, "three gateways, two devices"
+    assert 0 < clouds["connected_ms"] <= clouds["there_ms"]
+    assert 1 < clouds["anonymous"] < clouds["rss"]
+    assert set(clouds["asked"]) == {"1", "64"}
+    for row in clouds["asked"].values():
+        assert row["rate"] > 0 and 0 < row["p50"] <= row["p99"] and row["bad"] == 0, row
+
+
 def test_the_table_fits(found):
     costs = {kind: {n: {key: 99999 for key in ("cpu", "syncs", "sync_us", "written", "allocs")}
                     for n in stages.OUTSTANDING} for kind in ("update", "job")}
-    lines = list(show.lines({**found, "costs": costs}))
+    clouds = {**found["clouds"], "tls_kb": 99}
+    lines = list(show.lines({**found, "costs": costs, "clouds": clouds}))
     assert [line for line in lines if len(line) > 80] == []
-    for word in ("of the echo on Paho", "syncs", "RSS", "921600 baud"):
+    for word in ("of the echo on Paho", "syncs", "RSS", "four clouds", "by TLS", "921600 baud"):
         assert any(word in line for line in lines)
 
 
