@@ -38,6 +38,8 @@ const commands = {
   },
   quit() {
     client.close(() => process.exit(0));
+    // One that is put out just now may never say that it has closed.
+    setTimeout(() => process.exit(0), 2000);
   },
 };
 
