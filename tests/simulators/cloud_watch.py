@@ -90,20 +90,16 @@ def huawei_words(_direction, topic, payload):
 
 
 def alibaba_words(direction, topic, payload):
-    body = json.loads(payload)
     ota = re.fullmatch(r"/ota/device/(inform|progress|upgrade)/[^/]+/([^/]+)", topic)
     service = re.fullmatch(r"/sys/[^/]+/([^/]+)/thing/service/(\w+)", topic)
-    if ota:
-        own = ota[1] == "upgrade"
-        if own != (direction == "out"):
-            return None
-        step = str(body.get("params", {}).get("step", ""))
-        words = _pairs(body.get("data" if own else "params", {}),
-                       ("version", "step", "desc", "url"))
-        moves = step.isdigit() and step != "100"
-        return ota[2], f"{ota[1]}  {words}", int(step) if moves else None
+    if ota and (ota[1] == "upgrade") == (direction == "out"):
+        body = json.loads(payload)
+        params = body.get("params") or body.get("data")
+        step = str(params.get("step", ""))
+        words = _pairs(params, ("version", "step", "desc", "url"))
+        return ota[2], f"{ota[1]}  {words}", int(step) if step.isdigit() and step != "100" else None
     if service and (direction == "out") != service[2].endswith("_reply"):
-        return service[1], f"service {service[2]}  {_pairs(body, ('code',))}", None
+        return service[1], f"service {service[2]}  {_pairs(json.loads(payload), ('code',))}", None
     return None
 
 
