@@ -142,8 +142,13 @@ class Azure(Cloud):
     def knows(self, device):
         return self.platform.reported(device, "firmware/currentFwVersion")
 
+    def _call(self, device, *words):
+        """A method, as soon as the device is there: each has a connection of its own."""
+        self.platform.wait_online(device, timeout=RUN)
+        return self.platform.call(device, *words)
+
     def begin(self, device, image):
-        answer = self.platform.call(device, "firmwareUpdate", {
+        answer = self._call(device, "firmwareUpdate", {
             "fwPackageUri": image.uri, "fwVersion": image.version,
             "fwPackageCheckValue": image.sha256})
         assert answer[0] == 202, answer
@@ -161,10 +166,10 @@ class Azure(Cloud):
         return twin["fwUpdateStatus"], twin.get("error", {}).get("code")
 
     def reboot(self, device):
-        return self.platform.call(device, "reboot")[0] == 200
+        return self._call(device, "reboot")[0] == 200
 
     def refused(self, device, image):
-        status, body = self.platform.call(device, "firmwareUpdate", {
+        status, body = self._call(device, "firmwareUpdate", {
             "fwPackageUri": image.uri, "fwVersion": image.version})
         return status, body["error"]["code"]
 
