@@ -277,6 +277,8 @@ static void packages_that_cannot_be(void **state)
     } cases[] = {
         { "{\"version\":\"2\",\"files\":[{},{}]}", SB_CAUSE_UNSUPPORTED },
         { "{\"version\":\"2\",\"isDiff\":1,\"url\":\"https://h/a\"}", SB_CAUSE_UNSUPPORTED },
+        { "{\"version\":\"2\",\"isDiff\":\"1\",\"url\":\"https://h/a\"}", SB_CAUSE_UNSUPPORTED },
+        { "{\"version\":\"2\",\"isDiff\":true,\"url\":\"https://h/a\"}", SB_CAUSE_UNSUPPORTED },
         { "{\"size\":5092,\"streamId\":14267,\"sign\":\"x\",\"dProtocol\":\"mqtt\",\"version\":"
           "\"1.0.0\",\"signMethod\":\"Md5\",\"streamFileId\":1,\"md5\":\"x\"}",
           SB_CAUSE_VERIFY_FAILED },

@@ -337,6 +337,15 @@ static struct offer offer_of(const json_t *data)
                                        (!uri && json_object_get(data, "streamId")) };
 }
 
+/* Unless it says that it is none: a delta that is taken for an image ruins the device. */
+static bool is_delta(const json_t *data)
+{
+    const json_t *said = json_object_get(data, "isDiff");
+    return said && !json_is_null(said) && !json_is_false(said) &&
+           !sb_streq(json_string_value(said), "0") &&
+           !(json_is_integer(said) && json_integer_value(said) == 0);
+}
+
 static enum sb_cause wrong_of(const json_t *data, const struct offer *offer, const char **ret_wrong)
 {
     const char *version = sb_json_str(data, "version");
@@ -347,7 +356,7 @@ static enum sb_cause wrong_of(const json_t *data, const struct offer *offer, con
     } checks[] = {
         { json_array_size(sb_json_array(data, "files")) > 1, SB_CAUSE_UNSUPPORTED,
           "a package of several files is not supported: offer it as one file" },
-        { sb_json_int(data, "isDiff", 0) == 1, SB_CAUSE_UNSUPPORTED,
+        { is_delta(data), SB_CAUSE_UNSUPPORTED,
           "a delta package is not supported: offer the full one" },
         { offer->streamed && (offer->stream.id < 1 || offer->stream.file < 1), SB_CAUSE_INVALID_URI,
           "the package has no streamId and streamFileId" },
