@@ -177,6 +177,18 @@ static void failures_have_their_step(void **state)
     assert_string_equal(step(ali), "-3");
 }
 
+/* Somebody else has installed it meanwhile: to the platform that is the success. */
+static void an_end_with_the_version_is_no_failure(void **state)
+{
+    struct ali *ali = up(state);
+    ali_pushes(ali, CORE_PUMP, IMAGE);
+    json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
+    core_news(&ali->core, CORE_PUMP, SB_NEWS_IDENTITY);
+    assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
+    core_fails(&ali->core, 0, SB_CAUSE_OVERRIDDEN, SB_PHASE_WAITING);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 0);
+}
+
 static void offers_that_cannot_be_are_refused(void **state)
 {
     struct ali *ali = up(state);
@@ -542,6 +554,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(modules_are_told_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_retry_is_not_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_have_their_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_end_with_the_version_is_no_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(offers_that_cannot_be_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_busy_gateway_asks_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_push_again_is_the_same_update_with_fresh_credentials,

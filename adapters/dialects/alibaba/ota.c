@@ -286,9 +286,12 @@ static void has_moved(struct sb_ali_turn *turn, struct sb_ali_update *update,
 void sb_ali_update_follow(struct sb_ali_turn *turn, struct sb_ali_update *update,
                           const struct sb_task *task)
 {
-    if (task->state == SB_TASK_SUCCEEDED)
+    bool final = sb_task_state_is_final(task->state);
+    /* However its task ended: the version is what the platform was told, and closes it. */
+    bool there = final && sb_streq(sb_ali_version(turn, update->module), update->version);
+    if (task->state == SB_TASK_SUCCEEDED || there)
         has_succeeded(turn, update, task->id);
-    else if (sb_task_state_is_final(task->state))
+    else if (final)
         has_failed(turn, update, task);
     else
         has_moved(turn, update, task);
