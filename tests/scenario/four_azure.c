@@ -11,14 +11,34 @@
 
 #define ANSWER_MS 40000
 #define RES       "$iothub/twin/res/%d/?$rid=%s"
+#define GATEWAY   "gw1"
 
 unsigned azure_throttled;
+bool azure_gateway;
 
 static struct twin {
     json_t *desired, *reported;
     int64_t desired_version, reported_version;
-    bool read; /* since it connected */
-} twins[DEVICES];
+    bool read;    /* since it connected */
+} twins[DEVICES]; /* of the gateway: the first */
+
+static const char *client_of(enum four_device device)
+{
+    return azure_gateway ? GATEWAY : four_devices[device];
+}
+
+static struct twin *twin_of(enum four_device device)
+{
+    return &twins[azure_gateway ? 0 : device];
+}
+
+/* A device's part of desired or reported properties; NULL: there is none. */
+static json_t *part_of(json_t *properties, enum four_device device)
+{
+    return azure_gateway
+               ? json_object_get(json_object_get(properties, "children"), four_devices[device])
+               : properties;
+}
 
 static void merge(json_t *into, const json_t *patch)
 {
@@ -41,7 +61,7 @@ static void merge(json_t *into, const json_t *patch)
 
 static const json_t *find(enum four_device device, const char *path)
 {
-    const json_t *at = twins[device].reported;
+    const json_t *at = part_of(twin_of(device)->reported, device);
     while (at && *path) {
         size_t n = strcspn(path, "/");
         sb_cleanup(sb_freep) char *key = strndup(path, n);
@@ -64,7 +84,7 @@ static void look_at_wish(struct request *request)
     enum four_device device = request->device;
     int64_t av = json_integer_value(find(device, "firmware/av"));
     int ac = (int)json_integer_value(find(device, "firmware/ac"));
-    if (av != twins[device].desired_version)
+    if (av < request->revision)
         return;
     request->answers = 1;
     request->code = ac;
@@ -72,8 +92,7 @@ static void look_at_wish(struct request *request)
         four_end(request, ac == 200, ac);
 }
 
-/* Its own start and end, as far as a state can tell: an end that came before the next report of its
- * beginning is seen by the version alone, and what was shown of it may be something else by now. */
+/* As far as a state can tell: what came later is shown in its place. Then it stays open here. */
 static void look_at_update(struct request *request)
 {
     enum four_device device = request->device;
@@ -84,13 +103,13 @@ static void look_at_update(struct request *request)
                  strcmp(azure_says(device, "firmware/lastFwUpdateStartTime"), request->before) != 0;
     bool error = *azure_says(device, "firmware/error/code") != '\0';
     request->begun = request->begun || strcmp(pending, request->version) == 0;
-    if (request->code != 202 || !ended)
+    const char *shows = request->op == DOWNLOAD ? pending : current;
+    bool own =
+        !*request->version || (error ? request->begun : strcmp(shows, request->version) == 0);
+    if (request->code != 202 || !ended || !own)
         return;
-    if (request->begun && error)
-        four_end(request, false, 1);
-    else if ((request->begun || strcmp(current, request->version) == 0) &&
-             strcmp(status, "current") == 0)
-        four_end(request, true, 0);
+    if (error || strcmp(status, "current") == 0)
+        four_end(request, !error, error);
 }
 
 static void look(enum four_device device)
@@ -117,10 +136,9 @@ static json_t *with_version(const json_t *part, int64_t version)
     return copy;
 }
 
-static void on_report(enum four_device device, const char *client, const char *rid,
-                      const char *payload, size_t n)
+static void on_report(struct twin *twin, const char *client, const char *rid, const char *payload,
+                      size_t n)
 {
-    struct twin *twin = &twins[device];
     if (net_draw(100) < azure_throttled) {
         answer_twin(client, 429, rid, json_pack("{s:i}", "errorCode", 429001));
         return;
@@ -130,7 +148,8 @@ static void on_report(enum four_device device, const char *client, const char *r
     sb_cleanup(sb_freep) char *rest =
         sb_format("%s&$version=%lld", rid, (long long)++twin->reported_version);
     answer_twin(client, 204, rest, NULL);
-    look(device);
+    for (int i = 0; i < DEVICES; i++)
+        look((enum four_device)i);
 }
 
 static void on_answer(int status, const char *rid)
@@ -153,7 +172,8 @@ static void on_answer(int status, const char *rid)
 static void hear(const char *client, const char *topic, const char *payload, size_t n)
 {
     char rid[64], status[8];
-    int device = four_device_of(client, strlen(client));
+    int device =
+        azure_gateway && strcmp(client, GATEWAY) == 0 ? 0 : four_device_of(client, strlen(client));
     if (device < 0) {
         four_breach("azure: who is %s?", client);
     } else if (sscanf(topic, "$iothub/twin/GET/?$rid=%63s", rid) == 1) {
@@ -163,7 +183,7 @@ static void hear(const char *client, const char *topic, const char *payload, siz
                               with_version(twin->desired, twin->desired_version), "reported",
                               with_version(twin->reported, twin->reported_version)));
     } else if (sscanf(topic, "$iothub/twin/PATCH/properties/reported/?$rid=%63s", rid) == 1) {
-        on_report((enum four_device)device, client, rid, payload, n);
+        on_report(&twins[device], client, rid, payload, n);
     } else if (sscanf(topic, "$iothub/methods/res/%7[0-9]/?$rid=%63s", status, rid) == 2) {
         on_answer((int)strtol(status, NULL, 10), rid);
     } else {
@@ -175,7 +195,7 @@ static void down(const char *client)
 {
     int device = four_device_of(client, strlen(client));
     for (size_t i = 0; i < request_count; i++)
-        if (requests[i].cloud == AZURE && (int)requests[i].device == device &&
+        if (requests[i].cloud == AZURE && (azure_gateway || (int)requests[i].device == device) &&
             requests[i].op != WISH && requests[i].answers == 0) {
             requests[i].lost = true;
             if (!requests[i].done) /* for the hub it has timed out; what the device does is seen */
@@ -192,21 +212,23 @@ static void on_late(int64_t arg)
 
 /* ---- what it is asked for ---- */
 
-static bool wish(const struct request *request)
+static bool wish(struct request *request)
 {
-    struct twin *twin = &twins[request->device];
+    struct twin *twin = twin_of(request->device);
     sb_cleanup(sb_freep) char *uri = four_uri(request->version);
     json_t *patch =
         json_pack("{s:{s:s,s:s}}", "firmware", "fwVersion", request->version, "fwPackageURI", uri);
+    if (azure_gateway)
+        patch = json_pack("{s:{s:o}}", "children", four_devices[request->device], patch);
     for (struct request *r = requests; r < request; r++)
         if (r->cloud == AZURE && r->device == request->device && r->op == WISH && !r->done)
             r->done = r->dropped = true;
     merge(twin->desired, patch);
-    twin->desired_version++;
+    request->revision = ++twin->desired_version;
     sb_cleanup(sb_freep) char *topic = sb_format(
         "$iothub/twin/PATCH/properties/desired/?$version=%lld", (long long)twin->desired_version);
     (void)json_object_set_new(patch, "$version", json_integer(twin->desired_version));
-    (void)net_send(&four_azure.server, four_devices[request->device], topic, patch, 0);
+    (void)net_send(&four_azure.server, client_of(request->device), topic, patch, 0);
     return true;
 }
 
@@ -219,7 +241,7 @@ static bool ask(struct request *request)
                                               [CANCEL] = "cancelFirmwareUpdate",
                                               [READ] = "readProperties",
                                               [STRANGE] = "dance" };
-    const char *client = four_devices[request->device];
+    const char *client = client_of(request->device);
     (void)snprintf(request->before, sizeof(request->before), "%s",
                    azure_says(request->device, "firmware/lastFwUpdateStartTime"));
     if (request->op == WISH)
@@ -233,6 +255,8 @@ static bool ask(struct request *request)
         request->op == UPDATE || request->op == DOWNLOAD
             ? json_pack("{s:s,s:s}", "fwPackageUri", uri, "fwVersion", request->version)
             : json_object();
+    if (azure_gateway)
+        (void)json_object_set_new(payload, "target", json_string(four_devices[request->device]));
     net_later(ANSWER_MS, on_late, request - requests);
     return net_send(&four_azure.server, client, topic, payload, 0);
 }
@@ -257,7 +281,7 @@ static const char *version_of(enum four_device device)
 
 static bool present(enum four_device device)
 {
-    return net_is_up(&four_azure.server, four_devices[device]);
+    return net_is_up(&four_azure.server, client_of(device));
 }
 
 static void up(const char *client SB_UNUSED)

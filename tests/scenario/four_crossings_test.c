@@ -264,26 +264,30 @@ static void given_up_by_the_platform_alone(void **state)
     }
 }
 
-/* A step names no version: the failure of an update is not the end of the next one, which is
- * offered while the platform cannot be told. */
+/* A step, a report names no version: the failure of an update is not the end of the next one, which
+ * is offered while the platform cannot be told. */
 static void old_failure_is_not_the_new_ones(void **state)
 {
     (void)state;
-    for (int told = 0; told < 2; told++) {
-        struct bench_device *pump = four_bench(PUMP);
+    struct bench_device *pump = four_bench(PUMP);
+    for (int i = 0; i < 4; i++) {
+        enum four_cloud from = i % 2 ? HUAWEI : ALIBABA;
+        bool told = i >= 2; /* that it failed, before the connection is lost */
+        sb_cleanup(sb_freep) char *bad = sb_format("2.%d.0", i);
+        sb_cleanup(sb_freep) char *good = sb_format("2.%d.1", i);
         pump->fault = BENCH_TRANSFER;
         pump->cause = SB_CAUSE_NO_SPACE;
         pump->faults = 1;
-        struct request *old = ask(ALIBABA, PUMP, UPDATE, told ? "2.2.0" : "2.0.0");
-        assert_true(four_until(&world, "alibaba", PUMP, SB_TASK_DOWNLOADING));
+        struct request *old = ask(from, PUMP, UPDATE, bad);
+        assert_true(four_until(&world, four_clouds[from], PUMP, SB_TASK_DOWNLOADING));
         if (told)
             ends(old, false);
-        net_cut(&four_alibaba.server, true);
+        net_cut(&four_platforms[from]->server, true);
         four_run(&world, MINUTE);
         old->done = old->dropped = true;
-        const struct request *push = ask(ALIBABA, PUMP, UPDATE, told ? "2.3.0" : "2.1.0");
-        net_cut(&four_alibaba.server, false);
-        ends(push, true);
+        const struct request *next = ask(from, PUMP, UPDATE, good);
+        net_cut(&four_platforms[from]->server, false);
+        ends(next, true);
     }
 }
 

@@ -78,6 +78,8 @@ static void on_progress(enum four_device device, const json_t *paras)
         four_breach("huawei: a report of %s without a task", four_devices[device]);
         return;
     }
+    if (request->sent == 0) /* it waits for the device: nothing can be its end yet */
+        return;
     bool whole = c == 0 && percent == 100;
     if (request->done && !request->dropped && (request->good ? c != 0 : whole))
         four_breach("huawei: %s of %s was %s and is now %d", request->id, four_devices[device],

@@ -339,6 +339,7 @@ static unsigned play(uint32_t seed)
     memset(looked_at, 0, sizeof(looked_at));
     versions = 0;
     judged = 0;
+    azure_gateway = seed % 3 == 0;
     four_new(&world, seed);
     note_versions();
     net.lost = net_draw(3) ? 0 : 5;

@@ -39,10 +39,11 @@ struct request {
     int percent;    /* as shown; -1 none */
     unsigned steps; /* told */
     bool done, good;
-    int final;       /* the dialect's number of a failure */
-    bool dropped;    /* the cloud gave it up */
-    char before[32]; /* (azure) lastFwUpdateStartTime when it was asked */
-    char source[16]; /* the version before, as the cloud knew it */
+    int final;        /* the dialect's number of a failure */
+    bool dropped;     /* the cloud gave it up */
+    int64_t revision; /* (azure) of the twin that has the wish */
+    char before[32];  /* (azure) lastFwUpdateStartTime when it was asked */
+    char source[16];  /* the version before, as the cloud knew it */
 };
 #define REQUESTS 512
 extern struct request requests[REQUESTS];
@@ -72,6 +73,7 @@ extern unsigned four_breaches;
 
 /* What the twin of a device reports at "firmware/fwUpdateStatus" and the like; "" nothing. */
 const char *azure_says(enum four_device device, const char *path);
+extern bool azure_gateway;       /* one identity, "gw1", with the devices in its twin */
 extern unsigned azure_throttled; /* percent of twin updates that are answered 429 */
 
 /* Of an image, as the shelf has it. */

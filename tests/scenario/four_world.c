@@ -78,14 +78,15 @@ static void write_files(const struct world *world)
         "links:\n"
         "  ibm: { dialect: ibm, role: uplink, uri: \"mqtt://ibm.example.com:1883\", org: org123,\n"
         "         type: gateway, id: gw1, token: \"file:%s/keys/secret\" }\n"
-        "  azure: { dialect: azure, role: uplink, uri: \"mqtt://azure.example.com:1883\",\n"
-        "           key: \"file:%s/keys/{name}.key\" }\n"
+        "  azure: { dialect: azure, role: uplink, uri: \"mqtt://azure.example.com:1883\", %s\n"
+        "           key: \"file:%s/keys/%s\" }\n"
         "  huawei: { dialect: huawei, role: uplink, uri: \"mqtt://huawei.example.com:1883\",\n"
         "            id: gwp_gw1, secret: \"file:%s/keys/secret\" }\n"
         "  alibaba: { dialect: alibaba, role: uplink, uri: \"mqtt://alibaba.example.com:1883\",\n"
         "             product_key: pk0, device_name: gw1, device_product: pk1,\n"
         "             secret: \"file:%s/keys/secret\" }\n",
-        at, at, at, at, at, at, at);
+        at, at, at, at, azure_gateway ? "mode: gateway, id: gw1," : "", at,
+        azure_gateway ? "secret" : "{name}.key", at, at);
     world_write(world, "southbridge.yaml", config);
     (void)umask(before);
 }
