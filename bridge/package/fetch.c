@@ -31,10 +31,8 @@ struct transfer {
     struct transfer *next;
     struct fetcher *fetcher;
     enum state state;
-    char *line, *part, *sha256;  /* line: for the helper, holds secrets */
-    struct sb_supplier supplier; /* texts owned; no pull: it has none */
-    int64_t wanted;              /* offset that was pulled; -1: nothing is awaited */
-    uint64_t id;
+    char *line, *part, *sha256;    /* line: for the helper, holds secrets */
+    struct sb_fetch_source source; /* of a supplied one */
     struct waiter *waiters;
     size_t waiter_count;
     bool telling;
@@ -73,8 +71,7 @@ static void transfer_free(struct transfer *transfer)
     if (transfer->line)
         explicit_bzero(transfer->line, strlen(transfer->line));
     free(transfer->line);
-    free((char *)(uintptr_t)transfer->supplier.package);
-    free((char *)(uintptr_t)transfer->supplier.door);
+    sb_source_done(&transfer->source);
     free(transfer->part);
     free(transfer->sha256);
     free(transfer->waiters);
@@ -90,17 +87,13 @@ static bool has_helper(const struct transfer *transfer)
 
 static bool is_supplied(const struct transfer *transfer)
 {
-    return transfer->supplier.pull != NULL;
+    return sb_source_is(&transfer->source);
 }
 
-/* Its door need not bother any more. */
 static void end_supply(struct transfer *transfer)
 {
-    if (!is_supplied(transfer) || transfer->state != RUNNING)
-        return;
-    transfer->wanted = -1;
-    (void)transfer->supplier.pull(transfer->supplier.arg, transfer->supplier.package,
-                                  &(struct sb_pull){ .download = transfer->id, .over = true });
+    if (is_supplied(transfer) && transfer->state == RUNNING)
+        sb_source_end(&transfer->source);
 }
 
 /* From now on a request for this part starts anew. */
@@ -215,10 +208,7 @@ static int read_wanted(struct transfer *transfer, int64_t offset)
 {
     if (!is_supplied(transfer) || offset < 0)
         return -EPROTO;
-    transfer->wanted = offset;
-    int r =
-        transfer->supplier.pull(transfer->supplier.arg, transfer->supplier.package,
-                                &(struct sb_pull){ .download = transfer->id, .offset = offset });
+    int r = sb_source_pull(&transfer->source, offset);
     if (r < 0)
         cut_short(transfer, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_DOWNLOAD_FAILED,
                   "nobody can give the bytes of this package any more");
@@ -309,7 +299,7 @@ static bool part_in_use(const struct fetcher *fetcher, const char *part)
 static bool door_in_use(const struct fetcher *fetcher, const char *door)
 {
     for (const struct transfer *t = fetcher->first; t; t = t->next)
-        if (has_helper(t) && is_supplied(t) && sb_streq(t->supplier.door, door))
+        if (has_helper(t) && is_supplied(t) && sb_streq(t->source.door, door))
             return true;
     return false;
 }
@@ -317,7 +307,7 @@ static bool door_in_use(const struct fetcher *fetcher, const char *door)
 static struct transfer *next_to_start(const struct fetcher *fetcher)
 {
     for (struct transfer *t = fetcher->first; t; t = t->next) {
-        bool room = is_supplied(t) ? !door_in_use(fetcher, t->supplier.door)
+        bool room = is_supplied(t) ? !door_in_use(fetcher, t->source.door)
                                    : fetcher->running < fetcher->parallel;
         if (room && t->state == WAITING && !part_in_use(fetcher, t->part))
             return t;
@@ -358,15 +348,6 @@ static void on_kick(void *arg)
 /* -- Requests ------------------------------------------------------------------------------------
  */
 
-static int take_supplier(struct sb_supplier *to, const struct sb_supplier *from)
-{
-    *to = (struct sb_supplier){ .pull = from->pull,
-                                .arg = from->arg,
-                                .package = strdup(from->package),
-                                .door = strdup(from->door) };
-    return to->package && to->door ? 0 : -ENOMEM;
-}
-
 static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *spec,
                          struct transfer **ret)
 {
@@ -374,15 +355,14 @@ static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *sp
     if (!transfer)
         return -ENOMEM;
     transfer->fetcher = fetcher;
-    transfer->total = transfer->wanted = -1;
-    transfer->id = ++fetcher->last_id;
+    transfer->total = -1;
     transfer->silence = 2 * sb_fetch_spec_stall(spec);
     transfer->line = sb_fetch_spec_line(spec);
     int r = transfer->line ? 0 : -ENOMEM;
     if (r == 0 && strlen(transfer->line) >= SB_FETCH_SPEC_MAX)
         r = -E2BIG;
     if (r == 0 && spec->supplier)
-        r = take_supplier(&transfer->supplier, spec->supplier);
+        r = sb_source_open(&transfer->source, spec->supplier, ++fetcher->last_id);
     if (r == 0)
         r = sb_set_string(&transfer->part, spec->part);
     if (r == 0)
@@ -456,36 +436,21 @@ static void fetcher_stop(void *arg, uint64_t id)
     drop(transfer);
 }
 
-/* The helper reads how many bytes come, of how large a file, and then these. */
-static void hand_over(struct transfer *transfer, const struct sb_piece *piece)
-{
-    sb_cleanup(sb_freep) char *head = sb_format("%zu %lld\n", piece->size, (long long)piece->total);
-    int r = head ? sb_child_feed(transfer->helper, head, strlen(head)) : -ENOMEM;
-    if (r == 0)
-        r = sb_child_feed(transfer->helper, piece->bytes, piece->size);
-    if (r < 0 && r != -EPIPE) /* one that has ended says why by its end */
-        cut_short(transfer, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_INTERNAL,
-                  "the download helper takes no bytes");
-}
-
 static void fetcher_supply(void *arg, const struct sb_piece *piece)
 {
-    struct fetcher *fetcher = arg;
-    struct transfer *t = fetcher->first;
-    while (t && t->id != piece->download)
+    struct transfer *t = ((struct fetcher *)arg)->first;
+    while (t && !(t->state == RUNNING && sb_source_awaits(&t->source, piece)))
         t = t->next;
-    if (!t || t->state != RUNNING || t->end.said || t->wanted < 0)
+    if (!t || t->end.said)
         return;
     if (piece->cause != SB_CAUSE_NONE) {
         cut_short(t, piece->cause, piece->text);
         return;
     }
-    bool right = piece->offset == t->wanted && piece->size > 0 && piece->size <= SB_PIECE_MAX &&
-                 piece->total > 0 && (int64_t)piece->size <= piece->total - piece->offset;
-    if (!right)
-        return;
-    t->wanted = -1;
-    hand_over(t, piece);
+    int r = sb_source_hand_over(&t->source, t->helper, piece);
+    if (r < 0 && r != -EPIPE) /* one that has ended says why by its end */
+        cut_short(t, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_INTERNAL,
+                  "the download helper takes no bytes");
 }
 
 static void fetcher_close(void *arg)
