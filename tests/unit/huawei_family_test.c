@@ -302,6 +302,26 @@ static void whom_the_platform_deleted_is_not_spoken_for(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
 }
 
+/* The settings have another gateway now: its list begins anew. */
+static void the_list_of_another_gateway_does_not_count(void **state)
+{
+    struct iot *iot = *state;
+    static const char *const gateways[] = { IOT_GATEWAY_ID, "prod_former" };
+    for (int i = 0; i < 2; i++) {
+        json_t *saved = json_pack("{s:s,s:i,s:{s:b}}", "gateway", gateways[i], "version", 7,
+                                  "deleted", IOT_PUMP_ID, true);
+        iot_down(iot);
+        iot_forget(iot);
+        sb_huawei_dialect.drop(iot->core.states[CORE_GATEWAY]);
+        iot->core.states[CORE_GATEWAY] = sb_huawei_dialect.load(saved);
+        json_decref(saved);
+        iot_up(iot);
+        assert_int_equal(sb_json_int(iot_last(iot, NULL, "sub_device_sync_request"), "version", -1),
+                         i == 0 ? 7 : 0);
+        assert_int_equal(json_array_size(json_object_get(status(iot), "device_statuses")), 1 + i);
+    }
+}
+
 /* Its upgrade goes on here; the platform has no task of it any more. */
 static void an_upgrade_of_a_deleted_device_is_not_reported(void **state)
 {
@@ -427,6 +447,7 @@ int main(void)
         T(a_device_with_another_name),
         T(whom_the_platform_deleted_is_left_alone),
         T(whom_the_platform_deleted_is_not_spoken_for),
+        T(the_list_of_another_gateway_does_not_count),
         T(an_upgrade_of_a_deleted_device_is_not_reported),
         T(who_leaves_is_not_added_again),
         T(a_flood_of_values_is_reported_in_time),

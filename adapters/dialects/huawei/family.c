@@ -423,8 +423,24 @@ void sb_huawei_family_due(struct sb_huawei_turn *turn)
     arm(turn);
 }
 
+/* Of another gateway, which the settings had, nothing counts. */
+static void own_list(struct sb_huawei_turn *turn)
+{
+    struct sb_huawei_state *state = turn->state;
+    if (sb_streq(state->gateway, turn->config->id))
+        return;
+    if (state->gateway) {
+        state->version = 0;
+        sb_huawei_json_clear(&state->deleted);
+        sb_huawei_json_clear(&state->leaving);
+    }
+    sb_effects_set(turn->effects, &state->gateway, turn->config->id);
+    turn->effects->save = true;
+}
+
 void sb_huawei_family_up(struct sb_huawei_turn *turn)
 {
+    own_list(turn);
     send(turn, "event_sync", NULL, json_pack("{s:I}", "version", (json_int_t)turn->state->version));
     send_leaving(turn);
     sb_huawei_versions(turn, false);

@@ -28,6 +28,7 @@ struct sb_huawei_state {
     /* saved */
     struct sb_huawei_upgrade upgrade;
     json_t *outcome; /* paras of the last final report; NULL: none since the upgrade began */
+    char *gateway;   /* the gateway: whose list it is, its id; NULL: not known */
     int64_t version; /* the gateway: of the list of sub-devices, as last heard */
     json_t *deleted; /* the gateway: {name: true} by the platform */
     json_t *leaving; /* the gateway: {name: true} to be deleted at the platform */

@@ -53,6 +53,7 @@ void sb_huawei_state_reset(struct sb_huawei_state *state)
     sb_huawei_json_clear(&state->outcome);
     sb_huawei_json_clear(&state->deleted);
     sb_huawei_json_clear(&state->leaving);
+    free(state->gateway);
     *state = (struct sb_huawei_state){ .shown_state = -1, .shown_percent = -1 };
 }
 
@@ -69,11 +70,11 @@ json_t *sb_huawei_save(const void *data)
 {
     const struct sb_huawei_state *state = data;
     const struct sb_huawei_upgrade *upgrade = &state->upgrade;
-    return json_pack("{s:{s:I,s:s*,s:s*,s:s*},s:O*,s:O*,s:O*,s:I}", "upgrade", "task",
+    return json_pack("{s:{s:I,s:s*,s:s*,s:s*},s:O*,s:O*,s:O*,s:s*,s:I}", "upgrade", "task",
                      (json_int_t)upgrade->task, "version", upgrade->version, "module",
                      upgrade->module, "event", upgrade->event, "outcome", state->outcome, "leaving",
-                     state->leaving, "deleted", state->deleted, "version",
-                     (json_int_t)state->version);
+                     state->leaving, "deleted", state->deleted, "gateway", state->gateway,
+                     "version", (json_int_t)state->version);
 }
 
 static int load_upgrade(struct sb_huawei_upgrade *upgrade, const json_t *saved)
@@ -102,6 +103,7 @@ void *sb_huawei_load(const json_t *saved)
     state->version = version > 0 ? version : 0;
     int r = load_object(&state->outcome, saved, "outcome");
     r = r ? r : load_object(&state->leaving, saved, "leaving");
+    r = r ? r : sb_set_string(&state->gateway, sb_json_str(saved, "gateway"));
     r = r ? r : load_object(&state->deleted, saved, "deleted");
     r = r ? r : load_upgrade(&state->upgrade, sb_json_object(saved, "upgrade"));
     if (r) {
