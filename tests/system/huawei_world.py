@@ -31,16 +31,11 @@ def fast_words(directory, **limits):
     return [SOURCE / "mappings", folder]
 
 
-ACTIONS = """actions:
-  set-mark: { arguments: { mark: 1 }, repeatable: true, steps: [{ write: 8, value: $mark }] }
-"""
-
-
 def board_words(directory):
     """The folders of mappings, the second with a Modbus board that has an action."""
     folder = directory / "mappings" / "devices"
     folder.mkdir(parents=True)
-    (folder / "board.yaml").write_text(moody_type() + ACTIONS, encoding="utf-8")
+    (folder / "board.yaml").write_text(moody_type(), encoding="utf-8")
     return [SOURCE / "mappings", directory / "mappings"]
 
 

@@ -64,9 +64,14 @@ def modbus_type(name="board", **keys):
 STATUSES = {1: "timeout", 3: "write_failed", 4: "no_space", 21: "low_battery", 22: "no_memory"}
 
 
+ACTIONS = """actions:
+  set-mark: { arguments: { mark: 1 }, repeatable: true, steps: [{ write: 8, value: $mark }] }
+"""
+
+
 def moody_type(name="board"):
-    """The same board with more to complain about, and a second at most for a block."""
-    text = modbus_type(name)
+    """The same board with an action, more to complain about, and a second at most for a block."""
+    text = modbus_type(name) + ACTIONS
     block = "every: 20ms, timeout: 5s,\n          errors: { 2: repeat,"
     assert text.count(block) == 1
     return text.replace(block, "every: 20ms, timeout: 1s,\n          errors: { 21: low_battery, "

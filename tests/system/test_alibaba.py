@@ -192,6 +192,26 @@ def test_requests(world):
         assert reply["code"] != 200 and reply["message"], reply
 
 
+def test_requests_of_a_board(board):  # noqa: F811
+    """Read, written and configured, an action of its type, and a job that writes."""
+    def ask(rest, params):
+        return board.platform.ask(PUMP, f"thing/service/{rest}", params)
+
+    assert ask("property/get", ["interval"])["data"] == {"interval": 60}
+    assert ask("property/set", {"interval": 61, "gain": 2.5})["code"] == 200
+    values = board.platform.devices[PUMP].properties
+    board.platform.wait(lambda: values.get("interval") == 61, RUN, "post")
+    assert ask("property/get", ["gain"])["data"] == {"gain": 2.5}
+    assert ask("configure", {"interval": 62})["code"] == 200
+    assert ask("set-mark", {"mark": 7})["code"] == 200
+    assert [e["value"] for e in board.device.of(1, "write") if e["address"] == 8] == [7]
+    assert ask("property/set", {"interval": 0})["code"] == 460  # out of its range
+    board.platform.job(PUMP, "job-1", {"params": {"interval": 63}})
+    board.platform.wait_job(PUMP, "job-1", "SUCCEEDED", RUN)
+    assert ask("property/get", ["interval"])["data"] == {"interval": 63}
+    board.wait_quiet()
+
+
 def test_job_that_reboots(world):
     boots = world.device.boots
     world.platform.job(PUMP, "job-1", {"serviceIdentifier": "reboot", "params": {}})

@@ -64,7 +64,25 @@ def test_the_whole_course(world):
                              ("factory_reset", "succeeded")]
 
 
-def test_properties_are_answered_with_their_result(world):
+def test_properties_of_a_board(board):  # noqa: F811
+    """Read, written and configured by method, configured by wish, and an action of its type."""
+    assert board.call("readProperties", {"names": ["interval"]}) == (200, {"interval": 60})
+    assert board.call("writeProperties", {"values": {"interval": 61, "gain": 2.5}})[0] == 200
+    assert board.call("readProperties", {"names": ["interval", "gain"]}) == (
+        200, {"interval": 61, "gain": 2.5})
+    board.wait("deviceProperties/interval/value", 61)
+    assert board.call("updateConfiguration", {"values": {"interval": 62}})[0] == 200
+    version = board.hub.desire(PUMP, {"configuration": {"interval": 63}})
+    board.wait("configuration/interval/ac", 200)
+    assert board.hub.reported(PUMP, "configuration/interval/av") == version
+    assert board.call("readProperties", {"names": ["interval"]}) == (200, {"interval": 63})
+    assert board.call("writeProperties", {"values": {"interval": 0}})[0] == 400  # out of its range
+    assert board.call("set-mark", {"mark": 7})[0] == 200
+    assert [e["value"] for e in board.device.of(1, "write") if e["address"] == 8] == [7]
+    board.wait_quiet()
+
+
+def test_what_cannot_be_is_answered(world):
     for method, payload in (("readProperties", {"names": ["none-such"]}),
                             ("writeProperties", {"none-such": 1}),
                             ("updateConfiguration", {"values": {"none-such": 1}})):
