@@ -51,6 +51,9 @@ class _Stream:
             self._buffer = first
             return
         head = await self._reader.readuntil(b"\r\n\r\n")
+        asked = head.partition(b" ")[2].partition(b" ")[0]  # of "ET /path HTTP/1.1"
+        if not asked.startswith(b"/$iothub/websocket"):
+            raise ValueError(f"a hub has no WebSocket at {asked!r}")
         key = re.search(rb"(?i)sec-websocket-key:\s*(\S+)", head)[1]
         accept = base64.b64encode(hashlib.sha1(key + _WEBSOCKET_KEY).digest())
         self._writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"

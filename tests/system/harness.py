@@ -206,11 +206,16 @@ class Authority:
 class Broker:
     """A private Mosquitto with persistence: survives kill9() and start() on the same ports."""
 
-    def __init__(self, directory, *, authority=None, websockets=False, users=None):
-        """users: {name: password}; without, everybody may connect. authority: adds TLS."""
+    def __init__(self, directory, *, authority=None, websockets=False, users=None,
+                 client_certificates=False):
+        """users: {name: password}; without, everybody may connect. authority: adds TLS.
+
+        client_certificates: who comes by TLS must have one; its name becomes the user's.
+        """
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self._authority, self._users, self._websockets = authority, users, websockets
+        self._client_certificates = client_certificates
         self.port = self.tls_port = self.websocket_port = self.secure_websocket_port = None
         self.process = None
         self.log_path = self.directory / "mosquitto.log"
@@ -242,6 +247,9 @@ class Broker:
         if self._authority:
             cert, key = self._authority.issue("broker")
             tls = [f"certfile {cert}", f"keyfile {key}"]
+            if self._client_certificates:
+                tls += [f"cafile {self._authority.ca}", "require_certificate true",
+                        "use_identity_as_username true"]
         if self.tls_port:
             lines += [f"listener {self.tls_port} 127.0.0.1", *tls]
         if self.websocket_port:
