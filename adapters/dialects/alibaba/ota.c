@@ -48,6 +48,14 @@ static void tell_version(struct sb_ali_turn *turn, const char *module, const cha
                                                .qos = 1 });
 }
 
+/* The platform has seen it begin: a version that is neither the old one, as it knows it, nor the
+ * new one would be its failure. Another cloud may have installed one since it was offered. */
+static bool is_between(const struct sb_ali_turn *turn, const char *module, const char *version)
+{
+    const struct sb_ali_update *update = sb_ali_update_of(turn->state, module);
+    return update && update->task && update->step >= 0 && !sb_streq(update->version, version);
+}
+
 void sb_ali_inform(struct sb_ali_turn *turn)
 {
     const char *module;
@@ -56,7 +64,8 @@ void sb_ali_inform(struct sb_ali_turn *turn)
         return;
     json_object_foreach (turn->in->device->versions, module, version) {
         const char *text = json_string_value(version);
-        if (text && !sb_streq(sb_json_str(turn->state->informed, module), text))
+        if (text && !sb_streq(sb_json_str(turn->state->informed, module), text) &&
+            !is_between(turn, module, text))
             tell_version(turn, module, text);
     }
 }
@@ -247,6 +256,7 @@ static void has_failed(struct sb_ali_turn *turn, struct sb_ali_update *update,
     turn->effects->save = true;
     if (turn->in->connected && turn->state->stage == SB_ALI_IN)
         tell_failure(turn, update, task->id);
+    sb_ali_inform(turn); /* what could not be told meanwhile */
 }
 
 /* Success is the report of the version; the last step comes before it, if it is not there yet. */
