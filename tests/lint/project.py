@@ -4,7 +4,8 @@
 
 - Continuous integration runs the README's test command and nothing else; that command and the
   quickstart are programs which install what they need themselves.
-- Simulators and scripted platforms share no code, table or mapping with the adapters which they are to judge.
+- Simulators and scripted platforms share no code, table or mapping with the adapters which they
+  are to judge.
 - The licence is Apache-2.0, in whole.
 - Every program of ctest is named by a row of tests/requirements.md: none is there for nobody.
 """
