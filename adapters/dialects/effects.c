@@ -2,6 +2,7 @@
 #include "adapters/dialects/effects.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -24,13 +25,16 @@ void sb_effects_put(struct sb_effects *effects, json_t *object, const char *key,
         effects->broken = true;
 }
 
-void sb_effects_note(struct sb_effects *effects, const char *fmt, va_list ap)
+void sb_effects_note(struct sb_effects *effects, const char *fmt, ...)
 {
     struct sb_output *output = sb_effects_add(effects, SB_OUT_NOTE);
     if (!output)
         return;
     struct sb_str text = { 0 };
+    va_list ap;
+    va_start(ap, fmt);
     sb_str_vformat(&text, fmt, ap);
+    va_end(ap);
     output->text = sb_str_take(&text);
     effects->broken = effects->broken || !output->text;
     sb_str_done(&text);
@@ -76,12 +80,64 @@ void sb_effects_cancel(struct sb_effects *effects, int64_t task, enum sb_cause c
 
 void sb_effects_look(struct sb_effects *effects, int64_t task)
 {
-    struct sb_output *output = sb_effects_add(effects, SB_OUT_LOOK);
+    struct sb_output *output = task ? sb_effects_add(effects, SB_OUT_LOOK) : NULL;
     if (output)
         output->task = task;
 }
 
-/* ---- texts ---- */
+void sb_effects_send(struct sb_effects *effects, const struct sb_send *send)
+{
+    bool whole = send->topic && (send->json || send->empty);
+    struct sb_output *output = whole ? sb_effects_add(effects, SB_OUT_SEND) : NULL;
+    if (!output) {
+        effects->broken = true;
+        free(send->topic);
+        json_decref(send->json);
+        return;
+    }
+    output->topic = send->topic;
+    output->json = send->json;
+    output->qos = send->qos;
+    output->class = send->class;
+    output->task = send->task;
+    sb_effects_set(effects, &output->token, send->token);
+    sb_effects_set(effects, &output->key, send->key);
+    sb_effects_set(effects, &output->what, send->what);
+}
+
+void sb_effects_submit(struct sb_effects *effects, const struct sb_input *in,
+                       const struct sb_submit *submit)
+{
+    struct sb_output *output = sb_effects_add(effects, SB_OUT_SUBMIT);
+    if (!output) {
+        json_decref(submit->params);
+        json_decref(submit->package);
+        return;
+    }
+    output->op = submit->op;
+    output->json = submit->params;
+    output->package = submit->package;
+    output->policy.conflict = submit->replaces && sb_op_is_firmware(submit->op)
+                                  ? SB_CONFLICT_REPLACE_UNSTARTED
+                                  : SB_CONFLICT_QUEUE;
+    output->policy.answer = submit->final ? SB_ANSWER_FINAL : SB_ANSWER_ACCEPTED;
+    output->policy.online_timeout = sb_words_limit(in->words, "online_within");
+    sb_effects_set(effects, &output->tag, submit->tag);
+    sb_effects_set(effects, &output->id, submit->id);
+}
+
+/* ---- words and texts ---- */
+
+const json_t *sb_dialect_cause_cell(const struct sb_input *in, enum sb_cause cause)
+{
+    return sb_words_cause(in->words, SB_ROLE_SENDS, cause, SB_PHASE_WAITING);
+}
+
+const json_t *sb_dialect_task_cell(const struct sb_input *in, const struct sb_task *task)
+{
+    return sb_words_cell(in->words, SB_ROLE_SENDS, task->job->op, task->state, task->cause,
+                         task->phase);
+}
 
 char *sb_dialect_presentable(const char *text)
 {
@@ -95,9 +151,9 @@ char *sb_dialect_presentable(const char *text)
     return clean;
 }
 
-char *sb_dialect_task_text(const struct sb_task *task, const json_t *cell)
+char *sb_dialect_task_text(const struct sb_input *in, const struct sb_task *task)
 {
-    const char *message = sb_json_str(cell, "message");
+    const char *message = sb_json_str(sb_dialect_task_cell(in, task), "message");
     const char *cause = task->state == SB_TASK_SUCCEEDED ? "done" : sb_cause_name((int)task->cause);
     const char *text = task->text && *task->text ? task->text : message ? message : cause;
     return sb_dialect_presentable(text ? text : "");

@@ -13,7 +13,8 @@ typedef void (*handler_fn)(struct sb_ali_turn *turn);
 static void on_upgrade(struct sb_ali_turn *turn)
 {
     if (turn->in->message->error)
-        sb_ali_note(turn, "a push of firmware is %s: ignored", turn->in->message->error);
+        sb_effects_note(turn->effects, "a push of firmware is %s: ignored",
+                        turn->in->message->error);
     else
         sb_ali_offered(turn, turn->in->message->body);
 }
@@ -149,7 +150,7 @@ static void on_down(struct sb_ali_turn *turn)
     static const char *const timers[] = { "request", "session", "offer", "job", "file", "config" };
     sb_ali_link_lost(turn->state);
     for (size_t i = 0; i < SB_COUNT(timers); i++)
-        sb_ali_timer(turn, timers[i], -1);
+        sb_effects_timer(turn->effects, timers[i], -1);
 }
 
 static void on_timer(struct sb_ali_turn *turn)
@@ -183,9 +184,9 @@ static void on_loaded(struct sb_ali_turn *turn)
         if (!state->asks[i].task && !state->asks[i].reply)
             sb_ali_ask_end(turn, &state->asks[i]);
     for (size_t i = 0; i < state->update_count; i++)
-        sb_ali_look(turn, state->updates[i].task);
+        sb_effects_look(turn->effects, state->updates[i].task);
     for (size_t i = 0; i < state->ask_count; i++)
-        sb_ali_look(turn, state->asks[i].task);
+        sb_effects_look(turn->effects, state->asks[i].task);
 }
 
 int sb_alibaba_step(void *state, const struct sb_input *input, struct sb_effects *effects)

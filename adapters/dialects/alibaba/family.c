@@ -40,9 +40,9 @@ static void result(struct sb_ali_turn *turn, const json_t *want, int code, const
 {
     const char *name = sb_json_str(want, "name");
     if (name && kinds[kind_of(want)].answered)
-        sb_ali_tell(turn, name, "result",
-                    json_pack("{s:i,s:i,s:s*}", "kind", (int)kind_of(want), "code", code, "secret",
-                              secret));
+        sb_effects_tell(turn->effects, name, "result",
+                        json_pack("{s:i,s:i,s:s*}", "kind", (int)kind_of(want), "code", code,
+                                  "secret", secret));
 }
 
 /* ---- what is wanted ---- */
@@ -99,7 +99,7 @@ static json_t *gather(struct sb_ali_turn *turn)
     const json_t *first = json_array_get(state->wants, 0);
     enum sb_ali_want kind = kind_of(first);
     bool alone = sb_json_bool(first, "alone", false) || !kinds[kind].limit;
-    size_t most = alone ? 1 : (size_t)sb_ali_limit(turn, kinds[kind].limit);
+    size_t most = alone ? 1 : (size_t)sb_words_limit(turn->in->words, kinds[kind].limit);
     json_t *batch = json_array();
     for (size_t i = 0; i < json_array_size(state->wants) && json_array_size(batch) < most;) {
         json_t *wanted = json_array_get(state->wants, i);
@@ -147,10 +147,11 @@ static void next(struct sb_ali_turn *turn)
                                      &state->flying_id);
     sb_ali_send(turn, &(struct sb_ali_parcel){
                           .base = kinds[kind].base,
-                          .rest = sb_ali_word(turn, batch ? kinds[kind].batch : kinds[kind].word),
+                          .rest = sb_words_name(turn->in->words,
+                                                batch ? kinds[kind].batch : kinds[kind].word),
                           .what = sb_ali_want_name((int)kind),
                           .payload = payload });
-    sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "reply_timeout"));
+    sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "reply_timeout"));
 }
 
 /* ---- what becomes of them ---- */
@@ -248,9 +249,10 @@ static void failed(struct sb_ali_turn *turn, const json_t *batch, int code)
     if (code == SB_ALIBABA_THROTTLED) {
         put_back(turn, batch, false);
         state->paused = true;
-        sb_ali_timer(turn, TIMER,
-                     SB_MIN(sb_ali_limit(turn, "login_retry") << SB_MIN(state->throttled, 10U),
-                            sb_ali_limit(turn, "login_most")));
+        sb_effects_timer(
+            turn->effects, TIMER,
+            SB_MIN(sb_words_limit(turn->in->words, "login_retry") << SB_MIN(state->throttled, 10U),
+                   sb_words_limit(turn->in->words, "login_most")));
         state->throttled++;
     } else if (json_array_size(batch) > 1 && code != 0) {
         put_back(turn, batch, true);
@@ -270,7 +272,7 @@ static void settle(struct sb_ali_turn *turn, int code, const json_t *data)
     sb_cleanup(json_decrefp) json_t *batch = SB_STEAL(state->flying);
     enum sb_ali_want kind = (enum sb_ali_want)state->flying_kind;
     free(SB_STEAL(state->flying_id));
-    sb_ali_timer(turn, TIMER, -1);
+    sb_effects_timer(turn->effects, TIMER, -1);
     if (code == SB_ALIBABA_OK) {
         state->throttled = 0;
         succeeded(turn, kind, batch, data);
@@ -361,7 +363,7 @@ static void tell_all(struct sb_ali_turn *turn, const json_t *list, bool there)
             continue;
         if (!there)
             know(turn, name, false);
-        sb_ali_tell(turn, name, there ? "start" : "gone", json_object());
+        sb_effects_tell(turn->effects, name, there ? "start" : "gone", json_object());
     }
 }
 
@@ -373,7 +375,7 @@ void sb_ali_topology_notice(struct sb_ali_turn *turn)
     bool notify = message->kind == SB_ALIBABA_TOPO_NOTIFY;
     int64_t status = sb_json_int(message->body, "status", 0);
     if (message->id)
-        sb_ali_reply(turn, sb_ali_word(turn, notify ? "topo_notify" : "topo_change"),
+        sb_ali_reply(turn, sb_words_name(turn->in->words, notify ? "topo_notify" : "topo_change"),
                      sb_ali_answer(turn, message->id,
                                    message->error ? SB_ALIBABA_BAD_PARAMS : SB_ALIBABA_OK,
                                    message->error, NULL),

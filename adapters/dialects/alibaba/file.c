@@ -21,9 +21,9 @@ static void give_up(struct sb_ali_turn *turn, enum sb_cause cause, const char *t
     output->download = file->download;
     output->offset = file->offset;
     output->cause = cause;
-    sb_ali_set(turn, &output->text, text);
+    sb_effects_set(turn->effects, &output->text, text);
     file->wanted = false;
-    sb_ali_timer(turn, TIMER, -1);
+    sb_effects_timer(turn->effects, TIMER, -1);
 }
 
 static void ask(struct sb_ali_turn *turn)
@@ -32,20 +32,21 @@ static void ask(struct sb_ali_turn *turn)
     json_t *params =
         json_pack("{s:{s:I,s:I},s:{s:I,s:I}}", "fileInfo", "streamId", (json_int_t)file->stream.id,
                   "fileId", (json_int_t)file->stream.file, "fileBlock", "size",
-                  (json_int_t)sb_ali_limit(turn, "block_size"), "offset", (json_int_t)file->offset);
+                  (json_int_t)sb_words_limit(turn->in->words, "block_size"), "offset",
+                  (json_int_t)file->offset);
     sb_ali_send(turn,
                 &(struct sb_ali_parcel){ .base = "topic_sys",
-                                         .rest = sb_ali_word(turn, "file_download"),
+                                         .rest = sb_words_name(turn->in->words, "file_download"),
                                          .gateway = true,
                                          .payload = sb_ali_request(turn, NULL, params, NULL) });
-    sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "block_timeout"));
+    sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "block_timeout"));
 }
 
 /* One try was in vain; `why` is what a person reads if it was the last. */
 static void try_again(struct sb_ali_turn *turn, const char *why)
 {
     struct sb_ali_file *file = &turn->state->file;
-    if (++file->failures >= (unsigned)sb_ali_limit(turn, "block_tries"))
+    if (++file->failures >= (unsigned)sb_words_limit(turn->in->words, "block_tries"))
         give_up(turn, SB_CAUSE_DOWNLOAD_FAILED, why);
     else
         ask(turn);
@@ -59,7 +60,7 @@ void sb_ali_file_pull(struct sb_ali_turn *turn)
         if (pull->download == file->download)
             file->wanted = false;
         if (!file->wanted)
-            sb_ali_timer(turn, TIMER, -1);
+            sb_effects_timer(turn->effects, TIMER, -1);
         return;
     }
     if (pull->download != file->download)
@@ -71,7 +72,7 @@ void sb_ali_file_pull(struct sb_ali_turn *turn)
     file->refusal = 0;
     if (!sb_alibaba_stream_of(pull->uri, &file->stream))
         give_up(turn, SB_CAUSE_INVALID_URI, "the package's stream cannot be read");
-    else if (file->failures >= (unsigned)sb_ali_limit(turn, "block_tries"))
+    else if (file->failures >= (unsigned)sb_words_limit(turn->in->words, "block_tries"))
         give_up(turn, SB_CAUSE_DOWNLOAD_FAILED, "the platform sends blocks that are too short");
     else if (turn->in->connected)
         ask(turn);
@@ -113,7 +114,7 @@ static void supply(struct sb_ali_turn *turn, const struct sb_message *message, i
 {
     struct sb_ali_file *file = &turn->state->file;
     bool last = file->offset + (int64_t)message->size == total;
-    bool whole = last || (int64_t)message->size >= sb_ali_limit(turn, "block_size");
+    bool whole = last || (int64_t)message->size >= sb_words_limit(turn->in->words, "block_size");
     struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_SUPPLY);
     if (!output)
         return;
@@ -129,7 +130,7 @@ static void supply(struct sb_ali_turn *turn, const struct sb_message *message, i
     output->total = total;
     file->wanted = false;
     file->failures = whole ? 0 : file->failures + 1;
-    sb_ali_timer(turn, TIMER, -1);
+    sb_effects_timer(turn->effects, TIMER, -1);
 }
 
 void sb_ali_file_reply(struct sb_ali_turn *turn)
@@ -147,7 +148,7 @@ void sb_ali_file_reply(struct sb_ali_turn *turn)
     else if (offset != file->offset)
         return; /* of another block: late, or twice */
     else if (total < 1 || total - offset < (int64_t)message->size ||
-             (int64_t)message->size > sb_ali_limit(turn, "block_size"))
+             (int64_t)message->size > sb_words_limit(turn->in->words, "block_size"))
         try_again(turn, "the platform sends more than was asked for, or than the file has");
     else
         supply(turn, message, total);

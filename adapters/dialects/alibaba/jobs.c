@@ -15,7 +15,7 @@ static void send_update(struct sb_ali_turn *turn, json_t *params, int64_t task, 
 {
     sb_ali_send(turn, &(struct sb_ali_parcel){
                           .base = "topic_sys",
-                          .rest = sb_ali_word(turn, "job_update"),
+                          .rest = sb_words_name(turn->in->words, "job_update"),
                           .what = sb_json_str(params, "status"),
                           .payload = sb_ali_request(turn, "thing.job.update", params, ret_id),
                           .qos = 1,
@@ -27,7 +27,7 @@ static json_t *update_of(struct sb_ali_turn *turn, const char *id, const char *s
 {
     json_t *update =
         json_pack("{s:s,s:s,s:i}", "taskId", id, "status", status, "progress", percent);
-    sb_cleanup(sb_freep) char *clean = text ? sb_ali_presentable(text) : NULL;
+    sb_cleanup(sb_freep) char *clean = text ? sb_dialect_presentable(text) : NULL;
     if (!update || (text && json_object_set_new(update, "statusDetails",
                                                 json_pack("{s:s*}", "message", clean)) < 0))
         turn->effects->broken = true;
@@ -50,7 +50,7 @@ void sb_ali_job_get(struct sb_ali_turn *turn)
 {
     sb_ali_send(turn, &(struct sb_ali_parcel){
                           .base = "topic_sys",
-                          .rest = sb_ali_word(turn, "job_get"),
+                          .rest = sb_words_name(turn->in->words, "job_get"),
                           .payload = sb_ali_request(turn, "thing.job.get",
                                                     json_pack("{s:s}", "taskId", "$next"), NULL) });
 }
@@ -84,7 +84,7 @@ static const char *read_file(struct sb_ali_turn *turn, const json_t *task, const
     const json_t *file = sb_json_object(task, "jobFile");
     enum sb_cause cause = SB_CAUSE_NONE;
     const char *wrong = NULL;
-    if (!sb_streq(service, sb_ali_word(turn, "service_configure")))
+    if (!sb_streq(service, sb_words_name(turn->in->words, "service_configure")))
         return "a file goes with the service that configures, and with no other";
     sb_cleanup(json_decrefp) json_t *data =
         json_pack("{s:s*,s:s*,s:s*}", "configId", sb_json_str(task, "taskId"), "url",
@@ -100,8 +100,8 @@ static const char *read_file(struct sb_ali_turn *turn, const json_t *task, const
 static const char *read_document(struct sb_ali_turn *turn, const json_t *task, struct order *ret)
 {
     const json_t *document = sb_json_object(task, "jobDocument");
-    const char *name = sb_json_str(document, sb_ali_word(turn, "job_service"));
-    const json_t *given = json_object_get(document, sb_ali_word(turn, "job_params"));
+    const char *name = sb_json_str(document, sb_words_name(turn->in->words, "job_service"));
+    const json_t *given = json_object_get(document, sb_words_name(turn->in->words, "job_params"));
     const json_t *arguments = json_is_object(given) ? given : NULL;
     if (given && !arguments && !json_is_null(given))
         return "the params of the job's document are no object";
@@ -119,7 +119,7 @@ static const char *read_document(struct sb_ali_turn *turn, const json_t *task, s
     } else if (!sb_ali_operation(turn, name, arguments, &ret->op, &ret->params)) {
         wrong = "this device has no such service";
     }
-    return wrong ? wrong : sb_ali_can(turn, ret->op) ? NULL : "this device cannot do that";
+    return wrong ? wrong : sb_dialect_can(turn->in, ret->op) ? NULL : "this device cannot do that";
 }
 
 static void begin(struct sb_ali_turn *turn, const char *id, const json_t *task)
@@ -138,7 +138,7 @@ static void begin(struct sb_ali_turn *turn, const char *id, const json_t *task)
     if (wrong)
         reject(turn, id, wrong);
     else
-        sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "offer_retry"));
+        sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "offer_retry"));
 }
 
 /* The platform has closed it. */
@@ -167,7 +167,7 @@ void sb_ali_job(struct sb_ali_turn *turn, const json_t *task)
     if (ask)
         sb_ali_ask_end(turn, ask);
     if (open)
-        sb_ali_withdraw(turn, open, cause);
+        sb_effects_cancel(turn->effects, open, cause);
 }
 
 void sb_ali_job_notify(struct sb_ali_turn *turn)
@@ -177,7 +177,7 @@ void sb_ali_job_notify(struct sb_ali_turn *turn)
     const char *wrong = message->error                 ? message->error
                         : !sb_json_str(task, "taskId") ? "params.task has no taskId"
                                                        : NULL;
-    sb_ali_reply(turn, sb_ali_word(turn, "job_notify"),
+    sb_ali_reply(turn, sb_words_name(turn->in->words, "job_notify"),
                  sb_ali_answer(turn, message->id, wrong ? SB_ALIBABA_BAD_PARAMS : SB_ALIBABA_OK,
                                wrong, NULL),
                  0);
@@ -211,8 +211,8 @@ void sb_ali_job_updated(struct sb_ali_turn *turn)
     if (!ask || !ask->reply)
         return;
     if (message->code != SB_ALIBABA_OK)
-        sb_ali_note(turn, "the status of job task %s was not taken: code %d", ask->id,
-                    message->code);
+        sb_effects_note(turn->effects, "the status of job task %s was not taken: code %d", ask->id,
+                        message->code);
     sb_ali_ask_end(turn, ask);
     sb_ali_job_get(turn);
 }
@@ -226,9 +226,9 @@ void sb_ali_job_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask)
     turn->effects->save = true;
     if (verdict->cause == SB_CAUSE_BUSY) {
         sb_ali_ask_end(turn, ask);
-        sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "offer_retry"));
+        sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "offer_retry"));
     } else if (verdict->cause != SB_CAUSE_NONE) {
-        const char *own = sb_json_str(sb_ali_cause_cell(turn, verdict->cause), "message");
+        const char *own = sb_json_str(sb_dialect_cause_cell(turn->in, verdict->cause), "message");
         finish(turn, ask,
                update_of(turn, ask->id, "REJECTED", 0, verdict->text ? verdict->text : own));
     }
@@ -236,10 +236,10 @@ void sb_ali_job_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask)
 
 void sb_ali_job_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask, const struct sb_task *task)
 {
-    const char *status = sb_json_str(sb_ali_task_cell(turn, task), "status");
+    const char *status = sb_json_str(sb_dialect_task_cell(turn->in, task), "status");
     if (sb_task_state_is_final(task->state)) {
         bool good = task->state == SB_TASK_SUCCEEDED;
-        sb_cleanup(sb_freep) char *text = sb_ali_task_text(turn, task);
+        sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
         json_t *update = update_of(turn, ask->id, status ? status : "FAILED",
                                    good ? 100 : SB_MAX(ask->percent, 0), text);
         if (good && task->result)
@@ -249,7 +249,8 @@ void sb_ali_job_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask, const s
         return;
     }
     int percent = SB_MIN((int)task->furthest_percent, 99);
-    bool far = ask->percent < 0 || percent - ask->percent >= (int)sb_ali_limit(turn, "step_every");
+    bool far = ask->percent < 0 ||
+               percent - ask->percent >= (int)sb_words_limit(turn->in->words, "step_every");
     if (!status || percent <= ask->percent || !far)
         return;
     ask->percent = percent;

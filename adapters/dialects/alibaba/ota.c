@@ -22,7 +22,7 @@ static void tell_step(struct sb_ali_turn *turn, const char *module, int step, co
                       int64_t task)
 {
     sb_cleanup(sb_freep) char *number = sb_format("%d", step);
-    sb_cleanup(sb_freep) char *clean = sb_ali_presentable(text ? text : "");
+    sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(text ? text : "");
     json_t *params = json_pack("{s:s*,s:s*}", "step", number, "desc", clean);
     sb_ali_send(turn,
                 &(struct sb_ali_parcel){
@@ -75,14 +75,14 @@ void sb_ali_inform(struct sb_ali_turn *turn)
 static void refuse(struct sb_ali_turn *turn, const char *module, enum sb_cause cause,
                    const char *text)
 {
-    const json_t *cell = sb_ali_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     const char *own = sb_json_str(cell, "message");
     tell_step(turn, module, (int)sb_json_int(cell, "step", -1), text && *text ? text : own, 0);
 }
 
 static void ask_again(struct sb_ali_turn *turn)
 {
-    sb_ali_timer(turn, OFFER, sb_ali_limit(turn, "offer_retry"));
+    sb_effects_timer(turn->effects, OFFER, sb_words_limit(turn->in->words, "offer_retry"));
 }
 
 /* The device has it already: that is what the platform waits for. */
@@ -104,7 +104,7 @@ static void get_one(struct sb_ali_turn *turn, const char *module, char **ret_id)
     sb_ali_send(turn,
                 &(struct sb_ali_parcel){
                     .base = "topic_sys",
-                    .rest = sb_ali_word(turn, "firmware_get"),
+                    .rest = sb_words_name(turn->in->words, "firmware_get"),
                     .payload = sb_ali_request(turn, "thing.ota.firmware.get", params, ret_id) });
 }
 
@@ -114,7 +114,7 @@ static void tell_failure(struct sb_ali_turn *turn, struct sb_ali_update *update,
     tell_step(turn, update->module, update->step, update->text, task);
     free(SB_STEAL(update->asked));
     get_one(turn, update->module, &update->asked);
-    update->late_until = turn->in->now + sb_ali_limit(turn, "reply_timeout");
+    update->late_until = turn->in->now + sb_words_limit(turn->in->words, "reply_timeout");
 }
 
 /* A version that has failed here is offered; id: in reply to this. If nobody could be told yet, the
@@ -142,7 +142,7 @@ static void make_way(struct sb_ali_turn *turn, const char *module, const char *v
     int64_t task = update->begun ? 0 : update->task;
     sb_ali_update_end(turn, update); /* how it ends is not told as the end of the new one */
     if (task)
-        sb_ali_withdraw(turn, task, SB_CAUSE_OVERRIDDEN);
+        sb_effects_cancel(turn->effects, task, SB_CAUSE_OVERRIDDEN);
 }
 
 /* id: of the request that it answers; NULL: pushed. */
@@ -157,7 +157,7 @@ static void offered(struct sb_ali_turn *turn, const json_t *data, const char *id
     json_t *package = sb_alibaba_package(data, &cause, &wrong);
     if (!package) {
         refuse(turn, wrong && strlen(module) <= VERSION_MAX ? module : "", cause, wrong);
-    } else if (!sb_ali_can(turn, SB_OP_FIRMWARE_UPDATE)) {
+    } else if (!sb_dialect_can(turn->in, SB_OP_FIRMWARE_UPDATE)) {
         refuse(turn, module, SB_CAUSE_UNSUPPORTED, NULL);
         json_decref(package);
     } else if (is_there(turn, module, version) || has_failed_before(turn, module, version, id)) {
@@ -192,7 +192,7 @@ bool sb_ali_offer_verdict(struct sb_ali_turn *turn)
         refuse(turn, module, verdict->cause, verdict->text);
     } else if (!sb_ali_update_by_task(state, verdict->task) &&
                !sb_ali_update_add(turn, module, sb_json_str(data, "version"), verdict->task)) {
-        sb_ali_withdraw(turn, verdict->task, SB_CAUSE_OVERRIDDEN);
+        sb_effects_cancel(turn->effects, verdict->task, SB_CAUSE_OVERRIDDEN);
         refuse(turn, module, SB_CAUSE_BUSY, "too many modules are being updated");
     }
     return true;
@@ -211,8 +211,8 @@ void sb_ali_firmware_reply(struct sb_ali_turn *turn)
 {
     const struct sb_message *message = turn->in->message;
     if (message->error || message->code != SB_ALIBABA_OK)
-        sb_ali_note(turn, "the platform does not say whether there is firmware: %s",
-                    message->error ? message->error : "it refused to");
+        sb_effects_note(turn->effects, "the platform does not say whether there is firmware: %s",
+                        message->error ? message->error : "it refused to");
     else if (json_object_size(message->body) == 0)
         forget_failures(turn);
     else
@@ -249,10 +249,10 @@ static int failure_of(const struct sb_task *task, const json_t *cell)
 static void has_failed(struct sb_ali_turn *turn, struct sb_ali_update *update,
                        const struct sb_task *task)
 {
-    sb_cleanup(sb_freep) char *text = sb_ali_task_text(turn, task);
+    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
     update->task = 0;
-    update->step = failure_of(task, sb_ali_task_cell(turn, task));
-    sb_ali_set(turn, &update->text, text);
+    update->step = failure_of(task, sb_dialect_task_cell(turn->in, task));
+    sb_effects_set(turn->effects, &update->text, text);
     turn->effects->save = true;
     if (turn->in->connected && turn->state->stage == SB_ALI_IN)
         tell_failure(turn, update, task->id);
@@ -275,7 +275,7 @@ static void has_succeeded(struct sb_ali_turn *turn, struct sb_ali_update *update
 static void has_moved(struct sb_ali_turn *turn, struct sb_ali_update *update,
                       const struct sb_task *task)
 {
-    const json_t *cell = sb_ali_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     bool begun = update->begun || sb_task_state_is_under_way(task->state);
     turn->effects->save = turn->effects->save || begun != update->begun;
     update->begun = begun;
@@ -285,7 +285,7 @@ static void has_moved(struct sb_ali_turn *turn, struct sb_ali_update *update,
     else
         step = (int)sb_json_int(cell, "step", UNTOLD);
     bool far = update->step < 0 || step == 100 ||
-               step - update->step >= (int)sb_ali_limit(turn, "step_every");
+               step - update->step >= (int)sb_words_limit(turn->in->words, "step_every");
     if (step <= update->step || !far)
         return;
     update->step = step;

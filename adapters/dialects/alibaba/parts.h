@@ -6,6 +6,7 @@
 
 #include "adapters/dialects/alibaba/codec.h"
 #include "adapters/dialects/alibaba/conversation.h"
+#include "adapters/dialects/effects.h"
 
 #define SB_ALI_UPDATES 8  /* one per module */
 #define SB_ALI_ASKS    32 /* requests and device jobs that are not through */
@@ -116,8 +117,6 @@ struct sb_ali_ask *sb_ali_ask_add(struct sb_ali_turn *turn, enum sb_ali_ask_kind
 void sb_ali_ask_end(struct sb_ali_turn *turn, struct sb_ali_ask *ask);
 
 /* talk.c: effects, words */
-void sb_ali_note(struct sb_ali_turn *turn, const char *fmt, ...) SB_PRINTF(2, 3);
-void sb_ali_timer(struct sb_ali_turn *turn, const char *tag, int64_t ms); /* < 0 stops it */
 struct sb_ali_parcel {
     const char *base; /* word of the topic: topic_sys, topic_session, topic_inform... */
     const char *rest; /* its rest, or NULL */
@@ -134,21 +133,9 @@ json_t *sb_ali_answer(struct sb_ali_turn *turn, const char *id, int code, const 
 void sb_ali_reply(struct sb_ali_turn *turn, const char *rest, json_t *answer, int64_t task);
 /* {id, version, params, method} of a request; ret_id (may be NULL): its id, caller frees. */
 json_t *sb_ali_request(struct sb_ali_turn *turn, const char *method, json_t *params, char **ret_id);
-void sb_ali_tell(struct sb_ali_turn *turn, const char *name, const char *tag, json_t *json);
 void sb_ali_submit(struct sb_ali_turn *turn, const char *tag, const char *id, enum sb_op op,
                    json_t *params, json_t *package);
-void sb_ali_withdraw(struct sb_ali_turn *turn, int64_t task, enum sb_cause cause);
-void sb_ali_look(struct sb_ali_turn *turn, int64_t task);
 const char *sb_ali_version(const struct sb_ali_turn *turn, const char *module); /* or NULL */
-bool sb_ali_can(const struct sb_ali_turn *turn, enum sb_op op);
-const char *sb_ali_word(const struct sb_ali_turn *turn, const char *name);
-int64_t sb_ali_limit(const struct sb_ali_turn *turn, const char *name);
-const json_t *sb_ali_cause_cell(const struct sb_ali_turn *turn, enum sb_cause cause);
-const json_t *sb_ali_task_cell(const struct sb_ali_turn *turn, const struct sb_task *task);
-/* What a person reads of a task: its text, else the cell's, else the cause; redacted, bounded. */
-char *sb_ali_task_text(const struct sb_ali_turn *turn, const struct sb_task *task);
-char *sb_ali_presentable(const char *text); /* redacted, bounded; NULL: no memory */
-void sb_ali_set(struct sb_ali_turn *turn, char **slot, const char *text);
 void sb_ali_keep(struct sb_ali_turn *turn, int r); /* r < 0: the effects are broken */
 
 /* family.c: the gateway's own */

@@ -11,7 +11,7 @@
 static void refuse(struct sb_ali_turn *turn, const char *rest, enum sb_cause cause,
                    const char *text)
 {
-    const json_t *cell = sb_ali_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     const char *own = sb_json_str(cell, "message");
     sb_ali_reply(turn, rest,
                  sb_ali_answer(turn, turn->in->message->id,
@@ -59,7 +59,7 @@ static bool may_ask(struct sb_ali_turn *turn, const char *rest)
     const struct sb_message *message = turn->in->message;
     sb_cleanup(sb_freep) char *text = NULL;
     if (!message->id || !*message->id)
-        sb_ali_note(turn, "a request without id cannot be answered: ignored");
+        sb_effects_note(turn->effects, "a request without id cannot be answered: ignored");
     else if (turn->in->self || !turn->in->device)
         refuse(turn, rest, SB_CAUSE_UNSUPPORTED, NULL);
     else if (message->error)
@@ -79,15 +79,16 @@ static void ask_by(struct sb_ali_turn *turn, const char *rest, enum sb_op op, js
                    json_t *package)
 {
     struct sb_ali_ask *made =
-        sb_ali_can(turn, op) ? sb_ali_ask_add(turn, SB_ALI_REQUEST, turn->in->message->id, rest, op)
-                             : NULL;
+        sb_dialect_can(turn->in, op)
+            ? sb_ali_ask_add(turn, SB_ALI_REQUEST, turn->in->message->id, rest, op)
+            : NULL;
     if (made) {
         sb_ali_submit(turn, made->tag, NULL, op, params, package);
         return;
     }
     json_decref(params);
     json_decref(package);
-    if (!sb_ali_can(turn, op))
+    if (!sb_dialect_can(turn->in, op))
         refuse(turn, rest, SB_CAUSE_UNSUPPORTED, NULL);
     else
         refuse(turn, rest, SB_CAUSE_BUSY, "too many requests wait for their result");
@@ -100,7 +101,7 @@ static void ask(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_
 
 void sb_ali_property_set(struct sb_ali_turn *turn)
 {
-    const char *rest = sb_ali_word(turn, "property_set");
+    const char *rest = sb_words_name(turn->in->words, "property_set");
     const json_t *values = turn->in->message->body;
     if (!may_ask(turn, rest))
         return;
@@ -127,7 +128,7 @@ static json_t *names_of(struct sb_ali_turn *turn, const json_t *body)
 
 void sb_ali_property_get(struct sb_ali_turn *turn)
 {
-    const char *rest = sb_ali_word(turn, "property_get");
+    const char *rest = sb_words_name(turn->in->words, "property_get");
     if (!may_ask(turn, rest))
         return;
     json_t *names = names_of(turn, turn->in->message->body);
@@ -154,7 +155,7 @@ bool sb_ali_operation(struct sb_ali_turn *turn, const char *name, const json_t *
     };
     const struct sb_device *device = turn->in->device;
     for (size_t i = 0; i < SB_COUNT(known); i++) {
-        if (!sb_streq(sb_ali_word(turn, known[i].word), name))
+        if (!sb_streq(sb_words_name(turn->in->words, known[i].word), name))
             continue;
         *ret_op = known[i].op;
         *ret_params =
@@ -174,7 +175,7 @@ void sb_ali_service(struct sb_ali_turn *turn)
 {
     const struct sb_message *message = turn->in->message;
     sb_cleanup(sb_freep) char *rest =
-        sb_words_fill(sb_ali_word(turn, "service"), "identifier", message->what, NULL);
+        sb_words_fill(sb_words_name(turn->in->words, "service"), "identifier", message->what, NULL);
     enum sb_op op = SB_OP_INVOKE;
     json_t *params = NULL;
     if (!rest) {
@@ -208,82 +209,8 @@ static char *config_key(const json_t *data)
 
 void sb_ali_config_push(struct sb_ali_turn *turn)
 {
-    const char *rest = sb_ali_word(turn, "config_push"), *wrong = NULL;
-    const json_t *data = turn->in->message->body;
-    enum sb_cause cause = SB_CAUSE_NONE;
-    if (!may_ask(turn, rest))
-        return;
-    json_t *package = sb_alibaba_config_package(data, &cause, &wrong);
-    sb_cleanup(sb_freep) char *key = config_key(data);
-    if (!package || !key) {
-        json_decref(package);
-        refuse(turn, rest, wrong ? cause : SB_CAUSE_NO_MEMORY, wrong);
-    } else {
-        sb_ali_set(turn, &turn->state->config, key); /* config/get need not bring it again */
-        ask_by(turn, rest, SB_OP_CONFIGURE, NULL, package);
-    }
-}
-
-void sb_ali_config_get(struct sb_ali_turn *turn)
-{
-    if (!turn->config->remote_config || !sb_ali_can(turn, SB_OP_CONFIGURE))
-        return;
-    json_t *params = json_pack("{s:s,s:s}", "configScope", "product", "getType", "file");
-    sb_ali_send(turn, &(struct sb_ali_parcel){
-                          .base = "topic_sys",
-                          .rest = sb_ali_word(turn, "config_get"),
-                          .payload = sb_ali_request(turn, "thing.config.get", params, NULL) });
-}
-
-/* Is there something new in it, and may it be taken? */
-static bool is_new(struct sb_ali_turn *turn, const char *key)
-{
-    const struct sb_message *message = turn->in->message;
-    const struct sb_ali_state *state = turn->state;
-    bool there =
-        !message->error && message->code == SB_ALIBABA_OK && json_object_size(message->body) > 0;
-    return there && turn->config->remote_config && sb_ali_can(turn, SB_OP_CONFIGURE) &&
-           !state->config_offer && !sb_streq(key, state->config);
-}
-
-/* A wish that stands: what was taken once is not taken again until it changes. */
-void sb_ali_config_got(struct sb_ali_turn *turn)
-{
-    enum sb_cause cause = SB_CAUSE_NONE;
-    const char *wrong = NULL;
-    sb_cleanup(sb_freep) char *key = config_key(turn->in->message->body);
-    if (!is_new(turn, key))
-        return;
-    if (!turn->in->ready) {
-        sb_ali_timer(turn, CONFIG, sb_ali_limit(turn, "offer_retry"));
-        return;
-    }
-    json_t *package = sb_alibaba_config_package(turn->in->message->body, &cause, &wrong);
-    if (!package) {
-        sb_ali_note(turn, "the configuration cannot be used: %s", wrong ? wrong : "no memory");
-        return;
-    }
-    sb_ali_set(turn, &turn->state->config_offer, key);
-    sb_ali_submit(turn, CONFIG, NULL, SB_OP_CONFIGURE, NULL, package);
-}
-
-bool sb_ali_config_verdict(struct sb_ali_turn *turn)
-{
-    const struct sb_verdict *verdict = turn->in->verdict;
-    struct sb_ali_state *state = turn->state;
-    if (!sb_streq(turn->in->tag, CONFIG))
-        return false;
-    sb_cleanup(sb_freep) char *key = SB_STEAL(state->config_offer);
-    if (verdict->cause == SB_CAUSE_BUSY) {
-        sb_ali_timer(turn, CONFIG, sb_ali_limit(turn, "offer_retry"));
-    } else if (verdict->cause != SB_CAUSE_NONE) {
-        sb_ali_note(turn, "the configuration is not taken: %s",
-                    verdict->text ? verdict->text : sb_cause_name((int)verdict->cause));
-    } else {
-        sb_ali_set(turn, &state->config, key);
-        turn->effects->save = true;
-    }
-    return true;
+    json_decref(package);
+    if (!sb_dialect_can(turn->in, op))
 }
 
 /* ---- what becomes of them ---- */
@@ -291,12 +218,13 @@ bool sb_ali_config_verdict(struct sb_ali_turn *turn)
 void sb_ali_ask_verdict(struct sb_ali_turn *turn, struct sb_ali_ask *ask)
 {
     const struct sb_verdict *verdict = turn->in->verdict;
-    const json_t *cell = sb_ali_cause_cell(turn, verdict->cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, verdict->cause);
     const char *text =
         verdict->text && *verdict->text ? verdict->text : sb_json_str(cell, "message");
     ask->task = verdict->task;
     turn->effects->save = true;
-    if (verdict->cause != SB_CAUSE_NONE && sb_streq(ask->topic, sb_ali_word(turn, "config_push")))
+    if (verdict->cause != SB_CAUSE_NONE &&
+        sb_streq(ask->topic, sb_words_name(turn->in->words, "config_push")))
         free(SB_STEAL(turn->state->config));
     if (verdict->cause != SB_CAUSE_NONE)
         answer(turn, ask,
@@ -309,9 +237,9 @@ void sb_ali_ask_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask, const s
 {
     if (!sb_task_state_is_final(task->state))
         return;
-    const json_t *cell = sb_ali_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     bool good = task->state == SB_TASK_SUCCEEDED;
-    sb_cleanup(sb_freep) char *text = good ? NULL : sb_ali_task_text(turn, task);
+    sb_cleanup(sb_freep) char *text = good ? NULL : sb_dialect_task_text(turn->in, task);
     bool shows = good && (ask->op == SB_OP_READ || ask->op == SB_OP_INVOKE);
     json_t *data = shows && task->result ? json_incref(task->result) : NULL;
     json_t *result = good && ask->op != SB_OP_INVOKE && task->result ? task->result : NULL;
@@ -337,7 +265,7 @@ static void post(struct sb_ali_turn *turn, json_t *params)
     sb_ali_send(turn,
                 &(struct sb_ali_parcel){
                     .base = "topic_sys",
-                    .rest = sb_ali_word(turn, "property_post"),
+                    .rest = sb_words_name(turn->in->words, "property_post"),
                     .payload = sb_ali_request(turn, "thing.event.property.post", params, NULL) });
 }
 

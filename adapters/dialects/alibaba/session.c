@@ -20,7 +20,7 @@ static json_t *identity(const struct sb_ali_turn *turn)
 
 static void wants(struct sb_ali_turn *turn, enum sb_ali_want kind, json_t *params)
 {
-    sb_ali_tell(turn, NULL, sb_ali_want_name((int)kind), params);
+    sb_effects_tell(turn->effects, NULL, sb_ali_want_name((int)kind), params);
 }
 
 /* ---- trying again ---- */
@@ -28,10 +28,11 @@ static void wants(struct sb_ali_turn *turn, enum sb_ali_want kind, json_t *param
 static void later(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
-    int64_t wait = sb_ali_limit(turn, "login_retry") << SB_MIN(state->failures, 10U);
+    int64_t wait = sb_words_limit(turn->in->words, "login_retry") << SB_MIN(state->failures, 10U);
     state->stage = SB_ALI_OUT;
     state->failures++;
-    sb_ali_timer(turn, TIMER, SB_MIN(wait, sb_ali_limit(turn, "login_most")));
+    sb_effects_timer(turn->effects, TIMER,
+                     SB_MIN(wait, sb_words_limit(turn->in->words, "login_most")));
 }
 
 /* ---- secrets ---- */
@@ -52,8 +53,8 @@ static void ask_with(struct sb_ali_turn *turn, const char *secret)
     enum sb_alibaba_sign how = (enum sb_alibaba_sign)turn->config->sign;
     sb_cleanup(sb_freep) char *timestamp = sb_alibaba_timestamp(turn->in->wall);
     sb_cleanup(sb_freep) char *client =
-        sb_words_fill(sb_ali_word(turn, "client_device"), "product", turn->who.product, "name",
-                      turn->who.name, NULL);
+        sb_words_fill(sb_words_name(turn->in->words, "client_device"), "product", turn->who.product,
+                      "name", turn->who.name, NULL);
     sb_cleanup(sb_freep) char *sign =
         timestamp && client ? sb_alibaba_sign_login(how, secret, client, turn->who.name,
                                                     turn->who.product, timestamp)
@@ -91,7 +92,8 @@ void sb_ali_session_secret(struct sb_ali_turn *turn)
         ask_with(turn, turn->in->secret);
         return;
     }
-    sb_ali_note(turn, "cannot log in: %s", turn->in->error ? turn->in->error : "no secret");
+    sb_effects_note(turn->effects, "cannot log in: %s",
+                    turn->in->error ? turn->in->error : "no secret");
     later(turn);
 }
 
@@ -132,10 +134,10 @@ void sb_ali_session_start(struct sb_ali_turn *turn)
         (is_away(turn) && !is_busy(turn->state) && !owes(turn->state)))
         return;
     if (!turn->named) {
-        sb_ali_note(turn,
-                    "'%s' has no product key: set device_product of the link, or name it "
-                    "\"productKey/deviceName\"",
-                    turn->in->name ? turn->in->name : "");
+        sb_effects_note(turn->effects,
+                        "'%s' has no product key: set device_product of the link, or name it "
+                        "\"productKey/deviceName\"",
+                        turn->in->name ? turn->in->name : "");
         return;
     }
     turn->state->called = turn->who;
@@ -150,7 +152,7 @@ static void is_in(struct sb_ali_turn *turn)
     state->since = turn->in->now;
     state->joined = false;
     json_decref(SB_STEAL(state->informed));
-    sb_ali_timer(turn, TIMER, -1);
+    sb_effects_timer(turn->effects, TIMER, -1);
     sb_ali_inform(turn);
     sb_ali_updates_login(turn);
     sb_ali_asks_login(turn);
@@ -231,7 +233,7 @@ static bool secret_is_stale(struct sb_ali_turn *turn, int code)
 static void disabled(struct sb_ali_turn *turn)
 {
     turn->state->stage = SB_ALI_DISABLED;
-    sb_ali_timer(turn, TIMER, sb_ali_limit(turn, "login_most"));
+    sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "login_most"));
 }
 
 static void result(struct sb_ali_turn *turn, enum sb_ali_want kind, int code)
@@ -247,10 +249,10 @@ static void result(struct sb_ali_turn *turn, enum sb_ali_want kind, int code)
     } else if (is_disabled(code)) {
         disabled(turn);
     } else {
-        sb_ali_note(turn,
-                    code ? "%s was refused by the platform: code %d"
-                         : "%s: the platform gave no (valid) answer",
-                    sb_ali_want_name((int)kind), code);
+        sb_effects_note(turn->effects,
+                        code ? "%s was refused by the platform: code %d"
+                             : "%s: the platform gave no (valid) answer",
+                        sb_ali_want_name((int)kind), code);
         state->joined = false;
         later(turn);
     }
@@ -265,7 +267,7 @@ void sb_ali_session_told(struct sb_ali_turn *turn)
     int64_t kind = sb_json_int(turn->in->told, "kind", -1);
     if (sb_streq(turn->in->tag, "gone")) {
         state->stage = SB_ALI_TAKEN_OUT;
-        sb_ali_timer(turn, TIMER, -1);
+        sb_effects_timer(turn->effects, TIMER, -1);
     } else if (sb_streq(turn->in->tag, "start")) {
         if (state->stage == SB_ALI_DISABLED || state->stage == SB_ALI_TAKEN_OUT)
             state->stage = SB_ALI_OUT;
@@ -281,7 +283,7 @@ void sb_ali_notice(struct sb_ali_turn *turn)
 {
     const struct sb_message *message = turn->in->message;
     sb_cleanup(sb_freep) char *word = sb_format("notice_%s", message->what);
-    const char *rest = word ? sb_ali_word(turn, word) : NULL;
+    const char *rest = word ? sb_words_name(turn->in->words, word) : NULL;
     sb_cleanup(sb_freep) char *reply = rest ? sb_format("%s_reply", rest) : NULL;
     turn->effects->broken = turn->effects->broken || !reply;
     sb_ali_send(turn,
@@ -293,8 +295,8 @@ void sb_ali_notice(struct sb_ali_turn *turn)
                     .payload = sb_ali_answer(turn, message->id,
                                              message->error ? SB_ALIBABA_BAD_PARAMS : SB_ALIBABA_OK,
                                              message->error, NULL) });
-    sb_ali_note(turn, "the platform says: %s%s", message->what,
-                message->error ? ", which is malformed: ignored" : "");
+    sb_effects_note(turn->effects, "the platform says: %s%s", message->what,
+                    message->error ? ", which is malformed: ignored" : "");
     if (turn->in->self || !turn->in->device || message->error)
         return;
     if (sb_streq(message->what, "enable")) {
@@ -312,13 +314,13 @@ void sb_ali_error(struct sb_ali_turn *turn)
     const struct sb_message *message = turn->in->message;
     struct sb_ali_state *state = turn->state;
     if (message->code != SB_ALIBABA_NO_SESSION || turn->in->self || state->stage != SB_ALI_IN) {
-        sb_ali_note(turn, "the platform reports error %d", message->code);
+        sb_effects_note(turn->effects, "the platform reports error %d", message->code);
         return;
     }
-    int64_t most = sb_ali_limit(turn, "login_most");
+    int64_t most = sb_words_limit(turn->in->words, "login_most");
     state->lost = turn->in->now - state->since < most ? state->lost : 0; /* it lasted */
-    int64_t wait = sb_ali_limit(turn, "session_retry") << SB_MIN(state->lost, 10U);
+    int64_t wait = sb_words_limit(turn->in->words, "session_retry") << SB_MIN(state->lost, 10U);
     state->lost++;
     state->stage = SB_ALI_OUT;
-    sb_ali_timer(turn, TIMER, SB_MIN(wait, most));
+    sb_effects_timer(turn->effects, TIMER, SB_MIN(wait, most));
 }

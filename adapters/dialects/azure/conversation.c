@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "adapters/dialects/azure/parts.h"
-#include "adapters/dialects/effects.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
@@ -56,7 +55,7 @@ static void on_task(struct sb_azure_turn *turn, const struct sb_task *task, bool
         sb_azure_asks_follow(turn, task);
         if (final) {
             state->final_task = task->id;
-            sb_azure_set(turn, &state->what, sb_task_state_name((int)task->state));
+            sb_effects_set(turn->effects, &state->what, sb_task_state_name((int)task->state));
         }
     }
     sb_azure_report(turn);
@@ -110,15 +109,15 @@ static void on_renew(struct sb_azure_turn *turn)
     struct sb_azure_state *state = turn->state;
     bool owed = state->ask_count > 0 || state->patch_id || state->get_id;
     if (owed && turn->in->now < state->renew_last)
-        sb_azure_timer(turn, RENEW_TIMER, RENEW_AGAIN);
+        sb_effects_timer(turn->effects, RENEW_TIMER, RENEW_AGAIN);
     else
         (void)sb_effects_add(turn->effects, SB_OUT_RENEW);
 }
 
 static void on_up(struct sb_azure_turn *turn)
 {
-    int64_t life = sb_azure_limit(turn, "token_lifetime");
-    int64_t before = SB_MIN(sb_azure_limit(turn, "renew_before"), life / 2);
+    int64_t life = sb_words_limit(turn->in->words, "token_lifetime");
+    int64_t before = SB_MIN(sb_words_limit(turn->in->words, "renew_before"), life / 2);
     if (turn->child) {
         sb_azure_report(turn);
         return;
@@ -127,15 +126,15 @@ static void on_up(struct sb_azure_turn *turn)
     if (!turn->config->key)
         return; /* a certificate needs no renewal here: the next try reads the file */
     turn->state->renew_last = turn->in->now + SB_MAX(life - RENEW_LAST, life - before);
-    sb_azure_timer(turn, RENEW_TIMER, life - before);
+    sb_effects_timer(turn->effects, RENEW_TIMER, life - before);
 }
 
 static void on_down(struct sb_azure_turn *turn)
 {
     sb_azure_asks_drop(turn);
     sb_azure_link_lost(turn->state);
-    sb_azure_timer(turn, "twin", -1);
-    sb_azure_timer(turn, RENEW_TIMER, -1);
+    sb_effects_timer(turn->effects, "twin", -1);
+    sb_effects_timer(turn->effects, RENEW_TIMER, -1);
 }
 
 static void on_timer(struct sb_azure_turn *turn)

@@ -22,9 +22,9 @@ void sb_azure_hand_over(struct sb_azure_turn *turn)
     }
     json_decref(state->handed);
     state->handed = document;
-    sb_azure_tell(turn, NULL, "document",
-                  json_pack("{s:O,s:I,s:s*}", "doc", document, "task",
-                            (json_int_t)state->final_task, "what", state->what));
+    sb_effects_tell(turn->effects, NULL, "document",
+                    json_pack("{s:O,s:I,s:s*}", "doc", document, "task",
+                              (json_int_t)state->final_task, "what", state->what));
     state->final_task = 0;
     free(SB_STEAL(state->what));
 }
@@ -34,7 +34,7 @@ void sb_azure_hand_over(struct sb_azure_turn *turn)
 static json_t *part_of(const struct sb_azure_turn *turn, const char *key)
 {
     const json_t *children =
-        sb_json_object(turn->state->desired, sb_azure_word(turn, "twin_children"));
+        sb_json_object(turn->state->desired, sb_words_name(turn->in->words, "twin_children"));
     json_t *part = json_object_get(children, key);
     return json_is_object(part) ? json_incref(part) : json_object();
 }
@@ -72,10 +72,10 @@ static void tell_wish(struct sb_azure_turn *turn, const char *key)
         return;
     }
     if (!json_equal(part, json_object_get(state->wished, key))) {
-        sb_azure_put(turn, state->wished, key, json_incref(part));
-        sb_azure_tell(turn, name, "desired",
-                      json_pack("{s:O,s:I}", "desired", part, "version",
-                                (json_int_t)sb_json_int(state->desired, "$version", 0)));
+        sb_effects_put(turn->effects, state->wished, key, json_incref(part));
+        sb_effects_tell(turn->effects, name, "desired",
+                        json_pack("{s:O,s:I}", "desired", part, "version",
+                                  (json_int_t)sb_json_int(state->desired, "$version", 0)));
     }
     json_decref(part);
 }
@@ -84,7 +84,8 @@ static void tell_wish(struct sb_azure_turn *turn, const char *key)
 void sb_azure_tell_wishes(struct sb_azure_turn *turn)
 {
     struct sb_azure_state *state = turn->state;
-    const json_t *children = sb_json_object(state->desired, sb_azure_word(turn, "twin_children"));
+    const json_t *children =
+        sb_json_object(state->desired, sb_words_name(turn->in->words, "twin_children"));
     sb_cleanup(json_decrefp) json_t *all = json_object();
     const char *key;
     json_t *value;
@@ -103,10 +104,10 @@ static void take_document(struct sb_azure_turn *turn, const char *key)
     json_t *document = json_object_get(told, "doc");
     if (!state->children)
         state->children = json_object();
-    sb_azure_put(turn, state->children, key, json_incref(document));
+    sb_effects_put(turn->effects, state->children, key, json_incref(document));
     if (sb_json_int(told, "task", 0) > 0) {
         state->final_task = sb_json_int(told, "task", 0);
-        sb_azure_set(turn, &state->what, sb_json_str(told, "what"));
+        sb_effects_set(turn->effects, &state->what, sb_json_str(told, "what"));
     }
     if (state->desired)
         tell_wish(turn, key);
@@ -119,7 +120,7 @@ static void take_leave(struct sb_azure_turn *turn, const char *key)
     struct sb_azure_state *state = turn->state;
     if (!state->children)
         state->children = json_object();
-    sb_azure_put(turn, state->children, key, json_null());
+    sb_effects_put(turn->effects, state->children, key, json_null());
     (void)json_object_del(state->wished, key);
     sb_azure_report(turn);
 }
@@ -128,7 +129,8 @@ static void take_leave(struct sb_azure_turn *turn, const char *key)
 void sb_azure_family_settled(struct sb_azure_turn *turn)
 {
     struct sb_azure_state *state = turn->state;
-    const json_t *known = sb_json_object(state->told, sb_azure_word(turn, "twin_children"));
+    const json_t *known =
+        sb_json_object(state->told, sb_words_name(turn->in->words, "twin_children"));
     const char *key;
     json_t *document;
     void *next;
@@ -159,7 +161,7 @@ void sb_azure_leave(struct sb_azure_turn *turn)
 {
     sb_azure_asks_refuse(turn, SB_CAUSE_DEVICE_GONE);
     if (turn->child)
-        sb_azure_tell(turn, NULL, "gone", json_object());
+        sb_effects_tell(turn->effects, NULL, "gone", json_object());
     sb_azure_state_reset(turn->state);
     turn->effects->save = true;
 }

@@ -20,19 +20,20 @@ static void answer(struct sb_azure_turn *turn, const char *rid, int status, json
     sb_cleanup(sb_freep) char *text = sb_format("%d", status);
     if (!text || !payload)
         turn->effects->broken = true;
-    sb_azure_send(turn, &(struct sb_azure_parcel){
-                            .topic = text ? sb_words_fill(sb_azure_word(turn, "topic_answer"),
-                                                          "status", text, "rid", rid, NULL)
-                                          : NULL,
-                            .payload = payload,
-                            .what = text,
-                            .task = task });
+    sb_azure_send(turn,
+                  &(struct sb_azure_parcel){
+                      .topic = text ? sb_words_fill(sb_words_name(turn->in->words, "topic_answer"),
+                                                    "status", text, "rid", rid, NULL)
+                                    : NULL,
+                      .payload = payload,
+                      .what = text,
+                      .task = task });
 }
 
 static void answer_error(struct sb_azure_turn *turn, const char *rid, int status, const char *code,
                          const char *text, int64_t task)
 {
-    sb_cleanup(sb_freep) char *clean = sb_azure_presentable(text);
+    sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(text);
     answer(turn, rid, status,
            json_pack("{s:{s:s,s:s}}", "error", "code", code, "description", clean ? clean : ""),
            task);
@@ -41,7 +42,7 @@ static void answer_error(struct sb_azure_turn *turn, const char *rid, int status
 static void refuse(struct sb_azure_turn *turn, const char *rid, enum sb_cause cause,
                    const char *text)
 {
-    const json_t *cell = sb_azure_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     const char *own = sb_json_str(cell, "message");
     answer_error(turn, rid, (int)sb_json_int(cell, "status", SB_AZURE_FAILED),
                  sb_cause_name((int)cause),
@@ -92,7 +93,7 @@ static void ask_end(struct sb_azure_turn *turn, const struct sb_azure_ask *ask)
     struct sb_azure_state *state = turn->state;
     size_t at = (size_t)(ask - state->asks);
     if (state->asks[at].final)
-        sb_azure_timer(turn, state->asks[at].tag, -1);
+        sb_effects_timer(turn->effects, state->asks[at].tag, -1);
     free(state->asks[at].rid);
     free(state->asks[at].tag);
     state->ask_count--;
@@ -116,7 +117,7 @@ void sb_azure_asks_refuse(struct sb_azure_turn *turn, enum sb_cause cause)
 static void ask(struct sb_azure_turn *turn, enum sb_op op, bool final, json_t *params,
                 json_t *package)
 {
-    if (turn->state->ask_count >= (size_t)sb_azure_limit(turn, "open_requests")) {
+    if (turn->state->ask_count >= (size_t)sb_words_limit(turn->in->words, "open_requests")) {
         refuse(turn, turn->in->message->id, SB_CAUSE_BUSY, "too many methods wait for an answer");
         json_decref(params);
         json_decref(package);
@@ -194,7 +195,7 @@ static const struct method {
 static const struct method *method_of(const struct sb_azure_turn *turn, const char *name)
 {
     for (size_t i = 0; i < SB_COUNT(methods); i++)
-        if (sb_streq(sb_azure_word(turn, methods[i].word), name))
+        if (sb_streq(sb_words_name(turn->in->words, methods[i].word), name))
             return &methods[i];
     return NULL;
 }
@@ -204,7 +205,7 @@ static void call(struct sb_azure_turn *turn, const struct method *method)
     const json_t *body = turn->in->message->body;
     const char *wrong = NULL;
     json_t *params = NULL, *package = NULL;
-    if (!sb_azure_can(turn, method->op)) {
+    if (!sb_dialect_can(turn->in, method->op)) {
         refuse(turn, turn->in->message->id, SB_CAUSE_UNSUPPORTED, NULL);
         return;
     }
@@ -223,7 +224,7 @@ static void invoke(struct sb_azure_turn *turn, const char *action)
     const struct sb_device *device = turn->in->device;
     const json_t *body = turn->in->message->body;
     bool known = device && device->type && json_object_get(device->type->actions, action);
-    if (!known || !sb_azure_can(turn, SB_OP_INVOKE)) {
+    if (!known || !sb_dialect_can(turn->in, SB_OP_INVOKE)) {
         refuse(turn, turn->in->message->id, SB_CAUSE_UNSUPPORTED, "this device has no such method");
         return;
     }
@@ -245,7 +246,7 @@ static void cancel(struct sb_azure_turn *turn)
         answer_error(turn, rid, SB_AZURE_CONFLICT, "busy", "the device cannot be stopped any more",
                      state->moving);
     } else {
-        sb_azure_withdraw(turn, state->moving, SB_CAUSE_OPERATOR);
+        sb_effects_cancel(turn->effects, state->moving, SB_CAUSE_OPERATOR);
         answer(turn, rid, SB_AZURE_OK, json_pack("{s:s}", "status", "cancelling"), state->moving);
     }
 }
@@ -260,7 +261,7 @@ static bool repeated(struct sb_azure_turn *turn)
     for (size_t i = 0; i < SB_AZURE_SEEN; i++)
         if (sb_streq(state->seen[i], rid))
             return true;
-    sb_azure_set(turn, &state->seen[state->seen_next++ % SB_AZURE_SEEN], rid);
+    sb_effects_set(turn->effects, &state->seen[state->seen_next++ % SB_AZURE_SEEN], rid);
     return false;
 }
 
@@ -286,14 +287,14 @@ void sb_azure_method(struct sb_azure_turn *turn)
     const struct sb_message *message = turn->in->message;
     const struct method *method = method_of(turn, message->what);
     if (!message->id || !*message->id) {
-        sb_azure_note(turn, "a method without $rid cannot be answered: ignored");
+        sb_effects_note(turn->effects, "a method without $rid cannot be answered: ignored");
         return;
     }
     if (repeated(turn) || refused_early(turn))
         return;
     if (method)
         call(turn, method);
-    else if (sb_streq(message->what, sb_azure_word(turn, "method_cancel")))
+    else if (sb_streq(message->what, sb_words_name(turn->in->words, "method_cancel")))
         cancel(turn);
     else
         invoke(turn, message->what);
@@ -321,7 +322,7 @@ void sb_azure_method_verdict(struct sb_azure_turn *turn, struct sb_azure_ask *as
     ask->task = verdict->task;
     sb_azure_await(turn, ask->task, ask->op);
     if (ask->final)
-        sb_azure_timer(turn, ask->tag, sb_azure_limit(turn, "final_within"));
+        sb_effects_timer(turn->effects, ask->tag, sb_words_limit(turn->in->words, "final_within"));
     else
         answer_accepted(turn, ask);
 }
@@ -341,8 +342,8 @@ static int status_of(const struct sb_task *task, const json_t *cell)
 static void answer_result(struct sb_azure_turn *turn, const struct sb_azure_ask *ask,
                           const struct sb_task *task)
 {
-    const json_t *cell = sb_azure_task_cell(turn, task);
-    sb_cleanup(sb_freep) char *text = sb_azure_task_text(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
+    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
     if (task->state != SB_TASK_SUCCEEDED) {
         answer_error(turn, ask->rid, status_of(task, cell), sb_cause_name((int)task->cause),
                      text ? text : "", task->id);
@@ -374,7 +375,7 @@ void sb_azure_ask_due(struct sb_azure_turn *turn, struct sb_azure_ask *ask)
 {
     if (!ask->begun) {
         refuse(turn, ask->rid, SB_CAUSE_EXPIRED, "not begun in time, and taken back");
-        sb_azure_withdraw(turn, ask->task, SB_CAUSE_EXPIRED);
+        sb_effects_cancel(turn->effects, ask->task, SB_CAUSE_EXPIRED);
     } else {
         answer(turn, ask->rid, SB_AZURE_ACCEPTED,
                json_pack("{s:s,s:I}", "status", "still running", "task", (json_int_t)ask->task),

@@ -4,7 +4,6 @@
  * device job of the preview (PackageUri), the desired properties of 2018 (fwPackageURI).
  */
 #include "adapters/dialects/azure/parts.h"
-#include "adapters/dialects/effects.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 

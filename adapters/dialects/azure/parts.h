@@ -6,6 +6,7 @@
 
 #include "adapters/dialects/azure/codec.h"
 #include "adapters/dialects/azure/conversation.h"
+#include "adapters/dialects/effects.h"
 
 #define SB_AZURE_TASKS_MAX 64 /* own tasks whose end is awaited */
 #define SB_AZURE_SEEN      32 /* $rids of this connection */
@@ -85,8 +86,6 @@ const struct sb_azure_open *sb_azure_awaits(const struct sb_azure_state *state, 
 void sb_azure_link_lost(struct sb_azure_state *state); /* what dies with the connection */
 
 /* talk.c: effects, words */
-void sb_azure_note(struct sb_azure_turn *turn, const char *fmt, ...) SB_PRINTF(2, 3);
-void sb_azure_timer(struct sb_azure_turn *turn, const char *tag, int64_t ms); /* < 0 stops it */
 struct sb_azure_parcel {
     char *topic;     /* taken; NULL: out of memory */
     json_t *payload; /* taken; NULL: empty */
@@ -95,23 +94,9 @@ struct sb_azure_parcel {
     int64_t task;
 };
 void sb_azure_send(struct sb_azure_turn *turn, const struct sb_azure_parcel *parcel);
-void sb_azure_settle(struct sb_azure_turn *turn, const char *token);
-/* To the gateway's own conversation (name NULL) or a device's. Takes json. */
-void sb_azure_tell(struct sb_azure_turn *turn, const char *name, const char *tag, json_t *json);
 /* Takes params and package. */
 void sb_azure_submit(struct sb_azure_turn *turn, const char *tag, enum sb_op op, bool final,
                      json_t *params, json_t *package);
-void sb_azure_withdraw(struct sb_azure_turn *turn, int64_t task, enum sb_cause cause);
-bool sb_azure_can(const struct sb_azure_turn *turn, enum sb_op op);
-const char *sb_azure_word(const struct sb_azure_turn *turn, const char *name);
-int64_t sb_azure_limit(const struct sb_azure_turn *turn, const char *name);
-const json_t *sb_azure_cause_cell(const struct sb_azure_turn *turn, enum sb_cause cause);
-const json_t *sb_azure_task_cell(const struct sb_azure_turn *turn, const struct sb_task *task);
-/* What a person reads of a task: its text, else the cell's, else the cause; redacted, bounded. */
-char *sb_azure_task_text(const struct sb_azure_turn *turn, const struct sb_task *task);
-char *sb_azure_presentable(const char *text); /* redacted, bounded; NULL: no memory */
-void sb_azure_put(struct sb_azure_turn *turn, json_t *object, const char *key, json_t *value);
-void sb_azure_set(struct sb_azure_turn *turn, char **slot, const char *text);
 void sb_azure_now(struct sb_azure_turn *turn, json_t *object, const char *key); /* the time */
 
 /* package.c: what an update asks for */

@@ -19,7 +19,7 @@ static json_t *member(struct sb_azure_turn *turn, json_t *object, const char *ke
     if (json_is_object(value))
         return value;
     value = json_object();
-    sb_azure_put(turn, object, key, value);
+    sb_effects_put(turn->effects, object, key, value);
     return turn->effects->broken ? NULL : value;
 }
 
@@ -35,12 +35,12 @@ static json_t *part(struct sb_azure_turn *turn, const char *key)
 static json_t *dm_part(struct sb_azure_turn *turn, const char *word)
 {
     json_t *dm = part(turn, "dm");
-    return member(turn, dm, sb_azure_word(turn, word));
+    return member(turn, dm, sb_words_name(turn->in->words, word));
 }
 
 static void put_text(struct sb_azure_turn *turn, json_t *object, const char *key, const char *text)
 {
-    sb_azure_put(turn, object, key, json_string(text ? text : ""));
+    sb_effects_put(turn->effects, object, key, json_string(text ? text : ""));
 }
 
 /* In what this cell does not say nothing changes. */
@@ -55,8 +55,8 @@ static void put_word(struct sb_azure_turn *turn, json_t *object, const char *key
 static void put_error(struct sb_azure_turn *turn, json_t *object, enum sb_cause cause,
                       const char *text)
 {
-    sb_azure_put(
-        turn, object, "error",
+    sb_effects_put(
+        turn->effects, object, "error",
         json_pack("{s:s,s:s}", "code", sb_cause_name((int)cause), "description", text ? text : ""));
 }
 
@@ -106,7 +106,7 @@ static void end(struct sb_azure_turn *turn, const struct sb_task *task, json_t *
 
 static void show_firmware(struct sb_azure_turn *turn, const struct sb_task *task, bool fresh)
 {
-    const json_t *cell = sb_azure_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     json_t *firmware = part(turn, "firmware");
     json_t *dm = dm_part(turn, "dm_update");
     if (!firmware || !dm)
@@ -114,7 +114,7 @@ static void show_firmware(struct sb_azure_turn *turn, const struct sb_task *task
     if (fresh)
         begin(turn, task, firmware, dm);
     bool final = sb_task_state_is_final(task->state);
-    sb_cleanup(sb_freep) char *text = final ? sb_azure_task_text(turn, task) : NULL;
+    sb_cleanup(sb_freep) char *text = final ? sb_dialect_task_text(turn->in, task) : NULL;
     sb_cleanup(sb_freep) char *percent =
         task->percent >= STEP && !final ? sb_format("%s %u%%", sb_task_state_name((int)task->state),
                                                     (unsigned)(task->percent / STEP * STEP))
@@ -161,7 +161,7 @@ static void follow_firmware(struct sb_azure_turn *turn, const struct sb_task *ta
 void sb_azure_refused(struct sb_azure_turn *turn, const struct sb_azure_wish *wish,
                       enum sb_cause cause, const char *text)
 {
-    const json_t *cell = sb_azure_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     json_t *firmware = part(turn, "firmware");
     if (!firmware || turn->state->moving)
         return; /* what is at work is shown */
@@ -177,7 +177,7 @@ static void follow_restart(struct sb_azure_turn *turn, const struct sb_task *tas
 {
     bool reset = task->job->op == SB_OP_FACTORY_RESET;
     bool good = task->state == SB_TASK_SUCCEEDED, final = sb_task_state_is_final(task->state);
-    const json_t *cell = sb_azure_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     json_t *dm = dm_part(turn, reset ? "dm_factory_reset" : "dm_reboot");
     const char *started = reset ? "startedFactoryResetTime" : "startedRebootTime";
     if (!dm)
@@ -190,8 +190,8 @@ static void follow_restart(struct sb_azure_turn *turn, const struct sb_task *tas
     if (!final || good) {
         put_word(turn, dm, "status", cell, "dm");
     } else {
-        sb_cleanup(sb_freep) char *text = sb_azure_task_text(turn, task);
-        put_text(turn, dm, "status", sb_azure_word(turn, "dm_failed"));
+        sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
+        put_text(turn, dm, "status", sb_words_name(turn->in->words, "dm_failed"));
         put_error(turn, dm, task->cause, text);
     }
     if (good)
@@ -223,8 +223,8 @@ static json_t *firmware_part(struct sb_azure_turn *turn)
     if (!json_object_get(firmware, "fwUpdateStatus"))
         put_text(turn, firmware, "fwUpdateStatus", "current");
     if (wish->content && wish->ac) {
-        sb_azure_put(turn, firmware, "ac", json_integer(wish->ac));
-        sb_azure_put(turn, firmware, "av", json_integer(wish->version));
+        sb_effects_put(turn->effects, firmware, "ac", json_integer(wish->ac));
+        sb_effects_put(turn->effects, firmware, "av", json_integer(wish->version));
         put_text(turn, firmware, "ad", wish->ad);
     }
     return firmware;
@@ -242,10 +242,10 @@ static json_t *configuration_part(struct sb_azure_turn *turn)
         if (!key)
             turn->effects->broken = true;
         else
-            sb_azure_put(turn, list, key,
-                         json_pack("{s:o,s:i,s:I,s:s}", "value", sb_azure_clean(value), "ac",
-                                   wish->ac, "av", (json_int_t)wish->version, "ad",
-                                   wish->ad ? wish->ad : ""));
+            sb_effects_put(turn->effects, list, key,
+                           json_pack("{s:o,s:i,s:I,s:s}", "value", sb_azure_clean(value), "ac",
+                                     wish->ac, "av", (json_int_t)wish->version, "ad",
+                                     wish->ad ? wish->ad : ""));
     }
     return list;
 }
@@ -265,8 +265,8 @@ static json_t *properties_part(struct sb_azure_turn *turn)
         if (!key)
             turn->effects->broken = true;
         else if (value)
-            sb_azure_put(
-                turn, list, key,
+            sb_effects_put(
+                turn->effects, list, key,
                 json_pack("{s:o,s:s*}", "value", sb_azure_clean(value), "lastUpdatedTime", stamp));
     }
     return list;
@@ -290,16 +290,20 @@ json_t *sb_azure_document(struct sb_azure_turn *turn)
     json_t *document = json_object();
     json_t *configuration = configuration_part(turn), *properties = properties_part(turn);
     const json_t *dm = sb_json_object(turn->state->doc, "dm");
-    sb_azure_put(turn, document, sb_azure_word(turn, "twin_firmware"), firmware_part(turn));
+    sb_effects_put(turn->effects, document, sb_words_name(turn->in->words, "twin_firmware"),
+                   firmware_part(turn));
     if (json_object_size(dm) > 0)
-        sb_azure_put(turn, document, sb_azure_word(turn, "twin_dm"), json_deep_copy(dm));
+        sb_effects_put(turn->effects, document, sb_words_name(turn->in->words, "twin_dm"),
+                       json_deep_copy(dm));
     if (json_object_size(configuration) > 0)
-        sb_azure_put(turn, document, sb_azure_word(turn, "twin_configuration"),
-                     json_incref(configuration));
+        sb_effects_put(turn->effects, document,
+                       sb_words_name(turn->in->words, "twin_configuration"),
+                       json_incref(configuration));
     if (json_object_size(properties) > 0)
-        sb_azure_put(turn, document, sb_azure_word(turn, "twin_properties"),
-                     json_incref(properties));
-    sb_azure_put(turn, document, sb_azure_word(turn, "twin_device"), device_part(turn));
+        sb_effects_put(turn->effects, document, sb_words_name(turn->in->words, "twin_properties"),
+                       json_incref(properties));
+    sb_effects_put(turn->effects, document, sb_words_name(turn->in->words, "twin_device"),
+                   device_part(turn));
     json_decref(configuration);
     json_decref(properties);
     return document;

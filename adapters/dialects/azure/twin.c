@@ -18,7 +18,7 @@ static bool new_id(struct sb_azure_turn *turn, char **slot)
 {
     char id[SB_UUID_TEXT + 1];
     sb_uuid(id);
-    sb_azure_set(turn, slot, id);
+    sb_effects_set(turn->effects, slot, id);
     return *slot != NULL;
 }
 
@@ -27,13 +27,13 @@ static bool new_id(struct sb_azure_turn *turn, char **slot)
 static void wait_longer(struct sb_azure_turn *turn)
 {
     struct sb_azure_state *state = turn->state;
-    int64_t wait = sb_azure_limit(turn, "throttled_retry");
-    int64_t most = sb_azure_limit(turn, "throttled_most");
+    int64_t wait = sb_words_limit(turn->in->words, "throttled_retry");
+    int64_t most = sb_words_limit(turn->in->words, "throttled_most");
     for (unsigned i = 0; i < state->put_off && wait < most; i++)
         wait *= 2;
     state->put_off++;
     state->waiting = true;
-    sb_azure_timer(turn, TIMER, SB_MIN(wait, SB_MAX(most, INT64_C(1))));
+    sb_effects_timer(turn->effects, TIMER, SB_MIN(wait, SB_MAX(most, INT64_C(1))));
 }
 
 /* ---- reading ---- */
@@ -48,11 +48,11 @@ void sb_azure_read(struct sb_azure_turn *turn)
     if (!new_id(turn, &state->get_id))
         return;
     state->waiting = false;
-    sb_azure_send(
-        turn, &(struct sb_azure_parcel){ .topic = sb_words_fill(sb_azure_word(turn, "topic_get"),
-                                                                "rid", state->get_id, NULL),
-                                         .token = state->get_id });
-    sb_azure_timer(turn, TIMER, sb_azure_limit(turn, "reply_timeout"));
+    sb_azure_send(turn, &(struct sb_azure_parcel){
+                            .topic = sb_words_fill(sb_words_name(turn->in->words, "topic_get"),
+                                                   "rid", state->get_id, NULL),
+                            .token = state->get_id });
+    sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "reply_timeout"));
 }
 
 static void keep_desired(struct sb_azure_turn *turn, const json_t *desired)
@@ -81,9 +81,9 @@ static void on_twin(struct sb_azure_turn *turn)
     const json_t *reported = sb_json_object(body, "reported");
     const json_t *desired = sb_json_object(body, "desired");
     free(SB_STEAL(state->get_id));
-    sb_azure_timer(turn, TIMER, -1);
+    sb_effects_timer(turn->effects, TIMER, -1);
     if (!json_is_object(body)) {
-        sb_azure_note(turn, "the hub answered with a twin that is no JSON object");
+        sb_effects_note(turn->effects, "the hub answered with a twin that is no JSON object");
         wait_longer(turn);
         return;
     }
@@ -116,12 +116,12 @@ static json_t *ours(struct sb_azure_turn *turn, const json_t *document)
     const struct sb_azure_state *state = turn->state;
     json_t *part = json_object();
     for (size_t i = 0; i < SB_COUNT(words); i++) {
-        const char *key = sb_azure_word(turn, words[i]);
+        const char *key = sb_words_name(turn->in->words, words[i]);
         json_t *value = json_object_get(state->told, key);
         if (value)
-            sb_azure_put(turn, part, key, json_incref(value));
+            sb_effects_put(turn->effects, part, key, json_incref(value));
     }
-    const char *children = sb_azure_word(turn, "twin_children");
+    const char *children = sb_words_name(turn->in->words, "twin_children");
     const json_t *known = sb_json_object(state->told, children);
     if (!known || !json_object_get(document, children))
         return part;
@@ -130,9 +130,9 @@ static json_t *ours(struct sb_azure_turn *turn, const json_t *document)
     json_t *value;
     json_object_foreach ((json_t *)known, key, value) {
         if (json_object_get(state->children, key))
-            sb_azure_put(turn, heard, key, json_incref(value));
+            sb_effects_put(turn->effects, heard, key, json_incref(value));
     }
-    sb_azure_put(turn, part, children, heard);
+    sb_effects_put(turn->effects, part, children, heard);
     return part;
 }
 
@@ -142,18 +142,18 @@ static json_t *whole(struct sb_azure_turn *turn)
     const struct sb_azure_state *state = turn->state;
     json_t *document = sb_azure_document(turn);
     if (turn->in->self && json_object_size(state->children) > 0)
-        sb_azure_put(turn, document, sb_azure_word(turn, "twin_children"),
-                     json_deep_copy(state->children));
+        sb_effects_put(turn->effects, document, sb_words_name(turn->in->words, "twin_children"),
+                       json_deep_copy(state->children));
     return document;
 }
 
 /* The largest of the parts that may be left out, in a document or one of a device. */
 static json_t *largest(struct sb_azure_turn *turn, json_t *document, const char *word)
 {
-    const char *key = sb_azure_word(turn, word), *name;
+    const char *key = sb_words_name(turn->in->words, word), *name;
     json_t *holder = json_object_get(document, key) ? document : NULL, *child;
     size_t most = holder ? sb_azure_size(json_object_get(document, key)) : 0;
-    json_t *children = json_object_get(document, sb_azure_word(turn, "twin_children"));
+    json_t *children = json_object_get(document, sb_words_name(turn->in->words, "twin_children"));
     json_object_foreach (children, name, child) {
         size_t size = sb_azure_size(json_object_get(child, key));
         if (json_object_get(child, key) && size > most) {
@@ -169,13 +169,13 @@ static bool fit(struct sb_azure_turn *turn, json_t *document)
 {
     static const char *const words[] = { "twin_properties", "twin_configuration", "twin_dm",
                                          "twin_device" };
-    size_t room = (size_t)sb_azure_limit(turn, "twin_bytes");
+    size_t room = (size_t)sb_words_limit(turn->in->words, "twin_bytes");
     for (size_t i = 0; i < SB_COUNT(words);) {
         if (sb_azure_size(document) <= room)
             return true;
         json_t *holder = largest(turn, document, words[i]);
         if (holder)
-            (void)json_object_del(holder, sb_azure_word(turn, words[i]));
+            (void)json_object_del(holder, sb_words_name(turn->in->words, words[i]));
         else
             i++;
     }
@@ -188,17 +188,17 @@ static void send_patch(struct sb_azure_turn *turn, json_t *patch)
     state->patch = patch;
     if (!new_id(turn, &state->patch_id))
         return;
-    sb_azure_send(
-        turn, &(struct sb_azure_parcel){ .topic = sb_words_fill(sb_azure_word(turn, "topic_report"),
-                                                                "rid", state->patch_id, NULL),
-                                         .payload = json_incref(patch),
-                                         .token = state->patch_id,
-                                         .what = state->what,
-                                         .qos = 1,
-                                         .task = state->final_task });
+    sb_azure_send(turn, &(struct sb_azure_parcel){
+                            .topic = sb_words_fill(sb_words_name(turn->in->words, "topic_report"),
+                                                   "rid", state->patch_id, NULL),
+                            .payload = json_incref(patch),
+                            .token = state->patch_id,
+                            .what = state->what,
+                            .qos = 1,
+                            .task = state->final_task });
     state->final_task = 0;
     free(SB_STEAL(state->what));
-    sb_azure_timer(turn, TIMER, sb_azure_limit(turn, "reply_timeout"));
+    sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "reply_timeout"));
 }
 
 void sb_azure_report(struct sb_azure_turn *turn)
@@ -212,8 +212,8 @@ void sb_azure_report(struct sb_azure_turn *turn)
         return; /* what comes next compares again */
     sb_cleanup(json_decrefp) json_t *document = whole(turn);
     if (!fit(turn, document)) {
-        sb_azure_note(turn, "the twin is full: %zu bytes would have to be reported",
-                      sb_azure_size(document));
+        sb_effects_note(turn->effects, "the twin is full: %zu bytes would have to be reported",
+                        sb_azure_size(document));
         return;
     }
     sb_cleanup(json_decrefp) json_t *from = ours(turn, document);
@@ -235,7 +235,7 @@ static void on_reported(struct sb_azure_turn *turn)
     state->put_off = 0;
     forget_patch(state);
     sb_azure_family_settled(turn);
-    sb_azure_timer(turn, TIMER, -1);
+    sb_effects_timer(turn->effects, TIMER, -1);
     sb_azure_report(turn);
 }
 
@@ -254,12 +254,12 @@ void sb_azure_result(struct sb_azure_turn *turn)
     bool patch = message->id && sb_streq(message->id, state->patch_id);
     bool good = message->code >= 200 && message->code < 300;
     if (message->id)
-        sb_azure_settle(turn, message->id);
+        sb_effects_settle(turn->effects, message->id);
     if (!read && !patch)
         return;
     if (!good)
-        sb_azure_note(turn, "the hub answered a %s of the twin with %d", read ? "read" : "report",
-                      message->code);
+        sb_effects_note(turn->effects, "the hub answered a %s of the twin with %d",
+                        read ? "read" : "report", message->code);
     if (read && good) {
         on_twin(turn);
     } else if (patch && (good || !put_off(message->code))) {
@@ -278,7 +278,8 @@ void sb_azure_desired(struct sb_azure_turn *turn)
     int64_t version = sb_json_int(patch, "$version", -1);
     int64_t have = sb_json_int(state->desired, "$version", 0);
     if (!json_is_object(patch) || version < 0) {
-        sb_azure_note(turn, "desired properties without $version or not JSON: reading the twin");
+        sb_effects_note(turn->effects,
+                        "desired properties without $version or not JSON: reading the twin");
         sb_azure_read(turn);
         return;
     }
@@ -304,7 +305,7 @@ void sb_azure_twin_due(struct sb_azure_turn *turn)
     bool silent = state->get_id || state->patch_id;
     state->waiting = false;
     if (silent && state->put_off++ == 0)
-        sb_azure_note(turn, "the hub does not answer about the twin: reading it again");
+        sb_effects_note(turn->effects, "the hub does not answer about the twin: reading it again");
     if (silent || !state->told)
         sb_azure_read(turn);
     else

@@ -12,9 +12,9 @@
 
 static void say(struct sb_azure_turn *turn, struct sb_azure_wish *wish, int ac, const char *text)
 {
-    sb_cleanup(sb_freep) char *clean = sb_azure_presentable(text ? text : "");
+    sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(text ? text : "");
     wish->ac = ac;
-    sb_azure_set(turn, &wish->ad, clean ? clean : "");
+    sb_effects_set(turn->effects, &wish->ad, clean ? clean : "");
     turn->effects->save = true;
 }
 
@@ -33,7 +33,7 @@ static const char *tag_of(const struct sb_azure_turn *turn, const struct sb_azur
 static void refuse(struct sb_azure_turn *turn, struct sb_azure_wish *wish, enum sb_cause cause,
                    const char *text)
 {
-    const json_t *cell = sb_azure_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     const char *own = sb_json_str(cell, "message");
     const char *why = text && *text ? text : own ? own : sb_cause_name((int)cause);
     say(turn, wish, (int)sb_json_int(cell, "ac", SB_AZURE_FAILED), why);
@@ -45,7 +45,8 @@ static void later(struct sb_azure_turn *turn, struct sb_azure_wish *wish, const 
 {
     wish->due = true;
     say(turn, wish, SB_AZURE_ACCEPTED, why);
-    sb_azure_timer(turn, tag_of(turn, wish), sb_azure_limit(turn, "wish_retry"));
+    sb_effects_timer(turn->effects, tag_of(turn, wish),
+                     sb_words_limit(turn->in->words, "wish_retry"));
 }
 
 static bool is_current(const struct sb_azure_turn *turn, const json_t *spec)
@@ -62,7 +63,7 @@ static void act_on_firmware(struct sb_azure_turn *turn, struct sb_azure_wish *wi
         say(turn, wish, SB_AZURE_OK, "the device has this version");
         return;
     }
-    if (!sb_azure_can(turn, SB_OP_FIRMWARE_UPDATE)) {
+    if (!sb_dialect_can(turn->in, SB_OP_FIRMWARE_UPDATE)) {
         refuse(turn, wish, SB_CAUSE_UNSUPPORTED, NULL);
         return;
     }
@@ -75,7 +76,7 @@ static void act_on_firmware(struct sb_azure_turn *turn, struct sb_azure_wish *wi
 
 static void act_on_configuration(struct sb_azure_turn *turn, struct sb_azure_wish *wish)
 {
-    if (sb_azure_can(turn, SB_OP_CONFIGURE))
+    if (sb_dialect_can(turn->in, SB_OP_CONFIGURE))
         sb_azure_submit(turn, CONFIGURATION_TAG, SB_OP_CONFIGURE, false,
                         json_pack("{s:O}", "values", wish->spec), NULL);
     else
@@ -103,9 +104,9 @@ static void forget(struct sb_azure_turn *turn, struct sb_azure_wish *wish)
     if (!wish->content)
         return;
     if (wish->task && !wish->begun)
-        sb_azure_withdraw(turn, wish->task, SB_CAUSE_OVERRIDDEN);
+        sb_effects_cancel(turn->effects, wish->task, SB_CAUSE_OVERRIDDEN);
     if (wish->due)
-        sb_azure_timer(turn, tag_of(turn, wish), -1);
+        sb_effects_timer(turn->effects, tag_of(turn, wish), -1);
     sb_azure_wish_clear(wish);
     turn->effects->save = true;
 }
@@ -170,9 +171,9 @@ void sb_azure_wishes(struct sb_azure_turn *turn, const json_t *desired, int64_t 
 {
     struct sb_azure_state *state = turn->state;
     sb_cleanup(json_decrefp) json_t *firmware =
-        own_members(sb_json_object(desired, sb_azure_word(turn, "twin_firmware")));
+        own_members(sb_json_object(desired, sb_words_name(turn->in->words, "twin_firmware")));
     sb_cleanup(json_decrefp) json_t *values =
-        own_members(sb_json_object(desired, sb_azure_word(turn, "twin_configuration")));
+        own_members(sb_json_object(desired, sb_words_name(turn->in->words, "twin_configuration")));
     consider(turn, &state->firmware, firmware, version);
     consider(turn, &state->configuration, values, version);
 }
@@ -212,10 +213,10 @@ static void follow(struct sb_azure_turn *turn, struct sb_azure_wish *wish,
         return;
     bool final = sb_task_state_is_final(task->state);
     bool begun = wish->begun || sb_task_state_is_under_way(task->state);
-    const json_t *cell = sb_azure_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     int ac = (int)sb_json_int(cell, "ac", wish->ac);
     if (final || ac != wish->ac) {
-        sb_cleanup(sb_freep) char *text = final ? sb_azure_task_text(turn, task) : NULL;
+        sb_cleanup(sb_freep) char *text = final ? sb_dialect_task_text(turn->in, task) : NULL;
         say(turn, wish, ac, text ? text : sb_task_state_name((int)task->state));
     }
     turn->effects->save = turn->effects->save || begun != wish->begun;
@@ -242,5 +243,6 @@ void sb_azure_wishes_loaded(struct sb_azure_turn *turn)
     struct sb_azure_wish *wishes[] = { &turn->state->firmware, &turn->state->configuration };
     for (size_t i = 0; i < SB_COUNT(wishes); i++)
         if (wishes[i]->due)
-            sb_azure_timer(turn, tag_of(turn, wishes[i]), sb_azure_limit(turn, "wish_retry"));
+            sb_effects_timer(turn->effects, tag_of(turn, wishes[i]),
+                             sb_words_limit(turn->in->words, "wish_retry"));
 }

@@ -14,7 +14,7 @@ static void on_events(struct sb_huawei_turn *turn)
     size_t i;
     json_t *service;
     if (message->error) {
-        sb_huawei_note(turn, "an event is ignored: %.200s", message->error);
+        sb_effects_note(turn->effects, "an event is ignored: %.200s", message->error);
         return;
     }
     json_array_foreach (message->body, i, service) {

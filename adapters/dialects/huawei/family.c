@@ -33,7 +33,7 @@ static const char *name_of(const json_t *entry)
 
 static void send(struct sb_huawei_turn *turn, const char *word, const char *id, json_t *paras)
 {
-    sb_huawei_send_event(turn, SB_HUAWEI_FAMILY, sb_huawei_word(turn, word), id, paras);
+    sb_huawei_send_event(turn, SB_HUAWEI_FAMILY, sb_words_name(turn->in->words, word), id, paras);
 }
 
 static void wake_at(struct sb_huawei_turn *turn, int64_t due)
@@ -45,7 +45,7 @@ static void wake_at(struct sb_huawei_turn *turn, int64_t due)
 /* Once more does not make it later: a flood of news would put it off for ever. */
 static void soon(struct sb_huawei_turn *turn)
 {
-    int64_t due = turn->in->now + sb_huawei_limit(turn, "batch_after");
+    int64_t due = turn->in->now + sb_words_limit(turn->in->words, "batch_after");
     if (turn->state->due == 0 || turn->state->due > due)
         wake_at(turn, due);
 }
@@ -91,14 +91,14 @@ static void send_statuses(struct sb_huawei_turn *turn)
         return;
     sb_uuid(id);
     sb_effects_set(turn->effects, &state->batch_id, id);
-    state->batch_due = turn->in->now + sb_huawei_limit(turn, "status_within");
+    state->batch_due = turn->in->now + sb_words_limit(turn->in->words, "status_within");
     send(turn, "event_status", id, statuses_json(state->batch));
 }
 
 static void put_off(struct sb_huawei_turn *turn, const char *name)
 {
     put(turn, &turn->state->refused, name,
-        json_integer(turn->in->now + sb_huawei_limit(turn, "status_retry")));
+        json_integer(turn->in->now + sb_words_limit(turn->in->words, "status_retry")));
 }
 
 static void end_batch(struct sb_huawei_turn *turn)
@@ -111,7 +111,8 @@ static void fail_batch(struct sb_huawei_turn *turn)
 {
     const char *name;
     json_t *status;
-    sb_huawei_note(turn, "the platform does not answer about its sub-devices: telling them again");
+    sb_effects_note(turn->effects,
+                    "the platform does not answer about its sub-devices: telling them again");
     json_object_foreach (turn->state->batch, name, status) {
         put_off(turn, name);
     }
@@ -192,12 +193,13 @@ static void note_failures(struct sb_huawei_turn *turn, const char *what, const j
     sb_cleanup(sb_freep) char *text =
         sb_format("%s (%s)", why ? why : "no reason", code ? code : "-");
     sb_cleanup(sb_freep) char *clean = text ? sb_dialect_presentable(text) : NULL;
-    sb_huawei_note(turn, "the platform does not %s %zu sub-devices, the first is %.64s: %s", what,
-                   json_array_size(failed),
-                   name   ? name
-                   : node ? node
-                          : "nameless",
-                   clean ? clean : "");
+    sb_effects_note(turn->effects,
+                    "the platform does not %s %zu sub-devices, the first is %.64s: %s", what,
+                    json_array_size(failed),
+                    name   ? name
+                    : node ? node
+                           : "nameless",
+                    clean ? clean : "");
 }
 
 /* Of this batch alone; whom it does not name is refused. */
@@ -351,7 +353,7 @@ static void on_deleted(struct sb_huawei_turn *turn, const json_t *paras)
         (void)json_object_del(state->known, name);
         (void)json_object_del(state->reports, name);
         (void)json_object_del(state->leaving, name);
-        sb_huawei_note(turn, "the platform has deleted sub-device %.64s", name);
+        sb_effects_note(turn->effects, "the platform has deleted sub-device %.64s", name);
     }
 }
 
@@ -382,7 +384,7 @@ void sb_huawei_family(struct sb_huawei_turn *turn, const json_t *service)
     const char *type = sb_json_str(service, "event_type"), *id = sb_json_str(service, "event_id");
     const struct sb_huawei_state *state = turn->state;
     for (size_t i = 0; turn->in->self && i < SB_COUNT(events); i++) {
-        if (!sb_streq(type, sb_huawei_word(turn, events[i].word)))
+        if (!sb_streq(type, sb_words_name(turn->in->words, events[i].word)))
             continue;
         bool stale = events[i].handle == on_status_response &&
                      (!state->batch_id || !sb_streq(id, state->batch_id));

@@ -17,7 +17,7 @@
 static const char *current(const struct sb_huawei_turn *turn, const char *module)
 {
     const char *version = sb_huawei_version(turn, module);
-    return version ? version : sb_huawei_word(turn, "version_unknown");
+    return version ? version : sb_words_name(turn->in->words, "version_unknown");
 }
 
 static json_t *report_paras(const struct sb_huawei_turn *turn, const char *module, int code,
@@ -42,15 +42,16 @@ static enum sb_parcel_class answer_class(const struct sb_huawei_turn *turn)
 static void report(struct sb_huawei_turn *turn, json_t *paras, enum sb_parcel_class class,
                    int64_t task, const char *what)
 {
-    sb_huawei_send(turn, &(struct sb_huawei_parcel){
-                             .word = "topic_event",
-                             .payload = sb_huawei_event(sb_huawei_who(turn), SB_HUAWEI_OTA,
-                                                        sb_huawei_word(turn, "event_progress"),
-                                                        NULL, turn->in->wall, paras),
-                             .class = class,
-                             .superseding = true,
-                             .task = task,
-                             .what = what });
+    sb_huawei_send(turn,
+                   &(struct sb_huawei_parcel){
+                       .word = "topic_event",
+                       .payload = sb_huawei_event(sb_huawei_who(turn), SB_HUAWEI_OTA,
+                                                  sb_words_name(turn->in->words, "event_progress"),
+                                                  NULL, turn->in->wall, paras),
+                       .class = class,
+                       .superseding = true,
+                       .task = task,
+                       .what = what });
 }
 
 /* How it ended; told again when the same event comes again. */
@@ -72,7 +73,7 @@ static void conclude(struct sb_huawei_turn *turn, json_t *paras, int64_t task, c
 static void refuse(struct sb_huawei_turn *turn, const char *module, enum sb_cause cause,
                    const char *text, bool kept)
 {
-    const json_t *cell = sb_huawei_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     const char *own = sb_json_str(cell, "message");
     sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(text && *text ? text
                                                               : own         ? own
@@ -103,8 +104,8 @@ static int code_of(const struct sb_task *task, const json_t *cell)
 static void conclude_failure(struct sb_huawei_turn *turn, const struct sb_task *task,
                              const char *module)
 {
-    const json_t *cell = sb_huawei_task_cell(turn, task);
-    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(task, cell);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
+    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
     conclude(turn, report_paras(turn, module, code_of(task, cell), -1, text), task->id,
              sb_task_state_name((int)task->state));
 }
@@ -121,7 +122,7 @@ static void conclude_success(struct sb_huawei_turn *turn, const struct sb_task *
     }
     enum sb_cause cause = sb_task_is_unproven(task) || !version ? SB_CAUSE_OUTCOME_UNKNOWN
                                                                 : SB_CAUSE_VERSION_MISMATCH;
-    const json_t *cell = sb_huawei_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     sb_cleanup(sb_freep) char *text =
         version ? sb_format("installed, but the device reports %.100s", version)
                 : strdup("installed, but the device reports no version");
@@ -136,7 +137,7 @@ static void conclude_success(struct sb_huawei_turn *turn, const struct sb_task *
 static void show_progress(struct sb_huawei_turn *turn, const struct sb_task *task)
 {
     struct sb_huawei_state *state = turn->state;
-    const json_t *cell = sb_huawei_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     int percent = SB_MIN(SB_MAX(task->percent, task->furthest_percent), PERCENT_END - 1);
     bool news = state->shown_state != (int)task->state ||
                 percent / STEP != state->shown_percent / STEP || state->shown_percent < 0;
@@ -189,7 +190,7 @@ void sb_huawei_ota_resume(struct sb_huawei_turn *turn)
 /* A module of its own only where the device has one. */
 static const char *module_of(const struct sb_huawei_turn *turn, bool software)
 {
-    const char *module = sb_huawei_word(turn, "module_software");
+    const char *module = sb_words_name(turn->in->words, "module_software");
     return software && module && sb_huawei_version(turn, module) ? module : NULL;
 }
 
@@ -260,12 +261,13 @@ static bool put_off(struct sb_huawei_turn *turn)
 {
     struct sb_huawei_state *state = turn->state;
     if (state->waiting_until == 0)
-        state->waiting_until = turn->in->now + sb_huawei_limit(turn, "busy_within");
+        state->waiting_until = turn->in->now + sb_words_limit(turn->in->words, "busy_within");
     if (turn->in->self || turn->in->now >= state->waiting_until) {
         sb_huawei_json_clear(&state->waiting);
         return false;
     }
-    sb_effects_timer(turn->effects, SB_HUAWEI_UPGRADE, sb_huawei_limit(turn, "busy_retry"));
+    sb_effects_timer(turn->effects, SB_HUAWEI_UPGRADE,
+                     sb_words_limit(turn->in->words, "busy_retry"));
     return true;
 }
 
@@ -367,7 +369,7 @@ static bool upgrades(struct sb_huawei_turn *turn, const json_t *service)
                    { "event_software_v2", true } };
     const char *type = sb_json_str(service, "event_type");
     for (size_t i = 0; i < SB_COUNT(events); i++) {
-        if (!sb_streq(type, sb_huawei_word(turn, events[i].word)))
+        if (!sb_streq(type, sb_words_name(turn->in->words, events[i].word)))
             continue;
         on_upgrade(turn, service, events[i].software);
         return true;
@@ -386,7 +388,7 @@ void sb_huawei_ota(struct sb_huawei_turn *turn, const json_t *service)
 {
     struct sb_huawei_state *state = turn->state;
     const char *type = sb_json_str(service, "event_type");
-    if (sb_streq(type, sb_huawei_word(turn, "event_query"))) {
+    if (sb_streq(type, sb_words_name(turn->in->words, "event_query"))) {
         on_query(turn);
         return;
     }
@@ -396,5 +398,6 @@ void sb_huawei_ota(struct sb_huawei_turn *turn, const json_t *service)
         return;
     state->waiting_until = until;
     sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(type ? type : "none");
-    sb_huawei_note(turn, "an $ota event of unknown type is ignored: %.60s", clean ? clean : "");
+    sb_effects_note(turn->effects, "an $ota event of unknown type is ignored: %.60s",
+                    clean ? clean : "");
 }

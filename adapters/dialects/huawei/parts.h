@@ -71,9 +71,6 @@ void sb_huawei_state_reset(struct sb_huawei_state *state);
 void sb_huawei_json_clear(json_t **slot);
 
 /* talk.c */
-void sb_huawei_note(struct sb_huawei_turn *turn, const char *fmt, ...) SB_PRINTF(2, 3);
-const char *sb_huawei_word(const struct sb_huawei_turn *turn, const char *name);
-int64_t sb_huawei_limit(const struct sb_huawei_turn *turn, const char *name);
 /* Whom it is about: the device's name, the gateway's id. */
 const char *sb_huawei_who(const struct sb_huawei_turn *turn);
 struct sb_huawei_parcel {
@@ -90,9 +87,7 @@ void sb_huawei_send(struct sb_huawei_turn *turn, const struct sb_huawei_parcel *
 void sb_huawei_send_event(struct sb_huawei_turn *turn, const char *service, const char *type,
                           const char *id, json_t *paras);
 void sb_huawei_submit(struct sb_huawei_turn *turn, const char *tag, const char *id, enum sb_op op,
-                      json_t *params, json_t *package); /* takes both */
-const json_t *sb_huawei_cause_cell(const struct sb_huawei_turn *turn, enum sb_cause cause);
-const json_t *sb_huawei_task_cell(const struct sb_huawei_turn *turn, const struct sb_task *task);
+                      json_t *params, json_t *package);     /* takes both */
 bool sb_huawei_is_ready(const struct sb_huawei_turn *turn); /* the device answers */
 const char *sb_huawei_version(const struct sb_huawei_turn *turn, const char *module); /* or NULL */
 

@@ -70,12 +70,12 @@ void sb_huawei_versions(struct sb_huawei_turn *turn, bool again)
 {
     struct sb_huawei_state *state = turn->state;
     const char *firmware = sb_huawei_version(turn, NULL);
-    const char *module = sb_huawei_word(turn, "module_software");
+    const char *module = sb_words_name(turn->in->words, "module_software");
     const char *software = module ? sb_huawei_version(turn, module) : NULL;
     software = software ? software : firmware;
     again = again || state->queried;
     if (!software && again)
-        firmware = software = sb_huawei_word(turn, "version_unknown");
+        firmware = software = sb_words_name(turn->in->words, "version_unknown");
     if (!turn->in->connected || !sb_huawei_is_ready(turn) || !software)
         return;
     sb_cleanup(json_decrefp) json_t *paras =
@@ -85,8 +85,8 @@ void sb_huawei_versions(struct sb_huawei_turn *turn, bool again)
     state->queried = false;
     sb_huawei_json_clear(&state->told);
     state->told = json_incref(paras);
-    sb_huawei_send_event(turn, SB_HUAWEI_OTA, sb_huawei_word(turn, "event_versions"), NULL,
-                         json_incref(paras));
+    sb_huawei_send_event(turn, SB_HUAWEI_OTA, sb_words_name(turn->in->words, "event_versions"),
+                         NULL, json_incref(paras));
 }
 
 /* ---- values ---- */
@@ -96,8 +96,9 @@ json_t *sb_huawei_services(struct sb_huawei_turn *turn, const json_t *values, co
 {
     sb_cleanup(sb_freep) char *time = sb_huawei_time(turn->in->wall);
     return json_pack("[{s:s,s:o,s:s*}]", "service_id",
-                     service && *service ? service : sb_huawei_word(turn, "service"), "properties",
-                     values ? json_incref((json_t *)values) : json_object(), "event_time", time);
+                     service && *service ? service : sb_words_name(turn->in->words, "service"),
+                     "properties", values ? json_incref((json_t *)values) : json_object(),
+                     "event_time", time);
 }
 
 static json_t *plain_values(struct sb_huawei_turn *turn)
@@ -134,7 +135,7 @@ void sb_huawei_values_due(struct sb_huawei_turn *turn)
     if (!turn->state->online)
         return;
     sb_huawei_values(turn);
-    sb_effects_timer(turn->effects, "values", sb_huawei_limit(turn, "report_every"));
+    sb_effects_timer(turn->effects, "values", sb_words_limit(turn->in->words, "report_every"));
 }
 
 /* The platform has it online now, or has deleted it. */

@@ -35,7 +35,7 @@ static void answer(struct sb_huawei_turn *turn, int kind, const char *id, json_t
 static void answer_error(struct sb_huawei_turn *turn, int kind, const char *id, const char *name,
                          enum sb_cause cause, const char *text, int64_t task)
 {
-    const json_t *cell = sb_huawei_cause_cell(turn, cause);
+    const json_t *cell = sb_dialect_cause_cell(turn->in, cause);
     const char *own = sb_json_str(cell, "message"), *code = sb_cause_name((int)cause);
     sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(text && *text ? text
                                                               : own         ? own
@@ -141,7 +141,7 @@ static void submit(struct sb_huawei_turn *turn, enum sb_op op, const char *name,
         refuse(turn, SB_CAUSE_UNSUPPORTED, NULL);
         return;
     }
-    if (turn->state->ask_count >= (size_t)sb_huawei_limit(turn, "open_requests")) {
+    if (turn->state->ask_count >= (size_t)sb_words_limit(turn->in->words, "open_requests")) {
         json_decref(params);
         refuse(turn, SB_CAUSE_BUSY, "too many requests wait for an answer");
         return;
@@ -172,7 +172,7 @@ static void on_command(struct sb_huawei_turn *turn)
         return;
     }
     for (size_t i = 0; i < SB_COUNT(known); i++) {
-        if (!sb_streq(name, sb_huawei_word(turn, known[i].word)))
+        if (!sb_streq(name, sb_words_name(turn->in->words, known[i].word)))
             continue;
         submit(turn, known[i].op, name, json_object());
         return;
@@ -265,7 +265,7 @@ void sb_huawei_ask_verdict(struct sb_huawei_turn *turn, struct sb_huawei_ask *as
         return;
     }
     ask->task = verdict->task;
-    sb_effects_timer(turn->effects, ask->tag, sb_huawei_limit(turn, "final_within"));
+    sb_effects_timer(turn->effects, ask->tag, sb_words_limit(turn->in->words, "final_within"));
 }
 
 static json_t *result_of(struct sb_huawei_turn *turn, const struct sb_huawei_ask *ask,
@@ -282,8 +282,8 @@ static json_t *result_of(struct sb_huawei_turn *turn, const struct sb_huawei_ask
 static void answer_result(struct sb_huawei_turn *turn, const struct sb_huawei_ask *ask,
                           const struct sb_task *task)
 {
-    const json_t *cell = sb_huawei_task_cell(turn, task);
-    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(task, cell);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
+    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
     if (task->state != SB_TASK_SUCCEEDED) {
         answer_error(turn, ask->kind, ask->id, ask->name, task->cause, text, task->id);
         return;

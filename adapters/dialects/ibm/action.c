@@ -8,54 +8,31 @@
 #include "bridge/driver.h"
 #include "bridge/mapping/type.h"
 
-bool sb_ibm_can(const struct sb_ibm_turn *turn, enum sb_op op)
-{
-    const struct sb_device *device = turn->in->device;
-    const struct sb_type *type = device ? device->type : NULL;
-    if (turn->in->self || !type || !type->driver || !sb_type_allows(type, op))
-        return false;
-    sb_cleanup(sb_freep) char *text = NULL;
-    return type->driver->accepts(type, (int)op, NULL, &text) != SB_CAUSE_UNSUPPORTED;
-}
-
-static void request(struct sb_ibm_turn *turn, enum sb_op op, bool custom, json_t *params,
-                    json_t *package)
-{
-    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_SUBMIT);
-    if (!output) {
-        json_decref(params);
-        json_decref(package);
-        return;
-    }
-    output->tag = strdup(turn->in->message->id);
-    output->id = strdup(turn->in->message->id);
-    output->op = op;
-    output->json = params;
-    output->package = package;
-    /* A second request means that the platform has overridden the first (IBM: override=true). */
-    output->policy.conflict =
-        sb_op_is_firmware(op) ? SB_CONFLICT_REPLACE_UNSTARTED : SB_CONFLICT_QUEUE;
-    output->policy.answer = custom ? SB_ANSWER_FINAL : SB_ANSWER_ACCEPTED;
-    output->policy.online_timeout = sb_ibm_limit(turn, "online_within");
-    turn->effects->broken = turn->effects->broken || !output->tag || !output->id;
-}
-
 void sb_ibm_submit(struct sb_ibm_turn *turn, enum sb_op op, bool custom, json_t *params,
                    json_t *package)
 {
     const char *id = turn->in->message->id;
     struct sb_ibm_state *state = turn->state;
-    if (state->ask_count >= (size_t)sb_ibm_limit(turn, "open_requests")) {
+    if (state->ask_count >= (size_t)sb_words_limit(turn->in->words, "open_requests")) {
         sb_ibm_refuse(turn, id, op, SB_CAUSE_BUSY, "too many requests are open", 0);
         json_decref(params);
         json_decref(package);
         return;
     }
     if (!sb_ibm_ask_add(state, id, op, custom) ||
-        sb_ibm_seen_set(state, id, NULL, (size_t)sb_ibm_limit(turn, "seen_requests")) < 0)
+        sb_ibm_seen_set(state, id, NULL, (size_t)sb_words_limit(turn->in->words, "seen_requests")) <
+            0)
         turn->effects->broken = true;
     turn->effects->save = true;
-    request(turn, op, custom, params, package);
+    /* A second request means that the platform has overridden the first (IBM: override=true). */
+    sb_effects_submit(turn->effects, turn->in,
+                      &(struct sb_submit){ .tag = id,
+                                           .id = id,
+                                           .op = op,
+                                           .final = custom,
+                                           .replaces = true,
+                                           .params = params,
+                                           .package = package });
 }
 
 static void refuse_unsupported(struct sb_ibm_turn *turn, enum sb_op op, const char *why)
@@ -66,7 +43,7 @@ static void refuse_unsupported(struct sb_ibm_turn *turn, enum sb_op op, const ch
 void sb_ibm_restart(struct sb_ibm_turn *turn)
 {
     enum sb_op op = turn->in->message->kind == SB_IBM_REBOOT ? SB_OP_REBOOT : SB_OP_FACTORY_RESET;
-    if (sb_ibm_can(turn, op))
+    if (sb_dialect_can(turn->in, op))
         sb_ibm_submit(turn, op, false, NULL, NULL);
     else
         refuse_unsupported(turn, op, NULL);
@@ -209,7 +186,7 @@ static const char *own_action(const struct sb_ibm_turn *turn)
 static void invoke(struct sb_ibm_turn *turn, const char *action)
 {
     const json_t *fields = sb_json_array(turn->in->message->body, "fields");
-    if (!sb_ibm_can(turn, SB_OP_INVOKE) ||
+    if (!sb_dialect_can(turn->in, SB_OP_INVOKE) ||
         !json_object_get(turn->in->device->type->actions, action))
         refuse_unsupported(turn, SB_OP_INVOKE, "this device has no such action");
     else
@@ -224,7 +201,7 @@ void sb_ibm_custom(struct sb_ibm_turn *turn)
         refuse_unsupported(turn, SB_OP_INVOKE, "this action bundle is not known here");
     } else if (!builtin) {
         invoke(turn, action);
-    } else if (!sb_ibm_can(turn, builtin->op)) {
+    } else if (!sb_dialect_can(turn->in, builtin->op)) {
         refuse_unsupported(turn, builtin->op, NULL);
     } else {
         json_t *params = builtin->params(turn, sb_json_array(turn->in->message->body, "fields"));

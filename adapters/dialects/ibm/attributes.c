@@ -153,7 +153,7 @@ void sb_ibm_update(struct sb_ibm_turn *turn)
     const struct sb_message *message = turn->in->message;
     if (refuse_fields(turn, judge)) {
         if (!message->id)
-            sb_ibm_note(turn, "a device update without reqId could not be applied");
+            sb_effects_note(turn->effects, "a device update without reqId could not be applied");
         return;
     }
     size_t i;

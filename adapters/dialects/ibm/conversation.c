@@ -19,9 +19,9 @@ static void on_notification(struct sb_ibm_turn *turn)
     const char *code = sb_json_str(body, "RC"); /* documented as text, seen as a number */
     sb_cleanup(sb_freep) char *number =
         code ? strndup(code, 10) : sb_format("%" PRId64, sb_json_int(body, "RC", 0));
-    sb_ibm_note(turn, "the platform reports about %.40s of %.200s: %.300s (code %s)",
-                request ? request : "a request", topic ? topic : "an unknown topic",
-                text ? text : "no message", number ? number : "?");
+    sb_effects_note(turn->effects, "the platform reports about %.40s of %.200s: %.300s (code %s)",
+                    request ? request : "a request", topic ? topic : "an unknown topic",
+                    text ? text : "no message", number ? number : "?");
 }
 
 /* Unknown device, broken text, no reqId: what must not reach a handler. True: dealt with. */
@@ -39,8 +39,8 @@ static bool refused_early(struct sb_ibm_turn *turn)
         return false;
     }
     if (!message->id)
-        sb_ibm_note(turn, "a %s without reqId cannot be answered: ignored%s%.200s", kind,
-                    message->error ? ": " : "", message->error ? message->error : "");
+        sb_effects_note(turn->effects, "a %s without reqId cannot be answered: ignored%s%.200s",
+                        kind, message->error ? ": " : "", message->error ? message->error : "");
     return true;
 }
 
@@ -67,7 +67,7 @@ static bool stale(struct sb_ibm_turn *turn)
 {
     const struct sb_input *in = turn->in;
     if (!in->backlog || !sb_ibm_kind_is_action(in->message->kind) ||
-        (in->outage >= 0 && in->outage <= sb_ibm_limit(turn, "stale_after")))
+        (in->outage >= 0 && in->outage <= sb_words_limit(turn->in->words, "stale_after")))
         return false;
     sb_cleanup(sb_freep) char *length =
         in->outage >= 0 ? sb_duration_text(in->outage) : strdup("an unknown time");
@@ -206,7 +206,7 @@ static void on_up(struct sb_ibm_turn *turn)
 static void on_down(struct sb_ibm_turn *turn)
 {
     turn->state->up = false;
-    sb_ibm_timer(turn, "manage", -1); /* every connect manages anew */
+    sb_effects_timer(turn->effects, "manage", -1); /* every connect manages anew */
 }
 
 static void on_loaded(struct sb_ibm_turn *turn)
@@ -214,13 +214,15 @@ static void on_loaded(struct sb_ibm_turn *turn)
     struct sb_ibm_state *state = turn->state;
     for (size_t i = 0; i < SB_IBM_RESTARTS; i++) {
         if (state->hold[i] != SB_IBM_HOLD_NONE)
-            sb_ibm_timer(turn, sb_ibm_hold_tags[i], sb_ibm_limit(turn, "withhold_after_failure"));
+            sb_effects_timer(turn->effects, sb_ibm_hold_tags[i],
+                             sb_words_limit(turn->in->words, "withhold_after_failure"));
     }
     for (size_t i = 0; i < state->ask_count; i++) {
         const struct sb_ibm_ask *ask = &state->asks[i];
         if (!ask->answered)
-            sb_ibm_ask_timer(turn, ask,
-                             sb_ibm_limit(turn, ask->custom ? "custom_within" : "answer_within"));
+            sb_ibm_ask_timer(
+                turn, ask,
+                sb_words_limit(turn->in->words, ask->custom ? "custom_within" : "answer_within"));
         struct sb_output *look = sb_effects_add(turn->effects, SB_OUT_LOOK);
         if (look)
             look->task = ask->task;

@@ -38,12 +38,12 @@ static void error_code(struct sb_ibm_turn *turn, int code, int64_t task)
 
 void sb_ibm_diag_failure(struct sb_ibm_turn *turn, const struct sb_task *task)
 {
-    sb_cleanup(sb_freep) char *reason = sb_ibm_task_text(turn, task);
+    sb_cleanup(sb_freep) char *reason = sb_dialect_task_text(turn->in, task);
     sb_cleanup(sb_freep) char *text =
         sb_format("%s %s: %s", sb_op_name((int)task->job->op), sb_task_state_name((int)task->state),
                   reason ? reason : "no reason known");
     sb_ibm_diag_log(turn, text, SB_IBM_ERROR, task->id);
-    int64_t code = sb_json_int(sb_ibm_task_cell(turn, task), "errorCode", -1);
+    int64_t code = sb_json_int(sb_dialect_task_cell(turn->in, task), "errorCode", -1);
     if (code >= 0)
         error_code(turn, (int)code, task->id);
 }

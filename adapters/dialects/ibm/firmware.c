@@ -242,7 +242,7 @@ static void refuse_bad(struct sb_ibm_turn *turn, const char *why)
 void sb_ibm_download(struct sb_ibm_turn *turn)
 {
     const char *obstacle = download_obstacle(turn);
-    if (!sb_ibm_can(turn, SB_OP_FIRMWARE_DOWNLOAD))
+    if (!sb_dialect_can(turn->in, SB_OP_FIRMWARE_DOWNLOAD))
         sb_ibm_refuse(turn, turn->in->message->id, SB_OP_FIRMWARE_DOWNLOAD, SB_CAUSE_UNSUPPORTED,
                       NULL, 0);
     else if (obstacle)
@@ -255,7 +255,7 @@ void sb_ibm_install(struct sb_ibm_turn *turn)
 {
     const struct sb_ibm_firmware *firmware = &turn->state->firmware;
     bool downloaded = turn->in->staged && (firmware->state == 2 || firmware->kept);
-    if (!sb_ibm_can(turn, SB_OP_FIRMWARE_INSTALL))
+    if (!sb_dialect_can(turn->in, SB_OP_FIRMWARE_INSTALL))
         sb_ibm_refuse(turn, turn->in->message->id, SB_OP_FIRMWARE_INSTALL, SB_CAUSE_UNSUPPORTED,
                       NULL, 0);
     else if (!downloaded)
@@ -334,7 +334,7 @@ void sb_ibm_firmware_follow(struct sb_ibm_turn *turn, const struct sb_task *task
     if ((final && !mine && !answered) || !takes_over(firmware, task, own))
         return;
     turn->effects->save = turn->effects->save || !mine || was_under_way != firmware->under_way;
-    const json_t *cell = sb_ibm_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     if (final && own && !answered && !was_under_way && task->state != SB_TASK_SUCCEEDED) {
         ended(turn, task); /* its request was answered with an error: nothing changed */
         return;
@@ -417,7 +417,7 @@ void sb_ibm_firmware_lost(struct sb_ibm_turn *turn)
     bool failed = !is_staged && firmware->own;
     ended(turn, &task);
     firmware->state = is_staged ? 2 : 0;
-    firmware->status = failed ? status_of(&task, sb_ibm_task_cell(turn, &task), 0) : 0;
+    firmware->status = failed ? status_of(&task, sb_dialect_task_cell(turn->in, &task), 0) : 0;
     if (is_staged && !describes(firmware, staged))
         describe_staged(turn);
     turn->effects->save = true;

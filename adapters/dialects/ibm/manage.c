@@ -62,15 +62,16 @@ static bool claims_bundle(const struct sb_ibm_turn *turn)
 {
     const struct sb_ibm_config *config = turn->in->config;
     return config->bundle && !turn->state->no_bundle &&
-           (sb_ibm_can(turn, SB_OP_READ) || sb_ibm_can(turn, SB_OP_WRITE) ||
-            sb_ibm_can(turn, SB_OP_CONFIGURE) || sb_ibm_can(turn, SB_OP_INVOKE));
+           (sb_dialect_can(turn->in, SB_OP_READ) || sb_dialect_can(turn->in, SB_OP_WRITE) ||
+            sb_dialect_can(turn->in, SB_OP_CONFIGURE) || sb_dialect_can(turn->in, SB_OP_INVOKE));
 }
 
 static json_t *supports_of(const struct sb_ibm_turn *turn)
 {
-    bool device = sb_ibm_can(turn, SB_OP_REBOOT) || sb_ibm_can(turn, SB_OP_FACTORY_RESET);
-    bool firmware =
-        sb_ibm_can(turn, SB_OP_FIRMWARE_DOWNLOAD) && sb_ibm_can(turn, SB_OP_FIRMWARE_INSTALL);
+    bool device =
+        sb_dialect_can(turn->in, SB_OP_REBOOT) || sb_dialect_can(turn->in, SB_OP_FACTORY_RESET);
+    bool firmware = sb_dialect_can(turn->in, SB_OP_FIRMWARE_DOWNLOAD) &&
+                    sb_dialect_can(turn->in, SB_OP_FIRMWARE_INSTALL);
     json_t *supports = json_pack("{s:b,s:b}", "deviceActions", device, "firmwareActions", firmware);
     if (claims_bundle(turn) &&
         json_object_set_new(supports, sb_words_name(turn->in->words, "bundle"), json_true()) < 0) {
@@ -84,7 +85,7 @@ static json_t *supports_of(const struct sb_ibm_turn *turn)
 static json_t *content_of(const struct sb_ibm_turn *turn)
 {
     sb_cleanup(json_decrefp) json_t *info = info_of(turn);
-    json_int_t lifetime = sb_ibm_limit(turn, "lifetime") / SB_SECOND;
+    json_int_t lifetime = sb_words_limit(turn->in->words, "lifetime") / SB_SECOND;
     json_t *content = json_pack("{s:I,s:o}", "lifetime", lifetime, "supports", supports_of(turn));
     bool good = info && content &&
                 (json_object_size(info) == 0 || json_object_set(content, "deviceInfo", info) == 0);
@@ -99,9 +100,9 @@ static json_t *content_of(const struct sb_ibm_turn *turn)
 
 static int64_t refresh_after(const struct sb_ibm_turn *turn)
 {
-    int64_t lifetime = sb_ibm_limit(turn, "lifetime");
-    int64_t share = lifetime / 100 * sb_ibm_limit(turn, "refresh_share");
-    return SB_MIN(share, lifetime - sb_ibm_limit(turn, "refresh_margin"));
+    int64_t lifetime = sb_words_limit(turn->in->words, "lifetime");
+    int64_t share = lifetime / 100 * sb_words_limit(turn->in->words, "refresh_share");
+    return SB_MIN(share, lifetime - sb_words_limit(turn->in->words, "refresh_margin"));
 }
 
 static int64_t doubled(const struct sb_ibm_turn *turn, int64_t ms, unsigned times)
@@ -138,8 +139,9 @@ static void announce(struct sb_ibm_turn *turn, json_t *content)
                                                .payload = sb_ibm_request(content, id),
                                                .class = SB_PARCEL_PASSING,
                                                .what = "manage" });
-    sb_ibm_timer(turn, "manage",
-                 doubled(turn, sb_ibm_limit(turn, "reply_timeout"), state->manage_silent));
+    sb_effects_timer(
+        turn->effects, "manage",
+        doubled(turn, sb_words_limit(turn->in->words, "reply_timeout"), state->manage_silent));
     if (turn->in->self || sb_streq(state->name, turn->in->name))
         return;
     if (sb_set_string(&state->name, turn->in->name) < 0)
@@ -176,18 +178,20 @@ static void manage_refused(struct sb_ibm_turn *turn, int code)
 {
     struct sb_ibm_state *state = turn->state;
     bool transient = code < 400 || code >= 500 || code == SB_IBM_RC_CONFLICT;
-    sb_ibm_note(turn, "the platform answered manage with %d", code);
+    sb_effects_note(turn->effects, "the platform answered manage with %d", code);
     if (code == SB_IBM_RC_FORBIDDEN && claims_bundle(turn)) {
         state->no_bundle = true;
-        sb_ibm_note(turn, "it does not know the action bundle '%s': managing without it",
-                    sb_words_name(turn->in->words, "bundle"));
+        sb_effects_note(turn->effects,
+                        "it does not know the action bundle '%s': managing without it",
+                        sb_words_name(turn->in->words, "bundle"));
         sb_ibm_manage(turn, SB_IBM_ALWAYS);
     } else if (transient) {
-        sb_ibm_timer(turn, "manage",
-                     doubled(turn, sb_ibm_limit(turn, "retry"), state->manage_refused));
+        sb_effects_timer(
+            turn->effects, "manage",
+            doubled(turn, sb_words_limit(turn->in->words, "retry"), state->manage_refused));
         state->manage_refused++;
     } else {
-        sb_ibm_timer(turn, "manage", sb_ibm_limit(turn, "refused_retry"));
+        sb_effects_timer(turn->effects, "manage", sb_words_limit(turn->in->words, "refused_retry"));
     }
 }
 
@@ -202,7 +206,7 @@ static void manage_answered(struct sb_ibm_turn *turn, int code)
         return;
     }
     state->manage_refused = 0;
-    sb_ibm_timer(turn, "manage", refresh_after(turn));
+    sb_effects_timer(turn->effects, "manage", refresh_after(turn));
 }
 
 /* Any reply settles what it names: sending it again would not change the platform's mind. */
@@ -210,7 +214,7 @@ void sb_ibm_manage_reply(struct sb_ibm_turn *turn)
 {
     const struct sb_message *message = turn->in->message;
     if (!message->id) {
-        sb_ibm_note(turn, "a response without reqId: ignored");
+        sb_effects_note(turn->effects, "a response without reqId: ignored");
         return;
     }
     if (sb_streq(message->id, turn->state->manage_id)) {
@@ -223,7 +227,8 @@ void sb_ibm_manage_reply(struct sb_ibm_turn *turn)
     settle->token = strdup(message->id);
     turn->effects->broken = turn->effects->broken || !settle->token;
     if (message->code != SB_IBM_RC_OK)
-        sb_ibm_note(turn, "the platform answered request %s with %d", message->id, message->code);
+        sb_effects_note(turn->effects, "the platform answered request %s with %d", message->id,
+                        message->code);
 }
 
 void sb_ibm_manage_due(struct sb_ibm_turn *turn)
@@ -231,7 +236,7 @@ void sb_ibm_manage_due(struct sb_ibm_turn *turn)
     struct sb_ibm_state *state = turn->state;
     if (state->manage_id) {
         if (state->manage_silent++ == 0)
-            sb_ibm_note(turn, "the platform does not answer manage: trying again");
+            sb_effects_note(turn->effects, "the platform does not answer manage: trying again");
         caught_up(turn);
     }
     sb_ibm_manage(turn, SB_IBM_ALWAYS);
@@ -247,7 +252,8 @@ void sb_ibm_hold(struct sb_ibm_turn *turn, enum sb_ibm_restart which, enum sb_ib
 {
     turn->state->hold[which] = hold;
     turn->effects->save = true;
-    sb_ibm_timer(turn, sb_ibm_hold_tags[which], sb_ibm_limit(turn, "withhold_after_failure"));
+    sb_effects_timer(turn->effects, sb_ibm_hold_tags[which],
+                     sb_words_limit(turn->in->words, "withhold_after_failure"));
 }
 
 void sb_ibm_hold_end(struct sb_ibm_turn *turn, enum sb_ibm_restart which)
@@ -255,7 +261,7 @@ void sb_ibm_hold_end(struct sb_ibm_turn *turn, enum sb_ibm_restart which)
     if (turn->state->hold[which] != SB_IBM_HOLD_NONE) {
         turn->state->hold[which] = SB_IBM_HOLD_NONE;
         turn->effects->save = true;
-        sb_ibm_timer(turn, sb_ibm_hold_tags[which], -1);
+        sb_effects_timer(turn->effects, sb_ibm_hold_tags[which], -1);
     }
     sb_ibm_manage(turn, SB_IBM_ALWAYS);
 }
@@ -280,9 +286,9 @@ void sb_ibm_leave(struct sb_ibm_turn *turn, const char *name)
                                                    .token = id,
                                                    .what = "unmanage" });
     }
-    sb_ibm_timer(turn, "manage", -1);
+    sb_effects_timer(turn->effects, "manage", -1);
     for (size_t i = 0; i < SB_IBM_RESTARTS; i++)
-        sb_ibm_timer(turn, sb_ibm_hold_tags[i], -1);
+        sb_effects_timer(turn->effects, sb_ibm_hold_tags[i], -1);
     sb_ibm_state_reset(turn->state);
     turn->effects->save = true;
 }

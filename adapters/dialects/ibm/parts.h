@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "adapters/dialects/effects.h"
 #include "adapters/dialects/ibm/codec.h"
 #include "adapters/dialects/ibm/conversation.h"
 #include "adapters/dialects/ibm/ibm.h"
@@ -75,8 +76,6 @@ void sb_ibm_firmware_clear(struct sb_ibm_firmware *firmware); /* no image descri
 void sb_ibm_state_reset(struct sb_ibm_state *state);
 
 /* talk.c: effects */
-void sb_ibm_note(struct sb_ibm_turn *turn, const char *fmt, ...) SB_PRINTF(2, 3);
-void sb_ibm_timer(struct sb_ibm_turn *turn, const char *tag, int64_t ms); /* < 0 stops it */
 void sb_ibm_ask_timer(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask, int64_t ms);
 struct sb_ibm_parcel {
     const char *suffix; /* name of the topic's rest in the mapping */
@@ -93,10 +92,6 @@ void sb_ibm_reply(struct sb_ibm_turn *turn, const char *id, int rc, const char *
 /* The mapping's cell of a cause as a refusal; text (may be NULL) wins over the cell's message. */
 void sb_ibm_refuse(struct sb_ibm_turn *turn, const char *id, enum sb_op op, enum sb_cause cause,
                    const char *text, int64_t task);
-const json_t *sb_ibm_task_cell(const struct sb_ibm_turn *turn, const struct sb_task *task);
-/* What a person reads of a task: its text, else the cell's, else the cause; redacted, bounded. */
-char *sb_ibm_task_text(const struct sb_ibm_turn *turn, const struct sb_task *task);
-int64_t sb_ibm_limit(const struct sb_ibm_turn *turn, const char *name);
 
 /* attributes.c: what requests read and write */
 void sb_ibm_update(struct sb_ibm_turn *turn);
@@ -106,7 +101,6 @@ void sb_ibm_cancel(struct sb_ibm_turn *turn);
 /* action.c: requests that start something */
 void sb_ibm_submit(struct sb_ibm_turn *turn, enum sb_op op, bool custom, json_t *params,
                    json_t *package);
-bool sb_ibm_can(const struct sb_ibm_turn *turn, enum sb_op op);
 void sb_ibm_restart(struct sb_ibm_turn *turn);
 void sb_ibm_custom(struct sb_ibm_turn *turn);
 

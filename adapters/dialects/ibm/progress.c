@@ -45,7 +45,7 @@ static int rc_of(const struct sb_task *task, const json_t *cell)
 /* The response to a request that was not answered yet, if this state or cause has one. */
 static void respond(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const struct sb_task *task)
 {
-    const json_t *cell = sb_ibm_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     bool failed = sb_task_state_is_final(task->state) && task->state != SB_TASK_SUCCEEDED;
     if (!failed) {
         bool ended = task->state == SB_TASK_SUCCEEDED;
@@ -54,7 +54,7 @@ static void respond(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const stru
             answer_accepted(turn, ask, (int)rc, task->id);
         return;
     }
-    sb_cleanup(sb_freep) char *text = sb_ibm_task_text(turn, task);
+    sb_cleanup(sb_freep) char *text = sb_dialect_task_text(turn->in, task);
     sb_ibm_reply(turn, ask->id, rc_of(task, cell), text, NULL, task->id);
 }
 
@@ -85,7 +85,7 @@ static char *result_message(size_t size, const struct sb_str *text)
 static void respond_result(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask,
                            const struct sb_task *task)
 {
-    const json_t *cell = sb_ibm_task_cell(turn, task);
+    const json_t *cell = sb_dialect_task_cell(turn->in, task);
     sb_cleanup(json_decrefp) json_t *fields = json_array();
     struct sb_str text = { 0 };
     const char *name;
@@ -105,7 +105,7 @@ static void end_custom(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask, const s
 {
     bool good = task->state == SB_TASK_SUCCEEDED;
     if (ask->answered) { /* as still running: the log is the only place left */
-        sb_cleanup(sb_freep) char *reason = sb_ibm_task_text(turn, task);
+        sb_cleanup(sb_freep) char *reason = sb_dialect_task_text(turn->in, task);
         sb_cleanup(sb_freep) char *text =
             sb_format("%s of request %s %s: %s", sb_op_name((int)ask->op), ask->id,
                       sb_task_state_name((int)task->state), reason ? reason : "");
@@ -127,7 +127,7 @@ static bool return_completes(const struct sb_ibm_turn *turn, const struct sb_tas
     const struct sb_device *device = turn->in->device;
     return task->job->op == SB_OP_REBOOT && task->committed && device &&
            device->presence == SB_PRESENCE_OFFLINE &&
-           sb_json_bool(sb_ibm_task_cell(turn, task), "maybe", false);
+           sb_json_bool(sb_dialect_task_cell(turn->in, task), "maybe", false);
 }
 
 static void end_restart(struct sb_ibm_turn *turn, const struct sb_task *task)
@@ -239,8 +239,9 @@ void sb_ibm_verdict(struct sb_ibm_turn *turn)
     ask->task = verdict->task;
     sb_ibm_firmware_expect(turn, ask);
     if (!ask->answered)
-        sb_ibm_ask_timer(turn, ask,
-                         sb_ibm_limit(turn, ask->custom ? "custom_within" : "answer_within"));
+        sb_ibm_ask_timer(
+            turn, ask,
+            sb_words_limit(turn->in->words, ask->custom ? "custom_within" : "answer_within"));
 }
 
 /* ---- waiting has its end ---- */
@@ -267,7 +268,7 @@ static void custom_due(struct sb_ibm_turn *turn, struct sb_ibm_ask *ask)
     }
     sb_cleanup(sb_freep) char *text =
         sb_format("still running after %" PRId64 " s; its end will be told in the diagnostic log",
-                  sb_ibm_limit(turn, "custom_within") / SB_SECOND);
+                  sb_words_limit(turn->in->words, "custom_within") / SB_SECOND);
     sb_ibm_reply(turn, ask->id, SB_IBM_RC_FAILED, text, NULL, ask->task);
     ask->answered = true;
     turn->effects->save = true;

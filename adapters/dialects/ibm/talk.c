@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "adapters/dialects/effects.h"
 #include "adapters/dialects/ibm/parts.h"
 #include "bridge/base/str.h"
 
 #define ANSWER_MAX_ 1024 /* a longer answer is remembered without its values */
 
-int64_t sb_ibm_limit(const struct sb_ibm_turn *turn, const char *name)
-{
-    return sb_words_limit(turn->in->words, name);
-}
-
-void sb_ibm_note(struct sb_ibm_turn *turn, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    sb_effects_note(turn->effects, fmt, ap);
-    va_end(ap);
-}
-
-void sb_ibm_timer(struct sb_ibm_turn *turn, const char *tag, int64_t ms)
-{
-    sb_effects_timer(turn->effects, tag, ms);
-}
-
 void sb_ibm_ask_timer(struct sb_ibm_turn *turn, const struct sb_ibm_ask *ask, int64_t ms)
 {
     sb_cleanup(sb_freep) char *tag = sb_format("ask:%s", ask->id);
     if (tag)
-        sb_ibm_timer(turn, tag, ms);
+        sb_effects_timer(turn->effects, tag, ms);
     else
         turn->effects->broken = true;
 }
@@ -52,26 +33,16 @@ static char *topic_of(const struct sb_ibm_turn *turn, const char *suffix)
                 : NULL;
 }
 
-static bool copy_to(char **slot, const char *text)
-{
-    return sb_set_string(slot, text) == 0;
-}
-
 void sb_ibm_send(struct sb_ibm_turn *turn, const struct sb_ibm_parcel *parcel)
 {
-    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_SEND);
-    if (!output) {
-        json_decref(parcel->payload);
-        return;
-    }
-    output->json = parcel->payload;
-    output->qos = 1;
-    output->class = parcel->class;
-    output->task = parcel->task;
-    output->topic = topic_of(turn, parcel->suffix);
-    if (!output->json || !output->topic || !copy_to(&output->token, parcel->token) ||
-        !copy_to(&output->key, parcel->key) || !copy_to(&output->what, parcel->what))
-        turn->effects->broken = true;
+    sb_effects_send(turn->effects, &(struct sb_send){ .topic = topic_of(turn, parcel->suffix),
+                                                      .json = parcel->payload,
+                                                      .qos = 1,
+                                                      .class = parcel->class,
+                                                      .token = parcel->token,
+                                                      .key = parcel->key,
+                                                      .what = parcel->what,
+                                                      .task = parcel->task });
 }
 
 /* Values may be many; a long answer is remembered without them. */
@@ -94,7 +65,7 @@ static int remember(struct sb_ibm_turn *turn, const char *id, const json_t *answ
         return -ENOMEM;
     turn->effects->save = turn->effects->save || turn->in->ready;
     return sb_ibm_seen_set(turn->state, id, shorter ? shorter : answer,
-                           (size_t)sb_ibm_limit(turn, "seen_requests"));
+                           (size_t)sb_words_limit(turn->in->words, "seen_requests"));
 }
 
 void sb_ibm_reply(struct sb_ibm_turn *turn, const char *id, int rc, const char *message,
@@ -128,15 +99,4 @@ void sb_ibm_refuse(struct sb_ibm_turn *turn, const char *id, enum sb_op op, enum
         sb_words_cell(turn->in->words, SB_ROLE_SENDS, op, SB_TASK_FAILED, cause, SB_PHASE_WAITING);
     const char *say = first_text(text, sb_json_str(cell, "message"), sb_cause_name((int)cause));
     sb_ibm_reply(turn, id, (int)sb_json_int(cell, "rc", SB_IBM_RC_FAILED), say, NULL, task);
-}
-
-const json_t *sb_ibm_task_cell(const struct sb_ibm_turn *turn, const struct sb_task *task)
-{
-    return sb_words_cell(turn->in->words, SB_ROLE_SENDS, task->job->op, task->state, task->cause,
-                         task->phase);
-}
-
-char *sb_ibm_task_text(const struct sb_ibm_turn *turn, const struct sb_task *task)
-{
-    return sb_dialect_task_text(task, sb_ibm_task_cell(turn, task));
 }
