@@ -105,9 +105,6 @@ int sb_host_put(struct sb_host *host, struct sb_door *door,
 void sb_host_settle(struct sb_host *host, struct sb_door *door, int64_t parcel);
 bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char *device,
                           const char *token);
-/* The far side puts a parcel off: it goes again when `delay` ms have passed. */
-bool sb_host_again(struct sb_host *host, struct sb_door *door, const char *device,
-                   const char *token, int64_t delay);
 /* The link went up or down: `link list`, audit and log follow. Of many connections: when the
  * first one is up, and when none is. */
 void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const char *text);

@@ -220,12 +220,6 @@ bool sb_host_settle_token(struct sb_host *host, struct sb_door *door, const char
     return sb_outbox_settle_token(host->parts.outbox, door->link, device, token);
 }
 
-bool sb_host_again(struct sb_host *host, struct sb_door *door, const char *device,
-                   const char *token, int64_t delay)
-{
-    return sb_outbox_again(host->parts.outbox, door->link, device, token, delay);
-}
-
 void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const char *text)
 {
     bool changed = door->up != up;

@@ -20,8 +20,8 @@
  * expires is the conversation's to renew, when it owes no answer: SB_OUT_RENEW.
  *
  * Acknowledgement. A parcel is delivered by its PUBACK, or, if it has a token, by SB_OUT_SETTLE of
- * that token, which the reply to it names (request id, $rid). The far side may also put it off:
- * SB_OUT_AGAIN. Answers to requests that die with the connection are SB_PARCEL_PASSING.
+ * that token, which the reply to it names (request id, $rid). Answers to requests that die with
+ * the connection are SB_PARCEL_PASSING.
  *
  * Streams. A package whose bytes come over the link itself has the URI "stream:?...", whose query
  * is the dialect's own. They are pulled through the link's own conversation, one download at a
@@ -109,7 +109,6 @@ enum sb_output_kind {
     SB_OUT_FACT,   /* name, json */
     SB_OUT_UNSTAGE,
     SB_OUT_SETTLE,  /* token: the far side acknowledged it */
-    SB_OUT_AGAIN,   /* token, value: the far side wants it in so many ms, and nothing before */
     SB_OUT_TELL,    /* name (NULL: the link's own), tag, json: to that conversation, in this turn */
     SB_OUT_RENEW,   /* connect anew with fresh login data, losing nothing: DOWN and UP follow */
     SB_OUT_LOOK,    /* task: answered by SB_IN_NEWS as it stands now, in this turn */

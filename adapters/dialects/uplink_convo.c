@@ -224,15 +224,6 @@ static void do_settle(struct sb_convo *convo, struct sb_output *output,
                                    is_self(convo) ? NULL : convo->id, output->token);
 }
 
-static void do_again(struct sb_convo *convo, struct sb_output *output,
-                     const struct sb_input *input SB_UNUSED)
-{
-    struct sb_uplink *uplink = convo->uplink;
-    (void)sb_uplink_land(uplink, output->token);
-    (void)sb_host_again(uplink->door.host, &uplink->door, is_self(convo) ? NULL : convo->id,
-                        output->token, output->value);
-}
-
 /* To a device that has a name here, or the link's own; nobody else is kept. */
 static void do_tell(struct sb_convo *convo, struct sb_output *output,
                     const struct sb_input *input SB_UNUSED)
@@ -384,8 +375,8 @@ static void carry_out(struct sb_convo *convo, struct sb_effects *effects,
         [SB_OUT_SEND] = do_send,     [SB_OUT_SUBMIT] = do_submit, [SB_OUT_CANCEL] = do_cancel,
         [SB_OUT_TIMER] = do_timer,   [SB_OUT_FACT] = do_fact,     [SB_OUT_UNSTAGE] = do_unstage,
         [SB_OUT_SETTLE] = do_settle, [SB_OUT_LOOK] = do_look,     [SB_OUT_CURRENT] = do_current,
-        [SB_OUT_NOTE] = do_note,     [SB_OUT_AGAIN] = do_again,   [SB_OUT_TELL] = do_tell,
-        [SB_OUT_RENEW] = do_renew,   [SB_OUT_SECRET] = do_secret, [SB_OUT_SUPPLY] = do_supply,
+        [SB_OUT_NOTE] = do_note,     [SB_OUT_TELL] = do_tell,     [SB_OUT_RENEW] = do_renew,
+        [SB_OUT_SECRET] = do_secret, [SB_OUT_SUPPLY] = do_supply,
     };
     for (size_t i = 0; i < effects->count; i++) {
         enum sb_output_kind kind = effects->list[i].kind;

@@ -205,22 +205,6 @@ static void drop_outdated(struct sb_wire *wire)
     sb_map_done(&newer);
 }
 
-bool sb_outbox_again(struct sb_outbox *outbox, const char *link, const char *device,
-                     const char *token, int64_t delay)
-{
-    struct sb_lane *lane = token ? sb_lane_find(outbox, link) : NULL;
-    struct sb_item *item = lane ? find_token(lane, SB_ITEM_SENT, device, token) : NULL;
-
-    if (!item)
-        return false;
-    sb_item_again(item);
-    drop_outdated(item->wire);
-    item->wire->not_before =
-        SB_MAX(item->wire->not_before, sb_loop_now(outbox->loop) + SB_MAX(delay, 1));
-    sb_wire_wake(item->wire);
-    return true;
-}
-
 /* ---- links ---- */
 
 int sb_outbox_open(struct sb_outbox *outbox, const char *link, sb_send_fn send, void *arg)

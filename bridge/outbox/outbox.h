@@ -23,9 +23,7 @@
  * unsettled at a time; connections do not wait for one another. Bounds are the link's.
  * A parcel that was sent and not settled is sent again after a reconnect, same bytes; one that was
  * settled is not, even while the store cannot write that down (a crash excepted). Nor is progress
- * behind which something with its key waits or went: nobody sees it fall. A parcel that the
- * far side refuses for the moment goes again after a time (sb_outbox_again), and what its
- * connection has to say, but passing parcels, waits as long.
+ * behind which something with its key waits or went: nobody sees it fall.
  * A settled parcel with `what` has an audit record "told". Thread: the loop.
  */
 #pragma once
@@ -103,10 +101,6 @@ void sb_outbox_settle(struct sb_outbox *outbox, const char *link, int64_t id);
 /* By token; false: no such parcel. */
 bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const char *device,
                             const char *token);
-/* By token: sent and refused for now; it goes again when `delay` ms have passed. False: no such
- * parcel is on its way. */
-bool sb_outbox_again(struct sb_outbox *outbox, const char *link, const char *device,
-                     const char *token, int64_t delay);
 /* A connection (NULL: the door's only one, or its own) is up: unsettled parcels go (again). It is
  * down: hold. All begin down. */
 void sb_outbox_resume(struct sb_outbox *outbox, const char *link, const char *connection);

@@ -515,61 +515,6 @@ static void progress_is_superseded_on_its_own_connection(void **state)
     assert_int_equal(first, second);
 }
 
-static void what_is_put_off_goes_again_later(void **state)
-{
-    struct world *w = *state;
-
-    sb_outbox_resume(w->outbox, LINK, "a");
-    sb_outbox_resume(w->outbox, LINK, "b");
-    put_on(w, "a", "a1");
-    expect_sent(w, "a1 ");
-    assert_false(sb_outbox_again(w->outbox, LINK, NULL, "b1", 1000));
-    assert_true(sb_outbox_again(w->outbox, LINK, NULL, "a1", 1000));
-    assert_false(sb_outbox_again(w->outbox, LINK, NULL, "a1", 1000)); /* not on its way now */
-    put_on(w, "a", "a2");
-    put_on(w, "b", "b1");
-    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PASSING, "a3");
-    parcel.connection = "a";
-    assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
-    expect_sent(w, "b1 a3 "); /* a3 is gone with the connection, so it does not wait */
-    sb_sim_advance(w->loop, 990);
-    expect_sent(w, "");
-    settle(w, w->last);
-    sb_sim_advance(w->loop, 20);
-    expect_sent(w, "a1 a2 ");
-}
-
-static void refused_progress_does_not_follow_newer(void **state)
-{
-    struct world *w = *state;
-    struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PROGRESS, "10%");
-
-    resume(w);
-    parcel.key = "task 1";
-    parcel.token = "first";
-    assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
-    expect_sent(w, "10% ");
-    put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "20%");
-    expect_sent(w, "20% ");
-    assert_true(sb_outbox_again(w->outbox, LINK, NULL, "first", 1000));
-    sb_sim_advance(w->loop, 1000);
-    expect_sent(w, "");
-    assert_int_equal(stored(w), 1);
-}
-
-static void a_reconnect_does_not_wait(void **state)
-{
-    struct world *w = *state;
-
-    sb_outbox_resume(w->outbox, LINK, "a");
-    put_on(w, "a", "a1");
-    expect_sent(w, "a1 ");
-    assert_true(sb_outbox_again(w->outbox, LINK, NULL, "a1", SB_HOUR));
-    sb_outbox_pause(w->outbox, LINK, "a");
-    sb_outbox_resume(w->outbox, LINK, "a");
-    expect_sent(w, "a1 ");
-}
-
 static void a_connection_that_never_comes_back(void **state)
 {
     struct world *w = *state;
@@ -617,9 +562,6 @@ int main(void)
         T(connections_do_not_wait_for_one_another),
         T(bounds_are_the_links),
         T(progress_is_superseded_on_its_own_connection),
-        T(what_is_put_off_goes_again_later),
-        T(refused_progress_does_not_follow_newer),
-        T(a_reconnect_does_not_wait),
         T(a_connection_that_never_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,15 +325,6 @@ void sb_host_recall(struct sb_host *h, struct sb_door *door, const char *connect
         fn(arg, SB_STEAL(h->lost), "lost", 4);
 }
 
-bool sb_host_again(struct sb_host *h, struct sb_door *door, const char *device, const char *token,
-                   int64_t delay)
-{
-    (void)h;
-    (void)door;
-    record("again %s of %s in %lld", token, device ? device : "-", (long long)delay);
-    return true;
-}
-
 bool sb_host_ready(struct sb_host *h, struct sb_door *door, const char **ret_why)
 {
     (void)door;
@@ -565,14 +556,6 @@ static void plan_tell_nobody(const struct sb_input *input, struct sb_effects *ef
     plan_tell(input, effects);
     free(effects->list[0].name);
     effects->list[0].name = strdup("pump/p9");
-}
-
-static void plan_again(const struct sb_input *input, struct sb_effects *effects)
-{
-    (void)input;
-    struct sb_output *output = sb_effects_add(effects, SB_OUT_AGAIN);
-    output->token = strdup("t1");
-    output->value = 30000;
 }
 
 static void plan_renew(const struct sb_input *input, struct sb_effects *effects)
@@ -1147,22 +1130,6 @@ static void conversations_tell_each_other(void **state)
     check("message self gw: for nobody\n");
 }
 
-static void a_parcel_that_is_put_off(void **state)
-{
-    (void)state;
-    is_up();
-    assert_int_equal(
-        sb_uplink_send(
-            door,
-            &(struct sb_parcel){ .id = 4, .topic = "x", .qos = 1, .token = "t1", .payload = "" }),
-        0);
-    event(SB_MQTT_PUBACK, 4);
-    plan = plan_again;
-    arrives("in/pump/p7", "later");
-    sb_sim_advance(host.loop, SB_MINUTE); /* no patience ends: it is on its way no more */
-    check("publish x  qos 1 id 4\nmessage pump/p7 pump-7: later\nagain t1 of pump-7 in 30000\n");
-}
-
 static void payloads_that_are_no_json(void **state)
 {
     (void)state;
@@ -1373,7 +1340,6 @@ int main(void)
         TEST(a_clock_that_was_set_back_tells_nothing),
         TEST(many_devices_are_told_in_groups),
         TEST(conversations_tell_each_other),
-        TEST(a_parcel_that_is_put_off),
         TEST(payloads_that_are_no_json),
         TEST(requests_without_an_id_of_their_own),
         TEST(each_device_has_its_connection),
