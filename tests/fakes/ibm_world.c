@@ -12,21 +12,6 @@
 #define SELF_IN    "iotdm-1/type/gwtype/id/gw1/"
 #define SELF_OUT   "iotdevice-1/type/gwtype/id/gw1/"
 
-struct sb_words *world_words(const char *path)
-{
-    const char *source = getenv("SB_SOURCE");
-    sb_cleanup(sb_freep) char *own =
-        sb_format("%s/mappings/dialects/ibm.yaml", source ? source : SB_WORLD_SOURCE);
-    struct sb_diags diags = { 0 };
-    struct sb_words *words = NULL;
-    if (sb_words_load(path ? path : own, &sb_ibm_shape, &words, &diags) < 0) {
-        sb_cleanup(sb_freep) char *text = sb_diags_text(&diags);
-        (void)fprintf(stderr, "%s\n", text ? text : "?");
-    }
-    sb_diags_done(&diags);
-    return words;
-}
-
 static enum sb_cause accepts(const struct sb_type *type, int op, const json_t *params,
                              char **ret_text)
 {

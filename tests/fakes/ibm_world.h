@@ -10,6 +10,7 @@
 #include "bridge/driver.h"
 #include "bridge/mapping/type.h"
 #include "bridge/package/package.h"
+#include "tests/fakes/core.h"
 
 #define WORLD_TASKS 16
 
@@ -49,8 +50,6 @@ struct world {
     bool quiet; /* do not print mismatches */
 };
 
-/* Words from mappings/dialects/ibm.yaml below $SB_SOURCE (or `path`). NULL on failure. */
-struct sb_words *world_words(const char *path);
 struct world *world_new(struct sb_words *words); /* borrows them */
 void world_free(struct world *world);
 

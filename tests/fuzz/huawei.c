@@ -8,25 +8,9 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
-
-#include "adapters/dialects/huawei/conversation.h"
+#include "tests/fuzz/script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static struct sb_words *the_words(void)
-{
-    static struct sb_words *words;
-    if (!words)
-        words = core_words(&sb_huawei_shape, NULL);
-    check(words);
-    return words;
-}
 
 static void check_sent(struct iot *iot)
 {
@@ -35,46 +19,27 @@ static void check_sent(struct iot *iot)
         const json_t *paras = json_object_get(event, "paras");
         if (sb_streq(sb_json_str(event, "event_type"), "upgrade_progress_report")) {
             int64_t code = sb_json_int(paras, "result_code", -1);
-            check((code >= 0 && code <= 10) || code == 255);
-            check(sb_json_str(paras, "version") != NULL);
+            script_check((code >= 0 && code <= 10) || code == 255);
+            script_check(sb_json_str(paras, "version") != NULL);
         }
-        check(json_array_size(json_object_get(paras, "device_statuses")) <= 100);
+        script_check(json_array_size(json_object_get(paras, "device_statuses")) <= 100);
     }
     iot_forget(iot);
 }
 
 static void check_state(const struct iot *iot, enum core_actor actor)
 {
-    sb_cleanup(json_decrefp) json_t *saved = sb_huawei_save(iot->core.states[actor]);
-    check(saved != NULL);
-    void *again = sb_huawei_load(saved);
-    check(again != NULL);
-    sb_cleanup(json_decrefp) json_t *resaved = sb_huawei_save(again);
-    check(json_equal(saved, resaved));
-    sb_huawei_drop(again);
+    sb_cleanup(json_decrefp) json_t *saved =
+        script_keeps(&sb_huawei_dialect, iot->core.states[actor]);
+    (void)saved;
 }
 
-static void move(struct iot *iot, unsigned which, unsigned state, unsigned cause)
+static void event(void *arg, const struct script_event *event)
 {
-    size_t i = iot->core.task_count > 0 ? which % iot->core.task_count : 0;
-    if (iot->core.task_count == 0 || sb_task_state_is_final(iot->core.tasks[i].task.state))
-        return;
-    enum sb_task_state next = (enum sb_task_state)(state % SB_TASK_STATE_MAX_);
-    iot->core.tasks[i].task.cause =
-        next == SB_TASK_FAILED || next == SB_TASK_CANCELLED
-            ? (enum sb_cause)(SB_CAUSE_NONE + 1 + cause % (SB_CAUSE_MAX_ - 1))
-            : SB_CAUSE_NONE;
-    iot->core.tasks[i].task.phase = (enum sb_phase)(cause % SB_PHASE_MAX_);
-    iot->core.tasks[i].task.percent = (uint8_t)(cause % 101);
-    core_task(&iot->core, i, next);
-}
-
-static void event(struct iot *iot, const char *text, size_t n)
-{
-    unsigned a = n > 1 ? (unsigned char)text[1] : 0, b = n > 2 ? (unsigned char)text[2] : 0;
-    unsigned c = n > 3 ? (unsigned char)text[3] : 0;
+    struct iot *iot = arg;
+    unsigned a = event->a, b = event->b, c = event->c;
     enum core_actor actor = (enum core_actor)(a % CORE_ACTORS);
-    switch (n > 0 ? text[0] : 0) {
+    switch (event->what) {
     case 'u':
         iot_up(iot);
         break;
@@ -83,9 +48,6 @@ static void event(struct iot *iot, const char *text, size_t n)
         break;
     case 'r':
         iot_restarts(iot);
-        break;
-    case 't':
-        move(iot, a, b, c);
         break;
     case 'n':
         core_news(&iot->core, actor, b % 2 ? SB_NEWS_DEVICE_ADDED : SB_NEWS_DEVICE_REMOVED);
@@ -100,9 +62,6 @@ static void event(struct iot *iot, const char *text, size_t n)
     case 'w':
         core_passes(&iot->core, (int64_t)a * a * SB_SECOND);
         break;
-    case 'c':
-        iot->core.refuse = (enum sb_cause)(a % SB_CAUSE_MAX_);
-        break;
     case 'h':
         iot->silent = a % 2;
         iot->core.ready = b % 2;
@@ -110,38 +69,31 @@ static void event(struct iot *iot, const char *text, size_t n)
         json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
         break;
     default:
+        script_core_event(&iot->core, event);
         break;
     }
 }
 
-static void line(struct iot *iot, const char *text, size_t n)
+static void hears(void *arg, const char *topic, const void *payload, size_t n)
 {
-    if (n > 0 && text[0] == '!') {
-        event(iot, text + 1, n - 1);
-        return;
-    }
-    const char *space = memchr(text, ' ', n);
-    size_t topic_length = space ? (size_t)(space - text) : n;
-    sb_cleanup(sb_freep) char *topic =
-        sb_format("$oc/devices/" IOT_GATEWAY_ID "/sys/%.*s", (int)topic_length, text);
-    check(topic != NULL);
-    const char *payload = space ? space + 1 : text + n;
-    iot_hears(iot, topic, payload, n - (size_t)(payload - text));
+    sb_cleanup(sb_freep) char *whole = sb_format("$oc/devices/" IOT_GATEWAY_ID "/sys/%s", topic);
+    script_check(whole);
+    iot_hears(arg, whole, payload, n);
+}
+
+static void look(void *arg)
+{
+    struct iot *iot = arg;
+    check_sent(iot);
+    for (int i = 0; i < CORE_ACTORS; i++)
+        check_state(iot, (enum core_actor)i);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct iot *iot = iot_new(the_words());
-    const char *at = (const char *)data, *end = at + size;
-    while (size > 0 && at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        stop = stop ? stop : end;
-        line(iot, at, (size_t)(stop - at));
-        check_sent(iot);
-        for (int i = 0; i < CORE_ACTORS; i++)
-            check_state(iot, (enum core_actor)i);
-        at = stop + 1;
-    }
+    static const struct script script = { event, hears, look };
+    struct iot *iot = iot_new(script_words(&sb_huawei_shape));
+    script_run(&script, iot, data, size);
     iot_free(iot);
     return 0;
 }

@@ -8,25 +8,11 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/ibm_world.h"
+#include "tests/fuzz/script.h"
 
 #include "adapters/dialects/ibm/conversation.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static struct sb_words *the_words(void)
-{
-    static struct sb_words *words;
-    if (!words)
-        words = world_words(NULL);
-    check(words);
-    return words;
-}
 
 static void check_sent(struct world *world)
 {
@@ -35,14 +21,14 @@ static void check_sent(struct world *world)
         const struct sb_output *output = &world->log[i];
         if (output->kind != SB_OUT_SEND)
             continue;
-        check(strncmp(output->topic, "iotdevice-1/type/", 17) == 0);
-        check(json_is_object(output->json));
+        script_check(strncmp(output->topic, "iotdevice-1/type/", 17) == 0);
+        script_check(json_is_object(output->json));
         int64_t rc = sb_json_int(output->json, "rc", 0);
-        check(rc == 0 || (rc >= 200 && rc < 600));
-        check(rc == 0 || sb_json_str(output->json, "reqId"));
+        script_check(rc == 0 || (rc >= 200 && rc < 600));
+        script_check(rc == 0 || sb_json_str(output->json, "reqId"));
         responses += rc != 0;
     }
-    check(responses <= 2 * WORLD_TASKS + 2);
+    script_check(responses <= 2 * WORLD_TASKS + 2);
 }
 
 /* A failure is never told as success. */
@@ -52,20 +38,16 @@ static void check_no_success(struct world *world)
     for (size_t i = 0; i < world->log_count; i++) {
         const struct sb_output *output = &world->log[i];
         if (output->kind == SB_OUT_SEND && strstr(output->topic, "/notify"))
-            check(!json_equal(json_object_get(output->json, "d"), json_object_get(good, "d")));
+            script_check(
+                !json_equal(json_object_get(output->json, "d"), json_object_get(good, "d")));
     }
 }
 
 static void check_state(struct world *world)
 {
-    sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(world->state);
-    check(saved && json_array_size(json_object_get(saved, "asks")) <= 16);
-    check(json_object_size(json_object_get(saved, "seen")) <= 32 + 16);
-    void *again = sb_ibm_load(saved);
-    check(again);
-    sb_cleanup(json_decrefp) json_t *resaved = sb_ibm_save(again);
-    check(json_equal(saved, resaved));
-    sb_ibm_drop(again);
+    sb_cleanup(json_decrefp) json_t *saved = script_keeps(&sb_ibm_dialect, world->state);
+    script_check(json_array_size(json_object_get(saved, "asks")) <= 16);
+    script_check(json_object_size(json_object_get(saved, "seen")) <= 32 + 16);
 }
 
 /* A task that is not final moves on; the machine leaves no final state. */
@@ -75,21 +57,19 @@ static void move(struct world *world, unsigned which, unsigned state, unsigned c
     if (world->task_count == 0 || sb_task_state_is_final(world->tasks[i].state))
         return;
     enum sb_task_state next = (enum sb_task_state)(state % SB_TASK_STATE_MAX_);
-    world->tasks[i].cause = next == SB_TASK_FAILED || next == SB_TASK_CANCELLED
-                                ? (enum sb_cause)(SB_CAUSE_NONE + 1 + cause % (SB_CAUSE_MAX_ - 1))
-                                : SB_CAUSE_NONE;
+    world->tasks[i].cause = script_cause(next, cause);
     world_task(world, i, next);
     if (next == SB_TASK_FAILED || next == SB_TASK_CANCELLED)
         check_no_success(world);
 }
 
-static void event(struct world *world, const char *text, size_t n)
+static void event(void *arg, const struct script_event *event)
 {
-    unsigned a = n > 1 ? (unsigned char)text[1] : 0, b = n > 2 ? (unsigned char)text[2] : 0;
-    unsigned c = n > 3 ? (unsigned char)text[3] : 0;
+    struct world *world = arg;
+    unsigned a = event->a, b = event->b, c = event->c;
     world->known = true;
     world->self = false;
-    switch (n > 0 ? text[0] : 0) {
+    switch (event->what) {
     case 'u':
         world_up(world);
         break;
@@ -97,7 +77,7 @@ static void event(struct world *world, const char *text, size_t n)
         world_down(world);
         break;
     case 'r':
-        check(world_restarts(world));
+        script_check(world_restarts(world));
         break;
     case 't':
         move(world, a, b, c);
@@ -131,35 +111,26 @@ static void event(struct world *world, const char *text, size_t n)
     }
 }
 
-static void line(struct world *world, const char *text, size_t n)
+static void hears(void *arg, const char *topic, const void *payload, size_t n)
 {
-    if (n > 0 && text[0] == '!') {
-        event(world, text + 1, n - 1);
-        return;
-    }
-    const char *space = memchr(text, ' ', n);
-    size_t topic_length = space ? (size_t)(space - text) : n;
-    sb_cleanup(sb_freep) char *topic = strndup(text, topic_length);
-    check(topic);
-    const char *payload = space ? space + 1 : text + n;
-    world_hears(world, topic, payload, n - (size_t)(payload - text));
+    world_hears(arg, topic, payload, n);
+}
+
+static void look(void *arg)
+{
+    struct world *world = arg;
+    check_sent(world);
+    check_state(world);
+    world_forget(world);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct world *world = world_new(the_words());
+    static const struct script script = { event, hears, look };
+    struct world *world = world_new(script_words(&sb_ibm_shape));
     world->quiet = true;
     world->package = (struct sb_package){ .version = "2", .uri = "https://h/x" };
-    const char *at = (const char *)data, *end = at + size;
-    while (size > 0 && at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        stop = stop ? stop : end;
-        line(world, at, (size_t)(stop - at));
-        check_sent(world);
-        check_state(world);
-        world_forget(world);
-        at = stop + 1;
-    }
+    script_run(&script, world, data, size);
     world_free(world);
     return 0;
 }

@@ -148,7 +148,7 @@ static struct dialect {
 static int load(void **state)
 {
     (void)state;
-    dialects[0].words = world_words(NULL);
+    dialects[0].words = core_words(&sb_ibm_shape, NULL);
     dialects[1].words = core_words(&sb_azure_shape, NULL);
     dialects[2].words = core_words(&sb_huawei_shape, NULL);
     dialects[3].words = core_words(&sb_alibaba_shape, NULL);

@@ -445,7 +445,7 @@ static void the_login_is_a_gateways(void **state)
 static int load(void **state)
 {
     (void)state;
-    words = world_words(NULL);
+    words = core_words(&sb_ibm_shape, NULL);
     return words ? 0 : -1;
 }
 

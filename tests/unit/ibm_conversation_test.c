@@ -1660,7 +1660,7 @@ static void remembered_requests_of_no_known_form_are_left_out(void **state)
 static int load(void **state)
 {
     (void)state;
-    words = world_words(NULL);
+    words = core_words(&sb_ibm_shape, NULL);
     return words ? 0 : -1;
 }
 

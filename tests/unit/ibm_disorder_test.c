@@ -450,7 +450,7 @@ static void a_restart_after_every_step_changes_nothing(void **state)
 static int load_words(void **state)
 {
     (void)state;
-    words = world_words(NULL);
+    words = core_words(&sb_ibm_shape, NULL);
     return words ? 0 : -1;
 }
 

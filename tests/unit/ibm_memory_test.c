@@ -208,7 +208,7 @@ static int load(void **state)
 {
     (void)state;
     starved_begin();
-    words = world_words(NULL);
+    words = core_words(&sb_ibm_shape, NULL);
     return words ? 0 : -1;
 }
 

@@ -129,7 +129,7 @@ static void every_transcript(void **state)
 static int load(void **state)
 {
     (void)state;
-    words = world_words(NULL);
+    words = core_words(&sb_ibm_shape, NULL);
     return words ? 0 : -1;
 }
 

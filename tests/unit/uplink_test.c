@@ -1297,7 +1297,7 @@ static void a_device_that_comes_back_keeps_its_connection(void **state)
 static int load(void **state)
 {
     (void)state;
-    words = world_words(NULL);
+    words = core_words(&sb_ibm_shape, NULL);
     return words ? 0 : -1;
 }
 
