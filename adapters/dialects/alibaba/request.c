@@ -209,8 +209,84 @@ static char *config_key(const json_t *data)
 
 void sb_ali_config_push(struct sb_ali_turn *turn)
 {
-    json_decref(package);
-    if (!sb_dialect_can(turn->in, op))
+    const char *rest = sb_words_name(turn->in->words, "config_push"), *wrong = NULL;
+    const json_t *data = turn->in->message->body;
+    enum sb_cause cause = SB_CAUSE_NONE;
+    if (!may_ask(turn, rest))
+        return;
+    json_t *package = sb_alibaba_config_package(data, &cause, &wrong);
+    sb_cleanup(sb_freep) char *key = config_key(data);
+    if (!package || !key) {
+        json_decref(package);
+        refuse(turn, rest, wrong ? cause : SB_CAUSE_NO_MEMORY, wrong);
+    } else {
+        sb_effects_set(turn->effects, &turn->state->config,
+                       key); /* config/get need not bring it again */
+        ask_by(turn, rest, SB_OP_CONFIGURE, NULL, package);
+    }
+}
+
+void sb_ali_config_get(struct sb_ali_turn *turn)
+{
+    if (!turn->config->remote_config || !sb_dialect_can(turn->in, SB_OP_CONFIGURE))
+        return;
+    json_t *params = json_pack("{s:s,s:s}", "configScope", "product", "getType", "file");
+    sb_ali_send(turn, &(struct sb_ali_parcel){
+                          .base = "topic_sys",
+                          .rest = sb_words_name(turn->in->words, "config_get"),
+                          .payload = sb_ali_request(turn, "thing.config.get", params, NULL) });
+}
+
+/* Is there something new in it, and may it be taken? */
+static bool is_new(struct sb_ali_turn *turn, const char *key)
+{
+    const struct sb_message *message = turn->in->message;
+    const struct sb_ali_state *state = turn->state;
+    bool there =
+        !message->error && message->code == SB_ALIBABA_OK && json_object_size(message->body) > 0;
+    return there && turn->config->remote_config && sb_dialect_can(turn->in, SB_OP_CONFIGURE) &&
+           !state->config_offer && !sb_streq(key, state->config);
+}
+
+/* A wish that stands: what was taken once is not taken again until it changes. */
+void sb_ali_config_got(struct sb_ali_turn *turn)
+{
+    enum sb_cause cause = SB_CAUSE_NONE;
+    const char *wrong = NULL;
+    sb_cleanup(sb_freep) char *key = config_key(turn->in->message->body);
+    if (!is_new(turn, key))
+        return;
+    if (!turn->in->ready) {
+        sb_effects_timer(turn->effects, CONFIG, sb_words_limit(turn->in->words, "offer_retry"));
+        return;
+    }
+    json_t *package = sb_alibaba_config_package(turn->in->message->body, &cause, &wrong);
+    if (!package) {
+        sb_effects_note(turn->effects, "the configuration cannot be used: %s",
+                        wrong ? wrong : "no memory");
+        return;
+    }
+    sb_effects_set(turn->effects, &turn->state->config_offer, key);
+    sb_ali_submit(turn, CONFIG, NULL, SB_OP_CONFIGURE, NULL, package);
+}
+
+bool sb_ali_config_verdict(struct sb_ali_turn *turn)
+{
+    const struct sb_verdict *verdict = turn->in->verdict;
+    struct sb_ali_state *state = turn->state;
+    if (!sb_streq(turn->in->tag, CONFIG))
+        return false;
+    sb_cleanup(sb_freep) char *key = SB_STEAL(state->config_offer);
+    if (verdict->cause == SB_CAUSE_BUSY) {
+        sb_effects_timer(turn->effects, CONFIG, sb_words_limit(turn->in->words, "offer_retry"));
+    } else if (verdict->cause != SB_CAUSE_NONE) {
+        sb_effects_note(turn->effects, "the configuration is not taken: %s",
+                        verdict->text ? verdict->text : sb_cause_name((int)verdict->cause));
+    } else {
+        sb_effects_set(turn->effects, &state->config, key);
+        turn->effects->save = true;
+    }
+    return true;
 }
 
 /* ---- what becomes of them ---- */
