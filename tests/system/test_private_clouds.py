@@ -136,24 +136,28 @@ def test_without_a_certificate_nobody_comes_in(strict, authority, make_southbrid
     assert states(southbridge) == {"huawei": False}
 
 
-# ---- other topics ----
+# ---- other words ----
 
-def other_topics(directory):
-    """The folders of mappings, the second with dialects whose topics begin otherwise."""
+def other_words(directory):
+    """The folders of mappings, the second with dialects whose topics and names are others."""
     folder = directory / "mappings" / "dialects"
     folder.mkdir(parents=True)
-    for dialect, begins in (("azure", ['"$iothub/']), ("huawei", ['"$oc/']),
-                            ("alibaba", ['"/sys/', '"/ext/', '"/ota/'])):
+    for dialect, name, begins in (("azure", "method_cancel: cancelFirmwareUpdate", ['"$iothub/']),
+                                  ("huawei", "command_reboot: reboot", ['"$oc/']),
+                                  ("alibaba", "service_reboot: reboot",
+                                   ['"/sys/', '"/ext/', '"/ota/'])):
         text = (SOURCE / "mappings" / "dialects" / f"{dialect}.yaml").read_text(encoding="utf-8")
         for begin in begins:
             assert begin in text, begin
             text = text.replace(begin, f'"own/{begin.strip(chr(34)).strip("/$")}/')
+        assert name in text, name
+        text = text.replace(name, f"{name.partition(':')[0]}: again")
         (folder / f"{dialect}.yaml").write_text(text, encoding="utf-8")
     return [SOURCE / "mappings", folder.parent]
 
 
-def test_topics_of_a_private_cloud(workspace, broker, make_cloud, make_southbridge, smp_device):
-    """Each dialect subscribes, hears and speaks where its mapping says, and nowhere else."""
+def test_words_of_a_private_cloud(workspace, broker, make_cloud, make_southbridge, smp_device):
+    """Each dialect subscribes, hears and speaks where and as its mapping says, nowhere else."""
     cloud = make_cloud(broker.port, ["#", "$iothub/#", "$oc/#"])
     own = keep(workspace, "secret")
     keep(workspace, f"{AZURE}.key")
@@ -165,7 +169,7 @@ def test_topics_of_a_private_cloud(workspace, broker, make_cloud, make_southbrid
 
     cloud.answers = {"/topo/get": reply([pump]), "/combine/login": reply(pump)}
     southbridge = make_southbridge({"uart1": smp_device.link}, devices(),
-                                   mappings=other_topics(workspace), top=links_of(
+                                   mappings=other_words(workspace), top=links_of(
         broker.uri, azure={"hub": "hub.example", "key": f"file:{workspace}/{{name}}.key"},
         huawei={"id": GATEWAY, "secret": own},
         alibaba={"product_key": "pk0", "device_name": "gw-1", "secret": own,
@@ -173,17 +177,20 @@ def test_topics_of_a_private_cloud(workspace, broker, make_cloud, make_southbrid
                  "subscribe": ["own/sys/#", "own/ext/#"]})).start()
 
     cloud.wait("own/iothub/twin/GET/?$rid=")
-    cloud.say("own/iothub/methods/POST/explode/?$rid=7", {})
-    cloud.wait("own/iothub/methods/res/501/?$rid=7")
+    cloud.say("own/iothub/methods/POST/cancelFirmwareUpdate/?$rid=7", {})
+    cloud.wait("own/iothub/methods/res/501/?$rid=7")  # it is called otherwise
+    cloud.say("own/iothub/methods/POST/again/?$rid=8", {})
+    cloud.wait("own/iothub/methods/res/404/?$rid=8")  # none is open
     told = cloud.wait(f"own/oc/devices/{GATEWAY}/sys/events/up")
     assert told["services"][0]["service_id"] == "$sub_device_manager", told
-    cloud.say(f"own/oc/devices/{GATEWAY}/sys/commands/request_id=8",
-              {"object_device_id": HUAWEI, "command_name": "explode", "service_id": "x",
-               "paras": {}})
-    cloud.wait(f"own/oc/devices/{GATEWAY}/sys/commands/response/request_id=8")
+    cloud.say(f"own/oc/devices/{GATEWAY}/sys/commands/request_id=9",
+              {"object_device_id": HUAWEI, "command_name": "again", "service_id": "x", "paras": {}})
+    told = cloud.wait(f"own/oc/devices/{GATEWAY}/sys/commands/response/request_id=9")
+    assert told["result_code"] == 0, told
     told = cloud.wait("own/ota/device/inform/pk1/pump-1")
     assert told["params"]["version"] == "1.0.0"
-    cloud.say("own/sys/pk1/pump-1/thing/service/explode", {"id": "9", "params": {}})
-    cloud.wait("own/sys/pk1/pump-1/thing/service/explode_reply")
+    cloud.say("own/sys/pk1/pump-1/thing/service/again", {"id": "9", "params": {}})
+    told = cloud.wait("own/sys/pk1/pump-1/thing/service/again_reply")
+    assert told["code"] == 200 and smp_device.boots == 3, told
     elsewhere = {topic for topic, _ in cloud.heard if not topic.startswith("own/")}
     assert not elsewhere, elsewhere
