@@ -47,18 +47,12 @@ static void others_are_refused_with_the_reason(void **state)
     static const struct {
         const char *uri, *wrong;
     } cases[] = {
-        { NULL, "expected mqtt://" },
-        { "", "expected mqtt://" },
-        { "http://b", "expected mqtt://" },
-        { "mqtt://", "host[:port]" },
-        { "wss:///x", "host[:port]" },
-        { "mqtt://[::1", "host[:port]" },
-        { "mqtt://[::1]x", "host[:port]" },
-        { "mqtt://b:", "1 to 65535" },
-        { "mqtt://b:0", "1 to 65535" },
-        { "mqtt://b:65536", "1 to 65535" },
-        { "mqtt://b:1883x", "1 to 65535" },
-        { "mqtt://user:secret@b", "keys of their own" },
+        { NULL, "expected mqtt://" },       { "", "expected mqtt://" },
+        { "http://b", "expected mqtt://" }, { "mqtt://", "host[:port]" },
+        { "wss:///x", "host[:port]" },      { "mqtt://[::1", "host[:port]" },
+        { "mqtt://[::1]x", "host[:port]" }, { "mqtt://b:", "1 to 65535" },
+        { "mqtt://b:0", "1 to 65535" },     { "mqtt://b:65536", "1 to 65535" },
+        { "mqtt://b:1883x", "1 to 65535" }, { "mqtt://user:secret@b", "keys of their own" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_mqtt_address address = { 0 };
