@@ -104,21 +104,39 @@ static json_t *redacted(const json_t *value)
     return text ? json_string(text) : NULL;
 }
 
-/* The detail as it is recorded: redacted and bounded. */
-static json_t *fit_detail(const json_t *detail)
+/* Puts size and digest in place of a detail that is too long. */
+static int bound_detail(json_t *record)
 {
-    sb_cleanup(json_decrefp) json_t *clean = redacted(detail);
-    sb_cleanup(sb_freep) char *text = clean ? json_dumps(clean, JSON_COMPACT) : NULL;
+    sb_cleanup(sb_freep) char *text = sb_json_text(json_object_get(record, "detail"));
     sb_cleanup(sb_freep) char *digest = NULL;
 
     if (!text)
-        return NULL;
+        return -ENOMEM;
     if (strlen(text) <= DETAIL_MAX)
-        return SB_STEAL(clean);
+        return 0;
     digest = sb_sha256_hex(text, strlen(text));
-    return digest
-               ? json_pack("{s:I,s:s}", "omitted_bytes", (json_int_t)strlen(text), "sha256", digest)
-               : NULL;
+    return digest && json_object_set_new(record, "detail",
+                                         json_pack("{s:I,s:s}", "omitted_bytes",
+                                                   (json_int_t)strlen(text), "sha256", digest)) == 0
+               ? 0
+               : -ENOMEM;
+}
+
+/* One text serves for the bound, the hash and the store; it seldom takes another. */
+static char *text_of(json_t *record)
+{
+    char *text = sb_audit_text(record);
+
+    if (!text || strlen(text) <= DETAIL_MAX || !json_object_get(record, "detail"))
+        return text;
+    free(text);
+    return bound_detail(record) == 0 ? sb_audit_text(record) : NULL;
+}
+
+/* The text with the hash in it, as it is stored. */
+static char *sealed(const char *text, const char *hash)
+{
+    return sb_format("%.*s,\"hash\":\"%s\"}", (int)strlen(text) - 1, text, hash);
 }
 
 static int put_redacted(json_t *record, const char *key, const char *text)
@@ -142,7 +160,7 @@ static int fill(json_t *record, const struct sb_audit *audit, const char *actor,
     if (r == 0)
         r = put_redacted(record, "subject", subject);
     if (r == 0 && detail)
-        r = json_object_set_new(record, "detail", fit_detail(detail)) < 0 ? -ENOMEM : 0;
+        r = json_object_set_new(record, "detail", redacted(detail)) < 0 ? -ENOMEM : 0;
     return r < 0 ? r : sb_json_put_str(record, "previous", audit->previous);
 }
 
@@ -150,7 +168,7 @@ int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, co
                  int64_t wall, const json_t *detail)
 {
     sb_cleanup(json_decrefp) json_t *record = json_object();
-    sb_cleanup(sb_freep) char *hash = NULL;
+    sb_cleanup(sb_freep) char *text = NULL, *hash = NULL, *stored = NULL;
     int r;
 
     if (!actor || !verb || !subject)
@@ -158,15 +176,17 @@ int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, co
     r = record ? fill(record, audit, actor, verb, subject, wall, detail) : -ENOMEM;
     if (r < 0)
         return r;
-    hash = sb_audit_hash(audit->previous, record);
-    if (!hash || sb_json_put_str(record, "hash", hash) < 0)
+    text = text_of(record);
+    hash = text ? sb_audit_hash_text(audit->previous, text) : NULL;
+    stored = hash ? sealed(text, hash) : NULL;
+    if (!stored)
         return -ENOMEM;
     r = sb_store_put(audit->store, SB_TABLE_AUDIT,
                      &(struct sb_row){ .id = audit->next,
                                        .a = sb_json_str(record, "subject"),
                                        .b = sb_json_str(record, "actor"),
                                        .time = wall,
-                                       .body = record });
+                                       .text = stored });
     if (r < 0)
         return r;
     memcpy(audit->previous, hash, SB_SHA256_HEX + 1);

@@ -6,18 +6,28 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
+char *sb_audit_text(const json_t *record)
+{
+    return json_dumps(record, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
+char *sb_audit_hash_text(const char *previous, const char *text)
+{
+    sb_cleanup(sb_freep) char *both = sb_format("%s\n%s", previous, text);
+
+    return both ? sb_sha256_hex(both, strlen(both)) : NULL;
+}
+
 char *sb_audit_hash(const char *previous, const json_t *record)
 {
     sb_cleanup(json_decrefp) json_t *bare = json_copy((json_t *)record);
-    sb_cleanup(sb_freep) char *canonical = NULL;
     sb_cleanup(sb_freep) char *text = NULL;
 
     if (!bare)
         return NULL;
     (void)json_object_del(bare, "hash"); /* there may be none yet */
-    canonical = json_dumps(bare, JSON_COMPACT | JSON_SORT_KEYS);
-    text = canonical ? sb_format("%s\n%s", previous, canonical) : NULL;
-    return text ? sb_sha256_hex(text, strlen(text)) : NULL;
+    text = sb_audit_text(bare);
+    return text ? sb_audit_hash_text(previous, text) : NULL;
 }
 
 static bool is_hash(const char *text)

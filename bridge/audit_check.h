@@ -8,7 +8,12 @@
 #include "bridge/base/json.h"
 #include "bridge/base/util.h"
 
-/* sha256(previous "\n" canonical JSON without "hash"); caller frees; NULL: no memory. */
+/* Canonical JSON of a record: the same for all who have its values. Caller frees; NULL: no memory.
+ */
+char *sb_audit_text(const json_t *record);
+/* sha256(previous "\n" text), the text of a record without "hash". Likewise. */
+char *sb_audit_hash_text(const char *previous, const char *text);
+/* The same of a record that may have its "hash" already. */
 char *sb_audit_hash(const char *previous, const json_t *record);
 
 /* The verb of the record that says up to where the trail was trimmed. */

@@ -84,9 +84,9 @@ int sb_batch_put(struct sb_batch *batch, enum sb_table table, const struct sb_ro
         .table = table, .id = row->id, .state = row->state, .time = row->time
     };
 
-    if (!key_fits(table, row->id, row->name) || !row->body)
+    if (!key_fits(table, row->id, row->name) || (!row->body && !row->text))
         return -EINVAL;
-    change.body = sb_json_text(row->body);
+    change.body = row->text ? strdup(row->text) : sb_json_text(row->body);
     if (change.body && strlen(change.body) > SB_STORE_BODY_MAX) {
         free(change.body);
         return -E2BIG;

@@ -49,6 +49,7 @@ struct sb_row {
     int state;
     int64_t time;
     const json_t *body; /* borrowed on put; valid during the call on read */
+    const char *text; /* put: the body as text, where that has been made; then it needs no other */
 };
 
 struct sb_store;
