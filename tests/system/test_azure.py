@@ -282,10 +282,12 @@ def test_reconnect_in_the_middle(world):
 
 
 def test_kill_in_the_middle(world):
-    package = world.package("2.0.0")
+    world.device.fault("slow", 0.2)  # half a minute, if it is not let go
+    package = world.package("2.0.0", size=60000)
     assert world.call("firmwareUpdate", package)[0] == 202
     world.wait("firmware/fwUpdateStatus", "applying")
     world.southbridge.kill9()
+    world.device.fault("slow", 0.0)
     world.southbridge.start()
     world.wait("firmware/currentFwVersion", "2.0.0")
     world.wait("firmware/fwUpdateStatus", "current")

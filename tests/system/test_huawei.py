@@ -244,9 +244,11 @@ def test_reconnect_in_the_middle_and_redelivery(world):
 
 
 def test_kill_in_the_middle(world):
-    upgrade = world.upgrade("2.0.0")
+    world.device.fault("slow", 0.2)  # half a minute, if it is not let go
+    upgrade = world.upgrade("2.0.0", image=world.image("2.0.0", size=60000))
     world.platform.wait_progress(upgrade, "installing")
     world.southbridge.kill9()
+    world.device.fault("slow", 0.0)
     world.southbridge.start()
     world.platform.redeliver(upgrade)
     assert world.result(upgrade) == ("success", 0)
