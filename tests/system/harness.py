@@ -37,16 +37,20 @@ def build_dir():
 
 
 def wait_until(condition, timeout=DEADLINE, what="condition", interval=0.02):
-    """The condition's first true value. `what` may be a function that describes the failure."""
+    """The condition's first true value. `what` may be a function that describes the failure.
+
+    What takes long to ask is asked less often.
+    """
     deadline = time.monotonic() + timeout
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
         if time.monotonic() >= deadline:
             text = what() if callable(what) else what
             raise TimeoutError(f"not within {timeout:g} s: {text}")
-        time.sleep(interval)
+        time.sleep(max(interval, time.monotonic() - asked))
 
 
 _ports = set()
