@@ -297,12 +297,14 @@ static struct sb_timer *tick;
 static struct sb_core *core;
 static struct sb_config *config;
 static bool (*done)(void);
+static bool reached; /* in some turn, if not for ever: more may come of itself */
 static int64_t deadline;
 
 static void on_tick(void *arg)
 {
     (void)arg;
-    if (done() || sb_loop_now(loop) > deadline)
+    reached = done();
+    if (reached || sb_loop_now(loop) > deadline)
         sb_loop_stop(loop);
     else
         sb_timer_in(tick, TICK);
@@ -315,7 +317,7 @@ static bool run_until(bool (*condition)(void), const char *phase)
     sb_timer_in(tick, TICK);
     (void)sb_loop_run(loop);
     meter_print(phase);
-    if (condition())
+    if (reached)
         return true;
     (void)fprintf(stderr, "%s: not done in time (manage %u, responses %u, downloaded %u)\n", phase,
                   platform->manages, platform->responses, platform->downloaded);
