@@ -11,5 +11,7 @@ cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSB_WERROR=ON
       -DSB_SANITIZE=address,undefined >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 rm -f "$build.log"
 ninja -C "$build" --quiet
+# Memory that was freed is kept from use for a while, not for a whole run: fresh pages are dear.
+export ASAN_OPTIONS=${ASAN_OPTIONS-quarantine_size_mb=8:malloc_context_size=8}
 # Most tests wait most of the time: for devices to restart, for silence to become a fault.
 exec ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$(($(nproc) * 4))" "$@"

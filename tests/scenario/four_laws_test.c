@@ -18,7 +18,7 @@
 #include "bridge/base/str.h"
 #include "tests/scenario/four_world.h"
 
-#define COURSES 20
+#define COURSES 10
 #define EVENTS  40
 #define SECOND  INT64_C(1000)
 #define MINUTE  (60 * SECOND)

@@ -81,7 +81,8 @@ class Southbridge:
     def environment(self, leaks=True):
         # Reports go to files as well: they must not depend on who reads stderr.
         options = f"log_path={self.directory}/sanitizer:exitcode=99"
-        return {"ASAN_OPTIONS": f"{options}:detect_leaks={leaks:d}", "TSAN_OPTIONS": options,
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), options)))
+        return {"ASAN_OPTIONS": f"{asan}:detect_leaks={leaks:d}", "TSAN_OPTIONS": options,
                 "UBSAN_OPTIONS": f"{options}:print_stacktrace=1"}
 
     @property
