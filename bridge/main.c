@@ -18,9 +18,10 @@
 #include "bridge/check.h"
 #include "bridge/control/control.h"
 #include "bridge/doctor/doctor.h"
+#include "bridge/keys.h"
 #include "bridge/mapping/type.h"
 
-enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING, MODE_DOCTOR };
+enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING, MODE_DOCTOR, MODE_KEYS };
 
 struct options {
     enum mode mode;
@@ -45,6 +46,7 @@ static void usage(FILE *out)
         "usage: southbridge [--config FILE] [--check]\n"
         "       southbridge --check-mapping FILE...\n"
         "       southbridge [--config FILE] --doctor [--known]\n"
+        "       southbridge --keys\n"
         "\n"
         "  -c, --config FILE     configuration (default /etc/southbridge/southbridge.yaml)\n"
         "      --check           check configuration, mappings and devices, then exit\n"
@@ -52,6 +54,8 @@ static void usage(FILE *out)
         "      --doctor          examine the gateway, findings as lines of JSON (for people:\n"
         "                        southbridgectl doctor)\n"
         "      --known           with what the running daemon knows, as JSON on standard input\n"
+        "      --keys            every key of configuration, devices and device types: what it\n"
+        "                        may be, its default, what it means\n"
         "  -h, --help            this text\n"
         "  -V, --version         version\n"
         "\n"
@@ -63,10 +67,15 @@ static void usage(FILE *out)
 static int parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
     static const struct option options[] = {
-        { "config", required_argument, NULL, 'c' },  { "check", no_argument, NULL, 'k' },
-        { "check-mapping", no_argument, NULL, 'm' }, { "doctor", no_argument, NULL, 'd' },
-        { "known", no_argument, NULL, 'n' },         { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },       { 0 },
+        { "config", required_argument, NULL, 'c' },
+        { "check", no_argument, NULL, 'k' },
+        { "check-mapping", no_argument, NULL, 'm' },
+        { "doctor", no_argument, NULL, 'd' },
+        { "known", no_argument, NULL, 'n' },
+        { "keys", no_argument, NULL, 'y' },
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },
+        { 0 },
     };
     *ret = (struct options){ .config = "/etc/southbridge/southbridge.yaml" };
     *ret_status = 0;
@@ -86,6 +95,9 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_status)
             break;
         case 'n':
             ret->known = true;
+            break;
+        case 'y':
+            ret->mode = MODE_KEYS;
             break;
         case 'h':
             usage(stdout);
@@ -133,6 +145,15 @@ static int check(const struct sb_config *config)
     if (status == 0 && r >= 0)
         (void)printf("configuration, mappings and devices are in order\n");
     return status ? status : r < 0;
+}
+
+static int print_keys(void)
+{
+    sb_cleanup(sb_freep) char *text = sb_keys_text(&sb_adapters);
+    if (text && fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+        return 0;
+    (void)fprintf(stderr, "southbridge: %s\n", strerror(text ? errno : ENOMEM));
+    return 1;
 }
 
 /* A file with `dialect:` holds words, any other describes a device type. */
@@ -353,6 +374,8 @@ int main(int argc, char **argv)
     sb_std_hold();
     if (parse(argc, argv, &options, &status))
         return status;
+    if (options.mode == MODE_KEYS)
+        return print_keys();
     if (options.mode == MODE_CHECK_MAPPING)
         return check_mappings(options.files);
     if (options.mode == MODE_DOCTOR)

@@ -51,6 +51,8 @@ LAYERS = {
     "bridge/bus": ["bridge/adapters", "bridge/base/", "bridge/config/"],
     "bridge/check": ["bridge/adapters", "bridge/base/", "bridge/bus", "bridge/config/",
                      "bridge/host", "bridge/mapping/"],
+    "bridge/keys": ["bridge/adapters", "bridge/base/", "bridge/config/", "bridge/mapping/",
+                    "bridge/package/"],
     "bridge/core": ["bridge/adapters", "bridge/base/", "bridge/bus", "bridge/check",
                     "bridge/config/",
                     "bridge/host", "bridge/intake/", "bridge/mapping/"],

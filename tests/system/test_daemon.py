@@ -113,6 +113,41 @@ def test_check_of_what_is_in_order(files, workspace):
     assert not (workspace / "state").exists() and not (workspace / "control").exists()
 
 
+KEYS = ["buses: ", "job_age: duration, 1h to 3650d; default 90d", "further keys of a bus with transport: serial",
+        "parity: one of none, even, odd; default none", "further keys of a link with dialect: azure",
+        "token: file:PATH or credential:NAME; required", "uri_rules of a link", "networks: ",
+        "commanders: ", "address of a device with driver: modbus", "image_magic: ", "section: dialog"]
+
+
+def test_every_key_is_told(files):
+    """What the tables have that check the files; nothing else is looked at."""
+    done = run([southbridge_program(), "--keys"])
+    assert done.returncode == 0 and done.stderr == "", done
+    for text in KEYS:
+        assert text in done.stdout, text
+    told = set(re.findall(r"^ *(\w+): ", done.stdout, re.MULTILINE))
+    used = set(re.findall(r"(\w+):", re.sub(r"#.*|file:\S+|mqtt:\S+", "", CONFIG + DEVICES + TYPE)))
+    assert used - told == {"uart1", "factory", "ibm", "smp"}, used - told
+    assert run([southbridge_program(), "--keys", "x"]).returncode == 2
+    done = run(["sh", "-c", '"$0" --keys >/dev/full', southbridge_program()])
+    assert done.returncode == 1 and "No space left" in done.stderr, done
+
+
+@pytest.mark.parametrize("manual, heading", [
+    ("adapters/dialects/ibm", "dialect: ibm"), ("adapters/dialects/azure", "dialect: azure"),
+    ("adapters/dialects/huawei", "dialect: huawei"),
+    ("adapters/dialects/alibaba", "dialect: alibaba"), ("adapters/devices/smp", "section: smp"),
+    ("adapters/devices/modbus", "section: modbus"), ("adapters/devices/dialog", "section: dialog")])
+def test_manuals_have_every_key(manual, heading):
+    """What a dialect's or driver's table has stands in its README."""
+    text = run([southbridge_program(), "--keys"]).stdout
+    part = text.split(heading + "\n")[1].split("\n# ")[0]
+    named = (SOURCE / manual / "README.md").read_text(encoding="utf-8")
+    keys = re.findall(r"^(\w+): ", part, re.MULTILINE)
+    missing = [key for key in keys if not re.search(rf"[`.]{key}\b", named)]
+    assert keys and not missing, missing
+
+
 ALIBABA = ("  {}: {{{{ dialect: alibaba, uri: 'mqtt://127.0.0.1:1', product_key: pk0, "
            "device_name: pump-1, secret: 'file:{{dir}}/token', device_product: pk0 }}}}\n")
 AZURE = ("  {}: {{{{ dialect: azure, uri: 'mqtt://127.0.0.1:1', mode: gateway, id: pump-1, "
@@ -215,6 +250,13 @@ def test_two_devices_may_share_a_line_that_says_so(files):
     config.write_text(text.replace("  uart1:\n", "  uart1:\n    point_to_point: true\n"), "utf-8")
     done = check(config, "--check")
     assert done.returncode == 0, done
+
+
+def test_more_devices_than_the_limit(files):
+    config = files("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n  - id: pump-2\n"
+                   "    type: zephyr-smp\n    bus: uart2")
+    config.write_text(config.read_text("utf-8") + "limits: { devices: 1 }\n", "utf-8")
+    assert "more than 1 devices (limits: devices)" in check(config, "--check").stderr
 
 
 def test_a_bad_configuration_starts_nothing(files, workspace):
