@@ -195,9 +195,9 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
     bool known =
         purpose == CURLSOCKTYPE_IPCXN && sb_address_text(&address->addr, text, sizeof(text));
     if (!known || (!request->proxied && !sb_address_allowed(&request->want->rules, text))) {
-        (void)sb_result_fail(request->result, SB_CAUSE_INVALID_URI,
-                             "address %s is not public and not allowed here (see uris: networks)",
-                             text);
+        (void)sb_result_fail(
+            request->result, SB_CAUSE_INVALID_URI,
+            "address %s is not public and not allowed here (see uri_rules: networks)", text);
         return CURL_SOCKET_BAD;
     }
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);

@@ -153,11 +153,11 @@ enum sb_cause sb_uri_allowed(const struct sb_uri_rules *rules, const struct sb_u
     if (scheme && host && (!uri->literal || sb_address_allowed(rules, uri->host)))
         return SB_CAUSE_NONE;
     if (!scheme)
-        text = sb_format("scheme %s is not allowed here (see uris: schemes)", uri->scheme);
+        text = sb_format("scheme %s is not allowed here (see uri_rules: schemes)", uri->scheme);
     else if (!host)
-        text = sb_format("host %s is not allowed here (see uris: hosts)", uri->host);
+        text = sb_format("host %s is not allowed here (see uri_rules: hosts)", uri->host);
     else
-        text = sb_format("address %s is not public and not allowed here (see uris: networks)",
+        text = sb_format("address %s is not public and not allowed here (see uri_rules: networks)",
                          uri->host);
     if (ret_text)
         *ret_text = SB_STEAL(text);

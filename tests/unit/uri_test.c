@@ -151,7 +151,7 @@ static void only_https_unless_said_otherwise(void **state)
     const struct sb_uri_rules none = { 0 };
     assert_verdict(NULL, "https://example.com/x", true, NULL);
     assert_verdict(&none, "https://example.com/x", true, NULL);
-    assert_verdict(NULL, "http://example.com/x", false, "scheme http is not allowed");
+    assert_verdict(NULL, "http://example.com/x", false, "(see uri_rules: schemes)");
     assert_verdict(&none, "file:///etc/passwd", false, "scheme file is not allowed");
     assert_verdict(&web, "http://example.com/x", true, NULL);
     assert_verdict(&listed, "http://firmware.example.com/x", false, "scheme http");
@@ -168,7 +168,8 @@ static void hosts_are_listed_or_any(void **state)
     assert_verdict(&listed, "https://evilcdn.example.com/x", false, "not allowed");
     assert_verdict(&listed, "https://firmware.example.com.evil.com/x", false, "not allowed");
     assert_verdict(&listed, "https://evil.com/firmware.example.com", false, "not allowed");
-    assert_verdict(&listed, "https://firmware.example.com@evil.com/", false, "host evil.com");
+    assert_verdict(&listed, "https://firmware.example.com@evil.com/", false,
+                   "host evil.com is not allowed here (see uri_rules: hosts)");
     assert_verdict(&listed, "https://10.1.2.3/x", true, NULL);
     assert_verdict(&listed, "https://10.1.2.4/x", false, "host 10.1.2.4");
     assert_verdict(&listed, "https://[fd00::1]/x", true, NULL);
