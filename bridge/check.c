@@ -303,7 +303,7 @@ static int check_devices(const struct sb_config *config, const struct sb_adapter
     size_t i, before = diags->total;
     json_t *spec;
     int r = sb_devices_load(config->devices, &specs, diags);
-    int sound = specs ? sb_devices_check(specs, diags) : 0;
+    int sound = specs ? sb_devices_check(specs, (size_t)config->limits.devices, diags) : 0;
     int known_all = specs && types ? collect(config, adapters, types, &known) : 0;
     if (types && known_all == 0) {
         json_array_foreach (specs, i, spec) {

@@ -135,6 +135,8 @@ static int build_records(struct sb_core *core)
     if (r >= 0)
         r = sb_registry_new(core->store, &core->registry);
     if (r >= 0)
+        sb_registry_limit(core->registry, (size_t)config->limits.devices);
+    if (r >= 0)
         r = sb_packages_new(core->store, directory, &depot, &core->packages);
     if (r >= 0)
         r = sb_book_new(core->parts.loop, core->store, core->audit, &core->book);

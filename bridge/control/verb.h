@@ -35,6 +35,8 @@ struct sb_call {
 /* Always -1, for `return sb_call_refuse(...)`. */
 int sb_call_refuse(struct sb_call *call, enum sb_refusal refusal, const char *fmt, ...)
     SB_PRINTF(3, 4);
+/* The device that the argument names; NULL: none, and a refusal that names the nearest one. */
+struct sb_device *sb_call_device(struct sb_call *call, const char *key);
 /* For -errno of the core: chooses refusal and words. */
 int sb_call_failed(struct sb_call *call, int error, const char *what);
 

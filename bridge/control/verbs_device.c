@@ -21,13 +21,20 @@ json_t *sb_view_device(const struct sb_device *device)
     return object;
 }
 
+struct sb_device *sb_call_device(struct sb_call *call, const char *key)
+{
+    const char *id = sb_json_str(call->args, key);
+    struct sb_device *device = id ? sb_registry_get(call->core->registry, id) : NULL;
+    if (device)
+        return device;
+    sb_cleanup(sb_freep) char *text = sb_registry_missing(call->core->registry, id);
+    sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "%s", text ? text : "there is no such device");
+    return NULL;
+}
+
 static struct sb_device *find(struct sb_call *call)
 {
-    const char *id = sb_json_str(call->args, "id");
-    struct sb_device *device = id ? sb_registry_get(call->core->registry, id) : NULL;
-    if (!device)
-        sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "there is no device '%s'", id ? id : "");
-    return device;
+    return sb_call_device(call, "id");
 }
 
 static bool is_wanted(const struct sb_call *call, const struct sb_device *device)
@@ -70,6 +77,18 @@ static json_t *view_operations(const struct sb_device *device)
     return list;
 }
 
+/* And the names of its own actions. */
+static json_t *view_actions(const struct sb_device *device)
+{
+    json_t *list = json_array();
+    const char *name;
+    json_t *spec;
+    json_object_foreach (device->type ? device->type->actions : NULL, name, spec) {
+        (void)json_array_append_new(list, json_string(name));
+    }
+    return list;
+}
+
 int sb_verb_device_show(struct sb_call *call)
 {
     const struct sb_device *device = find(call);
@@ -77,6 +96,9 @@ int sb_verb_device_show(struct sb_call *call)
         return -1;
     call->data = sb_view_device(device);
     (void)json_object_set_new(call->data, "operations", view_operations(device));
+    (void)json_object_set_new(call->data, "actions", view_actions(device));
+    if (device->type && device->type->title)
+        (void)json_object_set_new(call->data, "title", json_string(device->type->title));
     if (device->transcript)
         (void)json_object_set_new(call->data, "transcript", json_string(device->transcript));
     json_t *open = json_array();

@@ -207,18 +207,17 @@ static json_t *explain_link(const struct sb_device *device, const struct sb_door
 /* Of each link; then of the dialects that no link speaks yet. */
 int sb_verb_explain(struct sb_call *call)
 {
-    const char *id = sb_json_str(call->args, "device");
-    const struct sb_device *device = id ? sb_registry_get(call->core->registry, id) : NULL;
+    const struct sb_device *device = sb_call_device(call, "device");
     const struct sb_door *door;
     const struct sb_words *words;
     if (!device)
-        return sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "there is no device '%s'", id ? id : "");
+        return -1;
     json_t *links = json_array();
     for (size_t i = 0; (door = sb_host_door_at(call->core->host, i)); i++)
         (void)json_array_append_new(links, explain_link(device, door));
     for (size_t i = 0; (words = sb_host_spare_at(call->core->host, i)); i++)
         (void)json_array_append_new(links, explain(device, words));
-    call->data = json_pack("{s:s,s:s,s:o}", "device", id, "type",
+    call->data = json_pack("{s:s,s:s,s:o}", "device", device->id, "type",
                            device->type_name ? device->type_name : "", "links", links);
     return call->data ? 0 : -1;
 }

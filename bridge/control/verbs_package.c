@@ -9,7 +9,10 @@ static struct sb_package *find(struct sb_call *call)
     const char *id = sb_json_str(call->args, "id");
     struct sb_package *package = id ? sb_packages_get(call->core->packages, id) : NULL;
     if (!package)
-        sb_call_refuse(call, SB_REFUSAL_NOT_FOUND, "there is no package '%s'", id ? id : "");
+        sb_call_refuse(
+            call, SB_REFUSAL_NOT_FOUND,
+            "there is no package '%s' (`southbridgectl package list` shows those there are)",
+            id ? id : "");
     return package;
 }
 

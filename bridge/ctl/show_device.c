@@ -169,8 +169,10 @@ SB_SHOW(device)
     (void)order;
     sb_show_field(ctl, "Device", SB_INK_BOLD, sb_json_str(data, "id"));
     sb_show_field(ctl, "UUID", SB_INK_PLAIN, sb_json_str(data, "uuid"));
+    const char *title = sb_json_str(data, "title");
     sb_show_field_take(ctl, "Type",
-                       sb_format("%s%s", sb_or(sb_json_str(data, "type"), ""),
+                       sb_format("%s%s%s%s", sb_or(sb_json_str(data, "type"), ""),
+                                 title ? ": " : "", sb_or(title, ""),
                                  sb_json_bool(data, "known_type", true)
                                      ? ""
                                      : " (no mapping defines it: every job is refused)"));
@@ -190,6 +192,8 @@ SB_SHOW(device)
     show_staged(ctl, sb_json_object(data, "staged"));
     sb_show_json(ctl, "Facts", sb_json_object(data, "facts"));
     sb_show_json(ctl, "Operations", sb_json_array(data, "operations"));
+    if (json_array_size(json_object_get(data, "actions")))
+        sb_show_json(ctl, "Actions", sb_json_array(data, "actions"));
     show_versions(ctl, sb_json_object(data, "versions"));
     show_properties(ctl, sb_json_object(data, "properties"));
     show_open(ctl, sb_json_array(data, "open_tasks"));

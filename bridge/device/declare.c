@@ -83,7 +83,7 @@ static int plan_make(struct plan *plan, struct sb_registry *registry, const json
     return result;
 }
 
-static int plan_check(const struct plan *plan, struct sb_diags *diags)
+static int plan_check(const struct plan *plan, size_t most, struct sb_diags *diags)
 {
     int result = 0;
     const struct sb_device_index *index = &plan->next.index;
@@ -93,9 +93,9 @@ static int plan_check(const struct plan *plan, struct sb_diags *diags)
             sb_device_check_parent(index, device, plan->sources[i], diags) < 0)
             result = -EINVAL;
     }
-    if (plan->next.count <= SB_DEVICES_MAX)
+    if (plan->next.count <= most)
         return result;
-    sb_diags_add(diags, NULL, 0, 0, "more than %d devices", SB_DEVICES_MAX);
+    sb_diags_add(diags, NULL, 0, 0, "more than %zu devices (limits: devices)", most);
     return -EINVAL;
 }
 
@@ -192,13 +192,13 @@ static int plan_sound(struct plan *plan, struct sb_registry *registry, const jso
     int r = plan_make(plan, registry, declared, diags);
     if (r < 0 && r != -EINVAL)
         return r;
-    int checked = plan_check(plan, diags);
+    int checked = plan_check(plan, registry->most, diags);
     return r < 0 ? r : checked;
 }
 
-int sb_devices_check(const json_t *declared, struct sb_diags *diags)
+int sb_devices_check(const json_t *declared, size_t most, struct sb_diags *diags)
 {
-    struct sb_registry none = { 0 };
+    struct sb_registry none = { .most = most };
     struct plan plan = { 0 };
     int r = plan_sound(&plan, &none, declared, diags);
     plan_done(&plan);

@@ -6,8 +6,11 @@
 
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
+#include "bridge/base/str.h"
 #include "bridge/device/parts.h"
 #include "bridge/mapping/type.h"
+
+#define NEAR_MAX ((size_t)1000) /* devices that a wrong name is compared with: it takes time */
 
 struct sb_device *sb_registry_release(struct sb_device *device)
 {
@@ -111,15 +114,32 @@ int sb_registry_new(struct sb_store *store, struct sb_registry **ret)
         return -ENOMEM;
     registry->store = store;
     registry->next_order = 1;
+    registry->most = SB_DEVICES_MAX;
     int r = load(registry);
     if (r == 0)
         *ret = SB_STEAL(registry);
     return r;
 }
 
+void sb_registry_limit(struct sb_registry *registry, size_t most)
+{
+    registry->most = SB_MIN(most, SB_DEVICES_MAX);
+}
+
 struct sb_device *sb_registry_get(struct sb_registry *registry, const char *id)
 {
     return sb_device_index_get(&registry->index, id);
+}
+
+char *sb_registry_missing(const struct sb_registry *registry, const char *id)
+{
+    size_t count = SB_MIN(registry->count, NEAR_MAX);
+    sb_cleanup(sb_freep) const char **ids = calloc(count + 1, sizeof(*ids));
+    for (size_t i = 0; ids && i < count; i++)
+        ids[i] = registry->list[i]->id;
+    const char *near = ids ? sb_nearest(id, ids, count) : NULL;
+    return sb_format("there is no device '%.*s'%s%s%s", SB_DEVICE_ID_MAX, id ? id : "",
+                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
 struct sb_device *sb_registry_find(struct sb_registry *registry, const char *dialect,
@@ -190,8 +210,9 @@ static int check_addition(struct sb_registry *registry, const struct sb_device *
         sb_device_complain(spec, diags, "there is a device with this id already");
         return -EEXIST;
     }
-    if (registry->count >= SB_DEVICES_MAX) {
-        sb_device_complain(spec, diags, "the limit of %d devices is reached", SB_DEVICES_MAX);
+    if (registry->count >= registry->most) {
+        sb_device_complain(spec, diags, "the limit of %zu devices is reached (limits: devices)",
+                           registry->most);
         return -ENOSPC;
     }
     const struct sb_device *gateway = device->gateway ? sb_registry_gateway(registry) : NULL;

@@ -17,8 +17,8 @@
 #include "bridge/base/json.h"
 #include "bridge/store/store.h"
 
-#define SB_DEVICE_ID_MAX    64    /* [A-Za-z0-9._-], begins with a letter or digit */
-#define SB_DEVICES_MAX      20000 /* registered at once */
+#define SB_DEVICE_ID_MAX    64              /* [A-Za-z0-9._-], begins with a letter or digit */
+#define SB_DEVICES_MAX      ((size_t)20000) /* registered at once; a registry may have less */
 #define SB_DEVICE_FACTS_MAX ((size_t)32768)
 
 enum sb_presence {
@@ -70,6 +70,7 @@ struct sb_device {
 struct sb_registry;
 int sb_registry_new(struct sb_store *store, struct sb_registry **ret) SB_MUST_CHECK; /* loads */
 struct sb_registry *sb_registry_free(struct sb_registry *registry);
+void sb_registry_limit(struct sb_registry *registry, size_t most); /* what is there stays */
 /* Told of each record that is about to go, while it and all others are still there: by
  * sb_registry_remove(), and by sb_registry_declare() for those that stand in no file any more. */
 typedef void (*sb_leave_fn)(void *arg, struct sb_device *device);
@@ -84,6 +85,8 @@ struct sb_types;
 void sb_registry_attach_types(struct sb_registry *registry, const struct sb_types *types);
 
 struct sb_device *sb_registry_get(struct sb_registry *registry, const char *id); /* NULL: none */
+/* "there is no device 'pmup-1' (did you mean 'pump-1'?)"; caller frees, NULL without memory. */
+char *sb_registry_missing(const struct sb_registry *registry, const char *id);
 /* By its name in a dialect (IBM "type/id"); NULL: none. O(1) or near it. */
 struct sb_device *sb_registry_find(struct sb_registry *registry, const char *dialect,
                                    const char *name);
@@ -121,8 +124,8 @@ int sb_registry_remove(struct sb_registry *registry, const char *id) SB_MUST_CHE
  */
 int sb_registry_declare(struct sb_registry *registry, const json_t *declared, json_t **ret_removed,
                         struct sb_diags *diags) SB_MUST_CHECK;
-/* Would an empty registry take these? 0, -EINVAL with findings, -ENOMEM. */
-int sb_devices_check(const json_t *declared, struct sb_diags *diags) SB_MUST_CHECK;
+/* Would an empty registry of at most so many take these? 0, -EINVAL with findings, -ENOMEM. */
+int sb_devices_check(const json_t *declared, size_t most, struct sb_diags *diags) SB_MUST_CHECK;
 
 bool sb_device_may_command(const struct sb_device *device, const char *link);
 bool sb_device_in_group(const struct sb_device *device, const char *group);

@@ -60,7 +60,7 @@ struct sb_registry {
     struct sb_store *store;
     const struct sb_types *types; /* borrowed */
     struct sb_device **list;      /* in order of registration */
-    size_t count, room;
+    size_t count, room, most;
     int64_t next_order;
     struct sb_device_index index;
     sb_leave_fn on_leave; /* NULL: nobody minds */

@@ -106,6 +106,12 @@ static bool out_of_memory(struct sb_asking *asking)
     return sb_refuse(asking, SB_CAUSE_NO_MEMORY, "out of memory");
 }
 
+static bool no_device(struct sb_asking *asking, const char *id)
+{
+    sb_cleanup(sb_freep) char *text = sb_registry_missing(asking->intake->registry, id);
+    return sb_refuse(asking, SB_CAUSE_DEVICE_GONE, "%s", text ? text : "there is no such device");
+}
+
 /* There, allowed, and named once. */
 static bool check_named(struct sb_asking *asking, struct sb_map *named)
 {
@@ -114,7 +120,7 @@ static bool check_named(struct sb_asking *asking, struct sb_map *named)
         const char *id = request->devices[i];
         struct sb_device *device = sb_registry_get(asking->intake->registry, id);
         if (!device)
-            return sb_refuse(asking, SB_CAUSE_DEVICE_GONE, "there is no device '%s'", id);
+            return no_device(asking, id);
         if (sb_map_get(named, id))
             return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "device '%s' is named twice", id);
         if (asking->bound && !sb_device_may_command(device, asking->origin))

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_array_foreach (specs, i, spec)
         check(sb_json_str(spec, "id") && sb_json_str(spec, "_file"));
     if (specs) {
-        r = sb_devices_check(specs, &diags);
+        r = sb_devices_check(specs, SB_DEVICES_MAX, &diags);
         check((r == -EINVAL) == (diags.total > 0) && (r == 0 || r == -EINVAL));
     }
     sb_diags_done(&diags);

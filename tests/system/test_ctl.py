@@ -160,9 +160,13 @@ def test_devices(bench, pump):
     assert bench.ctl("device", "list", "--bus", "none") == []
 
     shown = bench.shown("device", "show", "spare")
-    for piece in ("registered at run time", "pump/spare", "native", "1.0.0", "frdm_k64f"):
+    for piece in ("registered at run time", "pump/spare", "native", "1.0.0", "frdm_k64f",
+                  "board: Board of the tests", "sum"):
         assert piece in shown, shown
     assert bench.ctl("device", "show", "spare")["operations"].count("reboot") == 1
+    assert bench.ctl("device", "show", "spare")["actions"] == ["sum", "count", "fail"]
+    assert "no device 'spaer' (did you mean 'spare'?)" in refused(
+        bench, "device", "show", "spaer", status=4, error="not_found")
 
     pump.fault("silent_answers", 1)  # it is asked again
     assert bench.ctl("device", "identify", "spare", "--wait", "10s")["presence"] == "ready"

@@ -372,6 +372,10 @@ static void test_device_comes_and_goes(void **state)
     world_until(&world, is_present, (void *)"new"); /* it is asked at once who it is */
     assert_audited("device add", "device new");
     ask_refused(&world, "device add", "{'id': 'new', 'type': 'one-step'}", "refused", "new");
+    ask_refused(&world, "device show", "{'id': 'nwe'}", "not_found", "did you mean 'new'");
+    ask_refused(&world, "mapping explain", "{'device': 'nwe'}", "not_found", "did you mean 'new'");
+    ask_refused(&world, "job create", "{'operation': 'reboot', 'devices': ['nwe']}", "refused",
+                "did you mean 'new'");
     ask_refused(&world, "device add", "{'id': '../x', 'type': 'one-step'}", "refused", "'id'");
     ask_refused(&world, "device add", "{'id': 'x', 'type': 'one-step', 'address': 5}", "refused",
                 "'address' must be a map");
@@ -404,6 +408,19 @@ static void test_device_groups(void **state)
     ask_refused(&world, "device group", "{'id': 'new', 'add': [7]}", "usage", "'groups'");
     ask_refused(&world, "device group", "{'id': 'a', 'add': ['x']}", "refused", "devices.d");
     ask_refused(&world, "device group", "{'id': 'z', 'add': ['x']}", "not_found", "no device 'z'");
+}
+
+static void test_devices_are_limited(void **state)
+{
+    (void)state;
+    sb_cleanup(sb_freep) char *path = sb_format("%s/southbridge.yaml", world.directory);
+    FILE *file = fopen(path, "ae");
+    assert_true(file && fputs("limits: { devices: 4 }\n", file) >= 0 && fclose(file) == 0);
+    world_off(&world);
+    world_on(&world);
+    done("device add", "{'id': 'new', 'type': 'one-step', 'address': {'unit': 'n'}}");
+    ask_refused(&world, "device add", "{'id': 'newer', 'type': 'one-step'}", "refused",
+                "limit of 4 devices is reached (limits: devices)");
 }
 
 static void test_device_identified(void **state)
@@ -871,6 +888,7 @@ int main(void)
         TEST(device_shown),
         TEST(device_comes_and_goes),
         TEST(device_groups),
+        TEST(devices_are_limited),
         TEST(device_identified),
         TEST(packages),
         TEST(packages_refused),

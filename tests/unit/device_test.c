@@ -238,6 +238,36 @@ static void ids_and_names_are_unique(void **state)
     assert_said(b, "'gw' is the gateway already");
 }
 
+static void the_limit_is_the_configured_one(void **state)
+{
+    struct bench *b = *state;
+    sb_registry_limit(b->registry, 2);
+    assert_int_equal(0, add(b, PUMP));
+    assert_int_equal(0, add(b, "{\"id\":\"b\",\"type\":\"x\"}"));
+    assert_int_equal(-ENOSPC, add(b, "{\"id\":\"c\",\"type\":\"x\"}"));
+    assert_said(b, "limit of 2 devices is reached (limits: devices)");
+    assert_int_equal(-EINVAL, declare(b, "[{\"id\":\"d\",\"type\":\"x\"}]"));
+    assert_said(b, "more than 2 devices (limits: devices)");
+    assert_int_equal(2, sb_registry_count(b->registry));
+}
+
+static void the_nearest_name_is_told(void **state)
+{
+    static const char *const cases[][2] = {
+        { "pmup-7", "there is no device 'pmup-7' (did you mean 'pump-7'?)" },
+        { "PUMP-7", "there is no device 'PUMP-7' (did you mean 'pump-7'?)" },
+        { "valve", "there is no device 'valve'" },
+        { NULL, "there is no device ''" },
+    };
+    struct bench *b = *state;
+    assert_int_equal(0, add(b, PUMP));
+    assert_int_equal(0, add(b, "{\"id\":\"meter-12\",\"type\":\"x\"}"));
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        sb_cleanup(sb_freep) char *text = sb_registry_missing(b->registry, cases[i][0]);
+        assert_string_equal(text, cases[i][1]);
+    }
+}
+
 static void removing_forgets_it_everywhere(void **state)
 {
     struct bench *b = *state;
@@ -641,6 +671,8 @@ int main(void)
         TEST(a_name_too_long_for_a_dialect_is_none),
         TEST(specs_are_checked_with_findings),
         TEST(ids_and_names_are_unique),
+        TEST(the_limit_is_the_configured_one),
+        TEST(the_nearest_name_is_told),
         TEST(removing_forgets_it_everywhere),
         TEST(files_change_what_they_say_and_no_more),
         TEST(groups_change_where_they_were_given),
