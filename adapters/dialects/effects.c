@@ -156,7 +156,10 @@ char *sb_dialect_task_text(const struct sb_input *in, const struct sb_task *task
     const char *message = sb_json_str(sb_dialect_task_cell(in, task), "message");
     const char *cause = task->state == SB_TASK_SUCCEEDED ? "done" : sb_cause_name((int)task->cause);
     const char *text = task->text && *task->text ? task->text : message ? message : cause;
-    return sb_dialect_presentable(text ? text : "");
+    sb_cleanup(sb_freep) char *doubt =
+        sb_task_is_unproven(task) ? sb_format("%s: %s", text, sb_verify_text(task->verified))
+                                  : NULL;
+    return sb_dialect_presentable(doubt ? doubt : text ? text : "");
 }
 
 /* ---- judgements ---- */

@@ -50,7 +50,8 @@ const json_t *sb_dialect_task_cell(const struct sb_input *in, const struct sb_ta
 
 /* For people: redacted, which makes it valid UTF-8 as well, and bounded. NULL: no memory. */
 char *sb_dialect_presentable(const char *text);
-/* How a task ended: its text, else the message of its cell, else its cause. NULL: no memory. */
+/* How a task ended: its text, else the message of its cell, else its cause; and of a success that
+ * was read from less than its version, that. NULL: no memory. */
 char *sb_dialect_task_text(const struct sb_input *in, const struct sb_task *task);
 
 /* ---- judgements ---- */

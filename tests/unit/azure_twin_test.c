@@ -161,6 +161,21 @@ static void an_update_is_reported_in_both_vocabularies(void **state)
                         "\"lastFirmwareUpdate\":\"2025-11-24T16:00:07.000Z\"}"));
 }
 
+static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
+{
+    struct hub *hub = *state;
+    core_up(&hub->core, CORE_PUMP);
+    hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
+    core_task(&hub->core, 0, SB_TASK_INSTALLING);
+    hub->core.tasks[0].task.verified = SB_VERIFY_STATUS;
+    hub->core.tasks[0].task.text = "the device took it";
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    assert_true(reports(hub, "firmware/fwUpdateSubstatus",
+                        "\"the device took it: only the device's word for it, no version was read "
+                        "back\""));
+}
+
 static void failures_say_what_and_where(void **state)
 {
     struct hub *hub = *state;
@@ -652,6 +667,7 @@ int main(void)
         T(what_others_do_is_told),
         T(nothing_is_sent_while_it_is_down),
         T(an_update_is_reported_in_both_vocabularies),
+        T(a_success_that_was_not_read_back_is_said_to_be_so),
         T(failures_say_what_and_where),
         T(percent_moves_in_steps),
         T(reboots_and_resets_are_reported),
