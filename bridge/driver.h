@@ -37,6 +37,7 @@ enum sb_driver_cap {
     SB_CAP_STAGE_ON_DEVICE = 1u << 0, /* download and install are two steps on the device */
     SB_CAP_SHARES_BUS = 1u << 1,      /* calls sb_session_share() during long work */
     SB_CAP_CANCEL = 1u << 2,          /* can stop until its commit point; else never */
+    SB_CAP_READS_VERSION = 1u << 3,   /* finds an image's version in the image */
 };
 
 struct sb_image { /* verified by the core before the driver sees it */
@@ -80,7 +81,7 @@ struct sb_outcome {      /* filled by run(); zeroed before */
     json_t *result;           /* object or NULL; owned */
     struct sb_identity after; /* as read at the end, if it was */
     char *transcript; /* what sb_session_note() and sb_session_line() were told; by the worker */
-    char *verified; /* "hash", "version", "status", "none": what success was read from; static */
+    char *verified;   /* "hash", "version", "status", "none": what success was read from; static */
 };
 void sb_outcome_done(struct sb_outcome *outcome);
 void sb_identity_done(struct sb_identity *identity);

@@ -209,6 +209,20 @@ static bool devices(struct sb_asking *asking)
     return true;
 }
 
+/* Without the version that is meant nobody could say afterwards that it is there. */
+static bool tells_version(struct sb_asking *asking, const struct sb_type *type,
+                          const struct sb_package *package)
+{
+    enum sb_op op = asking->request->op;
+    bool installs = op == SB_OP_FIRMWARE_INSTALL || op == SB_OP_FIRMWARE_UPDATE;
+    return !installs || type->verify != SB_VERIFY_VERSION || package->version ||
+           (type->driver->caps(type) & SB_CAP_READS_VERSION) ||
+           sb_refuse(asking, SB_CAUSE_INVALID_REQUEST,
+                     "devices of type %s are verified by their version: the request must say which "
+                     "one the image is",
+                     type->name);
+}
+
 bool sb_asking_fits(struct sb_asking *asking, const struct sb_device *device)
 {
     const struct sb_package *package = package_for(asking, device);
@@ -222,6 +236,8 @@ bool sb_asking_fits(struct sb_asking *asking, const struct sb_device *device)
         return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST,
                          "devices of type %s take only images with a sha256 digest",
                          device->type->name);
+    if (!tells_version(asking, device->type, package))
+        return false;
     return sb_image_fits(package, device, &text) ||
            sb_refuse(asking, SB_CAUSE_UNSUPPORTED_IMAGE, "%s", text ? text : "it does not fit");
 }

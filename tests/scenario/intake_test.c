@@ -193,6 +193,26 @@ static void test_a_digest_is_demanded(void **state)
     assert_non_null(open_task(good.task));
 }
 
+/* Whose success is read from the version must be told which one it is. */
+static void test_a_version_is_demanded(void **state)
+{
+    (void)state;
+    static const char *const devices[] = { "a" };
+    static const char bare[] = "{\"uri\":\"https://fw.example.com/2.bin\"}";
+    assert_says(ask_image(bare), SB_CAUSE_INVALID_REQUEST, "which one the image is");
+    assert_int_equal(shelf.started, 0);
+    struct sb_request request = request_for(SB_OP_FIRMWARE_DOWNLOAD, devices, 1);
+    sb_cleanup(json_decrefp) json_t *spec = json_loads(bare, 0, NULL);
+    request.package = spec;
+    struct sb_verdict staged = accepted(ask(&cloud, &request)); /* which installs nothing */
+    world_run(&world, 5000);
+    assert_state(staged.job, SB_TASK_SUCCEEDED);
+    request = request_for(SB_OP_FIRMWARE_INSTALL, devices, 1);
+    assert_says(ask(&cloud, &request), SB_CAUSE_INVALID_REQUEST, "which one the image is");
+    retype("name: one-step\ndriver: bench\nverify: status\n");
+    (void)accepted(ask_image(bare));
+}
+
 static void test_for_what_an_image_is_made(void **state)
 {
     (void)state;
@@ -329,6 +349,7 @@ int main(void)
         ATTACK(all_devices_or_none),
         ATTACK(from_where_an_image_may_come),
         ATTACK(a_digest_is_demanded),
+        ATTACK(a_version_is_demanded),
         ATTACK(for_what_an_image_is_made),
         ATTACK(modules),
         ATTACK(the_trail_of_an_update),

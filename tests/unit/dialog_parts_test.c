@@ -125,6 +125,7 @@ static void test_types_that_are_wrong(void **state)
           "is played with `verify: hash` only" },
         { HEAD DIALOG ATTACH "    install: [ { send: x } ]\n    identify: [ { send: x } ]\n",
           "download and install go together" },
+        { HEAD "confirm: manual\n" DIALOG ATTACH, ":3: confirm: what makes an image permanent" },
         { HEAD "operations: [reboot]\n" DIALOG ATTACH,
           ":3: operations: reboot needs a script reboot" },
         { HEAD DIALOG "    identify: [ { send: x } ]\n  secrets: { pin: '1234' }\n",

@@ -248,6 +248,7 @@ static const struct {
     { FIRMWARE BLOCKS ", resume: { register: 1, type: f64 } } }\n", "must be a whole number" },
     { FIRMWARE BLOCKS ", comit: erase } }\n", "did you mean 'commit'" },
     { FIRMWARE BLOCKS ", bootloader: { unit: 248 } } }\n", "unit" },
+    { HEAD "confirm: never\n", "confirm: a Modbus device tries no image out" },
     { "name: t\ndriver: modbus\nverify: hash\nmodbus: { firmware: { block: 8, " BLOCKS " } }\n",
       "shows no hash" },
     { "name: t\ndriver: modbus\nmodbus: { identify: [server_id], firmware: { block: 8, " BLOCKS

@@ -412,6 +412,9 @@ static void test_types_that_are_wrong(void **state SB_UNUSED)
         { HEAD "actions:\n  x: { group: 64, command: 1, timeout: soon }\n", "timeout is 'soon'" },
         { HEAD "actions:\n  x: { group: 64, command: 1, payload: 5 }\n", "payload must be a map" },
         { HEAD "actions:\n  x: { group: 64, command: 1, payload: { a: { $hex: zz } } }\n", "$hex" },
+        { HEAD "actions:\n  x: { confirm: true, group: 1 }\n", "unknown key 'group'" },
+        { HEAD "confirm: manual\nactions:\n  x: { group: 64, command: 1 }\n",
+          ":3: confirm: manual needs an action" },
         { HEAD "smp: { factory_reset: { method: settings } }\n", "needs `writes`, a map" },
         { HEAD "smp: { factory_reset: { method: settings, writes: { x: 1 } } }\n",
           "smp.factory_reset: writes.x: no property 'x'" },
@@ -475,17 +478,23 @@ static void test_accepts(void **state SB_UNUSED)
           "map" },
         { SB_OP_INVOKE, "{\"action\":\"dance\"}", SB_CAUSE_UNSUPPORTED, "dance" },
         { SB_OP_INVOKE, "{}", SB_CAUSE_INVALID_REQUEST, "action" },
+        { SB_OP_INVOKE, "{\"action\":\"keep\"}", SB_CAUSE_NONE, NULL },
+        { SB_OP_INVOKE, "{\"action\":\"keep\",\"arguments\":{\"module\":\"radio\"}}", SB_CAUSE_NONE,
+          NULL },
+        { SB_OP_INVOKE, "{\"action\":\"keep\",\"arguments\":{\"modul\":\"radio\"}}",
+          SB_CAUSE_INVALID_REQUEST, "did you mean 'module'" },
         { SB_OP_FACTORY_RESET, "{}", SB_CAUSE_UNSUPPORTED, "factory_reset" },
     };
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };
-    assert_int_equal(load_text(HEAD "smp: { images: [\"\", radio] }\n"
+    assert_int_equal(load_text(HEAD "confirm: manual\nsmp: { images: [\"\", radio] }\n"
                                     "properties:\n"
                                     "  interval: { setting: a, type: u32 }\n"
                                     "  serial: { setting: b, type: string, access: read }\n"
                                     "  key: { setting: c, type: bytes, access: write }\n"
                                     "actions:\n"
-                                    "  blink: { group: 64, command: 1, op: write, timeout: 5s }\n",
+                                    "  blink: { group: 64, command: 1, op: write, timeout: 5s }\n"
+                                    "  keep: { confirm: true }\n",
                                &type, &diags),
                      0);
     for (size_t i = 0; i < SB_COUNT(cases); i++) {

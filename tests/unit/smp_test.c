@@ -150,7 +150,8 @@ static void test_download_then_install_on_the_device(void **state)
     bench_type(bench, "  tries: 6\n  stage: device\n", NULL);
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 20000, NULL);
-    assert_int_equal(sb_smp_driver.caps(bench->type), SB_CAP_CANCEL | SB_CAP_STAGE_ON_DEVICE);
+    assert_int_equal(sb_smp_driver.caps(bench->type),
+                     SB_CAP_CANCEL | SB_CAP_READS_VERSION | SB_CAP_STAGE_ON_DEVICE);
     assert_cause(bench_run(bench, INSTALL, NULL, NULL), SB_CAUSE_NOT_READY);
     assert_cause(bench_run(bench, DOWNLOAD, NULL, new), SB_CAUSE_NONE);
     assert_int_equal(bench->commits, 0);
@@ -170,10 +171,68 @@ static void test_left_unconfirmed(void **state)
     assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
     assert_non_null(strstr(bench->outcome.text, "unconfirmed"));
     assert_runs(bench, "1.1.0", false);
+    assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE); /* it has it, and no more */
+    assert_non_null(strstr(bench->outcome.text, "unconfirmed"));
     bench->command.confirm = SB_CONFIRM_AUTO; /* later it is: only the confirm is missing */
     assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
     assert_int_equal(bench_events(bench, "reset"), 1);
     assert_runs(bench, "1.1.0", true);
+}
+
+#define KEEP                                                                                       \
+    "confirm: manual\n"                                                                            \
+    "actions:\n"                                                                                   \
+    "  keep: { confirm: true }\n"
+
+static enum sb_cause keep(struct bench *bench)
+{
+    return bench_run(bench, SB_OP_INVOKE, "{\"action\":\"keep\"}", NULL);
+}
+
+static void test_confirmed_by_a_person(void **state)
+{
+    struct bench *bench = *state;
+    bench_type(bench, NULL, KEEP);
+    zephyr(bench);
+    assert_cause(keep(bench), SB_CAUSE_NOT_READY);
+    assert_non_null(strstr(bench->outcome.text, "runs 1.0.0, and that is permanent"));
+    const char *new = bench_image(bench, "new.bin", "1.1.0", 8000, NULL);
+    bench->command.confirm = SB_CONFIRM_MANUAL;
+    assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
+    assert_cause(keep(bench), SB_CAUSE_NONE);
+    assert_string_equal(bench->outcome.text, "the image that runs is permanent now");
+    assert_string_equal(sb_json_str(bench->outcome.result, "version"), "1.1.0");
+    assert_int_equal(bench_events(bench, "reset"), 1);
+    assert_runs(bench, "1.1.0", true);
+}
+
+/* Interrupted when it was about to be told: told again, or seen to be done; or to be lost. */
+static void test_an_interrupted_confirm(void **state)
+{
+    static const char *const keeping = "{\"action\":\"keep\"}";
+    struct bench *bench = *state;
+    bench_type(bench, NULL, KEEP);
+    zephyr(bench);
+    bench->command.confirm = SB_CONFIRM_MANUAL;
+    const char *new = bench_image(bench, "new.bin", "1.1.0", 8000, NULL);
+    assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
+    bench->at_stage = "confirm";
+    bench->die_at_stage = true;
+    (void)keep(bench);
+    assert_true(bench->died);
+    bench->die_at_stage = false;
+    assert_cause(bench_resume(bench, SB_OP_INVOKE, keeping, NULL, true), SB_CAUSE_NONE);
+    assert_runs(bench, "1.1.0", true);
+    assert_cause(bench_resume(bench, SB_OP_INVOKE, keeping, NULL, true), SB_CAUSE_NONE);
+
+    new = bench_image(bench, "newer.bin", "1.2.0", 8000, NULL);
+    assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
+    json_t *kept = json_pack("{s:s,s:O}", "stage", "confirm", "hash",
+                             json_object_get(bench->outcome.result, "hash"));
+    assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_NONE); /* somebody else's */
+    json_decref(bench->checkpoint);
+    bench->checkpoint = kept;
+    assert_cause(bench_resume(bench, SB_OP_INVOKE, keeping, NULL, true), SB_CAUSE_ROLLED_BACK);
 }
 
 static void test_what_the_device_holds_is_not_sent_again(void **state)
@@ -609,6 +668,8 @@ int main(void)
         ON_BENCH(test_a_device_that_leaves_for_its_application),
         ON_BENCH(test_download_then_install_on_the_device),
         ON_BENCH(test_left_unconfirmed),
+        ON_BENCH(test_confirmed_by_a_person),
+        ON_BENCH(test_an_interrupted_confirm),
         ON_BENCH(test_what_the_device_holds_is_not_sent_again),
         ON_BENCH(test_resume_zephyr),
         ON_BENCH(test_resume_mcuboot),

@@ -108,6 +108,9 @@ void sb_dialog_check_type(const struct sb_type *type, struct sb_diags *diags)
         sb_described_find(type, "dialog", NULL, diags,
                           "transfer_first and transfer_timeout must be below this type's `stall`, "
                           "at which the command would be given up");
+    if (type->confirm != SB_CONFIRM_AUTO)
+        sb_described_find(type, "confirm", NULL, diags,
+                          "what makes an image permanent is the script's to do (allowed: auto)");
     check_described(type, diags);
     check_operations(type, diags);
     sb_dialog_check_scripts(type, scripts, diags);

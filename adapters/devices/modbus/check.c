@@ -313,14 +313,17 @@ void sb_modbus_check_type(const struct sb_type *type, struct sb_diags *diags)
     }
     check_identity(type, diags);
     check_firmware(type, diags);
+    if (type->confirm != SB_CONFIRM_AUTO)
+        sb_described_find(type, "confirm", NULL, diags,
+                          "a Modbus device tries no image out (allowed: auto)");
 }
 
 /* ---- what can be asked ---- */
 
 unsigned sb_modbus_caps(const struct sb_type *type)
 {
-    (void)type;
-    return SB_CAP_SHARES_BUS | SB_CAP_CANCEL;
+    return SB_CAP_SHARES_BUS | SB_CAP_CANCEL |
+           (sb_modbus_type_of(type)->firmware.version_at >= 0 ? SB_CAP_READS_VERSION : 0u);
 }
 
 static enum sb_cause accepts_action(const struct sb_type *type, const json_t *params,

@@ -34,6 +34,21 @@ static void check_factory_reset(const struct sb_type *type, struct sb_diags *dia
                           error ? error : "not possible");
 }
 
+/* A person must have a way to do what is left to him. */
+static void check_confirm(const struct sb_type *type, struct sb_diags *diags)
+{
+    const char *name;
+    json_t *spec;
+    bool found = type->confirm != SB_CONFIRM_MANUAL;
+    json_object_foreach (type->actions, name, spec) {
+        found = found || json_object_get(spec, "confirm");
+    }
+    if (!found)
+        sb_described_find(type, "confirm", NULL, diags,
+                          "manual needs an action by which a person confirms, such as "
+                          "`actions: { confirm: { confirm: true } }`");
+}
+
 void sb_smp_check_type(const struct sb_type *type, struct sb_diags *diags)
 {
     const char *name;
@@ -52,6 +67,7 @@ void sb_smp_check_type(const struct sb_type *type, struct sb_diags *diags)
             sb_described_find(type, "actions", name, diags, "%s", error ? error : "not possible");
     }
     check_factory_reset(type, diags);
+    check_confirm(type, diags);
     const struct sb_smp_type *config = sb_smp_type_of(type);
     if (config->stage == SB_SMP_STAGE_DEVICE && config->method == SB_SMP_DIRECT)
         sb_described_find(type, "smp", "stage", diags,
@@ -61,7 +77,7 @@ void sb_smp_check_type(const struct sb_type *type, struct sb_diags *diags)
 unsigned sb_smp_caps(const struct sb_type *type)
 {
     /* A line with a bootloader on it belongs to one device: nothing is shared. */
-    return SB_CAP_CANCEL |
+    return SB_CAP_CANCEL | SB_CAP_READS_VERSION |
            (sb_smp_type_of(type)->stage == SB_SMP_STAGE_DEVICE ? SB_CAP_STAGE_ON_DEVICE : 0u);
 }
 
@@ -71,10 +87,16 @@ static enum sb_cause accepts_action(const struct sb_type *type, const json_t *pa
     struct sb_smp_action action;
     const char *name = sb_json_str(params, "action");
     const json_t *arguments = json_object_get(params, "arguments");
+    static const char *const module[] = { "module" };
     if (!name)
         return sb_described_refuse(ret_text, SB_CAUSE_INVALID_REQUEST, "action is missing");
     if (sb_smp_action_get(type, name, &action, ret_text) < 0)
         return SB_CAUSE_UNSUPPORTED;
+    if (action.confirm)
+        return json_object_size(arguments) > 0 &&
+                       sb_described_keys(arguments, module, SB_COUNT(module), ret_text) < 0
+                   ? SB_CAUSE_INVALID_REQUEST
+                   : SB_CAUSE_NONE;
     return sb_smp_check_payload(json_is_null(arguments) ? NULL : arguments, ret_text) < 0
                ? SB_CAUSE_INVALID_REQUEST
                : SB_CAUSE_NONE;

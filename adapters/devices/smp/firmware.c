@@ -253,13 +253,15 @@ static enum sb_cause prepare(struct sb_smp_update *fw)
 /* What is said of it if all goes well from here. */
 static const char *sentence(const struct sb_smp_update *fw, enum sb_smp_stage stage)
 {
-    if (stage == SB_SMP_AT_END)
+    const struct sb_smp_slot *held = sb_smp_list_find(&fw->list, fw->goal.image, fw->goal.hash);
+    bool permanent = fw->goal.direct || fw->goal.confirm;
+    if (stage == SB_SMP_AT_END && (permanent || (held && held->confirmed)))
         return "the device had the image already";
     if (fw->smp->command->op == SB_OP_FIRMWARE_DOWNLOAD)
         return "the device holds the image";
-    return fw->goal.direct || fw->goal.confirm
-               ? "the device runs the image"
-               : "the device runs the image unconfirmed: its next restart undoes it";
+    return permanent ? "the device runs the image"
+                     : "the device runs the image unconfirmed: its next restart undoes it, unless "
+                       "it is confirmed before";
 }
 
 enum sb_cause sb_smp_firmware(struct sb_smp *smp)
@@ -279,6 +281,62 @@ enum sb_cause sb_smp_firmware(struct sb_smp *smp)
     cause = tell(&fw, cause);
     if (fw.file.fd >= 0)
         (void)close(fw.file.fd);
+    sb_smp_list_done(&fw.list);
+    free(fw.version);
+    return cause;
+}
+
+/* ---- a person's word ---- */
+
+/* The image that runs; after an interruption the one that ran when we began. */
+static enum sb_cause running_image(struct sb_smp_update *fw)
+{
+    const struct sb_command *command = fw->smp->command;
+    const struct sb_smp_slot *active = sb_smp_list_active(&fw->list, fw->goal.image);
+    const char *kept = command->resumed ? sb_json_str(command->checkpoint, "hash") : NULL;
+    const char *hash = kept ? kept : active ? active->hash : NULL;
+    if (!usable_hash(hash))
+        return sb_smp_fail(fw->smp, SB_CAUSE_NOT_READY,
+                           "the device does not say which image it runs");
+    memcpy(fw->goal.hash, hash, SB_SHA256_HEX + 1);
+    if (active && active->confirmed && !kept)
+        return sb_smp_fail(fw->smp, SB_CAUSE_NOT_READY,
+                           "nothing is to be confirmed: the device runs %s, and that is permanent",
+                           active->version);
+    return active && sb_set_string(&fw->version, active->version) < 0
+               ? sb_smp_trouble(fw->smp, -ENOMEM)
+               : SB_CAUSE_NONE;
+}
+
+static enum sb_cause confirm_running(struct sb_smp_update *fw)
+{
+    enum sb_cause cause = first_look(fw);
+    if (cause == SB_CAUSE_NONE)
+        cause = running_image(fw);
+    if (cause != SB_CAUSE_NONE)
+        return cause;
+    fw->smp->said = "the image that runs is permanent now";
+    switch (sb_smp_decide(&fw->list, &fw->goal)) {
+    case SB_SMP_AT_CONFIRM:
+        return sb_smp_do_confirm(fw);
+    case SB_SMP_AT_END:
+        return SB_CAUSE_NONE;
+    default:
+        return sb_smp_rolled_back(fw);
+    }
+}
+
+enum sb_cause sb_smp_confirm(struct sb_smp *smp)
+{
+    struct sb_smp_update fw = { .smp = smp, .file = { .fd = -1 }, .goal = { .confirm = true } };
+    const char *module = sb_json_str(sb_json_object(smp->command->params, "arguments"), "module");
+    int image = sb_smp_image_of_module(smp->type, module);
+    enum sb_cause cause = SB_CAUSE_NONE;
+    if (image < 0)
+        return sb_smp_fail(smp, SB_CAUSE_INVALID_REQUEST, "this device type has no module '%s'",
+                           module ? module : "");
+    fw.goal.image = (uint32_t)image;
+    cause = tell(&fw, confirm_running(&fw));
     sb_smp_list_done(&fw.list);
     free(fw.version);
     return cause;

@@ -57,3 +57,4 @@ enum sb_cause sb_smp_rolled_back(struct sb_smp_update *fw); /* the failure's wor
 enum sb_cause sb_smp_upload(struct sb_smp *smp, const struct sb_smp_file *file,
                             const struct sb_smp_goal *goal, bool probe);
 enum sb_cause sb_smp_firmware(struct sb_smp *smp); /* download, install, update */
+enum sb_cause sb_smp_confirm(struct sb_smp *smp);  /* the running image, by a person's word */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "adapters/devices/smp/firmware.h"
 #include "bridge/base/crypto.h"
 
 #define RESULT_MAX 16384 /* bytes of an action's answer as JSON text */
@@ -304,6 +305,8 @@ enum sb_cause sb_smp_invoke(struct sb_smp *smp)
     struct sb_smp_action action = { 0 };
     if (sb_smp_action_get(smp->type, name ? name : "", &action, &error) < 0)
         return sb_smp_fail(smp, SB_CAUSE_UNSUPPORTED, "%s", error ? error : "no such action");
+    if (action.confirm)
+        return sb_smp_confirm(smp);
     if (!action.repeatable && command->resumed && command->committed)
         return sb_smp_fail(smp, SB_CAUSE_OUTCOME_UNKNOWN,
                            "interrupted after the request was sent: whether the device did it "

@@ -179,12 +179,22 @@ int sb_smp_check_payload(const json_t *payload, char **ret_error)
     return r < 0 ? sb_described_wrong(ret_error, r, "payload is too deep, or has a wrong $hex") : 0;
 }
 
+/* { confirm: true } and no more, or nothing of the kind. */
+static int read_confirm(const json_t *spec, struct sb_smp_action *ret, char **ret_error)
+{
+    static const char *const keys[] = { "confirm", "title" };
+    int r = sb_described_bool(spec, "confirm", false, &ret->confirm, ret_error);
+    return r < 0 || !ret->confirm ? r : sb_described_keys(spec, keys, SB_COUNT(keys), ret_error);
+}
+
 int sb_smp_action_read(const json_t *spec, struct sb_smp_action *ret, char **ret_error)
 {
-    static const char *const keys[] = { "group", "command", "op",        "payload",
-                                        "title", "timeout", "repeatable" };
+    static const char *const keys[] = { "group", "command", "op",         "payload",
+                                        "title", "timeout", "repeatable", "confirm" };
     int r = sb_described_keys(spec, keys, SB_COUNT(keys), ret_error);
-    if (r < 0)
+    if (r == 0)
+        r = read_confirm(spec, ret, ret_error);
+    if (r < 0 || ret->confirm)
         return r;
     const char *op = sb_json_str(spec, "op");
     int64_t group = sb_json_int(spec, "group", -1), command = sb_json_int(spec, "command", -1);

@@ -51,6 +51,7 @@ struct sb_smp_action {
     uint16_t group;
     uint8_t command;
     bool write, repeatable;
+    bool confirm;          /* no request: the image that runs is made permanent */
     int64_t timeout;       /* 0: the type's */
     const json_t *payload; /* or NULL */
 };
