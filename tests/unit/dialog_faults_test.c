@@ -354,6 +354,21 @@ static void test_no_half_of_a_secret_is_shown(void **state)
     sb_log_forget(secret);
 }
 
+static void test_another_process_holds_the_port(void **state)
+{
+    struct bench *bench = *state;
+    start_board(bench);
+    bench_new_worker(bench); /* which has not opened it */
+    struct sb_port *port = NULL;
+    int owner = 0;
+    sb_cleanup(sb_freep) char *error = NULL;
+    assert_int_equal(sb_serial_transport.open(&bench->port, &port, &owner, &error), 0);
+    assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_BUSY);
+    assert_says("is held by");
+    port->close(port);
+    assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
+}
+
 #define on_board(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
 
 int main(void)
@@ -373,6 +388,7 @@ int main(void)
         on_board(test_crash_at_every_stage),
         on_board(test_killed_in_a_transfer),
         on_board(test_it_never_comes_back),
+        on_board(test_another_process_holds_the_port),
         on_board(test_a_line_that_has_no_modem_lines),
         on_board(test_the_transcript_is_bounded),
         on_board(test_no_half_of_a_secret_is_shown),
