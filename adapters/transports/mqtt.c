@@ -279,7 +279,7 @@ int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload
 
 void sb_mqtt_renew(struct sb_mqtt *mqtt)
 {
-    if (mqtt->state != STATE_UP)
+    if (mqtt->state != STATE_UP && mqtt->state != STATE_TRYING)
         return;
     mqtt->state = STATE_DRAINING;
     sb_timer_in(mqtt->timer, mqtt->under_way > 0 ? DRAIN : 0);

@@ -58,7 +58,8 @@ int sb_mqtt_publish(struct sb_mqtt *mqtt, const char *topic, const void *payload
                     int64_t id) SB_MUST_CHECK;
 /*
  * Connects anew with fresh login data, without back-off: what is unacknowledged has 2 s before,
- * and nothing further is taken meanwhile. While it is down it does nothing: each try is fresh.
+ * and nothing further is taken meanwhile. A try that is on its way begins again. While it is down
+ * it does nothing: each try is fresh.
  */
 void sb_mqtt_renew(struct sb_mqtt *mqtt);
 /* Disconnects, but does not wait for that. Also inside the event function, but not inside login. */

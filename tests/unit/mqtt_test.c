@@ -353,6 +353,33 @@ static void a_renewal_waits_only_so_long(void **state)
     UNTIL(w, w->a.ups == 2);
 }
 
+static void on_pause(void *arg)
+{
+    sb_loop_stop(arg);
+}
+
+/* What it would log in with is not so any more: nobody may come up by that. */
+static void a_renewal_overtakes_a_try(void **state)
+{
+    struct world *w = *state;
+    struct sb_timer *pause;
+
+    assert_int_equal(sb_timer_new(w->loop, on_pause, w->loop, &pause), 0);
+    sb_broker_freeze(broker, true);
+    sb_mqtt_peer_start(&w->a, w->loop);
+    sb_timer_in(pause, 100);
+    assert_int_equal(sb_loop_run(w->loop), 0);
+    assert_int_equal(w->a.tries, 1);
+    w->a.id = "another";
+    sb_mqtt_renew(w->a.mqtt);
+    UNTIL(w, w->a.downs);
+    sb_broker_freeze(broker, false);
+    UNTIL(w, w->a.ups);
+    assert_int_equal(w->a.tries, 2);
+    assert_int_equal(w->a.ups, 1);
+    sb_timer_free(pause);
+}
+
 /* ---- a crowd on the threads of one crew ---- */
 
 #define CROWD 100
@@ -589,6 +616,7 @@ int main(void)
         TEST(it_may_be_freed_in_its_event),
         TEST(a_login_is_renewed_without_losing_anything),
         TEST(a_renewal_waits_only_so_long),
+        TEST(a_renewal_overtakes_a_try),
         TEST(a_crowd_shares_its_threads),
         TEST(tls_by_name),
         TEST(tls_by_address),
