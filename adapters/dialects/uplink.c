@@ -211,12 +211,25 @@ static void forget_device(struct sb_uplink *uplink, const char *id)
     sb_convo_free(sb_map_take(&uplink->convos, id));
 }
 
+/* A reload may bring hundreds: those that are new go by the pace of the start. */
+static void welcome(struct sb_uplink *uplink, const struct sb_device *device)
+{
+    if (!uplink->dialect->has_connection || device->gateway ||
+        sb_map_get(&uplink->lines, device->id)) {
+        need_line(uplink, device);
+        return;
+    }
+    uplink->next_dial = 0;
+    if (!sb_timer_armed(uplink->dial))
+        sb_timer_in(uplink->dial, 0);
+}
+
 void sb_uplink_hear(struct sb_door *door, const struct sb_news *news)
 {
     struct sb_uplink *uplink = uplink_of(door);
     bool leaves = news->kind == SB_NEWS_DEVICE_REMOVED && news->device;
     if (news->kind == SB_NEWS_DEVICE_ADDED && news->device)
-        need_line(uplink, news->device);
+        welcome(uplink, news->device);
     struct sb_convo *convo = convo_of_news(uplink, news);
     if (leaves)
         uplink->next = uplink->next_dial = 0; /* those behind it move up by one */

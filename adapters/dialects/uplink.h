@@ -12,7 +12,7 @@
  * forgotten again; what it answers goes out where the message came in.
  *
  * Connections: the link's own, and one of each device that the dialect wants to have one
- * (has_connection). All are opened at the start, `connect_rate` in a second, share the threads of
+ * (has_connection). They are opened `connect_rate` in a second, share the threads of
  * one crew (mqtt.h), and fail and come back each for itself. A connection's parcels wait for it
  * alone. One whose device was removed goes on for 10 s, so that its last reports leave.
  * After a connect the link's own conversation is told first, then those of the devices that use

@@ -15,10 +15,17 @@ static struct sb_loop *loop_of(const struct sb_uplink *uplink)
     return sb_host_loop(uplink->door.host);
 }
 
+/* One that is to have its own, and has it not yet, must not speak on the link's. */
 struct sb_line *sb_line_of(struct sb_uplink *uplink, const char *device)
 {
-    struct sb_line *line = device && *device ? sb_map_get(&uplink->lines, device) : NULL;
-    return line ? line : uplink->own;
+    const struct sb_dialect_ops *dialect = uplink->dialect;
+    if (!device || !*device)
+        return uplink->own;
+    struct sb_line *line = sb_map_get(&uplink->lines, device);
+    const struct sb_device *record =
+        line || !dialect->has_connection ? NULL : sb_host_device(uplink->door.host, device);
+    bool waits = record && dialect->has_connection(uplink->config, record);
+    return line || waits ? line : uplink->own;
 }
 
 int64_t sb_line_outage(const struct sb_line *line)
@@ -208,6 +215,8 @@ static void on_up(struct sb_line *line, bool session_present)
     sb_host_recall(uplink->door.host, &uplink->door, line->device, on_recall, line);
 }
 
+static void close_line(struct sb_line *line);
+
 static void on_down(struct sb_line *line, const struct sb_mqtt_event *event)
 {
     struct sb_uplink *uplink = line->uplink;
@@ -224,6 +233,8 @@ static void on_down(struct sb_line *line, const struct sb_mqtt_event *event)
     sb_host_connection(uplink->door.host, &uplink->door, line->device, false);
     if (was_up)
         sb_uplink_down(line);
+    if (line->ending) /* its name may be another device's by now */
+        close_line(line);
 }
 
 static void on_event(void *arg, const struct sb_mqtt_event *event)

@@ -77,7 +77,7 @@ struct sb_uplink {
 
 /* ---- uplink_line.c ---- */
 
-/* Its device's, or the link's own; NULL: has none. */
+/* Its device's, or the link's own; NULL: has none, or not yet. */
 struct sb_line *sb_line_of(struct sb_uplink *uplink, const char *device);
 /* Opens what the device (NULL: the link itself) should have, or renews it under a new name. */
 int sb_line_need(struct sb_uplink *uplink, const struct sb_device *device) SB_MUST_CHECK;

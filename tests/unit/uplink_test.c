@@ -53,7 +53,7 @@ struct sb_mqtt { /* the link's own is the one of which the tests speak without a
     void *arg;
     bool freed;
 };
-static struct sb_mqtt connections[8];
+static struct sb_mqtt connections[24];
 static size_t connection_count;
 static int publish_error;
 
@@ -1294,6 +1294,71 @@ static void a_device_that_comes_back_keeps_its_connection(void **state)
     assert_false(connections[1].freed);
 }
 
+/* Another device may have its name now, and the platform lets only one of that name in. */
+static void a_connection_that_ends_does_not_come_back(void **state)
+{
+    (void)state;
+    opens_each();
+    event_on(0, SB_MQTT_UP, 0);
+    event_on(1, SB_MQTT_UP, 0);
+    host.devices[2] = NULL;
+    sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_REMOVED, .device = &valve });
+    sb_str_done(&happened);
+    event_on(1, SB_MQTT_DOWN, 1000);
+    check("link cloud up: 1 of 2 devices connected; valve/v1: broken pipe; next try in 1s\n"
+          "connection valve-1 down\nconnection valve-1 gone\nfree 1\n"
+          "link cloud up: 1 of 1 devices connected\n");
+}
+
+static bool all_have(const void *config, const struct sb_device *device)
+{
+    (void)config;
+    (void)device;
+    return true;
+}
+
+/* The gateway is there before them: its connection is not theirs. */
+static void a_device_waits_for_its_own_connection(void **state)
+{
+    (void)state;
+    talk_each = talk;
+    talk_each.has_connection = all_have;
+    assert_int_equal(sb_uplink_open(&ops_each, &host, "cloud", NULL, words, &door), 0);
+    sb_uplink_start(door);
+    event_on(0, SB_MQTT_UP, 0);
+    check("start\nlink cloud up: connected\nup self gw: -1\n"
+          "save '' {\"seen\":1767571200000,\"state\":{\"steps\":1}}\n");
+    sb_sim_advance(host.loop, 0);
+    event_on(1, SB_MQTT_UP, 0);
+    check("start 1\nlink cloud up: 2 of 2 devices connected\nconnection pump-7 up\n"
+          "up pump/p7 pump-7: -1\n");
+}
+
+/* A reload may bring hundreds. */
+static void devices_that_come_are_connected_at_their_pace(void **state)
+{
+    (void)state;
+    enum { MANY = 15 };
+    struct sb_device many[MANY] = { 0 };
+    char ids[MANY][2] = { 0 };
+    opens_each();
+    for (size_t i = 0; i < MANY; i++) {
+        ids[i][0] = (char)('a' + i);
+        many[i] = (struct sb_device){ .id = ids[i], .names = json_pack("{s:s}", "talk", ids[i]) };
+        host.devices[3 + i] = &many[i];
+    }
+    for (size_t i = 0; i < MANY; i++)
+        sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = &many[i] });
+    sb_sim_advance(host.loop, 0);
+    assert_int_equal(connection_count, 2 + 10); /* a tenth of what its words allow in a second */
+    sb_sim_advance(host.loop, 100);
+    assert_int_equal(connection_count, 2 + MANY);
+    sb_uplink_close(door);
+    door = NULL;
+    for (size_t i = 0; i < MANY; i++)
+        json_decref(many[i].names);
+}
+
 static int load(void **state)
 {
     (void)state;
@@ -1348,6 +1413,9 @@ int main(void)
         TEST(a_login_is_renewed),
         TEST(a_device_goes_and_its_connection_after_it),
         TEST(a_device_that_comes_back_keeps_its_connection),
+        TEST(a_connection_that_ends_does_not_come_back),
+        TEST(a_device_waits_for_its_own_connection),
+        TEST(devices_that_come_are_connected_at_their_pace),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
