@@ -48,6 +48,9 @@ static void take_twin_request(struct hub *hub, enum core_actor actor, const char
     int status = hub->status ? hub->status : body ? 204 : 200;
     char *text = NULL;
     if (body) {
+        sb_cleanup(sb_freep) char *said = json_dumps(body, 0);
+        if (hub->refuses && strstr(said, hub->refuses))
+            status = 400;
         hub->patches++;
         if (status == 204)
             merge(hub->reported[twin], body);

@@ -26,8 +26,9 @@ struct hub {
     struct sb_azure_config config;
     json_t *desired[CORE_ACTORS], *reported[CORE_ACTORS]; /* twins */
     int status;                                           /* of twin requests: 0 as it should be */
-    bool silent;                                          /* it does not answer them */
-    bool miss; /* changes of desired properties are not told */
+    const char *refuses; /* a patch with this text is answered with 400 */
+    bool silent;         /* it does not answer them */
+    bool miss;           /* changes of desired properties are not told */
     unsigned reads, patches;
     struct hub_reply replies[64];
     size_t reply_count;

@@ -101,6 +101,8 @@ static void methods_reach_their_device(void **state)
     assert_true(hub_answered(hub, rid, 200, "*"));
     rid = hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"nobody\"}");
     assert_true(hub_answered(hub, rid, 404, "*"));
+    rid = hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":7}");
+    assert_true(hub_answered(hub, rid, 400, "*"));
     rid = hub_calls(hub, CORE_GATEWAY, "reboot", NULL); /* the gateway itself cannot */
     assert_true(hub_answered(hub, rid, 501, "*"));
     assert_int_equal(hub->core.task_count, 2);
@@ -163,6 +165,94 @@ static void a_device_that_goes_leaves_the_twin(void **state)
     assert_int_equal(hub->patches, patches);
 }
 
+/* Its old part would stay for ever: also if the new name came while the gateway was away. */
+static void a_device_with_another_name_leaves_its_old_part(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    hub->core.names[CORE_VALVE] = "valve.2";
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_ADDED);
+    assert_true(reports(hub, "children/valve%2E1", NULL));
+    assert_true(reports(hub, "children/valve%2E2/firmware/currentFwVersion", "\"1.0.0\""));
+    core_restarts(&hub->core);
+    hub->core.names[CORE_PUMP] = "valve.2"; /* two have changed names */
+    hub->core.names[CORE_VALVE] = "pump-7";
+    core_version(&hub->core, CORE_PUMP, "", "7");
+    everybody_is_up(hub);
+    assert_true(reports(hub, "children/valve%2E2/firmware/currentFwVersion", "\"7\""));
+    assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
+}
+
+static void a_device_that_went_before_a_restart(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    all_is_down(hub);
+    core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_REMOVED);
+    core_restarts(&hub->core);
+    core_up(&hub->core, CORE_GATEWAY);
+    core_up(&hub->core, CORE_PUMP);
+    assert_true(reports(hub, "children/valve%2E1", NULL));
+    assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
+    core_restarts(&hub->core); /* done with: it may come back */
+    everybody_is_up(hub);
+    assert_true(reports(hub, "children/valve%2E1/firmware/currentFwVersion", "\"1.0.0\""));
+}
+
+/* Wished for before the gateway had heard of it. */
+static void a_wish_for_a_device_that_comes_later(void **state)
+{
+    struct hub *hub = *state;
+    hub->core.names[CORE_VALVE] = "not yet";
+    core_up(&hub->core, CORE_GATEWAY);
+    core_up(&hub->core, CORE_PUMP);
+    hub_desires(hub, CORE_GATEWAY,
+                "{\"children\":{\"valve%2E1\":{\"configuration\":{\"mode\":1}}}}");
+    assert_int_equal(hub->core.task_count, 0);
+    hub->core.names[CORE_VALVE] = "valve.1";
+    core_up(&hub->core, CORE_VALVE);
+    assert_int_equal(hub->core.task_count, 1);
+    assert_int_equal(hub->core.tasks[0].whose, CORE_VALVE);
+}
+
+/* An escape may be written in more than one way. */
+static void a_key_that_is_spelled_otherwise(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    hub_desires(hub, CORE_GATEWAY,
+                "{\"children\":{\"%76alve%2e1\":{\"configuration\":{\"mode\":1}}}}");
+    all_is_down(hub);
+    everybody_is_up(hub);
+    core_version(&hub->core, CORE_VALVE, "", "3");
+    assert_int_equal(hub->core.task_count, 1);
+    assert_int_equal(hub->core.cancelled, 0);
+    assert_true(reports(hub, "children/valve%2E1/configuration/mode/ac", "202"));
+    hub_desires(hub, CORE_GATEWAY, "{\"children\":null}");
+    assert_int_equal(hub->core.cancelled, 101);
+}
+
+static void the_gateways_own_record_may_go(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    core_news(&hub->core, CORE_GATEWAY, SB_NEWS_DEVICE_REMOVED);
+    core_version(&hub->core, CORE_PUMP, "", "5");
+    assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"5\""));
+    assert_true(reports(hub, "children/valve%2E1/firmware/currentFwVersion", "\"1.0.0\""));
+}
+
+static void a_wish_for_the_gateway_itself(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    hub_desires(hub, CORE_GATEWAY,
+                "{\"firmware\":{\"fwVersion\":\"2\",\"fwPackageURI\":\"https://h/2\"}}");
+    assert_true(reports(hub, "firmware/ac", "501"));
+    assert_true(reports(hub, "firmware/av", "2"));
+    assert_int_equal(hub->core.task_count, 0);
+}
+
 /* 32 KB are few for many devices: values go first, the firmware states stay. */
 static void the_size_of_the_twin_is_watched(void **state)
 {
@@ -186,6 +276,39 @@ static void the_size_of_the_twin_is_watched(void **state)
     assert_true(sb_azure_size(hub->reported[CORE_GATEWAY]) <= 32000);
 }
 
+static void says(struct hub *hub, int device, const char *status)
+{
+    sb_cleanup(sb_freep) char *name = sb_format("meter-%d", device);
+    json_t *told = json_pack("{s:s,s:{s:{s:s,s:s,s:s,s:s},s:{s:s}}}", "id", name, "doc", "firmware",
+                             "currentFwVersion", "1.0.0", "fwUpdateStatus", status,
+                             "fwUpdateSubstatus", "a few words about it", "lastFwUpdateStartTime",
+                             "2025-11-24T16:00:00.000Z", "device", "presence", "ready");
+    core_step(
+        &hub->core, CORE_GATEWAY,
+        &(struct sb_input){ .kind = SB_IN_TOLD, .tag = "document", .told = told, .from = name });
+    json_decref(told);
+}
+
+/* More devices than a twin has room for: those that are at something are told of first. */
+static void a_crowd_does_not_fill_the_twin(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    for (int i = 0; i < 250; i++)
+        says(hub, i, i % 100 == 7 ? "applying" : "current");
+    assert_true(sb_azure_size(hub->reported[CORE_GATEWAY]) <= 32000);
+    for (int i = 7; i < 250; i += 100) {
+        sb_cleanup(sb_freep) char *path = sb_format("children/meter-%d/firmware/fwUpdateStatus", i);
+        assert_true(reports(hub, path, "\"applying\""));
+    }
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    assert_true(json_object_size(json_object_get(hub->reported[CORE_GATEWAY], "children")) > 150);
+    assert_non_null(strstr(hub->core.note, "the twin is full"));
+    assert_true(hub->core.notes < 10); /* once for each thing that has no room */
+    says(hub, 8, "error"); /* whoever is left out comes in when there is something to say */
+    assert_true(reports(hub, "children/meter-8/firmware/fwUpdateStatus", "\"error\""));
+}
+
 static void only_the_gateway_renews(void **state)
 {
     struct hub *hub = *state;
@@ -199,10 +322,21 @@ static void only_the_gateway_renews(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(devices_are_parts_of_one_twin),   T(a_reconnect_sends_what_differs),
-        T(methods_reach_their_device),      T(wishes_reach_their_device),
-        T(a_wish_that_went_unheard),        T(a_device_that_goes_leaves_the_twin),
-        T(the_size_of_the_twin_is_watched), T(only_the_gateway_renews),
+        T(devices_are_parts_of_one_twin),
+        T(a_reconnect_sends_what_differs),
+        T(methods_reach_their_device),
+        T(wishes_reach_their_device),
+        T(a_wish_that_went_unheard),
+        T(a_device_that_goes_leaves_the_twin),
+        T(the_size_of_the_twin_is_watched),
+        T(only_the_gateway_renews),
+        T(a_device_with_another_name_leaves_its_old_part),
+        T(a_device_that_went_before_a_restart),
+        T(a_wish_for_a_device_that_comes_later),
+        T(a_key_that_is_spelled_otherwise),
+        T(the_gateways_own_record_may_go),
+        T(a_wish_for_the_gateway_itself),
+        T(a_crowd_does_not_fill_the_twin),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

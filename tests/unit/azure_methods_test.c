@@ -130,6 +130,10 @@ static void payloads_that_ask_for_nothing(void **state)
         { "firmwareUpdate", "{\"fwPackageUri\":\"not a uri\"}", "fwPackageUri is not a valid URI" },
         { "firmwareUpdate", "{\"fwPackageUri\":\"https://h/x\",\"fwPackageCheckValue\":\"1234\"}",
           "fwPackageCheckValue is neither a SHA-256 nor an MD5 digest" },
+        { "firmwareUpdate", "{\"fwPackageUri\":\"https://h/x\",\"fwVersion\":2}",
+          "fwVersion is not a text" },
+        { "firmwareUpdate", "{\"fwPackageUri\":\"https://h/x\",\"fwPackageCheckValue\":1234}",
+          "fwPackageCheckValue is not a text" },
         { "readProperties", NULL, "the payload must have the names of what to read" },
         { "readProperties", "{\"names\":[]}", "the payload must have the names of what to read" },
         { "readProperties", "{\"names\":[1]}", "the payload must have the names of what to read" },
@@ -309,6 +313,18 @@ static void an_update_is_taken_back(void **state)
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
 }
 
+/* Behind what somebody else does, where the twin does not show it. */
+static void an_update_that_waits_is_taken_back(void **state)
+{
+    struct hub *hub = *state;
+    core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
+    call(hub, "reboot", NULL); /* stays */
+    call(hub, "firmwareUpdate", IMAGE);
+    core_task(&hub->core, 1, SB_TASK_QUEUED);
+    assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 200, "*"));
+    assert_int_equal(hub->core.cancelled, 102);
+}
+
 static void a_device_that_goes_is_answered_for(void **state)
 {
     struct hub *hub = *state;
@@ -335,6 +351,7 @@ int main(void)
         T(an_answer_dies_with_its_connection),
         T(a_repeated_method_is_done_once),
         T(an_update_is_taken_back),
+        T(an_update_that_waits_is_taken_back),
         T(a_device_that_goes_is_answered_for),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -7,9 +7,8 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
-#define NAME_MAX_  256
-#define DEPTH_MAX_ 8 /* of a value in a twin, which may be ten deep */
-#define INT_MAX_   INT64_C(4503599627370495)
+#define NAME_MAX_ 256
+#define INT_MAX_  INT64_C(4503599627370495)
 
 /* ---- topics ---- */
 
@@ -91,11 +90,13 @@ static bool is_blank(const char *text, size_t n)
 /* A method of a gateway says for whom it is. */
 static int take_target(struct sb_message *message)
 {
-    const char *target = sb_json_str(message->body, "target");
-    if (!target)
+    const json_t *value = json_object_get(message->body, "target");
+    const char *target = json_string_value(value);
+    if (!value || json_is_null(value))
         return 0;
-    if (strlen(target) > NAME_MAX_) {
-        message->error = strdup("target: no device has so long a name");
+    if (!target || strlen(target) > NAME_MAX_) {
+        message->error = strdup(target ? "target: no device has so long a name"
+                                       : "target is not the name of a device");
         return message->error ? 0 : -ENOMEM;
     }
     message->name = strdup(target);
@@ -192,12 +193,21 @@ int sb_azure_merge(json_t *object, const json_t *patch)
     return 0;
 }
 
+/* U+0080 to U+009F. */
+static bool is_control(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    return c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
+}
+
 char *sb_azure_key(const char *name)
 {
     struct sb_str out = { 0 };
     for (; *name; name++) {
         unsigned char c = (unsigned char)*name;
-        if (c <= ' ' || c == 0x7f || strchr(".$%", *name))
+        if (is_control(name))
+            sb_str_format(&out, "%%%02X%%%02X", c, (unsigned char)*++name);
+        else if (c <= ' ' || c == 0x7f || strchr(".$%", *name))
             sb_str_format(&out, "%%%02X", c);
         else
             sb_str_add_char(&out, *name);
@@ -215,16 +225,14 @@ static json_t *clean_text(const json_t *value)
     return json_stringn(text, n);
 }
 
-static json_t *clean(const json_t *value, int depth);
-
-static json_t *clean_object(const json_t *value, int depth)
+static json_t *clean_object(const json_t *value, int levels)
 {
     json_t *copy = json_object();
     const char *name;
     json_t *member;
     json_object_foreach ((json_t *)value, name, member) {
         sb_cleanup(sb_freep) char *key = sb_azure_key(name);
-        json_t *part = clean(member, depth + 1);
+        json_t *part = sb_azure_clean(member, levels - 1);
         if (!key || json_object_set_new(copy, key, part) < 0) {
             if (!key)
                 json_decref(part);
@@ -235,13 +243,13 @@ static json_t *clean_object(const json_t *value, int depth)
     return copy;
 }
 
-static json_t *clean_array(const json_t *value, int depth)
+static json_t *clean_array(const json_t *value, int levels)
 {
     json_t *copy = json_array();
     size_t i;
     json_t *member;
     json_array_foreach (value, i, member) {
-        if (json_array_append_new(copy, clean(member, depth + 1)) < 0) {
+        if (json_array_append_new(copy, sb_azure_clean(member, levels - 1)) < 0) {
             json_decref(copy);
             return NULL;
         }
@@ -249,25 +257,21 @@ static json_t *clean_array(const json_t *value, int depth)
     return copy;
 }
 
-static json_t *clean(const json_t *value, int depth)
+json_t *sb_azure_clean(const json_t *value, int levels)
 {
-    if (depth > DEPTH_MAX_)
+    bool nests = json_is_object(value) || json_is_array(value);
+    if (nests && levels <= 0)
         return json_string("...");
     if (json_is_object(value))
-        return clean_object(value, depth);
+        return clean_object(value, levels);
     if (json_is_array(value))
-        return clean_array(value, depth);
+        return clean_array(value, levels);
     if (json_is_string(value))
         return clean_text(value);
     if (json_is_integer(value) &&
         (json_integer_value(value) > INT_MAX_ || json_integer_value(value) < -INT_MAX_))
         return json_real((double)json_integer_value(value));
     return json_deep_copy(value);
-}
-
-json_t *sb_azure_clean(const json_t *value)
-{
-    return clean(value, 0);
 }
 
 size_t sb_azure_size(const json_t *value)

@@ -8,7 +8,8 @@
  * "$version" in its body (the topic's, if the body has none).
  *
  * Twins: what is sent is a merge patch; null deletes. Names of members must not have the
- * characters . $ space and controls, and texts are at most 4 KiB (limits of the hub).
+ * characters . $ space and controls, texts are at most 4 KiB, and all is at most ten levels deep
+ * (limits of the hub).
  */
 #pragma once
 
@@ -49,8 +50,9 @@ int sb_azure_decode(const struct sb_words *words, const void *config, const char
 json_t *sb_azure_diff(const json_t *from, const json_t *to);
 /* Applies a merge patch to an object. 0 or -ENOMEM. */
 int sb_azure_merge(json_t *object, const json_t *patch) SB_MUST_CHECK;
-/* A foreign value as a twin may hold it: names encoded, texts cut, not too deep. */
-json_t *sb_azure_clean(const json_t *value);
+/* A foreign value as a twin may hold it: names encoded, texts cut, objects and lists in each other
+ * so many levels deep at the most. */
+json_t *sb_azure_clean(const json_t *value, int levels);
 /* A name as a member of a twin: what is not allowed, and %, as %XX. Caller frees. */
 char *sb_azure_key(const char *name);
 size_t sb_azure_size(const json_t *value); /* bytes, as JSON */

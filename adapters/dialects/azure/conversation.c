@@ -8,7 +8,7 @@
 #include "bridge/base/time.h"
 
 #define RENEW_TIMER "renew"
-#define RENEW_AGAIN (2 * SB_SECOND)  /* while an answer is owed */
+#define RENEW_AGAIN (2 * SB_SECOND)  /* while an answer is owed, or may wait for the store */
 #define RENEW_LAST  (30 * SB_SECOND) /* before the end of the token: whatever is owed */
 
 /* ---- messages ---- */
@@ -107,7 +107,8 @@ static void on_news(struct sb_azure_turn *turn)
 static void on_renew(struct sb_azure_turn *turn)
 {
     struct sb_azure_state *state = turn->state;
-    bool owed = state->ask_count > 0 || state->patch_id || state->get_id;
+    bool fresh = state->answered > 0 && turn->in->now - state->answered < RENEW_AGAIN;
+    bool owed = fresh || state->ask_count > 0 || state->patch_id || state->get_id;
     if (owed && turn->in->now < state->renew_last)
         sb_effects_timer(turn->effects, RENEW_TIMER, RENEW_AGAIN);
     else

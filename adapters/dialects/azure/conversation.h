@@ -8,8 +8,9 @@
  * differs is sent: so the twin comes right however long the gateway was away, and nothing has to
  * be queued for it. One patch at a time is on its way; what changes meanwhile goes with the next.
  * A patch or a read that the hub throttles or fails comes again, ever later. One that gets no
- * answer is followed by a read. A document that is too large loses values of properties first,
- * then the configuration, then iothubDM; the firmware state is kept.
+ * answer is followed by a read. One that it refuses is sent again by halves, until what it does not
+ * take is found and left out. What a document that is too large loses: room.c. A status never
+ * falls: of a task that is tried again it is the furthest, and the substatus says where it is.
  *
  * Desired properties (wish.c) are wishes that stand. Each content is acted on once: not again when
  * it comes again, nor after a failure, nor because somebody else has changed the device since. It

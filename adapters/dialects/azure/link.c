@@ -66,7 +66,7 @@ static const struct sb_field limit_fields[] = {
     { "stale_after", SB_TYPE_DURATION, 0, 0, SB_MINUTE, 7 * SB_DAY, "10m",
       .doc = "Signs of life are kept every half of it." },
     { "connect_rate", SB_TYPE_INT, 0, 0, 1, 10000, "50",
-      .doc = "Devices that connect in a second at the start." },
+      .doc = "Devices that connect for the first time in a second." },
     { "reply_timeout", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_HOUR, "30s",
       .doc = "How long the hub may take to answer a twin request." },
     { "throttled_retry", SB_TYPE_DURATION, 0, 0, SB_SECOND, SB_HOUR, "10s",

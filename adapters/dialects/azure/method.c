@@ -20,6 +20,7 @@ static void answer(struct sb_azure_turn *turn, const char *rid, int status, json
     sb_cleanup(sb_freep) char *text = sb_format("%d", status);
     if (!text || !payload)
         turn->effects->broken = true;
+    turn->state->answered = turn->in->now;
     sb_azure_send(turn,
                   &(struct sb_azure_parcel){
                       .topic = text ? sb_words_fill(sb_words_name(turn->in->words, "topic_answer"),
@@ -235,20 +236,28 @@ static void invoke(struct sb_azure_turn *turn, const char *action)
         NULL);
 }
 
-/* Takes the firmware task back that this link has asked for. */
+/* Takes the firmware tasks back that this link has asked for, those that wait as well. */
 static void cancel(struct sb_azure_turn *turn)
 {
     const struct sb_azure_state *state = turn->state;
     const char *rid = turn->in->message->id;
-    if (!state->moving || !state->own) {
-        answer_error(turn, rid, SB_AZURE_NOT_FOUND, "not_ready", "no update is open", 0);
-    } else if (state->committed) {
-        answer_error(turn, rid, SB_AZURE_CONFLICT, "busy", "the device cannot be stopped any more",
-                     state->moving);
-    } else {
-        sb_effects_cancel(turn->effects, state->moving, SB_CAUSE_OPERATOR);
-        answer(turn, rid, SB_AZURE_OK, json_pack("{s:s}", "status", "cancelling"), state->moving);
+    int64_t taken = 0, stays = 0;
+    for (size_t i = 0; i < state->task_count; i++) {
+        int64_t task = state->tasks[i].task;
+        if (!sb_op_is_firmware(state->tasks[i].op))
+            continue;
+        bool late = task == state->moving && state->committed;
+        *(late ? &stays : &taken) = task;
+        if (!late)
+            sb_effects_cancel(turn->effects, task, SB_CAUSE_OPERATOR);
     }
+    if (taken)
+        answer(turn, rid, SB_AZURE_OK, json_pack("{s:s}", "status", "cancelling"), taken);
+    else if (stays)
+        answer_error(turn, rid, SB_AZURE_CONFLICT, "busy", "the device cannot be stopped any more",
+                     stays);
+    else
+        answer_error(turn, rid, SB_AZURE_NOT_FOUND, "not_ready", "no update is open", 0);
 }
 
 /* ---- a method comes in ---- */

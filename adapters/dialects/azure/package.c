@@ -9,6 +9,11 @@
 
 #define TEXT_MAX_ 2048
 
+static const char *const uri_keys[] = { "fwPackageUri", "fwPackageURI", "packageUri", "PackageUri",
+                                        NULL };
+static const char *const version_keys[] = { "fwVersion", "version", NULL };
+static const char *const check_keys[] = { "fwPackageCheckValue", "checkValue", NULL };
+
 static const char *first_of(const json_t *asked, const char *const *keys)
 {
     for (; *keys; keys++) {
@@ -19,28 +24,27 @@ static const char *first_of(const json_t *asked, const char *const *keys)
     return NULL;
 }
 
-static const char *uri_of(const json_t *asked)
+/* There, but no text: what it means to say must not be overheard. */
+static bool is_other(const json_t *asked, const char *const *keys)
 {
-    static const char *const keys[] = { "fwPackageUri", "fwPackageURI", "packageUri", "PackageUri",
-                                        NULL };
-    return first_of(asked, keys);
+    for (; *keys; keys++) {
+        const json_t *value = json_object_get(asked, *keys);
+        if (value && !json_is_string(value) && !json_is_null(value))
+            return true;
+    }
+    return false;
 }
 
-static const char *version_of(const json_t *asked)
+const char *sb_azure_version(const json_t *asked)
 {
-    static const char *const keys[] = { "fwVersion", "version", NULL };
-    return first_of(asked, keys);
-}
-
-static const char *check_of(const json_t *asked)
-{
-    static const char *const keys[] = { "fwPackageCheckValue", "checkValue", NULL };
-    return first_of(asked, keys);
+    return first_of(asked, version_keys);
 }
 
 json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const char **ret_wrong)
 {
-    const char *uri = uri_of(asked), *version = version_of(asked), *check = check_of(asked);
+    const char *uri = first_of(asked, uri_keys), *version = first_of(asked, version_keys);
+    const char *check = first_of(asked, check_keys);
+    bool strict = turn->config->check == SB_AZURE_CHECK_DIGEST;
     sb_cleanup(sb_freep) char *hex = NULL;
     const char *kind = check ? sb_azure_digest(check, &hex) : NULL;
     *ret_wrong = NULL;
@@ -48,7 +52,11 @@ json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const 
         *ret_wrong = uri ? "fwPackageUri is not a valid URI" : "fwPackageUri is missing";
     else if (version && strlen(version) > 256)
         *ret_wrong = "fwVersion is longer than 256 characters";
-    else if (check && !kind && turn->config->check == SB_AZURE_CHECK_DIGEST)
+    else if (is_other(asked, version_keys))
+        *ret_wrong = "fwVersion is not a text";
+    else if (strict && is_other(asked, check_keys))
+        *ret_wrong = "fwPackageCheckValue is not a text";
+    else if (strict && check && !kind)
         *ret_wrong = "fwPackageCheckValue is neither a SHA-256 nor an MD5 digest";
     if (*ret_wrong)
         return NULL;
@@ -60,7 +68,8 @@ json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const 
 
 char *sb_azure_firmware_content(const json_t *asked)
 {
-    const char *uri = uri_of(asked), *version = version_of(asked), *check = check_of(asked);
+    const char *uri = first_of(asked, uri_keys), *version = first_of(asked, version_keys);
+    const char *check = first_of(asked, check_keys);
     size_t n = uri ? strcspn(uri, "?#") : 0;
     sb_cleanup(sb_freep) char *text =
         sb_format("%.*s\n%s\n%s", (int)SB_MIN(n, (size_t)TEXT_MAX_), uri ? uri : "",

@@ -46,6 +46,8 @@ struct sb_azure_state {
     bool committed; /* and cannot be taken back */
     struct sb_azure_open tasks[SB_AZURE_TASKS_MAX];
     size_t task_count;
+    char *name;       /* mode gateway, a device: under which its part stands in the twin */
+    json_t *children; /* mode gateway: {key: document}; null of those that left: these are saved */
     /* of this run */
     struct sb_azure_ask *asks;
     size_t ask_count;
@@ -61,11 +63,15 @@ struct sb_azure_state {
     bool waiting;     /* for the timer, before the next patch or read */
     bool renewing;
     int64_t renew_last; /* monotonic: then it is renewed whatever is owed */
+    size_t few;         /* leaves of the next patch at the most, after a refusal; 0: all */
+    unsigned refused;   /* patches in a row */
+    size_t left_out;    /* how much of the twin has no room: see room.c */
+    int64_t answered;   /* monotonic: when a method was answered last; 0 never */
     int64_t final_task; /* of a final state that the next patch tells; 0 none */
     char *what;
-    json_t *handed;   /* mode gateway, a device: the document as it was handed over last */
-    json_t *wished;   /* mode gateway: {key: part of desired} as the devices were told */
-    json_t *children; /* mode gateway: {key: document} */
+    json_t *handed; /* mode gateway, a device: the document as it was handed over last */
+    json_t *wished; /* mode gateway: {key: part of desired} as the devices were told */
+    json_t *owners; /* mode gateway: {key: device id} */
 };
 
 struct sb_azure_turn { /* one step */
@@ -105,6 +111,7 @@ void sb_azure_now(struct sb_azure_turn *turn, json_t *object, const char *key); 
  * static: it cannot be used.
  */
 json_t *sb_azure_package(struct sb_azure_turn *turn, const json_t *asked, const char **ret_wrong);
+const char *sb_azure_version(const json_t *asked); /* or NULL */
 /* Digest of a wish, over what makes it another one: credentials in the URI do not. */
 char *sb_azure_firmware_content(const json_t *asked);
 char *sb_azure_values_content(const json_t *values);
@@ -137,6 +144,9 @@ void sb_azure_report(struct sb_azure_turn *turn);
 void sb_azure_result(struct sb_azure_turn *turn);
 void sb_azure_desired(struct sb_azure_turn *turn);
 void sb_azure_twin_due(struct sb_azure_turn *turn);
+
+/* room.c: leaves out of a document what a twin has no room for */
+void sb_azure_fit(struct sb_azure_turn *turn, json_t *document);
 
 /* family.c: mode gateway */
 void sb_azure_hand_over(struct sb_azure_turn *turn); /* a device's document to the gateway */

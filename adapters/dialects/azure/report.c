@@ -104,9 +104,18 @@ static void end(struct sb_azure_turn *turn, const struct sb_task *task, json_t *
     }
 }
 
+/* Of a task that is tried again the furthest that it has been: a status never falls. */
+static const json_t *shown_cell(const struct sb_azure_turn *turn, const struct sb_task *task)
+{
+    struct sb_task shown = *task;
+    if (task->state < task->furthest && task->furthest <= SB_TASK_RESTARTING)
+        shown.state = task->furthest;
+    return sb_dialect_task_cell(turn->in, &shown);
+}
+
 static void show_firmware(struct sb_azure_turn *turn, const struct sb_task *task, bool fresh)
 {
-    const json_t *cell = sb_dialect_task_cell(turn->in, task);
+    const json_t *cell = shown_cell(turn, task);
     json_t *firmware = part(turn, "firmware");
     json_t *dm = dm_part(turn, "dm_update");
     if (!firmware || !dm)
@@ -208,6 +217,12 @@ void sb_azure_follow(struct sb_azure_turn *turn, const struct sb_task *task, boo
 
 /* ---- the document ---- */
 
+/* Levels that are left to a value; that of a gateway's device is two deeper in its twin. */
+static int levels(const struct sb_azure_turn *turn)
+{
+    return turn->child ? 4 : 6;
+}
+
 static json_t *firmware_part(struct sb_azure_turn *turn)
 {
     static const char *const texts[] = { "pendingFwVersion", "fwUpdateSubstatus",
@@ -243,9 +258,9 @@ static json_t *configuration_part(struct sb_azure_turn *turn)
             turn->effects->broken = true;
         else
             sb_effects_put(turn->effects, list, key,
-                           json_pack("{s:o,s:i,s:I,s:s}", "value", sb_azure_clean(value), "ac",
-                                     wish->ac, "av", (json_int_t)wish->version, "ad",
-                                     wish->ad ? wish->ad : ""));
+                           json_pack("{s:o,s:i,s:I,s:s}", "value",
+                                     sb_azure_clean(value, levels(turn)), "ac", wish->ac, "av",
+                                     (json_int_t)wish->version, "ad", wish->ad ? wish->ad : ""));
     }
     return list;
 }
@@ -265,9 +280,9 @@ static json_t *properties_part(struct sb_azure_turn *turn)
         if (!key)
             turn->effects->broken = true;
         else if (value)
-            sb_effects_put(
-                turn->effects, list, key,
-                json_pack("{s:o,s:s*}", "value", sb_azure_clean(value), "lastUpdatedTime", stamp));
+            sb_effects_put(turn->effects, list, key,
+                           json_pack("{s:o,s:s*}", "value", sb_azure_clean(value, levels(turn)),
+                                     "lastUpdatedTime", stamp));
     }
     return list;
 }
@@ -279,7 +294,8 @@ static const char *const presences[SB_PRESENCE_MAX_] = { [SB_PRESENCE_UNKNOWN] =
 static json_t *device_part(struct sb_azure_turn *turn)
 {
     const struct sb_device *device = turn->in->device;
-    json_t *part = device && device->identity ? sb_azure_clean(device->identity) : json_object();
+    json_t *part =
+        device && device->identity ? sb_azure_clean(device->identity, levels(turn)) : json_object();
     if (device && !device->gateway)
         put_text(turn, part, "presence", presences[device->presence]);
     return part;

@@ -80,6 +80,8 @@ void sb_azure_link_lost(struct sb_azure_state *state)
     drop_json(&state->wished);
     state->newest = 0;
     state->put_off = 0;
+    state->few = state->refused = 0;
+    state->left_out = 0;
     state->waiting = state->renewing = false;
 }
 
@@ -90,6 +92,8 @@ void sb_azure_state_reset(struct sb_azure_state *state)
     sb_azure_wish_clear(&state->configuration);
     drop_json(&state->doc);
     drop_json(&state->children);
+    drop_json(&state->owners);
+    free(state->name);
     free(state->what);
     *state = (struct sb_azure_state){ 0 };
 }
@@ -124,13 +128,29 @@ static json_t *tasks_json(const struct sb_azure_state *state)
     return list;
 }
 
+/* Whose parts the hub may still have. */
+static json_t *gone_json(const struct sb_azure_state *state)
+{
+    json_t *list = json_array();
+    const char *key;
+    json_t *document;
+    json_object_foreach (state->children, key, document) {
+        if (json_is_null(document) && json_array_append_new(list, json_string(key)) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 json_t *sb_azure_save(const void *data)
 {
     const struct sb_azure_state *state = data;
-    return json_pack("{s:O*,s:o,s:o,s:I,s:b,s:b,s:b,s:o}", "doc", state->doc, "firmware",
+    return json_pack("{s:O*,s:o,s:o,s:I,s:b,s:b,s:b,s:o,s:s*,s:o}", "doc", state->doc, "firmware",
                      wish_json(&state->firmware), "configuration", wish_json(&state->configuration),
                      "moving", (json_int_t)state->moving, "own", state->own, "under_way",
-                     state->under_way, "committed", state->committed, "tasks", tasks_json(state));
+                     state->under_way, "committed", state->committed, "tasks", tasks_json(state),
+                     "name", state->name, "gone", gone_json(state));
 }
 
 /* ---- loading: what does not fit is left out ---- */
@@ -149,6 +169,19 @@ static int load_wish(struct sb_azure_wish *wish, const json_t *saved)
         return -ENOMEM;
     int r = sb_set_string(&wish->content, sb_json_str(saved, "content"));
     return r ? r : sb_set_string(&wish->ad, sb_json_str(saved, "ad"));
+}
+
+static int load_gone(struct sb_azure_state *state, const json_t *list)
+{
+    size_t i;
+    json_t *key;
+    state->children = json_array_size(list) > 0 ? json_object() : NULL;
+    json_array_foreach (list, i, key) {
+        const char *text = json_string_value(key);
+        if (text && json_object_set_new(state->children, text, json_null()) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 void *sb_azure_load(const json_t *saved)
@@ -173,6 +206,8 @@ void *sb_azure_load(const json_t *saved)
     int r = doc && !state->doc ? -ENOMEM : 0;
     r = r ? r : load_wish(&state->firmware, sb_json_object(saved, "firmware"));
     r = r ? r : load_wish(&state->configuration, sb_json_object(saved, "configuration"));
+    r = r ? r : sb_set_string(&state->name, sb_json_str(saved, "name"));
+    r = r ? r : load_gone(state, sb_json_array(saved, "gone"));
     if (r) {
         sb_azure_drop(state);
         return NULL;

@@ -5,7 +5,8 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
-#define TIMER "twin"
+#define TIMER       "twin"
+#define REFUSED_MAX 16 /* patches in a row */
 
 static void forget_patch(struct sb_azure_state *state)
 {
@@ -31,9 +32,11 @@ static void wait_longer(struct sb_azure_turn *turn)
     int64_t most = sb_words_limit(turn->in->words, "throttled_most");
     for (unsigned i = 0; i < state->put_off && wait < most; i++)
         wait *= 2;
+    wait = SB_MIN(wait, SB_MAX(most, INT64_C(1)));
     state->put_off++;
     state->waiting = true;
-    sb_effects_timer(turn->effects, TIMER, SB_MIN(wait, SB_MAX(most, INT64_C(1))));
+    /* hundreds that are put off together must not come back as one */
+    sb_effects_timer(turn->effects, TIMER, wait + sb_random((uint32_t)(wait / 2) + 1));
 }
 
 /* ---- reading ---- */
@@ -70,8 +73,7 @@ static void apply_desired(struct sb_azure_turn *turn)
     int64_t version = sb_json_int(state->desired, "$version", 0);
     if (turn->in->self && turn->config->mode == SB_AZURE_GATEWAY)
         sb_azure_tell_wishes(turn);
-    else if (!turn->in->self)
-        sb_azure_wishes(turn, state->desired, version);
+    sb_azure_wishes(turn, state->desired, version); /* the gateway's own are refused */
 }
 
 static void on_twin(struct sb_azure_turn *turn)
@@ -100,6 +102,7 @@ static void on_twin(struct sb_azure_turn *turn)
     if (!state->told)
         turn->effects->broken = true;
     keep_desired(turn, desired);
+    sb_azure_family_settled(turn);
     (void)sb_effects_add(turn->effects, SB_OUT_CURRENT);
     apply_desired(turn);
     sb_azure_report(turn);
@@ -147,39 +150,45 @@ static json_t *whole(struct sb_azure_turn *turn)
     return document;
 }
 
-/* The largest of the parts that may be left out, in a document or one of a device. */
-static json_t *largest(struct sb_azure_turn *turn, json_t *document, const char *word)
+/* Its first leaves, and how many more may follow. NULL: no memory. */
+static json_t *first_of(const json_t *patch, size_t *room)
 {
-    const char *key = sb_words_name(turn->in->words, word), *name;
-    json_t *holder = json_object_get(document, key) ? document : NULL, *child;
-    size_t most = holder ? sb_azure_size(json_object_get(document, key)) : 0;
-    json_t *children = json_object_get(document, sb_words_name(turn->in->words, "twin_children"));
-    json_object_foreach (children, name, child) {
-        size_t size = sb_azure_size(json_object_get(child, key));
-        if (json_object_get(child, key) && size > most) {
-            most = size;
-            holder = child;
+    json_t *some = json_object();
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)patch, key, value) {
+        if (*room == 0)
+            break;
+        bool leaf = json_object_size(value) == 0;
+        *room -= leaf;
+        if (json_object_set_new(some, key, leaf ? json_incref(value) : first_of(value, room)) < 0) {
+            json_decref(some);
+            return NULL;
         }
     }
-    return holder;
+    return some;
 }
 
-/* False: even the firmware states do not fit. */
-static bool fit(struct sb_azure_turn *turn, json_t *document)
+static size_t leaves(const json_t *patch)
 {
-    static const char *const words[] = { "twin_properties", "twin_configuration", "twin_dm",
-                                         "twin_device" };
-    size_t room = (size_t)sb_words_limit(turn->in->words, "twin_bytes");
-    for (size_t i = 0; i < SB_COUNT(words);) {
-        if (sb_azure_size(document) <= room)
-            return true;
-        json_t *holder = largest(turn, document, words[i]);
-        if (holder)
-            (void)json_object_del(holder, sb_words_name(turn->in->words, words[i]));
-        else
-            i++;
+    size_t count = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)patch, key, value) {
+        count += json_object_size(value) > 0 ? leaves(value) : 1;
     }
-    return sb_azure_size(document) <= room;
+    return count;
+}
+
+/* After a refusal only so much at once as the hub may take. Takes the patch. */
+static json_t *cut(const struct sb_azure_state *state, json_t *patch)
+{
+    size_t room = state->few;
+    if (room == 0 || leaves(patch) <= room)
+        return patch;
+    json_t *some = first_of(patch, &room);
+    json_decref(patch);
+    return some;
 }
 
 static void send_patch(struct sb_azure_turn *turn, json_t *patch)
@@ -211,13 +220,10 @@ void sb_azure_report(struct sb_azure_turn *turn)
     if (!turn->in->connected || !state->told || state->get_id || state->patch_id || state->waiting)
         return; /* what comes next compares again */
     sb_cleanup(json_decrefp) json_t *document = whole(turn);
-    if (!fit(turn, document)) {
-        sb_effects_note(turn->effects, "the twin is full: %zu bytes would have to be reported",
-                        sb_azure_size(document));
-        return;
-    }
+    sb_azure_fit(turn, document);
     sb_cleanup(json_decrefp) json_t *from = ours(turn, document);
     json_t *patch = sb_azure_diff(from, document);
+    patch = patch ? cut(state, patch) : NULL;
     if (!patch)
         turn->effects->broken = true;
     else if (json_object_size(patch) > 0)
@@ -239,11 +245,52 @@ static void on_reported(struct sb_azure_turn *turn)
     sb_azure_report(turn);
 }
 
+static void on_accepted(struct sb_azure_turn *turn)
+{
+    struct sb_azure_state *state = turn->state;
+    state->refused = 0;
+    state->few = leaves(state->patch) < state->few ? 0 : state->few * 2;
+    on_reported(turn);
+}
+
+/* "children/pump-7/firmware/ac": the first leaf. */
+static char *path_of(const json_t *patch)
+{
+    struct sb_str path = { 0 };
+    void *first;
+    while ((first = json_object_iter((json_t *)patch))) {
+        sb_str_format(&path, "%s%s", path.length ? "/" : "", json_object_iter_key(first));
+        patch = json_object_iter_value(first);
+    }
+    return sb_str_take(&path);
+}
+
+/* A hub refuses a patch as a whole, for one value that it does not take: that is found by halves,
+ * and left out alone. */
+static void on_refused(struct sb_azure_turn *turn)
+{
+    struct sb_azure_state *state = turn->state;
+    size_t count = leaves(state->patch);
+    bool all = ++state->refused > REFUSED_MAX; /* it does not take anything */
+    if (count > 1 && !all) {
+        state->few = count / 2;
+        forget_patch(state);
+        sb_azure_report(turn);
+        return;
+    }
+    sb_cleanup(sb_freep) char *path = path_of(state->patch);
+    sb_cleanup(sb_freep) char *clean = sb_dialect_presentable(path ? path : "");
+    sb_effects_note(turn->effects, "the hub refuses what is reported of %s%s with %d: left out",
+                    clean ? clean : "", count > 1 ? " and others" : "", turn->in->message->code);
+    state->few = all ? 0 : 1;
+    on_reported(turn);
+}
+
 /* ---- what the hub answers ---- */
 
 static bool put_off(int code)
 {
-    return code == SB_AZURE_THROTTLED || code >= 500;
+    return code == SB_AZURE_THROTTLED || code >= 500 || code == 0; /* 0: it is no status */
 }
 
 void sb_azure_result(struct sb_azure_turn *turn)
@@ -257,13 +304,16 @@ void sb_azure_result(struct sb_azure_turn *turn)
         sb_effects_settle(turn->effects, message->id);
     if (!read && !patch)
         return;
-    if (!good)
+    bool refused = patch && !good && !put_off(message->code);
+    if (!good && !refused)
         sb_effects_note(turn->effects, "the hub answered a %s of the twin with %d",
                         read ? "read" : "report", message->code);
     if (read && good) {
         on_twin(turn);
-    } else if (patch && (good || !put_off(message->code))) {
-        on_reported(turn);
+    } else if (patch && good) {
+        on_accepted(turn);
+    } else if (refused) {
+        on_refused(turn);
     } else { /* a read that is refused may be granted later */
         free(SB_STEAL(state->get_id));
         forget_patch(state);

@@ -51,7 +51,7 @@ static void later(struct sb_azure_turn *turn, struct sb_azure_wish *wish, const 
 
 static bool is_current(const struct sb_azure_turn *turn, const json_t *spec)
 {
-    const char *wanted = sb_json_str(spec, "fwVersion");
+    const char *wanted = sb_azure_version(spec);
     const char *version = turn->in->device ? sb_json_str(turn->in->device->versions, "") : NULL;
     return wanted && version && sb_streq(wanted, version);
 }
