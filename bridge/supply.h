@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records between a download and the door that supplies its bytes: what is asked for, and what comes.
+ * Records between a download and the door that supplies its bytes: what is asked for, and what
+ * comes.
  */
 #pragma once
 
@@ -21,6 +22,7 @@ struct sb_pull {
 
 struct sb_piece { /* and what it answers: bytes, or why there are none */
     uint64_t download;
+    bool again; /* nothing yet: it is to be pulled once more, by what it is called now */
     int64_t offset;
     const void *bytes;
     size_t size;

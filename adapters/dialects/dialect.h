@@ -114,7 +114,8 @@ enum sb_output_kind {
     SB_OUT_LOOK,    /* task: answered by SB_IN_NEWS as it stands now, in this turn */
     SB_OUT_SECRET,  /* the device's own, by the settings: answered by SB_IN_SECRET in this turn */
     SB_OUT_CURRENT, /* the link's own: what was queued at the broker has arrived, no backlog */
-    SB_OUT_SUPPLY,  /* download, offset, bytes, size, total: for a pull; or cause and text */
+    SB_OUT_SUPPLY,  /* download, offset, bytes, size, total: for a pull; or cause and text; neither:
+                       SB_IN_PULL is to come once more, with what the URI is now */
     SB_OUT_NOTE,    /* text, for the log */
 };
 

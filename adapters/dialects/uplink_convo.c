@@ -283,6 +283,7 @@ static void do_supply(struct sb_convo *convo, struct sb_output *output,
 {
     sb_host_supply(convo->uplink->door.host, &convo->uplink->door,
                    &(struct sb_piece){ .download = output->download,
+                                       .again = !output->bytes && output->cause == SB_CAUSE_NONE,
                                        .offset = output->offset,
                                        .bytes = output->bytes,
                                        .size = output->size,

@@ -111,18 +111,27 @@ static int keep_synced(struct source *source)
     return 0;
 }
 
+/* Where nobody knows how long the file is, all of it may be here: then nothing is left to be asked
+ * for, but its last byte. */
+static size_t overlap(const struct sb_part *part, const struct sb_want *want)
+{
+    return want->size < 0 && part->total < 0 && part->size > 0;
+}
+
 static int take_piece(struct source *source, const struct sb_want *want, char *buffer)
 {
-    size_t size = 0;
-    int64_t total = 0, deadline = sb_tell_clock() + source->stall_ms;
-    sb_tell_wanted(source->part->size);
+    struct sb_part *part = source->part;
+    size_t size = 0, twice = overlap(part, want);
+    int64_t total = 0, from = part->size - (int64_t)twice;
+    int64_t deadline = sb_tell_clock() + source->stall_ms;
+    sb_tell_wanted(from);
     if (read_head(source, deadline, &size, &total) < 0 ||
-        read_some(source, deadline, buffer, size) < 0 || check_total(source->part, want, total) < 0)
+        read_some(source, deadline, buffer, size) < 0 || check_total(part, want, total) < 0)
         return -1;
-    if ((int64_t)size > total - source->part->size)
-        return sb_result_fail(source->part->result, SB_CAUSE_INTERNAL,
+    if ((int64_t)size > total - from)
+        return sb_result_fail(part->result, SB_CAUSE_INTERNAL,
                               "more is supplied than the file has");
-    return sb_part_append(source->part, buffer, size) < 0 ? -1 : keep_synced(source);
+    return sb_part_append(part, buffer + twice, size - twice) < 0 ? -1 : keep_synced(source);
 }
 
 int sb_supplied_get(const struct sb_want *want, struct sb_part *part)

@@ -13,6 +13,7 @@
 #define GRACE_MS    (30 * SB_SECOND)
 #define PROGRESS_MS INT64_C(200)
 #define TEXT_MAX    512
+#define BYTES_MAX   (INT64_MAX / 100) /* no file is so large, and percents can be computed */
 
 struct waiter {
     uint64_t id;
@@ -204,14 +205,19 @@ static void cut_short(struct transfer *transfer, enum sb_cause cause, const char
     sb_child_kill(transfer->helper);
 }
 
-static int read_wanted(struct transfer *transfer, int64_t offset)
+static void pull(struct transfer *transfer, int64_t offset)
 {
-    if (!is_supplied(transfer) || offset < 0)
-        return -EPROTO;
     int r = sb_source_pull(&transfer->source, offset);
     if (r < 0)
         cut_short(transfer, r == -ENOMEM ? SB_CAUSE_NO_MEMORY : SB_CAUSE_DOWNLOAD_FAILED,
                   "nobody can give the bytes of this package any more");
+}
+
+static int read_wanted(struct transfer *transfer, int64_t offset)
+{
+    if (!is_supplied(transfer) || offset < 0)
+        return -EPROTO;
+    pull(transfer, offset);
     return 0;
 }
 
@@ -222,7 +228,7 @@ static int read_event(struct transfer *transfer, const json_t *event)
     if (json_object_get(event, "wanted"))
         return read_wanted(transfer, sb_json_int(event, "wanted", -1));
     int64_t received = sb_json_int(event, "received", -1), total = sb_json_int(event, "total", -1);
-    if (received < 0 || total < -1)
+    if (received < 0 || received > BYTES_MAX || total < -1 || total > BYTES_MAX)
         return -EPROTO;
     transfer->received = received;
     transfer->total = total;
@@ -375,11 +381,16 @@ static int make_transfer(struct fetcher *fetcher, const struct sb_fetch_spec *sp
     return r;
 }
 
-static struct transfer *joinable(const struct fetcher *fetcher, const char *part)
+/* One that still goes well, and ends well only with what this one demands. */
+static struct transfer *joinable(const struct fetcher *fetcher, const struct sb_fetch_spec *spec)
 {
-    for (struct transfer *t = fetcher->first; t; t = t->next)
-        if ((t->state == WAITING || t->state == RUNNING) && strcmp(t->part, part) == 0)
+    for (struct transfer *t = fetcher->first; t; t = t->next) {
+        bool lost = t->broken || (t->end.said && t->end.cause != SB_CAUSE_NONE);
+        bool open = t->state == WAITING || (t->state == RUNNING && !lost);
+        if (open && strcmp(t->part, spec->part) == 0 &&
+            (!spec->sha256 || sb_streq(t->sha256, spec->sha256)))
             return t;
+    }
     return NULL;
 }
 
@@ -389,7 +400,7 @@ static int fetcher_start(void *arg, const struct sb_fetch_spec *spec, sb_fetch_f
     struct fetcher *fetcher = arg;
     if (!sb_fetch_spec_legal(spec))
         return -EINVAL;
-    struct transfer *transfer = joinable(fetcher, spec->part);
+    struct transfer *transfer = joinable(fetcher, spec);
     if (transfer)
         return add_waiter(transfer, fn, fn_arg, ret_id);
     int r = make_transfer(fetcher, spec, &transfer);
@@ -443,6 +454,10 @@ static void fetcher_supply(void *arg, const struct sb_piece *piece)
         t = t->next;
     if (!t || t->end.said)
         return;
+    if (piece->again) {
+        pull(t, t->source.wanted);
+        return;
+    }
     if (piece->cause != SB_CAUSE_NONE) {
         cut_short(t, piece->cause, piece->text);
         return;

@@ -11,8 +11,9 @@
  * with any other download; one piece is asked for at a time. What was told as received is on disk.
  *
  * Policy: at most `parallel` helpers; further requests wait in order. One download per part file:
- * a second request for the same one joins it. Beside these, one supplied download per door: what a
- * silent door keeps waiting is its own. Thread: the loop; never blocks.
+ * a second request for the same one joins it, unless it demands a digest that the first does not.
+ * Beside these, one supplied download per door: what a silent door keeps waiting is its own.
+ * Thread: the loop; never blocks.
  *
  * Causes: invalid_uri (malformed, scheme, host or address not allowed, 4xx but 408/425/429),
  * download_failed (5xx, TLS, DNS, nobody listens), link_lost (connection broke, stalled), no_space

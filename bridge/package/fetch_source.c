@@ -46,7 +46,7 @@ bool sb_source_awaits(const struct sb_fetch_source *source, const struct sb_piec
 {
     if (!sb_source_is(source) || source->wanted < 0 || piece->download != source->download)
         return false;
-    return piece->cause != SB_CAUSE_NONE ||
+    return piece->again || piece->cause != SB_CAUSE_NONE ||
            (piece->offset == source->wanted && piece->size > 0 && piece->size <= SB_PIECE_MAX &&
             piece->total > 0 && (int64_t)piece->size <= piece->total - piece->offset);
 }

@@ -111,8 +111,9 @@ static int refresh(struct sb_packages *packages, struct sb_package *package, con
     if (sb_package_take_object(&package->fits, spec, "fits") < 0 ||
         sb_package_take_object(&package->extra, spec, "extra") < 0)
         return -ENOMEM;
-    if (package->size < 0)
-        package->size = SB_MAX(sb_json_int(spec, "size", -1), INT64_C(-1));
+    int64_t size =
+        sb_json_int(spec, "size", -1); /* it is no part of the key: the last word counts */
+    package->size = size >= 0 ? size : package->size;
     package->used = SB_MAX(package->used, wall);
     return sb_package_take_artifact(packages, package);
 }

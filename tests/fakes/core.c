@@ -197,6 +197,7 @@ static void set_timer(struct core *core, enum core_actor actor, const char *tag,
 void core_pulls(struct core *core, uint64_t download, const char *uri, int64_t offset)
 {
     const struct sb_pull pull = { download, uri, offset, .over = uri == NULL };
+    core->stream = uri ? uri : core->stream;
     core_step(core, CORE_GATEWAY, &(struct sb_input){ .kind = SB_IN_PULL, .pull = &pull });
 }
 
@@ -249,6 +250,10 @@ static void note(struct core *core, const char *text)
 
 static void supply(struct core *core, const struct sb_output *output)
 {
+    if (!output->bytes && output->cause == SB_CAUSE_NONE) {
+        core_pulls(core, output->download, core->stream, output->offset);
+        return;
+    }
     free(core->supplied.bytes);
     free(core->supplied.text);
     core->supplied.count++;

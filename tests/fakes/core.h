@@ -69,6 +69,7 @@ struct core {
         enum sb_cause cause;
         char *text;
     } supplied;
+    const char *stream; /* what is pulled is called so now */
     /* what happened */
     void (*around)(bool begins); /* each step of a conversation; steps may then fail */
     bool failed;                 /* one did */

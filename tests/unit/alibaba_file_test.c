@@ -151,6 +151,10 @@ static void streams_are_uris(void **state)
     sb_cleanup(sb_freep) char *uri = sb_alibaba_stream_uri(&stream);
     assert_string_equal(uri, URI);
     assert_true(sb_alibaba_stream_of(uri, &stream));
+    stream = (struct sb_alibaba_stream){ INT64_MAX, INT64_MAX }; /* whatever number it is */
+    sb_cleanup(sb_freep) char *most = sb_alibaba_stream_uri(&stream);
+    assert_true(sb_alibaba_stream_of(most, &stream));
+    assert_true(stream.id == INT64_MAX && stream.file == INT64_MAX);
     static const char *const wrong[] = { "stream:",
                                          "stream:?id=1",
                                          "stream:?id=0&file=1",
@@ -301,6 +305,31 @@ static void it_goes_on_when_the_connection_is_back(void **state)
                         "{\"streamId\":14300,\"fileId\":2}");
 }
 
+/* The platform pushes anew after a connect, and refuses what it had before. */
+static void what_is_asked_for_again_is_called_as_it_is_now(void **state)
+{
+    struct ali *ali = up(state);
+    core_pulls(&ali->core, 5, URI, BLOCK);
+    sb_cleanup(sb_freep) char *refusal =
+        sb_format("{\"id\":\"%s\",\"code\":460,\"data\":{}}", id_of(ali));
+    ali_hears(ali, CORE_GATEWAY, DOWNLOAD "_reply", refusal);
+    ali->core.stream = "stream:?id=14300&file=2";
+    core_passes(&ali->core, 10 * SB_SECOND);
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, DOWNLOAD, "params/fileInfo"),
+                        "{\"streamId\":14300,\"fileId\":2}");
+    answers(ali, NULL, BLOCK, BLOCK, TOTAL, 1); /* damaged */
+    assert_int_equal(asked(ali), 3);
+    ali_down(ali);
+    ali->core.stream = "stream:?id=14301&file=1";
+    ali_clear(ali);
+    ali_up(ali);
+    assert_string_equal(ali_text(ali, CORE_GATEWAY, DOWNLOAD, "params/fileInfo"),
+                        "{\"streamId\":14301,\"fileId\":1}");
+    answers(ali, NULL, BLOCK, BLOCK, TOTAL, 0);
+    assert_int_equal(ali->core.supplied.count, 1);
+    assert_int_equal(ali->core.supplied.cause, SB_CAUSE_NONE);
+}
+
 static void who_is_not_wanted_any_more_is_left_alone(void **state)
 {
     struct ali *ali = up(state);
@@ -331,6 +360,7 @@ int main(void)
         TEST(sizes_that_cannot_be_are_not_believed),
         TEST(short_blocks_are_taken_a_few_times),
         TEST(it_goes_on_when_the_connection_is_back),
+        TEST(what_is_asked_for_again_is_called_as_it_is_now),
         TEST(who_is_not_wanted_any_more_is_left_alone),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -1013,6 +1013,10 @@ static void a_helper_that_is_missing_or_mad_is_internal(void **state)
     with_helper(b, "echo nonsense; exec sleep 60", "signal 9");
     with_helper(b, "exec cat /dev/zero", "signal 9");
     with_helper(b, "echo '{\"received\":-5}'; exec sleep 60", "signal 9");
+    with_helper(b,
+                "echo '{\"received\":9223372036854775807,\"total\":1}'; "
+                "echo '{\"done\":true,\"cause\":\"no_memory\",\"received\":1}'; exec sleep 60",
+                "signal 9"); /* no percent can be computed */
     with_helper(b, "echo '{\"received\":5,\"total\":5}'", "ended with status 0");
     with_helper(b,
                 "echo '{\"done\":true,\"cause\":\"none\",\"received\":1,\"sha256\":\"00000000000000"

@@ -215,6 +215,10 @@ static void a_uri_leads_to_one_package(void **state)
     assert_ptr_equal(
         kept, package(b, "{\"uri\":\"" URI "\",\"version\":\"2.0\",\"door\":\"plant\"}", 150));
     assert_int_equal(200, kept->used); /* time does not go back */
+    assert_int_equal(77, kept->size);
+    (void)package(b, "{\"uri\":\"" URI "\",\"version\":\"2.0\",\"door\":\"plant\",\"size\":78}",
+                  150);
+    assert_int_equal(78, kept->size); /* it was wrong, and is put right */
 }
 
 static void other_content_is_another_package(void **state)

@@ -38,7 +38,11 @@ struct door { /* what it does with a pull */
     bool damaged; /* one byte is wrong */
     int refusal;
     enum sb_cause fails;
+    bool again;   /* the first pull of all is to come once more */
+    bool unsized; /* nobody has said how large the file is */
+    bool any;     /* nor which file it is */
     void (*before)(struct sb_piece *piece);
+    void (*then)(void);
 };
 
 static struct {
@@ -83,7 +87,11 @@ static int on_pull(void *arg, const char *package, const struct sb_pull *pull)
                               .text = door->fails ? "it will not" : NULL };
     if (door->before)
         door->before(&piece);
+    if (door->again && door->pulls == 1)
+        piece = (struct sb_piece){ .download = pull->download, .again = true };
     g.ops->supply(g.fetcher, &piece);
+    if (door->then)
+        door->then();
     return 0;
 }
 
@@ -172,8 +180,8 @@ static void start(const struct door *door, const char *part, int64_t stall_ms, s
     assert_int_equal(0, g.ops->start(g.fetcher,
                                      &(struct sb_fetch_spec){ .supplier = &supplier,
                                                               .part = part,
-                                                              .sha256 = g.sha256,
-                                                              .size = SIZE,
+                                                              .sha256 = door->any ? NULL : g.sha256,
+                                                              .size = door->unsized ? -1 : SIZE,
                                                               .max_bytes = SIZE,
                                                               .stall_ms = stall_ms },
                                      on_event, out, &out->id));
@@ -234,6 +242,24 @@ static void a_whole_file_needs_no_door(void **state SB_UNUSED)
     write_part(SIZE, 0);
     expect(SB_CAUSE_NONE, NULL);
     assert_int_equal(0, g.door.pulls);
+    g.door.unsized = true; /* its last byte says that it is all */
+    g.door.overs = 0;
+    expect(SB_CAUSE_NONE, NULL);
+    assert_int_equal(1, g.door.pulls);
+    assert_int_equal(SIZE - 1, g.door.first);
+    write_part(30000, 0); /* that is not all */
+    g.door.overs = g.door.pulls = 0;
+    expect(SB_CAUSE_NONE, NULL);
+    assert_int_equal(29999, g.door.first);
+    assert_whole();
+}
+
+static void a_door_may_be_asked_anew(void **state SB_UNUSED)
+{
+    g.door.again = true;
+    expect(SB_CAUSE_NONE, NULL);
+    assert_whole();
+    assert_int_equal((SIZE + BLOCK - 1) / BLOCK + 1, g.door.pulls);
 }
 
 /* What a power cut left is not what was written: once more, from the start. */
@@ -343,6 +369,48 @@ static void a_second_request_shares_it(void **state SB_UNUSED)
     outcome_done(&second);
 }
 
+static struct outcome next;
+
+static bool next_is_done(void)
+{
+    return g.out.done > 0 && next.done > 0;
+}
+
+static void start_next(void)
+{
+    if (g.door.fails == SB_CAUSE_NONE)
+        return;
+    g.door.fails = SB_CAUSE_NONE;
+    start(&g.door, g.part, 10000, &next);
+}
+
+/* It has failed already, though its helper is still there: who comes now has a download of his own.
+ */
+static void who_comes_at_the_end_of_a_failure_does_not_share_it(void **state SB_UNUSED)
+{
+    g.door.fails = SB_CAUSE_DOWNLOAD_FAILED;
+    g.door.then = start_next;
+    start(&g.door, g.part, 10000, &g.out);
+    run_until(next_is_done);
+    assert_int_equal(SB_CAUSE_DOWNLOAD_FAILED, g.out.cause);
+    assert_int_equal(SB_CAUSE_NONE, next.cause);
+    outcome_done(&next);
+}
+
+/* Any file will do for the first, but not for the second. */
+static void who_demands_a_digest_gets_it(void **state SB_UNUSED)
+{
+    struct door any = { .name = "cloud", .silent_from = -1, .total = SIZE, .any = true };
+    any.damaged = true;
+    g.door.damaged = true;
+    start(&any, g.part, 10000, &g.out);
+    start(&g.door, g.part, 10000, &next);
+    run_until(next_is_done);
+    assert_int_equal(SB_CAUSE_NONE, g.out.cause);
+    assert_int_equal(SB_CAUSE_VERIFY_FAILED, next.cause);
+    outcome_done(&next);
+}
+
 /* One that is silent does not stop another door's; its own wait for it. */
 static void one_at_a_time_of_a_door(void **state SB_UNUSED)
 {
@@ -397,6 +465,7 @@ int main(void)
         TEST(a_supplied_file_arrives),
         TEST(what_is_there_is_gone_on_with),
         TEST(a_whole_file_needs_no_door),
+        TEST(a_door_may_be_asked_anew),
         TEST(a_damaged_part_is_supplied_anew),
         TEST(another_file_fails_verification),
         TEST(a_file_that_changes_its_size_fails_verification),
@@ -405,6 +474,8 @@ int main(void)
         TEST(what_is_not_an_answer_is_dropped),
         TEST(a_stopped_download_bothers_nobody),
         TEST(a_second_request_shares_it),
+        TEST(who_comes_at_the_end_of_a_failure_does_not_share_it),
+        TEST(who_demands_a_digest_gets_it),
         TEST(one_at_a_time_of_a_door),
     };
     return cmocka_run_group_tests(tests, group_set_up, group_tear_down);

@@ -292,11 +292,12 @@ char *sb_alibaba_stream_uri(const struct sb_alibaba_stream *stream)
 static bool take_number(const char **at, const char *then, int64_t *ret)
 {
     size_t n = strspn(*at, "0123456789");
-    if (n < 1 || n > 18 || strncmp(*at + n, then, strlen(then)) != 0)
+    if (n < 1 || strncmp(*at + n, then, strlen(then)) != 0)
         return false;
+    errno = 0;
     *ret = strtoll(*at, NULL, 10);
     *at += n + strlen(then);
-    return *ret > 0;
+    return *ret > 0 && errno == 0;
 }
 
 bool sb_alibaba_stream_of(const char *uri, struct sb_alibaba_stream *ret)

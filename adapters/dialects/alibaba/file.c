@@ -2,8 +2,9 @@
 /*
  * Files over MQTT: the gateway asks for what is pulled, a block at a time, until it is there. A
  * block that is damaged is asked for again at once, one that does not come after a while; what was
- * asked for before the connection was lost, after it is back. A late answer to an earlier try of
- * the same block is as good as any, so that a slow line gets on.
+ * asked for before the connection was lost, after it is back - each time by the stream that the
+ * platform has named last: it pushes anew after a connect, and the old one may have ended. A late
+ * answer to an earlier try of the same block is as good as any, so that a slow line gets on.
  */
 #include <errno.h>
 
@@ -42,6 +43,16 @@ static void ask(struct sb_ali_turn *turn)
     sb_effects_timer(turn->effects, TIMER, sb_words_limit(turn->in->words, "block_timeout"));
 }
 
+/* SB_IN_PULL comes at once, and asks. */
+static void ask_anew(struct sb_ali_turn *turn)
+{
+    struct sb_output *output = sb_effects_add(turn->effects, SB_OUT_SUPPLY);
+    if (!output)
+        return;
+    output->download = turn->state->file.download;
+    output->offset = turn->state->file.offset;
+}
+
 /* One try was in vain; `why` is what a person reads if it was the last. */
 static void try_again(struct sb_ali_turn *turn, const char *why)
 {
@@ -49,7 +60,7 @@ static void try_again(struct sb_ali_turn *turn, const char *why)
     if (++file->failures >= (unsigned)sb_words_limit(turn->in->words, "block_tries"))
         give_up(turn, SB_CAUSE_DOWNLOAD_FAILED, why);
     else
-        ask(turn);
+        ask_anew(turn);
 }
 
 void sb_ali_file_pull(struct sb_ali_turn *turn)
@@ -63,13 +74,16 @@ void sb_ali_file_pull(struct sb_ali_turn *turn)
             sb_effects_timer(turn->effects, TIMER, -1);
         return;
     }
-    if (pull->download != file->download)
+    bool same = pull->download == file->download;
+    if (!same)
         file->failures = 0;
+    if (!same || !file->wanted || pull->offset != file->offset) { /* another block */
+        file->first_id = turn->state->ids + 1;
+        file->refusal = 0;
+    }
     file->download = pull->download;
     file->offset = pull->offset;
     file->wanted = true;
-    file->first_id = turn->state->ids + 1;
-    file->refusal = 0;
     if (!sb_alibaba_stream_of(pull->uri, &file->stream))
         give_up(turn, SB_CAUSE_INVALID_URI, "the package's stream cannot be read");
     else if (file->failures >= (unsigned)sb_words_limit(turn->in->words, "block_tries"))
@@ -84,7 +98,7 @@ void sb_ali_file_up(struct sb_ali_turn *turn)
     file->failures = 0;
     file->first_id = turn->state->ids + 1;
     if (file->wanted)
-        ask(turn);
+        ask_anew(turn);
 }
 
 void sb_ali_file_due(struct sb_ali_turn *turn)
