@@ -202,6 +202,29 @@ static void a_configuration_file_is_asked_for_and_taken_once(void **state)
     assert_int_equal(ali->core.task_count, 3);
     ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c3", SIGN)));
     assert_int_equal(ali->core.task_count, 3);
+    ali->core.refuse = SB_CAUSE_BUSY; /* what was not taken is not there */
+    ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"2\",\"params\":" FILE_("c4", SIGN) "}");
+    ali->core.refuse = SB_CAUSE_NONE;
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c4", SIGN)));
+    assert_int_equal(ali->core.task_count, 4);
+}
+
+/* It was answered as refused: nobody has it. */
+static void a_configuration_that_found_no_room_is_not_taken(void **state)
+{
+    struct ali *ali = up(state);
+    ali->config.remote_config = true;
+    ali->core.merges = true;
+    for (int i = 0; i < 40; i++) {
+        sb_cleanup(sb_freep) char *read = sb_format("{\"id\":\"r%d\",\"params\":[\"v\"]}", i);
+        ali_hears(ali, CORE_PUMP, "thing/service/property/get", read);
+    }
+    ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"1\",\"params\":" FILE_("c1", SIGN) "}");
+    assert_int_equal(ali->core.task_count, 1);
+    assert_int_equal(ali_count(ali, CORE_PUMP, PUSH "_reply"), 1);
+    core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
+    ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
+    assert_int_equal(ali->core.task_count, 2);
 }
 
 static void many_values_are_posted_in_parts(void **state)
@@ -428,6 +451,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_are_answered_with_their_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_posted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_configuration_file_is_pushed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_configuration_that_found_no_room_is_not_taken, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_configuration_file_is_asked_for_and_taken_once, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(equal_requests_are_both_answered, set_up, tear_down),

@@ -422,8 +422,17 @@ static void who_was_taken_out_stays_out(void **state)
     core_passes(&ali->core, SB_DAY);
     core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
     core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_READY);
+    ali_down(ali); /* a connect makes no difference, */
+    ali_up(ali);
+    ali_restarts(ali); /* nor does a restart */
+    ali_up(ali);
+    core_passes(&ali->core, SB_DAY);
     assert_int_equal(ali->joins, joins);
-    assert_false(ali->topology[CORE_PUMP]);
+    assert_false(ali->topology[CORE_PUMP] || ali->in[CORE_PUMP]);
+    ali_down(ali);
+    ali->topology[CORE_PUMP] = true; /* put in again, and the notice was missed */
+    ali_up(ali);
+    both_are(ali, true);
 }
 
 static void a_notice_that_is_nonsense_does_nothing(void **state)

@@ -63,6 +63,7 @@ struct sb_ali_state {
     /* saved */
     char *config; /* configId and sign of the file that was taken last, or NULL */
     char *secret; /* that the platform gave on registration; registered with the log */
+    bool out;     /* of the topology, by the platform: it does not join again unasked */
     struct sb_ali_update updates[SB_ALI_UPDATES];
     size_t update_count;
     struct sb_ali_ask asks[SB_ALI_ASKS];

@@ -74,8 +74,8 @@ static bool may_ask(struct sb_ali_turn *turn, const char *rest)
     return false;
 }
 
-/* Takes params and package, of which either may be NULL. */
-static void ask_by(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params,
+/* Takes params and package, of which either may be NULL. False: it was refused. */
+static bool ask_by(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params,
                    json_t *package)
 {
     struct sb_ali_ask *made =
@@ -84,7 +84,7 @@ static void ask_by(struct sb_ali_turn *turn, const char *rest, enum sb_op op, js
             : NULL;
     if (made) {
         sb_ali_submit(turn, made->tag, NULL, op, params, package);
-        return;
+        return true;
     }
     json_decref(params);
     json_decref(package);
@@ -92,11 +92,12 @@ static void ask_by(struct sb_ali_turn *turn, const char *rest, enum sb_op op, js
         refuse(turn, rest, SB_CAUSE_UNSUPPORTED, NULL);
     else
         refuse(turn, rest, SB_CAUSE_BUSY, "too many requests wait for their result");
+    return false;
 }
 
 static void ask(struct sb_ali_turn *turn, const char *rest, enum sb_op op, json_t *params)
 {
-    ask_by(turn, rest, op, params, NULL);
+    (void)ask_by(turn, rest, op, params, NULL);
 }
 
 void sb_ali_property_set(struct sb_ali_turn *turn)
@@ -219,10 +220,9 @@ void sb_ali_config_push(struct sb_ali_turn *turn)
     if (!package || !key) {
         json_decref(package);
         refuse(turn, rest, wrong ? cause : SB_CAUSE_NO_MEMORY, wrong);
-    } else {
+    } else if (ask_by(turn, rest, SB_OP_CONFIGURE, NULL, package)) {
         sb_effects_set(turn->effects, &turn->state->config,
                        key); /* config/get need not bring it again */
-        ask_by(turn, rest, SB_OP_CONFIGURE, NULL, package);
     }
 }
 

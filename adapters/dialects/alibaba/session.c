@@ -99,6 +99,12 @@ void sb_ali_session_secret(struct sb_ali_turn *turn)
 
 /* ---- in and out ---- */
 
+static void set_out(struct sb_ali_turn *turn, bool out)
+{
+    turn->effects->save = turn->effects->save || turn->state->out != out;
+    turn->state->out = out;
+}
+
 static bool is_away(const struct sb_ali_turn *turn)
 {
     return turn->in->device && turn->in->device->presence == SB_PRESENCE_OFFLINE;
@@ -148,6 +154,7 @@ static void is_in(struct sb_ali_turn *turn)
 {
     struct sb_ali_state *state = turn->state;
     state->stage = SB_ALI_IN;
+    set_out(turn, false);
     state->failures = 0;
     state->since = turn->in->now;
     state->joined = false;
@@ -201,6 +208,7 @@ void sb_ali_session_name(struct sb_ali_turn *turn)
     state->called = (struct sb_alibaba_who){ 0 };
     state->stage = SB_ALI_OUT;
     set_secret(turn, NULL); /* it was the other one's */
+    set_out(turn, false);
     sb_ali_session_start(turn);
 }
 
@@ -243,6 +251,8 @@ static void result(struct sb_ali_turn *turn, enum sb_ali_want kind, int code)
         is_in(turn);
     } else if (code == SB_ALIBABA_OK || secret_is_stale(turn, code)) {
         speak(turn, SB_ALI_LOGS_IN);
+    } else if (code == SB_ALIBABA_NO_TOPOLOGY && state->out) {
+        state->stage = SB_ALI_TAKEN_OUT;
     } else if (code == SB_ALIBABA_NO_TOPOLOGY && kind == SB_ALI_LOGIN && !state->joined) {
         state->joined = true;
         speak(turn, SB_ALI_JOINS);
@@ -267,8 +277,10 @@ void sb_ali_session_told(struct sb_ali_turn *turn)
     int64_t kind = sb_json_int(turn->in->told, "kind", -1);
     if (sb_streq(turn->in->tag, "gone")) {
         state->stage = SB_ALI_TAKEN_OUT;
+        set_out(turn, true);
         sb_effects_timer(turn->effects, TIMER, -1);
     } else if (sb_streq(turn->in->tag, "start")) {
+        set_out(turn, false);
         if (state->stage == SB_ALI_DISABLED || state->stage == SB_ALI_TAKEN_OUT)
             state->stage = SB_ALI_OUT;
         sb_ali_session_start(turn);

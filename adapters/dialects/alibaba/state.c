@@ -216,9 +216,9 @@ json_t *sb_alibaba_save(const void *data)
     for (size_t i = 0; i < state->ask_count; i++)
         good = good && json_array_append_new(asks, ask_json(&state->asks[i])) == 0;
     if (good)
-        return json_pack("{s:s*,s:s*,s:o,s:o,s:O*}", "config", state->config, "secret",
-                         state->secret, "updates", updates, "asks", asks, "leaving",
-                         state->leaving);
+        return json_pack("{s:s*,s:s*,s:b,s:o,s:o,s:O*}", "config", state->config, "secret",
+                         state->secret, "out", state->out, "updates", updates, "asks", asks,
+                         "leaving", state->leaving);
     json_decref(updates);
     json_decref(asks);
     return NULL;
@@ -282,6 +282,7 @@ void *sb_alibaba_load(const json_t *saved)
     state->leaving = leaving ? json_deep_copy(leaving) : NULL;
     r = leaving && !state->leaving ? -ENOMEM : r;
     sb_log_secret(state->secret);
+    state->out = sb_json_bool(saved, "out", false);
     for (size_t i = 0; r == 0 && i < json_array_size(updates) && i < SB_ALI_UPDATES; i++)
         r = load_update(state, json_array_get(updates, i));
     for (size_t i = 0; r == 0 && i < json_array_size(asks) && i < SB_ALI_ASKS; i++)
