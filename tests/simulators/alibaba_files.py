@@ -42,13 +42,14 @@ def frame(header, block, crc=None):
 class FileServer:
     def __init__(self, breach, publish):
         self._breach, self._publish = breach, publish
-        self._files = {}  # (streamId, fileId) -> content
+        self._files = {}  # (streamId, fileId) -> content; None: it has ended
         self._streams = 14000
         self.requests = []  # (stream, offset, size)
         self.faults = []  # of the next replies: crc, short, offset, twice, silent, code; "": none
         self.hold_at = None  # from this offset on it is silent, until release()
         self._held = None
         self.wishes = 0  # requests that were answered well
+        self.refused = 0  # whose stream has ended
 
     def add(self, content):
         """(streamId, fileId) of a new stream."""
@@ -58,6 +59,10 @@ class FileServer:
 
     def change(self, stream, content):
         self._files[stream] = content
+
+    def end(self, data):
+        """Requests for the stream of this push are refused from now on."""
+        self._files[(data["streamId"], data["streamFileId"])] = None
 
     def offsets(self):
         return [offset for _, offset, _ in self.requests]
@@ -77,6 +82,11 @@ class FileServer:
             self._breach(who, "a sub-device asks for a file")
         if stream not in self._files:
             self._breach(who, f"no such stream: {stream}")
+            return
+        if self._files[stream] is None:
+            self.refused += 1
+            self._publish(topic + "_reply", frame(
+                {"id": envelope.get("id"), "code": 400, "msg": "the stream has ended"}, b""))
             return
         if not isinstance(size, int) or not LEAST <= size <= MOST or \
                 not isinstance(offset, int) or not 0 <= offset < len(self._files[stream]):

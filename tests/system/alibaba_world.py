@@ -5,24 +5,24 @@ import json
 import pathlib
 
 import pytest
-from daemon import device_spec, make_image
+from daemon import SmpDevice, device_spec, make_image
 from harness import SOURCE, wait_until
 from modbus_line import ModbusLine, modbus_image, moody_type
 
-from alibaba_platform import AlibabaPlatform
+from alibaba_platform import AlibabaPlatform, Device
 
-GATEWAY, PUMP = ("pk0", "gw-1"), ("pk1", "pump-1")
+GATEWAY, PUMP, VALVE = ("pk0", "gw-1"), ("pk1", "pump-1"), ("pk1", "valve-1")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 RUN = 120.0  # s, for an update over a slow line under sanitizers
 SECRETS = {GATEWAY: "secret-of-the-gateway", PUMP: "secret-of-the-pump"}
 
 
-def fast_words(directory):
+def fast_words(directory, block="500ms"):
     """The folders of mappings, the second with shorter waits."""
     folder = directory / "mappings" / "dialects"
     folder.mkdir(parents=True, exist_ok=True)
     text = (SOURCE / "mappings" / "dialects" / "alibaba.yaml").read_text(encoding="utf-8")
-    for long, short in (("block_timeout: 10s", "block_timeout: 500ms"),):
+    for long, short in (("block_timeout: 10s", f"block_timeout: {block}"),):
         assert long in text, long
         text = text.replace(long, short)
     (folder / "alibaba.yaml").write_text(text, encoding="utf-8")
@@ -35,6 +35,13 @@ class AlibabaWorld:
     def __init__(self, directory, platform, artifacts, device, make_southbridge):
         self.directory, self.platform, self.artifacts = directory, platform, artifacts
         self.device, self._make, self.southbridge = device, make_southbridge, None
+        self.valve = None
+
+    def second(self):
+        """Another device on a line of its own; before start()."""
+        self.valve = SmpDevice(self.directory, name="valve").start()
+        self.platform.devices[VALVE] = Device("secret-of-the-valve")
+        return self.valve
 
     def link(self, **more):
         return {"dialect": "alibaba", "product_key": GATEWAY[0], "device_name": GATEWAY[1],
@@ -47,11 +54,17 @@ class AlibabaWorld:
         path.chmod(0o600)
         return f"file:{path}"
 
-    def start(self, link=None, **settings):
-        settings.setdefault("devices", [device_spec(ibm=None)])
+    def start(self, link=None, disk=None, **settings):
+        devices, ports = [device_spec(ibm=None)], {"uart1": self.device.link}
+        if self.valve:
+            devices.append(device_spec(VALVE[1], bus="uart2", ibm=None))
+            ports["uart2"] = self.valve.link
+        settings.setdefault("devices", devices)
         settings.setdefault("uri", f"mqtt://127.0.0.1:{self.platform.front.port}")
-        self.southbridge = self._make({"uart1": self.device.link}, link=self.link(**(link or {})),
-                                      **settings).start()
+        self.southbridge = self._make(ports, link=self.link(**(link or {})), **settings)
+        if disk:
+            disk.prepare(self.southbridge)
+        self.southbridge.start()
         return self
 
     def online(self):
@@ -117,6 +130,8 @@ class AlibabaWorld:
         return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
 
     def check(self):
+        if self.valve:
+            self.valve.stop()
         assert not self.platform.violations, self.platform.violations
 
 

@@ -1,8 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk with faults under the daemon: tests/fakes/disk_faults.c, preloaded, and its rules."""
+"""A disk with faults under the daemon: tests/fakes/disk_faults.c, preloaded, and its rules; and what
+is on it."""
+import contextlib
+import json
 import pathlib
+import sqlite3
 
 from harness import build_dir
+
+
+STORE = "southbridge.db"  # and its log beside it
+
+
+def kept(southbridge, device):
+    """(the newest task, the device) as they are on the daemon's disk at this moment."""
+    path = southbridge.directory / "state" / STORE
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        rows = [db.execute(query, values).fetchone() for query, values in (
+            ("SELECT body FROM task ORDER BY id DESC LIMIT 1", ()),
+            ("SELECT body FROM device WHERE name = ?", (device,)))]
+    return [json.loads(row[0]) if row else {} for row in rows]
+
+
+def percent_kept(task):
+    return max(task.get("percent", 0), task.get("furthest_percent", 0))
 
 
 class Disk:

@@ -70,7 +70,7 @@ class HuaweiWorld:
         return {"dialect": "huawei", "id": GATEWAY, "secret": f"file:{secret}", "org": None,
                 "type": None, "token": None, **more}
 
-    def start(self, link=None, **settings):
+    def start(self, link=None, disk=None, **settings):
         ports = {f"uart{n}": device.link for n, device in enumerate(self.devices.values(), 1)}
         settings.setdefault("devices", [
             device_spec(name.split("_")[1], bus=bus, ibm=None) | {"names": {"huawei": name}}
@@ -78,7 +78,10 @@ class HuaweiWorld:
         if "mappings" not in settings:
             settings["mappings"] = fast_words(self.directory)
         settings.setdefault("uri", f"mqtt://127.0.0.1:{self.platform.front.port}")
-        self.southbridge = self._make(ports, link=self.link(**(link or {})), **settings).start()
+        self.southbridge = self._make(ports, link=self.link(**(link or {})), **settings)
+        if disk:
+            disk.prepare(self.southbridge)
+        self.southbridge.start()
         return self
 
     def is_online(self):

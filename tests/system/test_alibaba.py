@@ -5,8 +5,13 @@ the real daemon.
 Each test also fails on any breach of the protocol that the platform notices: a message of a
 sub-device without a session, a step that falls, a second answer.
 """
+import json
+
 import pytest
+from alibaba_platform import Device
 from alibaba_world import GATEWAY, PUMP, RUN, SECRETS, alibaba, board, platform  # noqa: F401
+from daemon import write_devices
+from disk import STORE, Disk, kept, percent_kept
 from harness import wait_until
 from quick import SETTINGS
 from modbus_line import STATUSES
@@ -49,11 +54,73 @@ def test_session_is_lost_and_device_is_disabled(world):
     world.informed("1.0.0")
 
 
+PAIR = {"productKey": PUMP[0], "deviceName": PUMP[1]}
+
+
+def test_who_is_put_out_on_either_side(alibaba):  # noqa: F811
+    """Of the topology in the middle of an update, which goes on; then deleted and made anew; at last
+    the gateway itself loses it. Nobody joins against the platform's will, nor speaks without a
+    session."""
+    world = alibaba.start().online()
+    cloud, pump = world.platform, world.platform.devices[PUMP]
+
+    def comes_back():
+        asked = sum(name == "get" for name, _ in cloud.requests)
+        cloud.front.cut()
+        cloud.wait(lambda: sum(name == "get" for name, _ in cloud.requests) > asked, RUN, "return")
+
+    fault = world.artifacts.fault("/2.0.0.bin", hold_after=4096)
+    task = world.upgrade("2.0.0")
+    world.artifacts.wait_sent("/2.0.0.bin", 4096)
+    change = {"status": 1, "subList": [PAIR]}
+    assert cloud.ask(GATEWAY, "thing/topo/change", change)["code"] == 200
+    pump.gateway, pump.online = None, False
+    adds = cloud.requests.count(("add", 1))
+    fault.gate.set()
+    wait_until(lambda: world.device.version == "2.0.0", RUN, "the new version")
+    comes_back()
+    assert cloud.ask(GATEWAY, "thing/service/none", {})["code"] != 200  # what was before is done
+    world.wait_quiet()
+    assert (cloud.requests.count(("add", 1)), pump.online) == (adds, False)
+    assert task.status in ("NOTIFIED", "IN_PROGRESS")
+    assert cloud.ask(GATEWAY, "thing/topo/add/notify", [PAIR])["code"] == 200
+    world.ends(task, "SUCCEEDED")
+
+    assert cloud.ask(PUMP, "thing/delete", {})["code"] == 200
+    del cloud.devices[PUMP]
+    comes_back()
+    cloud.wait(lambda: cloud.requests[-1] == ("register", 1), RUN, "a question for its secret")
+    cloud.devices[PUMP] = Device("another secret")
+    assert cloud.ask(GATEWAY, "thing/topo/add/notify", [PAIR])["code"] == 200
+    world.informed("2.0.0")
+
+    write_devices(world.southbridge.directory, [])
+    world.southbridge.ctl("reload")
+    cloud.wait(lambda: not cloud.devices[PUMP].gateway, RUN, "topo/delete")
+    assert cloud.requests[-2:] == [("logout", 1), ("delete", 1)]
+
+
 # ---- OTA ----
 
-def test_the_whole_course(world):
+def test_the_whole_course(alibaba, workspace):  # noqa: F811
+    """On a disk with slow syncs: nothing is told that is not on it."""
+    disk, told = Disk(workspace), []
+    world = alibaba.start(disk=disk).online()
+    disk.fault(("sync", 0, STORE, {"ms": 100}))
+
+    def watch(direction, topic, payload):
+        if direction == "in" and topic.split("/")[3] in ("progress", "inform"):
+            told.append((json.loads(payload)["params"], *kept(world.southbridge, "pump-1")))
+    world.platform.watcher = watch
     task = world.upgrade("2.0.0")
     world.ends(task, "SUCCEEDED")
+    for params, kept_task, device in told:
+        step, version = int(params.get("step", 0)), params.get("version")
+        assert step == 100 or percent_kept(kept_task) >= step, (params, kept_task)
+        assert step < 100 or kept_task["state"] in ("restarting", "succeeded"), kept_task
+        assert not version or device["versions"] == {"": version}, (params, device)
+    assert len(told) >= 3 and told[-1][0].get("version") == "2.0.0"
+    disk.heal()
     assert (world.device.version, world.device.confirmed) == ("2.0.0", True)
     assert task.steps[0] >= 0 and task.steps == sorted(task.steps) and task.steps[-1] == 100
     assert world.platform.devices[PUMP].informs[-1] == ("default", "2.0.0")

@@ -4,8 +4,9 @@ daemon, and a serial device."""
 import hashlib
 
 import pytest
-from alibaba_world import PUMP, RUN, alibaba, fast_words, platform  # noqa: F401
+from alibaba_world import PUMP, VALVE, alibaba, fast_words, platform  # noqa: F401
 from daemon import make_image
+from harness import wait_until
 
 SIZE, BLOCK = 40000, 5120
 
@@ -77,20 +78,25 @@ def test_a_file_that_changes_under_way(world):
     assert task.steps[-1] == -3
 
 
-def test_it_goes_on_after_the_connection_was_lost(world):
-    world.platform.files.hold_at = 4 * BLOCK
+def test_it_goes_on_after_the_connection_was_lost(alibaba):  # noqa: F811
+    """By the stream that is pushed then: the one before has ended."""
+    world = alibaba.start(mappings=fast_words(alibaba.directory, "3s")).online()
+    files = world.platform.files
+    files.hold_at = 4 * BLOCK
     content, task = push(world, "2.0.0")
     world.platform.wait_asked(4 * BLOCK)
     world.platform.front.refusing = True
     world.platform.front.cut()
     world.platform.wait_online(PUMP, False)
-    world.platform.files.hold_at = None
+    files.hold_at = None
+    files.end(task.data)
+    task.data.update(world.stream(content, dict(task.data)))
     world.platform.front.refusing = False
     world.ends(task, "SUCCEEDED")
-    offsets = world.platform.files.offsets()
+    offsets = files.offsets()
     assert sorted(set(offsets)) == list(range(0, len(content), BLOCK))
     assert all(offsets.count(offset) == 1 for offset in offsets if offset != 4 * BLOCK)
-    assert len(world.tasks()) == 1
+    assert files.refused >= 1 and len(world.tasks()) == 1
 
 
 def test_it_goes_on_after_the_daemon_was_killed(world):
@@ -122,6 +128,32 @@ def test_a_download_that_is_taken_back(world):
     world.wait_quiet()
     assert len(world.platform.files.requests) == asked
     assert world.tasks() == [("firmware_update", "cancelled")]
+
+
+def test_two_devices_share_one_download(alibaba):  # noqa: F811
+    """Each has a stream of its own. The first one's update is taken back in the middle; when it is
+    offered again, nothing is left to be downloaded."""
+    valve = alibaba.second()
+    world = alibaba.start(mappings=fast_words(alibaba.directory, "5s")).online()
+    world.platform.wait_online(VALVE)
+    files = world.platform.files
+    files.hold_at = 3 * BLOCK
+    content, first = push(world, "2.0.0")
+    world.platform.wait_asked(3 * BLOCK)
+    second = world.platform.upgrade(VALVE, world.stream(content, dict(first.data)))
+    jobs = wait_until(lambda: found if len(found := world.southbridge.ctl("job", "list").json) == 2
+                      else None, 30, "a second job")
+    world.southbridge.ctl("job", "cancel", str(min(job["id"] for job in jobs)))
+    world.ends(first, "FAILED")
+    world.platform.released()
+    world.ends(second, "SUCCEEDED")
+    assert (world.device.version, valve.version) == ("1.0.0", "2.0.0")
+    assert sorted(set(files.offsets())) == list(range(0, len(content), BLOCK))
+    asked = len(files.offsets())
+    assert asked <= len(content) // BLOCK + 3  # the one that was kept back, perhaps some times
+    again = world.platform.upgrade(PUMP, world.stream(content, dict(first.data)))
+    world.ends(again, "SUCCEEDED")
+    assert world.device.version == "2.0.0" and len(files.offsets()) == asked
 
 
 def test_a_file_that_is_too_large(alibaba):  # noqa: F811

@@ -8,12 +8,11 @@ import errno
 import time
 
 import pytest
-from disk import Disk
+from disk import STORE, Disk
 from harness import wait_until
 from ibm_world import DEVICE, DOWNLOAD, FIRMWARE_FIELD, REBOOT, World
 from quick import Bench, plain
 
-STORE = "southbridge.db"  # and its log beside it
 WORDS = {errno.ENOSPC: "No space left on device", errno.EROFS: "Read-only file system",
          errno.EIO: "Input/output error"}
 REFUSED = (5, 7)  # southbridgectl: refused, not available now

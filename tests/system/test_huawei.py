@@ -4,8 +4,11 @@
 Each test also fails on any breach of the protocol that the platform notices: a shape or a topic
 that is not documented, progress that falls, a success that is not true, a second answer.
 """
+import json
+
 import pytest
-from daemon import device_spec
+from daemon import device_spec, write_devices
+from disk import STORE, Disk, kept, percent_kept
 from harness import wait_until
 from huawei_world import (GATEWAY, GHOST, PUMP, RUN, SECRET, VALVE, board, fast_words,  # noqa: F401
                           huawei, iotda, server_context)
@@ -21,15 +24,31 @@ def world(huawei):  # noqa: F811
 
 # ---- the course of things ----
 
-def test_the_whole_course(world):
+def test_the_whole_course(huawei, workspace):  # noqa: F811
+    """On a disk with slow syncs: nothing is told that is not on it."""
+    disk, told = Disk(workspace), []
+    world = huawei.start(disk=disk).is_online()
     client, user = world.platform.front.logins[0]
     assert user == GATEWAY and client.startswith(f"{GATEWAY}_0_1_")
     assert world.up()["up"] is True
     assert world.platform.query_version(PUMP)["fw_version"] == "1.0.0"
     assert world.platform.query_version(GATEWAY)["sw_version"]
 
+    def watch(direction, topic, payload):
+        if direction == "in" and topic == "events/up":
+            told.extend((service["event_type"], service["paras"],
+                         *kept(world.southbridge, "pump1"))
+                        for service in json.loads(payload)["services"])
+    disk.fault(("sync", 0, STORE, {"ms": 100}))
+    world.platform.watcher = watch
     upgrade = world.upgrade("2.0.0", task_id="5f1c", sub_device_count=1)
     assert world.result(upgrade) == ("success", 0)
+    for kind, paras, task, device in told:
+        progress = paras.get("progress", 0)
+        assert percent_kept(task) >= progress or progress == 100, (paras, task)
+        assert progress < 100 or task["state"] == "succeeded", (paras, task)
+        assert kind != "version_report" or device["versions"][""] == paras["fw_version"], device
+    disk.heal()
     assert (world.device.version, world.device.confirmed) == ("2.0.0", True)
     assert upgrade.progress == sorted(upgrade.progress) and len(upgrade.progress) > 3
     assert {hit.authorization for hit in world.artifacts.requests("/2.0.0.bin")} == {"Bearer t-1"}
@@ -212,6 +231,16 @@ def test_strangers_are_added_and_the_deleted_left_alone(huawei):  # noqa: F811
     huawei.platform.add(PUMP)
     huawei.platform.wait_status(PUMP, "ONLINE")
     huawei.platform.wait_version(PUMP, "1.0.0")
+    # It goes here while the platform is away, and that is told after a restart.
+    huawei.platform.front.refuse(True)
+    huawei.platform.wait(lambda: not huawei.platform.online, 20, "end of the connection")
+    write_devices(huawei.southbridge.directory, [])
+    huawei.southbridge.ctl("reload")
+    huawei.southbridge.kill9()
+    huawei.southbridge.start()
+    huawei.platform.front.refuse(False)
+    huawei.platform.wait(lambda: huawei.platform.deleted, 60, "delete_sub_device_request")
+    assert huawei.platform.deleted == [PUMP] and PUMP not in huawei.platform.devices
 
 
 def test_what_an_operator_installs_is_told(world):
