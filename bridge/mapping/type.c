@@ -91,6 +91,12 @@ const struct sb_field sb_type_fields[] = {
       .type = SB_TYPE_JSON,
       .offset = AT(properties),
       .doc = "Its values by name, described as its driver wants it." },
+    { .key = "asks",
+      .type = SB_TYPE_STRING,
+      .offset = AT(asks),
+      .doc =
+          "The property by which it asks for what is not pushed to it: when a look finds it true, "
+          "or a number but 0." },
     { 0 },
 };
 
@@ -151,6 +157,22 @@ static void check_described(const struct sb_yaml *root, const char *key, struct 
             sb_schema_find(diags, map->items[i], "'%.60s' wants a map here: { ... }",
                            map->keys[i]->text);
     }
+}
+
+static void check_asks(const struct sb_yaml *root, struct sb_diags *diags)
+{
+    const struct sb_yaml *node = sb_yaml_get(root, "asks");
+    const struct sb_yaml *map = sb_yaml_get(root, "properties");
+    size_t n = map && map->kind == SB_YAML_MAP ? map->count : 0;
+    sb_cleanup(sb_freep) const char **names = calloc(n + 1, sizeof *names);
+    if (sb_yaml_is_null(node) || node->kind != SB_YAML_SCALAR || !names)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        names[i] = map->keys[i]->text;
+        if (sb_streq(names[i], node->text))
+            return;
+    }
+    sb_schema_unknown(diags, node, "property", names, n);
 }
 
 /* ---- the driver's part ---- */
@@ -219,6 +241,7 @@ static int read_generic_part(struct sb_type *type, struct sb_diags *diags)
     check_magic(root, diags);
     check_described(root, "actions", diags);
     check_described(root, "properties", diags);
+    check_asks(root, diags);
     return error;
 }
 

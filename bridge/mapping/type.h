@@ -31,6 +31,7 @@ struct sb_type {
     struct sb_strings operations;     /* what it can do; empty: what the driver can */
     json_t *actions;                  /* {name: driver's own description}: INVOKE */
     json_t *properties;               /* {name: {type, access, ...}}: READ, WRITE, CONFIGURE */
+    char *asks; /* the property by which it asks for what is not pushed, or NULL */
     const struct sb_driver_ops *driver;
     void *driver_config;        /* struct of driver->type_fields */
     const struct sb_yaml *yaml; /* kept: line numbers for diagnostics */

@@ -186,6 +186,15 @@ static bool take_values(struct sb_runner *runner, struct sb_device *device, stru
     return true;
 }
 
+/* Does it ask for what waits for it: as its driver says, or by a property of its type? */
+static bool asks(const struct sb_device *device, const struct sb_identity *identity)
+{
+    const char *name = device->type ? device->type->asks : NULL;
+    const json_t *value = name ? json_object_get(identity->properties, name) : NULL;
+    return identity->asks || json_is_true(value) ||
+           (json_is_number(value) && json_number_value(value) != 0);
+}
+
 void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_identity *identity)
 {
     struct sb_device *device = sb_registry_get(runner->parts.registry, id);
@@ -211,7 +220,7 @@ void sb_unit_answered(struct sb_runner *runner, const char *id, const struct sb_
         runner->parts.tell(runner->parts.arg,
                            &(struct sb_news){ .kind = SB_NEWS_IDENTITY, .device = device });
     set_presence(runner, device, SB_PRESENCE_READY);
-    sb_wait_answered(runner, device, identity->asks);
+    sb_wait_answered(runner, device, asks(device, identity));
 }
 
 /* Those who wait for the device hear why. */

@@ -55,6 +55,41 @@ static void test_nothing_is_pushed(void **state)
     assert_int_equal(bench_device("a")->installs, 1);
 }
 
+/* By a property of its type, as one look after the other finds it. */
+static void test_asked_for_by_a_property(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *values;
+        bool asks;
+    } looks[] = {
+        { "{}", false },           { "{\"other\":true}", false }, { "{\"wish\":false}", false },
+        { "{\"wish\":0}", false }, { "{\"wish\":\"1\"}", false }, { "{\"wish\":true}", true },
+        { "{\"wish\":3}", true }
+    };
+    struct sb_diags diags = { 0 };
+    world_write(&world, "devices/one-step.yaml",
+                "name: one-step\ndriver: bench\nproperties: { wish: {}, other: {} }\nasks: wish\n");
+    assert_int_equal(sb_core_reload(world.core, "test", &diags), 0);
+    world_run(&world, 1000);
+    for (size_t i = 0; i < SB_COUNT(looks); i++) {
+        struct sb_verdict verdict =
+            ask(SB_OP_REBOOT, "a", NULL, &(struct sb_policy){ .pull = true });
+        sb_cleanup(json_decrefp) json_t *values = json_loads(looks[i].values, 0, NULL);
+        const struct sb_identity identity = { .properties = values };
+        world_run(&world, 1000);
+        sb_driver_event(world.core->runner, &(struct sb_driver_event){ .kind = SB_DRIVER_FACTS,
+                                                                       .device = "a",
+                                                                       .identity = &identity });
+        world_run(&world, 5000);
+        if (looks[i].asks)
+            assert_state(verdict.job, SB_TASK_SUCCEEDED);
+        else
+            assert_reason(verdict.task, SB_REASON_PULL);
+    }
+    assert_int_equal(bench_device("a")->boots, 2);
+}
+
 /* Each attempt is one that the device asks for; what it asks before it is due does not count. */
 static void test_asked_for_each_attempt(void **state)
 {
@@ -441,6 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ATTACK(nothing_is_pushed),
         ATTACK(asked_for_each_attempt),
+        ATTACK(asked_for_by_a_property),
         ATTACK(somebody_fetches_for_it),
         ATTACK(a_parent_that_is_silent),
         ATTACK(firmware_on_the_parent),

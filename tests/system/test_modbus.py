@@ -299,6 +299,19 @@ def test_polled_values_are_known_without_a_job(bench):
     assert shown["versions"] == {"": "1.0.0"} and shown["identity"]["serial"] == "4711"
 
 
+def test_what_is_not_pushed_is_asked_for(bench):
+    """A property by which the device asks, as a look finds it."""
+    line = bench.line({1: {}})
+    bench.begin(asks="relay", relay="{ table: coil, address: 4, poll: true }")
+    pulled = bench.job("reboot", "pump-1", "--pull")
+    bench.ctl("device", "identify", "pump-1", "--wait", "10s")
+    assert bench.task(pulled).get("reason") == "pull" and len(line.of(1, "up")) == 1
+    bench.succeeded(bench.job("write", "pump-1", "--value", "relay=true"))
+    bench.ctl("device", "identify", "pump-1", "--wait", "10s")
+    bench.succeeded(pulled)
+    assert len(line.of(1, "up")) == 2
+
+
 def test_reboot_reset_configure(bench):
     line = bench.line({1: {}})
     bench.begin()

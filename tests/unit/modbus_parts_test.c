@@ -249,6 +249,9 @@ static const struct {
     { FIRMWARE BLOCKS ", comit: erase } }\n", "did you mean 'commit'" },
     { FIRMWARE BLOCKS ", bootloader: { unit: 248 } } }\n", "unit" },
     { HEAD "confirm: never\n", "confirm: a Modbus device tries no image out" },
+    { HEAD "asks: wsh\nproperties: { wish: { address: 1 } }\n", "did you mean 'wish'" },
+    { HEAD "asks: wish\nproperties: { wish: { address: 1 } }\n",
+      "asks: 'wish' is not read at a look" },
     { "name: t\ndriver: modbus\nverify: hash\nmodbus: { firmware: { block: 8, " BLOCKS " } }\n",
       "shows no hash" },
     { "name: t\ndriver: modbus\nmodbus: { identify: [server_id], firmware: { block: 8, " BLOCKS

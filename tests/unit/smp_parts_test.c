@@ -413,6 +413,8 @@ static void test_types_that_are_wrong(void **state SB_UNUSED)
         { HEAD "actions:\n  x: { group: 64, command: 1, payload: 5 }\n", "payload must be a map" },
         { HEAD "actions:\n  x: { group: 64, command: 1, payload: { a: { $hex: zz } } }\n", "$hex" },
         { HEAD "actions:\n  x: { confirm: true, group: 1 }\n", "unknown key 'group'" },
+        { HEAD "asks: x\nproperties:\n  x: { setting: a, type: u8 }\n",
+          ":3: asks: no property is read" },
         { HEAD "confirm: manual\nactions:\n  x: { group: 64, command: 1 }\n",
           ":3: confirm: manual needs an action" },
         { HEAD "smp: { factory_reset: { method: settings } }\n", "needs `writes`, a map" },

@@ -199,7 +199,8 @@ static void drivers_are_known_or_named(void **state)
     refused("name: x\ndriver: plain\nmeter: { unit: 1 }\n",
             "t.yaml:3:1: unknown key 'meter' (allowed: name, driver, title, manufacturer, model, "
             "hardware, verify, confirm, require_digest, allow_downgrade, image_magic, max_image, "
-            "stall, restart, occupied, identify_every, operations, actions, properties, plain)\n");
+            "stall, restart, occupied, identify_every, operations, actions, properties, asks, "
+            "plain)\n");
     refused("name: x\ndriver: meter\nmeter: { unit: 13 }\n", "t.yaml:3:16: nobody wants unit 13\n");
 }
 

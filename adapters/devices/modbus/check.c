@@ -313,6 +313,10 @@ void sb_modbus_check_type(const struct sb_type *type, struct sb_diags *diags)
     }
     check_identity(type, diags);
     check_firmware(type, diags);
+    const json_t *wish = type->asks ? json_object_get(type->properties, type->asks) : NULL;
+    if (wish && !sb_json_bool(wish, "poll", false))
+        sb_described_find(type, "asks", NULL, diags,
+                          "'%s' is not read at a look: give it `poll: true`", type->asks);
     if (type->confirm != SB_CONFIRM_AUTO)
         sb_described_find(type, "confirm", NULL, diags,
                           "a Modbus device tries no image out (allowed: auto)");

@@ -34,6 +34,13 @@ static void check_factory_reset(const struct sb_type *type, struct sb_diags *dia
                           error ? error : "not possible");
 }
 
+static void check_asks(const struct sb_type *type, struct sb_diags *diags)
+{
+    if (type->asks)
+        sb_described_find(type, "asks", NULL, diags,
+                          "no property is read at a look at an SMP device");
+}
+
 /* A person must have a way to do what is left to him. */
 static void check_confirm(const struct sb_type *type, struct sb_diags *diags)
 {
@@ -68,6 +75,7 @@ void sb_smp_check_type(const struct sb_type *type, struct sb_diags *diags)
     }
     check_factory_reset(type, diags);
     check_confirm(type, diags);
+    check_asks(type, diags);
     const struct sb_smp_type *config = sb_smp_type_of(type);
     if (config->stage == SB_SMP_STAGE_DEVICE && config->method == SB_SMP_DIRECT)
         sb_described_find(type, "smp", "stage", diags,
