@@ -7,7 +7,7 @@
 #define DEVICES 5000
 #define LINKED  3000 /* as many as the default outbox has room for */
 
-static char names[DEVICES][16];
+static char names[DEVICES][32];
 static const char *ids[DEVICES];
 
 static int64_t cpu_ms(void)
