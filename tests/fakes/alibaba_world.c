@@ -176,7 +176,7 @@ static void deliver(struct core *core)
     }
 }
 
-struct ali *ali_new(struct sb_words *words)
+struct ali *ali_new(void)
 {
     static const struct core_ops ops = { &sb_alibaba_dialect, take_message, deliver };
     struct ali *ali = calloc(1, sizeof(*ali));
@@ -187,7 +187,8 @@ struct ali *ali_new(struct sb_words *words)
                                               .name = "gw-1",
                                               .secret = "file:/keys/gw",
                                               .device_product = "pk1" };
-    core_begin(&ali->core, &ops, words, &ali->config, "pump-7", "pk2/valve.1");
+    core_begin(&ali->core, &ops, core_words(&sb_alibaba_shape), &ali->config, "pump-7",
+               "pk2/valve.1");
     ali->core.merges = ali->core.alone = true;
     ali->own[CORE_GATEWAY] = "gw-1";
     ali->own[CORE_PUMP] = "pump-7";
@@ -202,6 +203,28 @@ void ali_free(struct ali *ali)
         sent_done(&ali->replies[--ali->reply_count]);
     ali_clear(ali);
     free(ali);
+}
+
+int ali_begin(void **state)
+{
+    *state = ali_new();
+    return 0;
+}
+
+int ali_end(void **state)
+{
+    struct ali *ali = *state;
+    unsigned illegal = ali->illegal;
+    ali_free(ali);
+    return illegal ? -1 : 0;
+}
+
+struct ali *ali_ready(void **state)
+{
+    struct ali *ali = *state;
+    ali_up(ali);
+    ali_clear(ali);
+    return ali;
 }
 
 /* ---- what happens ---- */

@@ -36,8 +36,13 @@ struct ali {
 
 enum { ALI_REGISTERING, ALI_JOINING, ALI_LOGGING_IN, ALI_BATCH };
 
-struct ali *ali_new(struct sb_words *words); /* borrows them */
+struct ali *ali_new(void);
 void ali_free(struct ali *ali);
+/* A test's set-up and tear-down: failed if something was said for a sub-device that was not logged
+ * in. And its world, everybody in and nothing said yet. */
+int ali_begin(void **state);
+int ali_end(void **state);
+struct ali *ali_ready(void **state);
 
 void ali_up(struct ali *ali); /* all that can log in do */
 void ali_down(struct ali *ali);

@@ -96,7 +96,7 @@ static void deliver(struct core *core)
     }
 }
 
-struct hub *hub_new(struct sb_words *words, enum sb_azure_mode mode)
+struct hub *hub_new(enum sb_azure_mode mode)
 {
     static const struct core_ops ops = { &sb_azure_dialect, take_message, deliver };
     struct hub *hub = calloc(1, sizeof(*hub));
@@ -106,7 +106,7 @@ struct hub *hub_new(struct sb_words *words, enum sb_azure_mode mode)
                                             .id = "gw-1",
                                             .mode = (int)mode,
                                             .key = "file:/keys/{name}" };
-    core_begin(&hub->core, &ops, words, &hub->config, "pump-7", "valve.1");
+    core_begin(&hub->core, &ops, core_words(&sb_azure_shape), &hub->config, "pump-7", "valve.1");
     for (int i = 0; i < CORE_ACTORS; i++) {
         hub->core.line[i] = twin_of(hub, (enum core_actor)i);
         hub->core.devices[i].identity =

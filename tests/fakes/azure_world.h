@@ -37,7 +37,7 @@ struct hub {
     unsigned rids;
 };
 
-struct hub *hub_new(struct sb_words *words, enum sb_azure_mode mode); /* borrows them */
+struct hub *hub_new(enum sb_azure_mode mode);
 void hub_free(struct hub *hub);
 
 /* The back end changes desired properties by a merge patch. */

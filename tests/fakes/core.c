@@ -5,19 +5,38 @@
 
 #include "bridge/base/str.h"
 
-struct sb_words *core_words(const struct sb_dialect_shape *shape, const char *path)
+static struct sb_words *load(const struct sb_dialect_shape *shape)
 {
     const char *source = getenv("SB_SOURCE");
     sb_cleanup(sb_freep) char *own = sb_format("%s/mappings/dialects/%s.yaml",
                                                source ? source : SB_WORLD_SOURCE, shape->dialect);
     struct sb_diags diags = { 0 };
     struct sb_words *words = NULL;
-    if (sb_words_load(path ? path : own, shape, &words, &diags) < 0) {
+    if (sb_words_load(own, shape, &words, &diags) < 0) {
         sb_cleanup(sb_freep) char *text = sb_diags_text(&diags);
         (void)fprintf(stderr, "%s\n", text ? text : "?");
     }
     sb_diags_done(&diags);
+    if (!words)
+        abort();
     return words;
+}
+
+const struct sb_words *core_words(const struct sb_dialect_shape *shape)
+{
+    static struct {
+        const struct sb_dialect_shape *shape;
+        const struct sb_words *words;
+    } kept[4];
+    size_t i = 0;
+    while (kept[i].words && kept[i].shape != shape)
+        if (++i == SB_COUNT(kept))
+            abort();
+    if (!kept[i].words) {
+        kept[i].shape = shape;
+        kept[i].words = load(shape);
+    }
+    return kept[i].words;
 }
 
 static struct core *of_driver; /* accepts() has no other way to it */

@@ -78,8 +78,8 @@ struct core {
     struct core_timer timers[64];
 };
 
-/* mappings/dialects/NAME.yaml below $SB_SOURCE, or `path`; NULL on failure. */
-struct sb_words *core_words(const struct sb_dialect_shape *shape, const char *path);
+/* mappings/dialects/NAME.yaml below $SB_SOURCE: loaded once, kept to the end. */
+const struct sb_words *core_words(const struct sb_dialect_shape *shape);
 /* Into a zeroed one. Borrows all. */
 void core_begin(struct core *core, const struct core_ops *ops, const struct sb_words *words,
                 const void *config, const char *pump, const char *valve);

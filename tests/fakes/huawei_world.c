@@ -107,7 +107,7 @@ static void deliver(struct core *core)
     }
 }
 
-struct iot *iot_new(struct sb_words *words)
+struct iot *iot_new(void)
 {
     static const struct core_ops ops = { &sb_huawei_dialect, take_message, deliver };
     struct iot *iot = calloc(1, sizeof(*iot));
@@ -116,7 +116,8 @@ struct iot *iot_new(struct sb_words *words)
     iot->config = (struct sb_huawei_config){ .link.uri = "mqtts://iot.example:8883",
                                              .id = IOT_GATEWAY_ID,
                                              .secret = "file:/secret" };
-    core_begin(&iot->core, &ops, words, &iot->config, IOT_PUMP_ID, IOT_VALVE_ID);
+    core_begin(&iot->core, &ops, core_words(&sb_huawei_shape), &iot->config, IOT_PUMP_ID,
+               IOT_VALVE_ID);
     iot->core.devices[CORE_GATEWAY].presence = SB_PRESENCE_READY;
     iot->core.type.properties = json_pack("{s:{s:s},s:{s:s},s:{}}", "flow", "access", "read",
                                           "secret", "access", "write", "mode");

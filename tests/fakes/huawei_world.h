@@ -33,7 +33,7 @@ struct iot {
     unsigned events; /* ids given */
 };
 
-struct iot *iot_new(struct sb_words *words); /* borrows them; all devices are ready at 1.0.0 */
+struct iot *iot_new(void); /* all devices are ready at 1.0.0 */
 void iot_free(struct iot *iot);
 
 void iot_up(struct iot *iot); /* and everybody is told */

@@ -22,12 +22,12 @@ static enum sb_cause accepts(const struct sb_type *type, int op, const json_t *p
     return SB_CAUSE_NONE;
 }
 
-struct world *world_new(struct sb_words *words)
+struct world *world_new(void)
 {
     struct world *world = calloc(1, sizeof(*world));
     if (!world)
         abort();
-    world->words = words;
+    world->words = core_words(&sb_ibm_shape);
     world->config = (struct sb_ibm_config){
         .org = "org123", .type = "gwtype", .id = "gw1", .link.verify = true, .bundle = true
     };

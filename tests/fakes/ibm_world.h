@@ -21,7 +21,7 @@ struct world_timer {
 
 struct world {
     struct sb_ibm_config config;
-    struct sb_words *words;
+    const struct sb_words *words;
     struct sb_driver_ops driver;
     struct sb_type type;
     struct sb_device device; /* "pump-7", in the dialect "pump/p7"; known: it exists */
@@ -50,7 +50,7 @@ struct world {
     bool quiet; /* do not print mismatches */
 };
 
-struct world *world_new(struct sb_words *words); /* borrows them */
+struct world *world_new(void);
 void world_free(struct world *world);
 
 /* The platform says something to the device (suffix) or on a whole topic. */

@@ -102,7 +102,7 @@ static void look(void *arg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct script script = { event, hears, look };
-    struct ali *ali = ali_new(script_words(&sb_alibaba_shape));
+    struct ali *ali = ali_new();
     ali->core.ready = true;
     script_run(&script, ali, data, size);
     ali_free(ali);

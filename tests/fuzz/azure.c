@@ -97,8 +97,7 @@ static void look(void *arg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct script script = { event, hears, look };
-    struct hub *hub = hub_new(script_words(&sb_azure_shape),
-                              size > 0 && data[0] % 2 ? SB_AZURE_GATEWAY : SB_AZURE_DEVICES);
+    struct hub *hub = hub_new(size > 0 && data[0] % 2 ? SB_AZURE_GATEWAY : SB_AZURE_DEVICES);
     script_run(&script, hub, data, size);
     hub_free(hub);
     return 0;

@@ -92,7 +92,7 @@ static void look(void *arg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct script script = { event, hears, look };
-    struct iot *iot = iot_new(script_words(&sb_huawei_shape));
+    struct iot *iot = iot_new();
     script_run(&script, iot, data, size);
     iot_free(iot);
     return 0;

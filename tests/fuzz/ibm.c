@@ -127,7 +127,7 @@ static void look(void *arg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct script script = { event, hears, look };
-    struct world *world = world_new(script_words(&sb_ibm_shape));
+    struct world *world = world_new();
     world->quiet = true;
     world->package = (struct sb_package){ .version = "2", .uri = "https://h/x" };
     script_run(&script, world, data, size);

@@ -9,15 +9,6 @@ void script_check(bool holds)
         abort();
 }
 
-struct sb_words *script_words(const struct sb_dialect_shape *shape)
-{
-    static struct sb_words *words; /* one dialect in a program */
-    if (!words)
-        words = core_words(shape, NULL);
-    script_check(words);
-    return words;
-}
-
 json_t *script_keeps(const struct sb_dialect_ops *dialect, const void *state)
 {
     json_t *saved = dialect->save(state);

@@ -23,7 +23,6 @@ struct script {
 void script_run(const struct script *script, void *world, const uint8_t *data, size_t size);
 
 void script_check(bool holds); /* else it ends */
-struct sb_words *script_words(const struct sb_dialect_shape *shape);
 /* Saved, read back and saved again it is the same. What was saved, a new reference. */
 json_t *script_keeps(const struct sb_dialect_ops *dialect, const void *state);
 /* The cause that a task of this state has. */

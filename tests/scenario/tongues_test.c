@@ -36,9 +36,9 @@ static void set_end(struct sb_task *task, const struct end *end)
 
 /* ---- each dialect: an update begins, ends so, and this number is told ---- */
 
-static int64_t ibm_tells(struct sb_words *words, const struct end *end)
+static int64_t ibm_tells(const struct end *end)
 {
-    struct world *w = world_new(words);
+    struct world *w = world_new();
     world_up(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 200);
     world_says(w, "device/update",
@@ -65,9 +65,9 @@ static int64_t ibm_tells(struct sb_words *words, const struct end *end)
 }
 
 /* Azure has no numbers there but the cause's own name, beside a status. */
-static int64_t azure_tells(struct sb_words *words, const struct end *end)
+static int64_t azure_tells(const struct end *end)
 {
-    struct hub *hub = hub_new(words, SB_AZURE_DEVICES);
+    struct hub *hub = hub_new(SB_AZURE_DEVICES);
     core_up(&hub->core, CORE_PUMP);
     hub_calls(hub, CORE_PUMP, "firmwareUpdate",
               "{\"fwPackageUri\":\"https://h/x\",\"fwVersion\":\"2.0.0\"}");
@@ -84,9 +84,9 @@ static int64_t azure_tells(struct sb_words *words, const struct end *end)
     return told;
 }
 
-static int64_t huawei_tells(struct sb_words *words, const struct end *end)
+static int64_t huawei_tells(const struct end *end)
 {
-    struct iot *iot = iot_new(words);
+    struct iot *iot = iot_new();
     iot_up(iot);
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade",
               "{\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"access_token\":\"t\"}");
@@ -102,9 +102,9 @@ static int64_t huawei_tells(struct sb_words *words, const struct end *end)
     return told;
 }
 
-static int64_t alibaba_tells(struct sb_words *words, const struct end *end)
+static int64_t alibaba_tells(const struct end *end)
 {
-    struct ali *ali = ali_new(words);
+    struct ali *ali = ali_new();
     ali_up(ali);
     ali_pushes(ali, CORE_PUMP,
                "{\"size\":7,\"version\":\"2.0.0\",\"url\":\"https://h/x\",\"signMethod\":\"Md5\","
@@ -123,53 +123,30 @@ static int64_t alibaba_tells(struct sb_words *words, const struct end *end)
 }
 
 static struct dialect {
-    const char *name, *number; /* the member of a cell that it tells; NULL: the cause itself */
-    int64_t (*tells)(struct sb_words *words, const struct end *end);
+    const struct sb_dialect_shape *shape;
+    const char *number; /* the member of a cell that it tells; NULL: the cause itself */
+    int64_t (*tells)(const struct end *end);
     enum sb_op op;
     const char *natives[8]; /* codes that a device of the dialect may have */
-    struct sb_words *words;
 } dialects[] = {
-    { "ibm",
+    { &sb_ibm_shape,
       "updateStatus",
       ibm_tells,
       SB_OP_FIRMWARE_DOWNLOAD,
-      { "2", "3", "4", "5", "6" },
-      NULL },
-    { "azure", NULL, azure_tells, SB_OP_FIRMWARE_UPDATE, { NULL }, NULL },
-    { "huawei",
+      { "2", "3", "4", "5", "6" } },
+    { &sb_azure_shape, NULL, azure_tells, SB_OP_FIRMWARE_UPDATE, { NULL } },
+    { &sb_huawei_shape,
       "result_code",
       huawei_tells,
       SB_OP_FIRMWARE_UPDATE,
-      { "1", "2", "5", "9", "10", "255" },
-      NULL },
-    { "alibaba", "step", alibaba_tells, SB_OP_FIRMWARE_UPDATE, { "-1", "-2", "-3", "-4" }, NULL },
+      { "1", "2", "5", "9", "10", "255" } },
+    { &sb_alibaba_shape, "step", alibaba_tells, SB_OP_FIRMWARE_UPDATE, { "-1", "-2", "-3", "-4" } },
 };
-
-static int load(void **state)
-{
-    (void)state;
-    dialects[0].words = core_words(&sb_ibm_shape, NULL);
-    dialects[1].words = core_words(&sb_azure_shape, NULL);
-    dialects[2].words = core_words(&sb_huawei_shape, NULL);
-    dialects[3].words = core_words(&sb_alibaba_shape, NULL);
-    for (size_t i = 0; i < SB_COUNT(dialects); i++)
-        if (!dialects[i].words)
-            return -1;
-    return 0;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < SB_COUNT(dialects); i++)
-        dialects[i].words = sb_words_free(dialects[i].words);
-    return 0;
-}
 
 static int64_t number_of(const struct dialect *dialect, const struct end *end)
 {
-    const json_t *cell = sb_words_cell(dialect->words, SB_ROLE_SENDS, dialect->op, end->state,
-                                       end->cause, end->phase);
+    const json_t *cell = sb_words_cell(core_words(dialect->shape), SB_ROLE_SENDS, dialect->op,
+                                       end->state, end->cause, end->phase);
     return dialect->number ? sb_json_int(cell, dialect->number, UNTOLD) : (int64_t)end->cause;
 }
 
@@ -178,12 +155,13 @@ static int64_t number_of(const struct dialect *dialect, const struct end *end)
 /* Says something, or why it says nothing. */
 static void speaks(const struct dialect *dialect, enum sb_op op, const struct end *end)
 {
-    const json_t *cell =
-        sb_words_cell(dialect->words, SB_ROLE_SENDS, op, end->state, end->cause, end->phase);
+    const json_t *cell = sb_words_cell(core_words(dialect->shape), SB_ROLE_SENDS, op, end->state,
+                                       end->cause, end->phase);
     const json_t *silent = json_object_get(cell, "silent");
     if (json_object_size(cell) == 0 || (silent && json_string_length(silent) == 0))
-        fail_msg("%s: %s %s %s says neither a word nor why not", dialect->name, sb_op_name((int)op),
-                 sb_task_state_name((int)end->state), sb_cause_name((int)end->cause));
+        fail_msg("%s: %s %s %s says neither a word nor why not", dialect->shape->dialect,
+                 sb_op_name((int)op), sb_task_state_name((int)end->state),
+                 sb_cause_name((int)end->cause));
 }
 
 static void total_each_cell_speaks(void **state)
@@ -202,9 +180,9 @@ static void total_each_cell_speaks(void **state)
 
 static void tells_as_written(const struct dialect *dialect, const struct end *end)
 {
-    int64_t told = dialect->tells(dialect->words, end), wanted = number_of(dialect, end);
+    int64_t told = dialect->tells(end), wanted = number_of(dialect, end);
     if (told == UNTOLD || told != wanted)
-        fail_msg("%s: %s by %s in %s: told %lld, not %lld", dialect->name,
+        fail_msg("%s: %s by %s in %s: told %lld, not %lld", dialect->shape->dialect,
                  sb_task_state_name((int)end->state), sb_cause_name((int)end->cause),
                  sb_phase_name((int)end->phase), (long long)told, (long long)wanted);
 }
@@ -230,18 +208,18 @@ static void round_trip_of_native_codes(void **state)
     for (size_t i = 0; i < SB_COUNT(dialects); i++)
         for (size_t n = 0; dialects[i].natives[n]; n++)
             for (size_t k = 0; k < SB_COUNT(dialects); k++) {
-                char *name = (char *)dialects[i].name;
+                char *name = (char *)dialects[i].shape->dialect;
                 char *number = (char *)dialects[i].number;
                 char *code = (char *)dialects[i].natives[n];
                 struct end end = { SB_TASK_FAILED,
                                    SB_CAUSE_VERIFY_FAILED,
                                    SB_PHASE_VERIFYING,
                                    { name, number, code, NULL } };
-                int64_t told = dialects[k].tells(dialects[k].words, &end);
+                int64_t told = dialects[k].tells(&end);
                 int64_t wanted = i == k ? strtoll(code, NULL, 10) : number_of(&dialects[k], &end);
                 if (told != wanted)
                     fail_msg("%s code %s told by %s as %lld, not %lld", name, code,
-                             dialects[k].name, (long long)told, (long long)wanted);
+                             dialects[k].shape->dialect, (long long)told, (long long)wanted);
             }
 }
 
@@ -282,7 +260,7 @@ static void forward_only_for_alibaba(void **state)
     (void)state;
     for (uint32_t seed = 0; seed < 100; seed++) {
         struct course course = { .seed = seed, .retries = 3 };
-        struct ali *ali = ali_new(dialects[3].words);
+        struct ali *ali = ali_new();
         int64_t before = 0;
         bool on = true;
         ali_up(ali);
@@ -311,7 +289,7 @@ static void forward_only_for_huawei(void **state)
     (void)state;
     for (uint32_t seed = 0; seed < 100; seed++) {
         struct course course = { .seed = seed, .retries = 3 };
-        struct iot *iot = iot_new(dialects[2].words);
+        struct iot *iot = iot_new();
         int64_t before = 0;
         bool on = true;
         iot_up(iot);
@@ -338,24 +316,24 @@ static void forward_only_for_huawei(void **state)
 static void a_version_is_told_in_each_ones_own_way(void **state)
 {
     (void)state;
-    struct hub *hub = hub_new(dialects[1].words, SB_AZURE_DEVICES);
+    struct hub *hub = hub_new(SB_AZURE_DEVICES);
     core_up(&hub->core, CORE_PUMP);
     json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("7.0"));
     core_news(&hub->core, CORE_PUMP, SB_NEWS_IDENTITY);
     assert_true(hub_reports(hub, CORE_PUMP, "firmware/currentFwVersion", "\"7.0\""));
     hub_free(hub);
-    struct iot *iot = iot_new(dialects[2].words);
+    struct iot *iot = iot_new();
     iot_up(iot);
     core_version(&iot->core, CORE_PUMP, "", "7.0");
     assert_string_equal(sb_json_str(iot_last(iot, IOT_PUMP_ID, "version_report"), "fw_version"),
                         "7.0");
     iot_free(iot);
-    struct ali *ali = ali_new(dialects[3].words);
+    struct ali *ali = ali_new();
     ali_up(ali);
     core_version(&ali->core, CORE_PUMP, "", "7.0");
     assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "7.0");
     ali_free(ali);
-    struct world *w = world_new(dialects[0].words);
+    struct world *w = world_new();
     world_up(w);
     world_replies(w, world_last(w, SB_OUT_SEND), 200);
     world_forget(w);
@@ -378,5 +356,5 @@ int main(void)
         cmocka_unit_test(forward_only_for_huawei),
         cmocka_unit_test(a_version_is_told_in_each_ones_own_way),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,30 +20,17 @@
 #include "bridge/base/str.h"
 #include "tests/fakes/alibaba_world.h"
 
-static struct sb_words *words;
+#define WORDS core_words(&sb_alibaba_shape)
+
 static struct sb_alibaba_config config = { .link.uri = "mqtts://cloud.example:1883",
                                            .product = "pk0",
                                            .name = "gw-1",
                                            .device_product = "pk1" };
 
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 static int decode(const char *topic, const char *payload, struct sb_message *ret)
 {
     *ret = (struct sb_message){ 0 };
-    return sb_alibaba_decode(words, &config, topic, payload, strlen(payload), ret);
+    return sb_alibaba_decode(WORDS, &config, topic, payload, strlen(payload), ret);
 }
 
 static void topics_and_whose_they_are(void **state)
@@ -196,7 +183,7 @@ static void the_gateway_logs_in(void **state)
     sb_cleanup(sb_freep) char *error = NULL;
     config.secret = setting;
     assert_int_equal(
-        sb_alibaba_dialect.connect(words, &config, NULL, INT64_C(1764000000000), &login, &error),
+        sb_alibaba_dialect.connect(WORDS, &config, NULL, INT64_C(1764000000000), &login, &error),
         0);
     assert_string_equal(login.client_id, "pk0.gw-1|securemode=2,signmethod=hmacsha256,"
                                          "timestamp=1764000000000,_ss=1,ext=1|");
@@ -207,7 +194,7 @@ static void the_gateway_logs_in(void **state)
     sb_connect_done(&login);
     assert_int_equal(unlink(path), 0);
     assert_int_not_equal(
-        sb_alibaba_dialect.connect(words, &config, NULL, INT64_C(1764000000000), &login, &error),
+        sb_alibaba_dialect.connect(WORDS, &config, NULL, INT64_C(1764000000000), &login, &error),
         0);
     assert_non_null(error);
     config.secret = NULL;
@@ -320,12 +307,12 @@ static void failures_by_cause_and_phase(void **state)
         { SB_CAUSE_INSTALL_FAILED, SB_PHASE_ACTIVATING, -1 },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        const json_t *cell = sb_words_cell(words, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE,
+        const json_t *cell = sb_words_cell(WORDS, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE,
                                            SB_TASK_FAILED, cases[i].cause, cases[i].phase);
         assert_int_equal(sb_json_int(cell, "step", 0), cases[i].step);
     }
     for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++) {
-        const json_t *cell = sb_words_cell(words, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE,
+        const json_t *cell = sb_words_cell(WORDS, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE,
                                            SB_TASK_FAILED, (enum sb_cause)cause, SB_PHASE_WRITING);
         int64_t step = sb_json_int(cell, "step", 0);
         assert_true((step >= -4 && step <= -1) || cause == SB_CAUSE_ALREADY_CURRENT);
@@ -378,5 +365,5 @@ int main(void)
         cmocka_unit_test(packages_that_cannot_be),
         cmocka_unit_test(failures_by_cause_and_phase),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

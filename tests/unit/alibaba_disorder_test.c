@@ -20,22 +20,6 @@
 #define ROUNDS   60
 #define STEPS    200
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 struct watch {
     int64_t open; /* the task whose steps are watched */
     long step;
@@ -141,7 +125,7 @@ static void anything_in_any_order(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
-        struct ali *ali = ali_new(words);
+        struct ali *ali = ali_new();
         struct watch watch = { 0, -1 };
         sb_random_seed(seed);
         ali_up(ali);
@@ -177,5 +161,5 @@ static void anything_in_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(anything_in_any_order) };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

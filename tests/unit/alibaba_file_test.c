@@ -16,42 +16,6 @@
 #define TOTAL    12000
 #define BLOCK    5120
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    *state = ali_new(words);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    ali_free(*state);
-    return 0;
-}
-
-static struct ali *up(void **state)
-{
-    struct ali *ali = *state;
-    ali_up(ali);
-    ali_clear(ali);
-    return ali;
-}
-
 /* What was asked for last, by number; and how often. */
 static const char *id_of(const struct ali *ali)
 {
@@ -171,7 +135,7 @@ static void streams_are_uris(void **state)
 
 static void blocks_are_asked_for_and_supplied(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     assert_string_equal(ali_text(ali, CORE_GATEWAY, DOWNLOAD, "params"),
                         "{\"fileInfo\":{\"streamId\":14267,\"fileId\":1},"
@@ -195,7 +159,7 @@ static void blocks_are_asked_for_and_supplied(void **state)
 
 static void a_damaged_block_is_asked_for_again(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     answers(ali, NULL, 0, BLOCK, TOTAL, 1);
     assert_int_equal(asked(ali), 2);
@@ -215,7 +179,7 @@ static void a_damaged_block_is_asked_for_again(void **state)
 
 static void silence_and_refusals_end_in_a_failure(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     core_passes(&ali->core, 29 * SB_SECOND);
     assert_int_equal(asked(ali), 3);
@@ -235,7 +199,7 @@ static void silence_and_refusals_end_in_a_failure(void **state)
 
 static void what_is_not_the_answer_changes_nothing(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     answers(ali, "1", 0, BLOCK, TOTAL, 0); /* nothing was asked for */
     core_pulls(&ali->core, 5, URI, BLOCK);
     answers(ali, "0", BLOCK, BLOCK, TOTAL, 0);
@@ -256,7 +220,7 @@ static void what_is_not_the_answer_changes_nothing(void **state)
 
 static void sizes_that_cannot_be_are_not_believed(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     answers(ali, NULL, 0, BLOCK, 0, 0);
     answers(ali, NULL, 0, BLOCK, BLOCK - 1, 0);
@@ -269,7 +233,7 @@ static void sizes_that_cannot_be_are_not_believed(void **state)
 /* Short blocks are taken, but not for ever. */
 static void short_blocks_are_taken_a_few_times(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     for (int i = 0; i < 3; i++) {
         core_pulls(&ali->core, 5, URI, i);
         answers(ali, NULL, i, 1, TOTAL, 0);
@@ -283,7 +247,7 @@ static void short_blocks_are_taken_a_few_times(void **state)
 
 static void it_goes_on_when_the_connection_is_back(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, BLOCK);
     core_passes(&ali->core, 20 * SB_SECOND);
     ali_down(ali);
@@ -308,7 +272,7 @@ static void it_goes_on_when_the_connection_is_back(void **state)
 /* The platform pushes anew after a connect, and refuses what it had before. */
 static void what_is_asked_for_again_is_called_as_it_is_now(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, BLOCK);
     sb_cleanup(sb_freep) char *refusal =
         sb_format("{\"id\":\"%s\",\"code\":460,\"data\":{}}", id_of(ali));
@@ -332,7 +296,7 @@ static void what_is_asked_for_again_is_called_as_it_is_now(void **state)
 
 static void who_is_not_wanted_any_more_is_left_alone(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     core_pulls(&ali->core, 4, NULL, 0); /* an older one */
     assert_true(core_timer(&ali->core, CORE_GATEWAY, "file") > 0);
@@ -345,7 +309,7 @@ static void who_is_not_wanted_any_more_is_left_alone(void **state)
     assert_int_equal(ali->core.supplied.cause, SB_CAUSE_INVALID_URI);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
 
 int main(void)
 {
@@ -363,5 +327,5 @@ int main(void)
         TEST(what_is_asked_for_again_is_called_as_it_is_now),
         TEST(who_is_not_wanted_any_more_is_left_alone),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,6 @@
 #include "tests/fakes/alibaba_world.h"
 #include "tests/fakes/starving.h"
 
-static struct sb_words *words;
 static struct ali *ali;
 
 #define IMAGE                                                                                      \
@@ -104,7 +103,7 @@ static const struct starve_trial trials[] = {
 
 static struct core *fresh(void)
 {
-    ali = ali_new(words);
+    ali = ali_new();
     return &ali->core;
 }
 
@@ -142,26 +141,12 @@ static void saving_and_loading(void **state)
     ali_free(ali);
 }
 
-static int load(void **state)
-{
-    (void)state;
-    starved_begin();
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 int main(void)
 {
+    starved_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps),
         cmocka_unit_test(saving_and_loading),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,44 +19,6 @@
     "\",\"signMethod\":\"Md5\",\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}"
 #define IMAGE IMAGE_("2.0.0", "Expires=1")
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    *state = ali_new(words);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct ali *ali = *state;
-    unsigned illegal = ali->illegal;
-    ali_free(ali);
-    return illegal ? -1 : 0; /* something was said for a sub-device that was not logged in */
-}
-
-static struct ali *up(void **state)
-{
-    struct ali *ali = *state;
-    ali_up(ali);
-    ali_clear(ali);
-    return ali;
-}
-
 static const char *step(const struct ali *ali)
 {
     return ali_text(ali, CORE_PUMP, PROGRESS, "params/step");
@@ -66,7 +28,7 @@ static const char *step(const struct ali *ali)
 
 static void an_update_is_told_step_by_step(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_int_equal(ali->core.task_count, 1);
     assert_int_equal(ali->core.tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
@@ -93,7 +55,7 @@ static void an_update_is_told_step_by_step(void **state)
 
 static void a_success_without_a_restart_has_its_last_step(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
     core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
@@ -124,7 +86,7 @@ static void modules_are_told_apart(void **state)
 
 static void a_retry_is_not_seen(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 70);
     ali_clear(ali);
@@ -150,7 +112,7 @@ static void offers(struct ali *ali, const char *data)
 
 static void failures_have_their_step(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     static const struct {
         enum sb_cause cause;
         enum sb_phase phase;
@@ -180,7 +142,7 @@ static void failures_have_their_step(void **state)
 /* Somebody else has installed it meanwhile: to the platform that is the success. */
 static void an_end_with_the_version_is_no_failure(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
     core_news(&ali->core, CORE_PUMP, SB_NEWS_IDENTITY);
@@ -191,7 +153,7 @@ static void an_end_with_the_version_is_no_failure(void **state)
 
 static void offers_that_cannot_be_are_refused(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"files\":[{},{}]}");
     assert_string_equal(step(ali), "-1");
     ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"dProtocol\":\"mqtt\",\"streamId\":1}");
@@ -215,7 +177,7 @@ static void offers_that_cannot_be_are_refused(void **state)
 
 static void a_busy_gateway_asks_again(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali->core.ready = false;
     ali_pushes(ali, CORE_PUMP, IMAGE);
     ali->core.ready = true;
@@ -230,7 +192,7 @@ static void a_busy_gateway_asks_again(void **state)
 
 static void a_push_again_is_the_same_update_with_fresh_credentials(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 10);
     ali_pushes(ali, CORE_PUMP, IMAGE_("2.0.0", "Expires=2"));
@@ -241,7 +203,7 @@ static void a_push_again_is_the_same_update_with_fresh_credentials(void **state)
 
 static void what_is_there_is_answered_by_its_version(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE_("1.0.0", "x"));
     assert_int_equal(ali->core.task_count, 0);
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "1.0.0");
@@ -249,7 +211,7 @@ static void what_is_there_is_answered_by_its_version(void **state)
 
 static void another_version_waits_or_takes_the_place(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     ali_pushes(ali, CORE_PUMP, IMAGE_("3.0.0", "x"));
     assert_int_equal(ali->core.cancelled, 101); /* it had not begun */
@@ -269,7 +231,7 @@ static void another_version_waits_or_takes_the_place(void **state)
 
 static void each_login_tells_and_asks(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
@@ -292,7 +254,7 @@ static void each_login_tells_and_asks(void **state)
 /* A step names no version: what the platform does not wait for is not told. */
 static void a_failure_is_told_when_it_is_offered_again(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
@@ -317,7 +279,7 @@ static void a_failure_is_told_when_it_is_offered_again(void **state)
 /* It has it, and wants another attempt at once. */
 static void a_failure_is_tried_anew_when_it_is_wanted(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     for (size_t i = 0; i < 3; i++) {
         if (i == 0)
             ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -335,7 +297,7 @@ static void a_failure_is_tried_anew_when_it_is_wanted(void **state)
 
 static void a_failure_is_not_told_of_another_version(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
@@ -352,7 +314,7 @@ static void a_failure_is_not_told_of_another_version(void **state)
 /* One that was told is not told again with the next login. */
 static void a_failure_is_told_once(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
@@ -370,7 +332,7 @@ static void a_failure_is_told_once(void **state)
 /* Else the next login would tell it as the end of what is offered then. */
 static void a_failure_is_not_told_of_another_task(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     assert_string_equal(step(ali), "-4");
@@ -386,7 +348,7 @@ static void a_failure_is_not_told_of_another_task(void **state)
 /* What was on its way before the failure was heard there is no new wish. */
 static void an_offer_that_crosses_a_failure_is_none(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
@@ -420,7 +382,7 @@ static void an_update_goes_on_over_a_restart_after_each_step(void **state)
     } course[] = { { SB_TASK_QUEUED, 0 },      { SB_TASK_SENT, 0 },
                    { SB_TASK_DOWNLOADING, 5 }, { SB_TASK_DOWNLOADED, 40 },
                    { SB_TASK_INSTALLING, 70 }, { SB_TASK_RESTARTING, 100 } };
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     int last = -1;
     for (size_t i = 0; i < SB_COUNT(course); i++) {
@@ -442,7 +404,7 @@ static void an_update_goes_on_over_a_restart_after_each_step(void **state)
 
 static void an_update_that_ended_unheard(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali->core.tasks[0].task.state = SB_TASK_FAILED;
@@ -463,7 +425,7 @@ static void an_update_that_ended_unheard(void **state)
 
 static void versions_are_told_whoever_changed_them(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     core_version(&ali->core, CORE_PUMP, "", "1.5.0");
     core_news(&ali->core, CORE_PUMP, SB_NEWS_IDENTITY);
     assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 1);
@@ -474,7 +436,7 @@ static void versions_are_told_whoever_changed_them(void **state)
 
 static void who_is_updated_stays_logged_in(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_RESTARTING, 100);
     core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
@@ -489,7 +451,7 @@ static void who_is_updated_stays_logged_in(void **state)
 /* The connection was lost while the device restarts: its update goes on, and so does the report. */
 static void an_update_of_a_device_that_is_away_is_told(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_RESTARTING, 90);
     core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
@@ -506,7 +468,7 @@ static void an_update_of_a_device_that_is_away_is_told(void **state)
 /* It failed while nobody could be told, and stays away. */
 static void a_failure_of_a_device_that_is_away_is_told(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 50);
     ali_down(ali);
@@ -528,7 +490,7 @@ static void a_failure_of_a_device_that_is_away_is_told(void **state)
 /* The same version at another place is the same update to the platform. */
 static void a_push_with_another_url_does_not_begin_anew(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 60);
     assert_string_equal(step(ali), "60");
@@ -540,45 +502,36 @@ static void a_push_with_another_url_does_not_begin_anew(void **state)
     assert_string_equal(step(ali), "60");
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_update_is_told_step_by_step, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_is_not_told_of_another_task, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_offer_that_crosses_a_failure_is_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_update_of_a_device_that_is_away_is_told, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_of_a_device_that_is_away_is_told, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_push_with_another_url_does_not_begin_anew, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_success_without_a_restart_has_its_last_step, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(modules_are_told_apart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_retry_is_not_seen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(failures_have_their_step, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_end_with_the_version_is_no_failure, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(offers_that_cannot_be_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_busy_gateway_asks_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_push_again_is_the_same_update_with_fresh_credentials,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_there_is_answered_by_its_version, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(another_version_waits_or_takes_the_place, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(each_login_tells_and_asks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_is_told_when_it_is_offered_again, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_is_tried_anew_when_it_is_wanted, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_is_not_told_of_another_version, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_failure_is_told_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_update_goes_on_over_a_restart_after_each_step, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_update_that_ended_unheard, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(versions_are_told_whoever_changed_them, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_is_updated_stays_logged_in, set_up, tear_down),
+        TEST(an_update_is_told_step_by_step),
+        TEST(a_failure_is_not_told_of_another_task),
+        TEST(an_offer_that_crosses_a_failure_is_none),
+        TEST(an_update_of_a_device_that_is_away_is_told),
+        TEST(a_failure_of_a_device_that_is_away_is_told),
+        TEST(a_push_with_another_url_does_not_begin_anew),
+        TEST(a_success_without_a_restart_has_its_last_step),
+        TEST(modules_are_told_apart),
+        TEST(a_retry_is_not_seen),
+        TEST(failures_have_their_step),
+        TEST(an_end_with_the_version_is_no_failure),
+        TEST(offers_that_cannot_be_are_refused),
+        TEST(a_busy_gateway_asks_again),
+        TEST(a_push_again_is_the_same_update_with_fresh_credentials),
+        TEST(what_is_there_is_answered_by_its_version),
+        TEST(another_version_waits_or_takes_the_place),
+        TEST(each_login_tells_and_asks),
+        TEST(a_failure_is_told_when_it_is_offered_again),
+        TEST(a_failure_is_tried_anew_when_it_is_wanted),
+        TEST(a_failure_is_not_told_of_another_version),
+        TEST(a_failure_is_told_once),
+        TEST(an_update_goes_on_over_a_restart_after_each_step),
+        TEST(an_update_that_ended_unheard),
+        TEST(versions_are_told_whoever_changed_them),
+        TEST(who_is_updated_stays_logged_in),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

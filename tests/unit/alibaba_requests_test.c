@@ -16,42 +16,6 @@
 #define GET   "thing/service/property/get"
 #define RINSE "thing/service/rinse"
 #define POST  "thing/event/property/post"
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    *state = ali_new(words);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct ali *ali = *state;
-    unsigned illegal = ali->illegal;
-    ali_free(ali);
-    return illegal ? -1 : 0; /* something was said for a sub-device that was not logged in */
-}
-static struct ali *up(void **state)
-{
-    struct ali *ali = *state;
-    ali_up(ali);
-    ali_clear(ali);
-    return ali;
-}
 
 static bool answered(const struct ali *ali, const char *rest, const char *id, const char *code)
 {
@@ -64,7 +28,7 @@ static bool answered(const struct ali *ali, const char *rest, const char *id, co
 
 static void requests_are_answered_with_their_result(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     static const struct {
         const char *rest, *payload;
         enum sb_op op;
@@ -118,7 +82,7 @@ static void values_are_posted(void **state)
 /* Equal requests are one to the core: each has its answer. */
 static void equal_requests_are_both_answered(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}");
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"2\",\"params\":{\"times\":2}}");
     assert_int_equal(ali->core.task_count, 1);
@@ -136,7 +100,7 @@ static void equal_requests_are_both_answered(void **state)
 
 static void a_configuration_file_is_pushed(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"1\",\"params\":" FILE_("c1", SIGN) "}");
     assert_int_equal(ali->core.task_count, 1);
     assert_int_equal(ali->core.tasks[0].job.op, SB_OP_CONFIGURE);
@@ -172,7 +136,7 @@ static void a_configuration_file_is_pushed(void **state)
 
 static void a_configuration_file_is_asked_for_and_taken_once(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     assert_int_equal(ali_count(ali, CORE_PUMP, "thing/config/get"), 0);
     ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
     assert_int_equal(ali->core.task_count, 0); /* nobody asked */
@@ -212,7 +176,7 @@ static void a_configuration_file_is_asked_for_and_taken_once(void **state)
 /* It was answered as refused: nobody has it. */
 static void a_configuration_that_found_no_room_is_not_taken(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali->config.remote_config = true;
     ali->core.merges = true;
     for (int i = 0; i < 40; i++) {
@@ -244,7 +208,7 @@ static void many_values_are_posted_in_parts(void **state)
 
 static void refusals_by_code(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     static const struct {
         const char *rest, *payload, *code;
     } cases[] = {
@@ -285,7 +249,7 @@ static void refusals_by_code(void **state)
 
 static void failures_by_code(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, SET, "{\"id\":7,\"params\":{\"speed\":99999}}");
     ali->core.tasks[0].task.text = "speed: out of range";
     core_fails(&ali->core, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
@@ -295,7 +259,7 @@ static void failures_by_code(void **state)
 
 static void a_request_is_done_once_and_answered_after_all(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
     assert_int_equal(ali->core.task_count, 1);
@@ -318,7 +282,7 @@ static void a_request_is_done_once_and_answered_after_all(void **state)
 
 static void requests_that_wait_are_bounded(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     for (int i = 0; i < 40; i++) {
         sb_cleanup(sb_freep) char *payload = sb_format("{\"id\":\"%d\",\"params\":{\"a\":1}}", i);
         ali_hears(ali, CORE_PUMP, SET, payload);
@@ -338,7 +302,7 @@ static void requests_that_wait_are_bounded(void **state)
 
 static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     assert_true(answered(ali, "thing/job/notify", "n", "200"));
     assert_int_equal(ali->core.tasks[0].job.op, SB_OP_REBOOT);
@@ -368,7 +332,7 @@ static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
 
 static void jobs_by_their_documents(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(
         ali, CORE_PUMP, "thing/job/get_reply",
         "{\"id\":\"1\",\"code\":200,\"data\":{\"taskId\":\"$next\",\"task\":{\"taskId\":\"a\","
@@ -403,7 +367,7 @@ static void jobs_by_their_documents(void **state)
 
 static void a_job_that_fails_or_is_taken_back(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     core_fails(&ali->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_CONFIRMING);
     assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params/status"), "FAILED");
@@ -429,7 +393,7 @@ static void a_job_that_fails_or_is_taken_back(void **state)
 /* A refusal of an update need not name its task: its id does. */
 static void an_update_that_is_refused_is_an_end(void **state)
 {
-    struct ali *ali = up(state);
+    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
     sb_cleanup(sb_freep) char *reply =
@@ -445,28 +409,26 @@ static void an_update_that_is_refused_is_an_end(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(requests_are_answered_with_their_result, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(values_are_posted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_configuration_file_is_pushed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_configuration_that_found_no_room_is_not_taken, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_configuration_file_is_asked_for_and_taken_once, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(equal_requests_are_both_answered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(many_values_are_posted_in_parts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_update_that_is_refused_is_an_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refusals_by_code, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(failures_by_code, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_request_is_done_once_and_answered_after_all, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(requests_that_wait_are_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_job_is_done_and_its_end_is_told_until_taken, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(jobs_by_their_documents, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_job_that_fails_or_is_taken_back, set_up, tear_down),
+        TEST(requests_are_answered_with_their_result),
+        TEST(values_are_posted),
+        TEST(a_configuration_file_is_pushed),
+        TEST(a_configuration_that_found_no_room_is_not_taken),
+        TEST(a_configuration_file_is_asked_for_and_taken_once),
+        TEST(equal_requests_are_both_answered),
+        TEST(many_values_are_posted_in_parts),
+        TEST(an_update_that_is_refused_is_an_end),
+        TEST(refusals_by_code),
+        TEST(failures_by_code),
+        TEST(a_request_is_done_once_and_answered_after_all),
+        TEST(requests_that_wait_are_bounded),
+        TEST(a_job_is_done_and_its_end_is_told_until_taken),
+        TEST(jobs_by_their_documents),
+        TEST(a_job_that_fails_or_is_taken_back),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,36 +11,6 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/alibaba_world.h"
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_alibaba_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    *state = ali_new(words);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct ali *ali = *state;
-    unsigned illegal = ali->illegal;
-    ali_free(ali);
-    return illegal ? -1 : 0; /* something was said for a sub-device that was not logged in */
-}
-
 static void both_are(const struct ali *ali, bool in)
 {
     assert_int_equal(ali->in[CORE_PUMP], in);
@@ -473,7 +443,7 @@ static void wants(struct ali *ali, const char *what, int number)
                               .from = name,
                               .self = true,
                               .connected = true,
-                              .words = words,
+                              .words = core_words(&sb_alibaba_shape),
                               .config = &ali->config,
                               .now = ali->core.now };
     assert_int_equal(sb_alibaba_dialect.step(ali->core.states[CORE_GATEWAY], &input, &effects), 0);
@@ -518,40 +488,36 @@ static void logouts_are_gathered(void **state)
     assert_int_equal(gathered(ali, "combine/batch_logout"), 10);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(who_has_no_secret_registers_and_joins, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_given_secret_signs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_secret_that_cannot_be_read_is_tried_again, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(logins_are_gathered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_batch_that_is_refused_is_tried_one_by_one, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(who_is_not_in_the_topology_joins_it_first, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(throttling_and_silence_are_waited_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_secret_that_was_changed_is_fetched_once_more, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_refusal_is_said_and_tried_ever_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_name_without_a_product_is_said_to_be_so, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(who_is_offline_is_logged_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(notices_are_answered_and_kept_to, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_lost_session_is_opened_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_platform_changes_the_topology, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_device_that_goes_leaves_the_topology, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_device_with_another_name, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_batch_has_one_kind, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(logouts_are_gathered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_comes_back_in_time_stays_in, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_goes_while_it_logs_in_is_logged_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_reply_to_something_else_is_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_session_that_is_lost_again_and_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_goes_while_the_link_is_down_leaves_later, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(who_was_taken_out_stays_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_notice_that_is_nonsense_does_nothing, set_up, tear_down),
+        TEST(who_has_no_secret_registers_and_joins),
+        TEST(a_given_secret_signs),
+        TEST(a_secret_that_cannot_be_read_is_tried_again),
+        TEST(logins_are_gathered),
+        TEST(a_batch_that_is_refused_is_tried_one_by_one),
+        TEST(who_is_not_in_the_topology_joins_it_first),
+        TEST(throttling_and_silence_are_waited_out),
+        TEST(a_secret_that_was_changed_is_fetched_once_more),
+        TEST(a_refusal_is_said_and_tried_ever_later),
+        TEST(a_name_without_a_product_is_said_to_be_so),
+        TEST(who_is_offline_is_logged_out),
+        TEST(notices_are_answered_and_kept_to),
+        TEST(a_lost_session_is_opened_again),
+        TEST(the_platform_changes_the_topology),
+        TEST(a_device_that_goes_leaves_the_topology),
+        TEST(a_device_with_another_name),
+        TEST(a_batch_has_one_kind),
+        TEST(logouts_are_gathered),
+        TEST(who_comes_back_in_time_stays_in),
+        TEST(who_goes_while_it_logs_in_is_logged_out),
+        TEST(a_reply_to_something_else_is_none),
+        TEST(a_session_that_is_lost_again_and_again),
+        TEST(who_goes_while_the_link_is_down_leaves_later),
+        TEST(who_was_taken_out_stays_out),
+        TEST(a_notice_that_is_nonsense_does_nothing),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

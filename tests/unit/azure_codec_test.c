@@ -22,29 +22,16 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
 
-static struct sb_words *words;
+#define WORDS core_words(&sb_azure_shape)
+
 static struct sb_azure_config devices = { .mode = SB_AZURE_DEVICES };
 static struct sb_azure_config gateway = { .mode = SB_AZURE_GATEWAY, .id = "gw-1" };
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_azure_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
 
 static int decode(const void *config, const char *topic, const char *payload,
                   struct sb_message *ret)
 {
     *ret = (struct sb_message){ 0 };
-    return sb_azure_decode(words, config, topic, payload, strlen(payload), ret);
+    return sb_azure_decode(WORDS, config, topic, payload, strlen(payload), ret);
 }
 
 /* ---- topics ---- */
@@ -234,7 +221,7 @@ static void each_device_logs_in_for_itself(void **state)
     struct sb_connect login = { 0 };
     sb_cleanup(sb_freep) char *error = NULL;
     const int64_t wall = INT64_C(1764000000000);
-    assert_int_equal(sb_azure_dialect.connect(words, &config, "pump-7", wall, &login, &error), 0);
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, "pump-7", wall, &login, &error), 0);
     assert_string_equal(login.client_id, "pump-7");
     assert_string_equal(login.user, "hub.example/pump-7/?api-version=2021-04-12&DeviceClientType="
                                     "southbridge");
@@ -251,25 +238,25 @@ static void each_device_logs_in_for_itself(void **state)
     assert_null(strstr(shown, "sig=W")); /* it is registered as a secret */
     sb_connect_done(&login);
     config.hub = "real.example"; /* behind another name */
-    assert_int_equal(sb_azure_dialect.connect(words, &config, "pump-7", wall, &login, &error), 0);
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, "pump-7", wall, &login, &error), 0);
     assert_non_null(strstr(login.password, "sr=real.example%2F"));
     sb_connect_done(&login);
 
-    assert_int_equal(sb_azure_dialect.connect(words, &config, "pump-8", wall, &login, &error),
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, "pump-8", wall, &login, &error),
                      -ENOENT);
     assert_non_null(strstr(error, "pump-8.key"));
     free(SB_STEAL(error));
     sb_connect_done(&login);
-    assert_int_equal(sb_azure_dialect.connect(words, &config, "../x", wall, &login, &error),
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, "../x", wall, &login, &error),
                      -EINVAL);
     free(SB_STEAL(error));
     sb_connect_done(&login);
-    assert_int_equal(sb_azure_dialect.connect(words, &config, "pump-7", 5000, &login, &error),
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, "pump-7", 5000, &login, &error),
                      -EAGAIN);
     assert_non_null(strstr(error, "clock"));
     free(SB_STEAL(error));
     sb_connect_done(&login);
-    assert_int_equal(sb_azure_dialect.connect(words, &config, NULL, wall, &login, &error), -EINVAL);
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, NULL, wall, &login, &error), -EINVAL);
     assert_non_null(strstr(error, "set id"));
     sb_cleanup(sb_freep) char *path = sb_format("%s/pump-7.key", folder);
     (void)unlink(path);
@@ -286,7 +273,7 @@ static void certificates_take_the_place_of_keys(void **state)
                                       .id = "gw-1" };
     struct sb_connect login = { 0 };
     sb_cleanup(sb_freep) char *error = NULL;
-    assert_int_equal(sb_azure_dialect.connect(words, &config, NULL, 0, &login, &error), 0);
+    assert_int_equal(sb_azure_dialect.connect(WORDS, &config, NULL, 0, &login, &error), 0);
     assert_string_equal(login.client_id, "gw-1");
     assert_null(login.password);
     assert_string_equal(login.cert_file, "/c/gw-1.pem");
@@ -460,5 +447,5 @@ int main(void)
         cmocka_unit_test(values_as_a_twin_may_hold_them),
         cmocka_unit_test(judgements),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

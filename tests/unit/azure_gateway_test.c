@@ -11,25 +11,9 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_azure_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 static int set_up(void **state)
 {
-    *state = hub_new(words, SB_AZURE_GATEWAY);
+    *state = hub_new(SB_AZURE_GATEWAY);
     return 0;
 }
 
@@ -338,5 +322,5 @@ int main(void)
         T(a_wish_for_the_gateway_itself),
         T(a_crowd_does_not_fill_the_twin),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

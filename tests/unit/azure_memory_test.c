@@ -14,7 +14,6 @@
 
 /* ---- what is tried ---- */
 
-static struct sb_words *words;
 static struct hub *hub;
 static enum sb_azure_mode mode;
 
@@ -111,7 +110,7 @@ static const struct starve_trial trials[] = {
 
 static struct core *fresh(void)
 {
-    hub = hub_new(words, mode);
+    hub = hub_new(mode);
     return &hub->core;
 }
 
@@ -152,26 +151,12 @@ static void saving_and_loading(void **state)
     hub_free(hub);
 }
 
-static int load(void **state)
-{
-    (void)state;
-    starved_begin();
-    words = core_words(&sb_azure_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 int main(void)
 {
+    starved_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps),
         cmocka_unit_test(saving_and_loading),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,25 +13,9 @@
 
 #define IMAGE "{\"fwPackageUri\":\"https://fw.example/a.bin?sig=1\",\"fwVersion\":\"2.0.0\"}"
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_azure_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 static int set_up(void **state)
 {
-    struct hub *hub = hub_new(words, SB_AZURE_DEVICES);
+    struct hub *hub = hub_new(SB_AZURE_DEVICES);
     core_up(&hub->core, CORE_PUMP);
     *state = hub;
     return 0;
@@ -354,5 +338,5 @@ int main(void)
         T(an_update_that_waits_is_taken_back),
         T(a_device_that_goes_is_answered_for),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

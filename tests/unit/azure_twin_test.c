@@ -16,25 +16,9 @@
     "{\"firmware\":{\"fwVersion\":\"2.0.0\",\"fwPackageURI\":\"https://fw.example/a?sig=1\"}}"
 #define CALL "{\"fwPackageUri\":\"https://fw.example/a\",\"fwVersion\":\"2.0.0\"}"
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_azure_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 static int set_up(void **state)
 {
-    *state = hub_new(words, SB_AZURE_DEVICES);
+    *state = hub_new(SB_AZURE_DEVICES);
     return 0;
 }
 
@@ -775,5 +759,5 @@ int main(void)
         T(tasks_that_ended_unheard),
         T(what_runs_is_shown_before_what_waits),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,29 +19,15 @@
 #include "tests/fakes/huawei_world.h"
 #include "tests/unit/findings.h"
 
-#define DOWN "$oc/devices/prod_gw1/sys/"
+#define WORDS core_words(&sb_huawei_shape)
+#define DOWN  "$oc/devices/prod_gw1/sys/"
 
-static struct sb_words *words;
 static struct sb_huawei_config config = { .id = IOT_GATEWAY_ID };
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_huawei_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
 
 static int decode(const char *topic, const char *payload, struct sb_message *ret)
 {
     *ret = (struct sb_message){ 0 };
-    return sb_huawei_decode(words, &config, topic, payload, strlen(payload), ret);
+    return sb_huawei_decode(WORDS, &config, topic, payload, strlen(payload), ret);
 }
 
 /* ---- the login ---- */
@@ -71,7 +57,7 @@ static void the_gateway_logs_in_with_the_hour(void **state)
     struct sb_connect login = { 0 };
     char *error = NULL;
     int64_t wall = INT64_C(1795305540000);
-    assert_int_equal(sb_huawei_dialect.connect(words, &full, NULL, wall, &login, &error), 0);
+    assert_int_equal(sb_huawei_dialect.connect(WORDS, &full, NULL, wall, &login, &error), 0);
     assert_string_equal(login.client_id, "prod_gw1_0_1_2026112123");
     assert_string_equal(login.user, "prod_gw1");
     assert_string_equal(login.password,
@@ -82,16 +68,16 @@ static void the_gateway_logs_in_with_the_hour(void **state)
     assert_string_equal(login.topics[1], DOWN "commands/+"); /* not our own answers */
     sb_connect_done(&login);
     full.check_time = false;
-    assert_int_equal(sb_huawei_dialect.connect(words, &full, NULL, 0, &login, &error), 0);
+    assert_int_equal(sb_huawei_dialect.connect(WORDS, &full, NULL, 0, &login, &error), 0);
     assert_string_equal(login.client_id, "prod_gw1_0_0_1970010100");
     sb_connect_done(&login);
     full.check_time = true; /* without a clock the platform would refuse the hour */
-    assert_int_equal(sb_huawei_dialect.connect(words, &full, NULL, 0, &login, &error), -EAGAIN);
+    assert_int_equal(sb_huawei_dialect.connect(WORDS, &full, NULL, 0, &login, &error), -EAGAIN);
     assert_non_null(strstr(error, "check_time: false"));
     free(SB_STEAL(error));
     sb_connect_done(&login);
     full.secret = "file:/nowhere/secret";
-    assert_true(sb_huawei_dialect.connect(words, &full, NULL, wall, &login, &error) < 0);
+    assert_true(sb_huawei_dialect.connect(WORDS, &full, NULL, wall, &login, &error) < 0);
     assert_non_null(error);
     free(error);
     sb_connect_done(&login);
@@ -110,7 +96,7 @@ static void a_certificate_takes_the_place_of_the_secret(void **state)
     struct sb_connect login = { 0 };
     char *error = NULL;
     assert_int_equal(
-        sb_huawei_dialect.connect(words, &x509, NULL, INT64_C(1795305540000), &login, &error), 0);
+        sb_huawei_dialect.connect(WORDS, &x509, NULL, INT64_C(1795305540000), &login, &error), 0);
     assert_null(login.password);
     assert_string_equal(login.cert_file, "/c.pem");
     assert_string_equal(login.key_file, "/k.pem");
@@ -325,5 +311,5 @@ int main(void)
         cmocka_unit_test(an_event_as_the_platform_reads_it),
         cmocka_unit_test(packages),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,25 +16,9 @@
 
 #define FAMILY "$sub_device_manager"
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_huawei_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 static int set_up(void **state)
 {
-    *state = iot_new(words);
+    *state = iot_new();
     return 0;
 }
 
@@ -112,7 +96,7 @@ static void batches_are_bounded(void **state)
                                   .from = name,
                                   .self = true,
                                   .connected = true,
-                                  .words = words,
+                                  .words = core_words(&sb_huawei_shape),
                                   .config = &iot->config,
                                   .device = &iot->core.devices[CORE_GATEWAY],
                                   .now = iot->core.now };
@@ -454,5 +438,5 @@ int main(void)
         T(responses_that_are_nonsense),
         T(values_are_reported_by_the_gateway),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

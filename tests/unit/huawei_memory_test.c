@@ -15,7 +15,6 @@
 
 /* ---- what is tried ---- */
 
-static struct sb_words *words;
 static struct iot *iot;
 
 #define UPGRADE "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"access_token\":\"t\"}"
@@ -102,7 +101,7 @@ static const struct starve_trial trials[] = {
 
 static struct core *fresh(void)
 {
-    iot = iot_new(words);
+    iot = iot_new();
     return &iot->core;
 }
 
@@ -138,26 +137,12 @@ static void saving_and_loading(void **state)
     iot_free(iot);
 }
 
-static int load(void **state)
-{
-    (void)state;
-    starved_begin();
-    words = core_words(&sb_huawei_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 int main(void)
 {
+    starved_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps),
         cmocka_unit_test(saving_and_loading),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

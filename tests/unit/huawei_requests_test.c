@@ -14,25 +14,9 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
 
-static struct sb_words *words;
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_huawei_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 static int set_up(void **state)
 {
-    struct iot *iot = iot_new(words);
+    struct iot *iot = iot_new();
     *state = iot;
     iot_up(iot);
     iot_forget(iot);
@@ -267,5 +251,5 @@ int main(void)
         T(an_answer_dies_with_its_connection),
         T(a_device_that_goes_is_answered_for),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

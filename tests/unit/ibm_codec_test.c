@@ -12,7 +12,8 @@
 #include "bridge/base/str.h"
 #include "tests/fakes/ibm_world.h"
 
-static struct sb_words *words;
+#define WORDS core_words(&sb_ibm_shape)
+
 static const struct sb_ibm_config config = { .org = "org123", .type = "gwtype", .id = "gw1" };
 
 #define DEVICE "iotdm-1/type/pump/id/p7/"
@@ -20,7 +21,7 @@ static const struct sb_ibm_config config = { .org = "org123", .type = "gwtype", 
 static struct sb_message decode(const char *topic, const char *payload)
 {
     struct sb_message message = { 0 };
-    assert_int_equal(sb_ibm_decode(words, &config, topic, payload, strlen(payload), &message), 0);
+    assert_int_equal(sb_ibm_decode(WORDS, &config, topic, payload, strlen(payload), &message), 0);
     return message;
 }
 
@@ -98,14 +99,14 @@ static void foreign_topics_are_not_for_us(void **state)
     };
     for (size_t i = 0; i < SB_COUNT(topics); i++) {
         struct sb_message message = { 0 };
-        assert_int_equal(sb_ibm_decode(words, &config, topics[i], "{}", 2, &message), -ENOMSG);
+        assert_int_equal(sb_ibm_decode(WORDS, &config, topics[i], "{}", 2, &message), -ENOMSG);
         assert_null(message.name);
     }
     sb_cleanup(sb_freep) char *name = calloc(1, 400);
     memset(name, 'x', 399);
     sb_cleanup(sb_freep) char *topic = sb_format("iotdm-1/type/%s/id/p7/response", name);
     struct sb_message message = { 0 };
-    assert_int_equal(sb_ibm_decode(words, &config, topic, "{}", 2, &message), -ENOMSG);
+    assert_int_equal(sb_ibm_decode(WORDS, &config, topic, "{}", 2, &message), -ENOMSG);
 }
 
 /* ---- bodies ---- */
@@ -420,12 +421,12 @@ static void the_login_is_a_gateways(void **state)
     link.link.ca_file = "/etc/ca.pem";
     struct sb_connect login = { 0 };
     char *error = NULL;
-    assert_int_not_equal(sb_ibm_dialect.connect(words, &link, NULL, 0, &login, &error), 0);
+    assert_int_not_equal(sb_ibm_dialect.connect(WORDS, &link, NULL, 0, &login, &error), 0);
     assert_non_null(error); /* there is no such file yet */
     free(error);
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0 && write(fd, "s3cret\n", 7) == 7 && close(fd) == 0);
-    assert_int_equal(sb_ibm_dialect.connect(words, &link, NULL, 0, &login, &error), 0);
+    assert_int_equal(sb_ibm_dialect.connect(WORDS, &link, NULL, 0, &login, &error), 0);
     assert_string_equal(login.client_id, "g:org123:gwtype:gw1");
     assert_string_equal(login.user, "use-token-auth");
     assert_string_equal(login.password, "s3cret");
@@ -440,20 +441,6 @@ static void the_login_is_a_gateways(void **state)
     sb_connect_done(&login);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
-}
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_ibm_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
 }
 
 int main(void)
@@ -476,5 +463,5 @@ int main(void)
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(the_login_is_a_gateways),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,11 +26,9 @@
     "{\"reqId\":\"%s\",\"d\":{\"fields\":[{\"field\":\"location\","                                \
     "\"value\":{\"latitude\":1,\"longitude\":2.5}}]}}"
 
-static struct sb_words *words;
-
 static int fresh(void **state)
 {
-    *state = world_new(words);
+    *state = world_new();
     return 0;
 }
 
@@ -440,7 +438,7 @@ static void returns_that_complete_nothing(void **state)
         { RESET, true, SB_PRESENCE_OFFLINE },   /* a return is no reset */
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         prepare(w);
         asks(w, cases[i].request, "r");
         world_task(w, 0, SB_TASK_RUNNING);
@@ -467,7 +465,7 @@ static void each_restart_is_completed_by_its_own(void **state)
 {
     static const char *const requests[] = { REBOOT, RESET };
     for (size_t i = 0; i < 2; i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         prepare(w);
         asks(w, requests[i], "a");
         world_task(w, 0, SB_TASK_RUNNING);
@@ -1017,7 +1015,7 @@ static void an_update_that_fails(void **state)
         { SB_CAUSE_TIMEOUT, 5 },
     };
     for (size_t i = 0; i < SB_COUNT(table); i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         download(w);
         asks(w, INSTALL, "i");
         world_task(w, 1, SB_TASK_INSTALLING);
@@ -1051,7 +1049,7 @@ static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
                   { SB_VERIFY_VERSION, NULL },
                   { SB_VERIFY_HASH, NULL } };
     for (size_t i = 0; i < SB_COUNT(table); i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         download(w);
         asks(w, INSTALL, "i");
         world_task(w, 1, SB_TASK_INSTALLING);
@@ -1116,7 +1114,7 @@ static void a_write_of_another_image_drops_ours(void **state)
         { "2.0.0", "https://h/x.bin", "d41d8cd98f00b204e9800998ecf8427e00" },
     };
     for (size_t i = 0; i < 2; i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         download(w);
         describes(w, "u", others[i][0], others[i][1], others[i][2]);
         answered(w, 204, NULL);
@@ -1239,7 +1237,7 @@ static void another_vocabulary_gets_the_causes_code(void **state)
                     { "ibm", "err", "409" },
                     { "ibm", "rc", "nonsense" } };
     for (size_t i = 0; i < SB_COUNT(natives); i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         const struct sb_native native = { (char *)natives[i].dialect, (char *)natives[i].vocabulary,
                                           (char *)natives[i].code, NULL };
         prepare(w);
@@ -1263,7 +1261,7 @@ static void every_failure_is_a_failure(void **state)
 {
     for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++) {
         for (int phase = 0; phase < SB_PHASE_MAX_; phase++) {
-            struct world *w = world_new(words);
+            struct world *w = world_new();
             prepare(w);
             asks(w, DOWNLOAD, "d");
             world_task(w, 0, SB_TASK_DOWNLOADING);
@@ -1525,7 +1523,7 @@ static void results_that_do_not_fit(void **state)
 {
     static const size_t sizes[] = { 10, 4000, 6000 };
     for (size_t i = 0; i < SB_COUNT(sizes); i++) {
-        struct world *w = world_new(words);
+        struct world *w = world_new();
         prepare(w);
         says(w, "mgmt/custom/southbridge/rinse", "{\"reqId\":\"c\"}");
         w->tasks[0].result = json_object();
@@ -1657,20 +1655,6 @@ static void remembered_requests_of_no_known_form_are_left_out(void **state)
     sb_ibm_drop(loaded);
 }
 
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_ibm_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, gone)
 
 int main(void)
@@ -1756,5 +1740,5 @@ int main(void)
         TEST(damaged_states_read_as_far_as_they_go),
         TEST(remembered_requests_of_no_known_form_are_left_out),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,6 @@
 
 /* ---- what is tried ---- */
 
-static struct sb_words *words;
-
 struct trial {
     const char *suffix, *payload; /* a message, or */
     enum sb_news_kind news;       /* news, or */
@@ -127,7 +125,7 @@ static void fill(struct world *w, struct sb_input *input)
     input->name = "pump/p7";
     input->device = &w->device;
     input->staged = w->staged ? &w->package : NULL;
-    input->words = words;
+    input->words = w->words;
     input->config = &w->config;
     input->now = w->now;
     input->wall = w->wall;
@@ -151,7 +149,7 @@ static int go(const struct trial *trial, struct world *w, int n)
     if (trial->suffix) {
         sb_cleanup(sb_freep) char *topic = sb_format("iotdm-1/type/pump/id/p7/%s", trial->suffix);
         starved_grant(n);
-        r = sb_ibm_decode(words, &w->config, topic, trial->payload, strlen(trial->payload),
+        r = sb_ibm_decode(w->words, &w->config, topic, trial->payload, strlen(trial->payload),
                           &message);
         input.message = &message;
     } else if (!trial->input) {
@@ -176,7 +174,7 @@ static void every_input_short_of_memory(void **state)
     for (size_t i = 0; i < SB_COUNT(trials); i++) {
         int failures = 0, r = -ENOMEM;
         for (int n = 0; r != 0 && n < STARVED_MOST; n++) {
-            struct world *w = world_new(words);
+            struct world *w = world_new();
             w->package = (struct sb_package){ .version = "2", .name = "n", .artifact = "ff" };
             if (trials[i].before)
                 trials[i].before(w);
@@ -198,32 +196,18 @@ static void every_input_short_of_memory(void **state)
 static void keeping_short_of_memory(void **state)
 {
     (void)state;
-    struct world *w = world_new(words);
+    struct world *w = world_new();
     installing(w);
     starve_keeping(&sb_ibm_dialect, w->state);
     world_free(w);
 }
 
-static int load(void **state)
-{
-    (void)state;
-    starved_begin();
-    words = core_words(&sb_ibm_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 int main(void)
 {
+    starved_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_input_short_of_memory),
         cmocka_unit_test(keeping_short_of_memory),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

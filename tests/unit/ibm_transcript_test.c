@@ -18,8 +18,6 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/ibm_world.h"
 
-static struct sb_words *words;
-
 struct place {
     const char *file;
     int line;
@@ -90,7 +88,7 @@ static void replay(const char *path)
 {
     FILE *file = fopen(path, "r");
     assert_non_null(file);
-    struct world *world = world_new(words);
+    struct world *world = world_new();
     struct place place = { path, 0 };
     char *line = NULL;
     size_t room = 0;
@@ -126,22 +124,8 @@ static void every_transcript(void **state)
     assert_in_range(count, 4, 1000);
 }
 
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_ibm_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_transcript) };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

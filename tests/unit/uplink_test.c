@@ -423,14 +423,14 @@ static const struct sb_door_ops ops = { .dialect = "talk", .role = "uplink", .ad
 
 /* ---- setting up ---- */
 
-static struct sb_words *words;
 static struct sb_door *door;
 static struct sb_device pump = { .id = "pump-7" }, valve = { .id = "valve-1" },
                         gateway = { .id = "gw", .gateway = true };
 
 static void opens(void)
 {
-    assert_int_equal(sb_uplink_open(&ops, &host, "cloud", NULL, words, &door), 0);
+    assert_int_equal(sb_uplink_open(&ops, &host, "cloud", NULL, core_words(&sb_ibm_shape), &door),
+                     0);
     sb_uplink_start(door);
 }
 
@@ -1170,7 +1170,8 @@ static void opens_each(void)
     talk_each = talk;
     talk_each.has_connection = each_has;
     host.devices[2] = &valve;
-    assert_int_equal(sb_uplink_open(&ops_each, &host, "cloud", NULL, words, &door), 0);
+    assert_int_equal(
+        sb_uplink_open(&ops_each, &host, "cloud", NULL, core_words(&sb_ibm_shape), &door), 0);
     sb_uplink_start(door);
     sb_sim_advance(host.loop, 0); /* devices are declared in the turn of the start */
 }
@@ -1323,7 +1324,8 @@ static void a_device_waits_for_its_own_connection(void **state)
     (void)state;
     talk_each = talk;
     talk_each.has_connection = all_have;
-    assert_int_equal(sb_uplink_open(&ops_each, &host, "cloud", NULL, words, &door), 0);
+    assert_int_equal(
+        sb_uplink_open(&ops_each, &host, "cloud", NULL, core_words(&sb_ibm_shape), &door), 0);
     sb_uplink_start(door);
     event_on(0, SB_MQTT_UP, 0);
     check("start\nlink cloud up: connected\nup self gw: -1\n"
@@ -1357,20 +1359,6 @@ static void devices_that_come_are_connected_at_their_pace(void **state)
     door = NULL;
     for (size_t i = 0; i < MANY; i++)
         json_decref(many[i].names);
-}
-
-static int load(void **state)
-{
-    (void)state;
-    words = core_words(&sb_ibm_shape, NULL);
-    return words ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    words = sb_words_free(words);
-    return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1417,5 +1405,5 @@ int main(void)
         TEST(a_device_waits_for_its_own_connection),
         TEST(devices_that_come_are_connected_at_their_pace),
     };
-    return cmocka_run_group_tests(tests, load, unload);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
