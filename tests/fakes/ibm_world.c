@@ -22,171 +22,171 @@ static enum sb_cause accepts(const struct sb_type *type, int op, const json_t *p
     return SB_CAUSE_NONE;
 }
 
-struct world *world_new(void)
+struct wiot *wiot_new(void)
 {
-    struct world *world = calloc(1, sizeof(*world));
-    if (!world)
+    struct wiot *wiot = calloc(1, sizeof(*wiot));
+    if (!wiot)
         abort();
-    world->words = core_words(&sb_ibm_shape);
-    world->config = (struct sb_ibm_config){
+    wiot->words = core_words(&sb_ibm_shape);
+    wiot->config = (struct sb_ibm_config){
         .org = "org123", .type = "gwtype", .id = "gw1", .link.verify = true, .bundle = true
     };
-    world->driver = (struct sb_driver_ops){ .name = "fake", .accepts = accepts };
-    world->type = (struct sb_type){ .name = "pump", .driver = &world->driver };
-    world->type.actions = json_pack("{s:{}}", "rinse");
-    world->type.properties =
+    wiot->driver = (struct sb_driver_ops){ .name = "fake", .accepts = accepts };
+    wiot->type = (struct sb_type){ .name = "pump", .driver = &wiot->driver };
+    wiot->type.actions = json_pack("{s:{}}", "rinse");
+    wiot->type.properties =
         json_pack("{s:{s:s},s:{s:s}}", "speed", "type", "uint16", "label", "type", "text");
-    world->device = (struct sb_device){
-        .id = "pump-7", .type_name = "pump", .type = &world->type, .presence = SB_PRESENCE_READY
+    wiot->device = (struct sb_device){
+        .id = "pump-7", .type_name = "pump", .type = &wiot->type, .presence = SB_PRESENCE_READY
     };
-    world->device.identity =
+    wiot->device.identity =
         json_pack("{s:s,s:s,s:s}", "serial", "S-1", "manufacturer", "Acme", "model", "P7");
-    world->device.versions = json_pack("{s:s}", "", "1.0.0");
-    world->gateway = (struct sb_device){ .id = "gateway", .gateway = true };
-    world->known = world->ready = true;
-    world->outage = 0;
-    world->now = 1000000;
-    world->wall = INT64_C(1764000000000);
-    world->state = sb_ibm_load(NULL);
-    return world;
+    wiot->device.versions = json_pack("{s:s}", "", "1.0.0");
+    wiot->gateway = (struct sb_device){ .id = "gateway", .gateway = true };
+    wiot->known = wiot->ready = true;
+    wiot->outage = 0;
+    wiot->now = 1000000;
+    wiot->wall = INT64_C(1764000000000);
+    wiot->state = sb_ibm_load(NULL);
+    return wiot;
 }
 
-void world_forget(struct world *world)
+void wiot_forget(struct wiot *wiot)
 {
-    struct sb_effects all = { .list = world->log, .count = world->log_count };
+    struct sb_effects all = { .list = wiot->log, .count = wiot->log_count };
     sb_effects_done(&all);
-    world->log = NULL;
-    world->log_count = world->log_room = world->read_at = 0;
+    wiot->log = NULL;
+    wiot->log_count = wiot->log_room = wiot->read_at = 0;
 }
 
-void world_free(struct world *world)
+void wiot_free(struct wiot *wiot)
 {
-    world_forget(world);
-    sb_ibm_drop(world->state);
-    json_decref(world->type.actions);
-    json_decref(world->type.properties);
-    json_decref(world->device.identity);
-    json_decref(world->device.versions);
-    json_decref(world->device.facts);
-    json_decref(world->gateway.facts);
-    for (size_t i = 0; i < SB_COUNT(world->timers); i++)
-        free(world->timers[i].tag);
-    for (size_t i = 0; i < world->task_count; i++) {
-        free(world->jobs[i].external_id);
-        json_decref(world->tasks[i].result);
+    wiot_forget(wiot);
+    sb_ibm_drop(wiot->state);
+    json_decref(wiot->type.actions);
+    json_decref(wiot->type.properties);
+    json_decref(wiot->device.identity);
+    json_decref(wiot->device.versions);
+    json_decref(wiot->device.facts);
+    json_decref(wiot->gateway.facts);
+    for (size_t i = 0; i < SB_COUNT(wiot->timers); i++)
+        free(wiot->timers[i].tag);
+    for (size_t i = 0; i < wiot->task_count; i++) {
+        free(wiot->jobs[i].external_id);
+        json_decref(wiot->tasks[i].result);
     }
-    free(world);
+    free(wiot);
 }
 
 /* ---- effects ---- */
 
-static void keep(struct world *world, struct sb_output *output)
+static void keep(struct wiot *wiot, struct sb_output *output)
 {
-    if (world->log_count == world->log_room) {
-        world->log_room = world->log_room ? world->log_room * 2 : 64;
-        world->log = reallocarray(world->log, world->log_room, sizeof(*world->log));
-        if (!world->log)
+    if (wiot->log_count == wiot->log_room) {
+        wiot->log_room = wiot->log_room ? wiot->log_room * 2 : 64;
+        wiot->log = reallocarray(wiot->log, wiot->log_room, sizeof(*wiot->log));
+        if (!wiot->log)
             abort();
     }
-    world->log[world->log_count++] = *output;
+    wiot->log[wiot->log_count++] = *output;
     *output = (struct sb_output){ .kind = output->kind };
 }
 
-static struct world_timer *timer_of(const struct world *world, const char *tag)
+static struct wiot_timer *timer_of(const struct wiot *wiot, const char *tag)
 {
-    for (size_t i = 0; i < SB_COUNT(world->timers); i++) {
-        if (sb_streq(world->timers[i].tag, tag))
-            return (struct world_timer *)(uintptr_t)&world->timers[i];
+    for (size_t i = 0; i < SB_COUNT(wiot->timers); i++) {
+        if (sb_streq(wiot->timers[i].tag, tag))
+            return (struct wiot_timer *)(uintptr_t)&wiot->timers[i];
     }
     return NULL;
 }
 
-static void set_timer(struct world *world, const char *tag, int64_t ms)
+static void set_timer(struct wiot *wiot, const char *tag, int64_t ms)
 {
-    struct world_timer *timer = timer_of(world, tag);
+    struct wiot_timer *timer = timer_of(wiot, tag);
     if (timer && ms < 0) {
         free(SB_STEAL(timer->tag));
         return;
     }
     if (ms < 0)
         return;
-    for (size_t i = 0; !timer && i < SB_COUNT(world->timers); i++) {
-        if (!world->timers[i].tag) {
-            timer = &world->timers[i];
+    for (size_t i = 0; !timer && i < SB_COUNT(wiot->timers); i++) {
+        if (!wiot->timers[i].tag) {
+            timer = &wiot->timers[i];
             timer->tag = strdup(tag);
         }
     }
     if (!timer)
         abort(); /* timers are bounded by the open requests */
-    timer->due = world->now + ms;
+    timer->due = wiot->now + ms;
 }
 
 /* As the core does it: what has not started makes room, anything else is in the way. */
-static bool replaced(struct world *world, enum sb_op op)
+static bool replaced(struct wiot *wiot, enum sb_op op)
 {
-    for (size_t i = 0; i < world->task_count && sb_op_is_firmware(op); i++) {
-        struct sb_task *task = &world->tasks[i];
+    for (size_t i = 0; i < wiot->task_count && sb_op_is_firmware(op); i++) {
+        struct sb_task *task = &wiot->tasks[i];
         if (sb_task_state_is_final(task->state) || !sb_op_is_firmware(task->job->op))
             continue;
         if (task->state > SB_TASK_SENT)
             return false;
         task->state = SB_TASK_CANCELLED;
         task->cause = SB_CAUSE_OVERRIDDEN;
-        world->news[i] = true;
+        wiot->news[i] = true;
     }
     return true;
 }
 
-static void cancel(struct world *world, int64_t id, enum sb_cause cause)
+static void cancel(struct wiot *wiot, int64_t id, enum sb_cause cause)
 {
-    for (size_t i = 0; i < world->task_count; i++) {
-        struct sb_task *task = &world->tasks[i];
+    for (size_t i = 0; i < wiot->task_count; i++) {
+        struct sb_task *task = &wiot->tasks[i];
         if (task->id != id || sb_task_state_is_final(task->state) || task->committed)
             continue;
         task->state = SB_TASK_CANCELLED;
         task->cause = cause;
-        world->news[i] = true;
+        wiot->news[i] = true;
     }
 }
 
-static void submit(struct world *world, const char *tag, enum sb_op op)
+static void submit(struct wiot *wiot, const char *tag, enum sb_op op)
 {
-    struct sb_verdict verdict = { .cause = world->refuse };
-    if (world->core && (world->task_count == WORLD_TASKS || !replaced(world, op))) {
+    struct sb_verdict verdict = { .cause = wiot->refuse };
+    if (wiot->core && (wiot->task_count == WIOT_TASKS || !replaced(wiot, op))) {
         verdict.cause = SB_CAUSE_CONFLICT;
-    } else if (world->refuse != SB_CAUSE_NONE) {
-        verdict.text = (char *)(uintptr_t)world->refuse_text;
-    } else if (world->existing) {
-        verdict.task = world->existing;
+    } else if (wiot->refuse != SB_CAUSE_NONE) {
+        verdict.text = (char *)(uintptr_t)wiot->refuse_text;
+    } else if (wiot->existing) {
+        verdict.task = wiot->existing;
         verdict.existing = true;
-    } else if (world->task_count < WORLD_TASKS) {
-        size_t i = world->task_count++;
-        world->jobs[i] = (struct sb_job){
+    } else if (wiot->task_count < WIOT_TASKS) {
+        size_t i = wiot->task_count++;
+        wiot->jobs[i] = (struct sb_job){
             .id = (int64_t)i + 1, .origin = "cloud", .external_id = strdup(tag), .op = op
         };
-        world->tasks[i] = (struct sb_task){ .id = (int64_t)i + 101,
-                                            .verified = SB_VERIFY_HASH,
-                                            .job = &world->jobs[i],
-                                            .device = "pump-7",
-                                            .state = SB_TASK_QUEUED };
-        verdict.task = world->tasks[i].id;
+        wiot->tasks[i] = (struct sb_task){ .id = (int64_t)i + 101,
+                                           .verified = SB_VERIFY_HASH,
+                                           .job = &wiot->jobs[i],
+                                           .device = "pump-7",
+                                           .state = SB_TASK_QUEUED };
+        verdict.task = wiot->tasks[i].id;
     } else {
         verdict.cause = SB_CAUSE_BUSY;
     }
-    world_step(world, &(struct sb_input){ .kind = SB_IN_VERDICT, .tag = tag, .verdict = &verdict });
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_VERDICT, .tag = tag, .verdict = &verdict });
 }
 
-static void look(struct world *world, int64_t id)
+static void look(struct wiot *wiot, int64_t id)
 {
-    struct sb_news news = { .kind = SB_NEWS_TASK, .device = &world->device };
-    for (size_t i = 0; i < world->task_count; i++) {
-        if (world->tasks[i].id == id && !sb_task_state_is_final(world->tasks[i].state))
-            news.task = &world->tasks[i];
+    struct sb_news news = { .kind = SB_NEWS_TASK, .device = &wiot->device };
+    for (size_t i = 0; i < wiot->task_count; i++) {
+        if (wiot->tasks[i].id == id && !sb_task_state_is_final(wiot->tasks[i].state))
+            news.task = &wiot->tasks[i];
     }
-    world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news, .value = id });
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news, .value = id });
 }
 
-static void carry_out(struct world *world, struct sb_output *output)
+static void carry_out(struct wiot *wiot, struct sb_output *output)
 {
     enum sb_output_kind kind = output->kind;
     enum sb_op op = output->op;
@@ -194,202 +194,200 @@ static void carry_out(struct world *world, struct sb_output *output)
     int64_t task = output->task;
     sb_cleanup(sb_freep) char *tag = output->tag ? strdup(output->tag) : NULL;
     if (kind == SB_OUT_TIMER)
-        set_timer(world, output->tag, output->value);
+        set_timer(wiot, output->tag, output->value);
     if (kind == SB_OUT_UNSTAGE)
-        world->staged = false;
-    keep(world, output);
+        wiot->staged = false;
+    keep(wiot, output);
     if (kind == SB_OUT_SUBMIT)
-        submit(world, tag, op);
-    if (kind == SB_OUT_CANCEL && world->core)
-        cancel(world, task, cause);
+        submit(wiot, tag, op);
+    if (kind == SB_OUT_CANCEL && wiot->core)
+        cancel(wiot, task, cause);
     if (kind == SB_OUT_LOOK)
-        look(world, task);
+        look(wiot, task);
 }
 
-static void tell(struct world *world, size_t index, enum sb_task_state before)
+static void tell(struct wiot *wiot, size_t index, enum sb_task_state before)
 {
-    struct sb_news news = { .kind = SB_NEWS_TASK,
-                            .device = &world->device,
-                            .task = &world->tasks[index],
-                            .before = before };
-    world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
+    struct sb_news news = {
+        .kind = SB_NEWS_TASK, .device = &wiot->device, .task = &wiot->tasks[index], .before = before
+    };
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
 }
 
-static void turn_ends(struct world *world)
+static void turn_ends(struct wiot *wiot)
 {
-    for (size_t i = 0; i < world->task_count; i++) {
-        if (!world->news[i])
+    for (size_t i = 0; i < wiot->task_count; i++) {
+        if (!wiot->news[i])
             continue;
-        world->news[i] = false;
-        tell(world, i, SB_TASK_QUEUED);
+        wiot->news[i] = false;
+        tell(wiot, i, SB_TASK_QUEUED);
     }
 }
 
-void world_step(struct world *world, struct sb_input *input)
+void wiot_step(struct wiot *wiot, struct sb_input *input)
 {
     struct sb_effects effects = { 0 };
-    input->self = world->self;
+    input->self = wiot->self;
     input->link = "cloud";
-    input->name = world->self ? NULL : input->message ? input->message->name : "pump/p7";
-    input->device = world->self    ? (world->has_gateway ? &world->gateway : NULL)
-                    : world->known ? &world->device
-                                   : NULL;
-    input->staged = world->staged ? &world->package : NULL;
-    input->words = world->words;
-    input->config = &world->config;
-    input->now = world->now;
-    input->wall = world->wall;
-    input->backlog = world->backlog;
-    input->outage = world->outage;
-    input->ready = world->ready;
-    input->why = world->why;
-    world->depth++;
-    if (sb_ibm_step(world->state, input, &effects) < 0)
+    input->name = wiot->self ? NULL : input->message ? input->message->name : "pump/p7";
+    input->device = wiot->self    ? (wiot->has_gateway ? &wiot->gateway : NULL)
+                    : wiot->known ? &wiot->device
+                                  : NULL;
+    input->staged = wiot->staged ? &wiot->package : NULL;
+    input->words = wiot->words;
+    input->config = &wiot->config;
+    input->now = wiot->now;
+    input->wall = wiot->wall;
+    input->backlog = wiot->backlog;
+    input->outage = wiot->outage;
+    input->ready = wiot->ready;
+    input->why = wiot->why;
+    wiot->depth++;
+    if (sb_ibm_step(wiot->state, input, &effects) < 0)
         abort();
-    world->saves += effects.save;
+    wiot->saves += effects.save;
     for (size_t i = 0; i < effects.count; i++)
-        carry_out(world, &effects.list[i]);
+        carry_out(wiot, &effects.list[i]);
     sb_effects_done(&effects);
-    if (--world->depth == 0)
-        turn_ends(world);
+    if (--wiot->depth == 0)
+        turn_ends(wiot);
 }
 
 /* ---- inputs ---- */
 
-void world_hears(struct world *world, const char *topic, const void *payload, size_t n)
+void wiot_hears(struct wiot *wiot, const char *topic, const void *payload, size_t n)
 {
     struct sb_message message = { 0 };
-    int r = sb_ibm_decode(world->words, &world->config, topic, payload, n, &message);
+    int r = sb_ibm_decode(wiot->words, &wiot->config, topic, payload, n, &message);
     if (r < 0)
         return;
-    world->self = !message.name;
-    world->known = sb_streq(message.name, "pump/p7");
-    world_step(world, &(struct sb_input){ .kind = SB_IN_MESSAGE, .message = &message });
+    wiot->self = !message.name;
+    wiot->known = sb_streq(message.name, "pump/p7");
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_MESSAGE, .message = &message });
     sb_message_done(&message);
 }
 
-void world_says(struct world *world, const char *suffix, const char *payload)
+void wiot_says(struct wiot *wiot, const char *suffix, const char *payload)
 {
-    sb_cleanup(sb_freep) char *topic = sb_format("%s%s", world->self ? SELF_IN : PREFIX_IN, suffix);
-    world_hears(world, topic, payload, strlen(payload));
+    sb_cleanup(sb_freep) char *topic = sb_format("%s%s", wiot->self ? SELF_IN : PREFIX_IN, suffix);
+    wiot_hears(wiot, topic, payload, strlen(payload));
 }
 
-void world_up(struct world *world)
+void wiot_up(struct wiot *wiot)
 {
-    world_step(world, &(struct sb_input){ .kind = SB_IN_UP, .value = world->outage });
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_UP, .value = wiot->outage });
 }
 
-void world_down(struct world *world)
+void wiot_down(struct wiot *wiot)
 {
-    world_step(world, &(struct sb_input){ .kind = SB_IN_DOWN });
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_DOWN });
 }
 
-void world_news(struct world *world, enum sb_news_kind kind)
+void wiot_news(struct wiot *wiot, enum sb_news_kind kind)
 {
-    struct sb_news news = { .kind = kind, .device = &world->device };
-    world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
+    struct sb_news news = { .kind = kind, .device = &wiot->device };
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
 }
 
-void world_task(struct world *world, size_t index, enum sb_task_state state)
+void wiot_task(struct wiot *wiot, size_t index, enum sb_task_state state)
 {
-    struct sb_task *task = &world->tasks[index];
+    struct sb_task *task = &wiot->tasks[index];
     enum sb_task_state before = task->state;
-    if (index >= world->task_count)
+    if (index >= wiot->task_count)
         abort();
     task->state = state;
     if (state == SB_TASK_SUCCEEDED && task->job->op == SB_OP_FIRMWARE_DOWNLOAD)
-        world->staged = true;
+        wiot->staged = true;
     if (state == SB_TASK_SUCCEEDED && task->job->op == SB_OP_FIRMWARE_INSTALL)
-        world->staged = false;
-    tell(world, index, before);
+        wiot->staged = false;
+    tell(wiot, index, before);
 }
 
-void world_fails(struct world *world, size_t index, enum sb_cause cause, enum sb_phase phase)
+void wiot_fails(struct wiot *wiot, size_t index, enum sb_cause cause, enum sb_phase phase)
 {
-    struct sb_task *task = &world->tasks[index];
+    struct sb_task *task = &wiot->tasks[index];
     enum sb_task_state before = task->state;
-    if (index >= world->task_count)
+    if (index >= wiot->task_count)
         abort();
     task->state = SB_TASK_FAILED;
     task->cause = cause;
     task->phase = phase;
-    tell(world, index, before);
+    tell(wiot, index, before);
 }
 
-void world_foreign(struct world *world, enum sb_op op, enum sb_task_state state,
-                   enum sb_cause cause)
+void wiot_foreign(struct wiot *wiot, enum sb_op op, enum sb_task_state state, enum sb_cause cause)
 {
     struct sb_job job = { .id = 900, .origin = "native", .op = op };
     struct sb_task task = { .id = 900, .job = &job, .device = "pump-7", .state = state };
     task.cause = cause;
-    struct sb_news news = { .kind = SB_NEWS_FIRMWARE, .device = &world->device, .task = &task };
-    world_step(world, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
+    struct sb_news news = { .kind = SB_NEWS_FIRMWARE, .device = &wiot->device, .task = &task };
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_NEWS, .news = &news });
 }
 
-void world_passes(struct world *world, int64_t ms)
+void wiot_passes(struct wiot *wiot, int64_t ms)
 {
-    int64_t end = world->now + ms;
+    int64_t end = wiot->now + ms;
     for (;;) {
-        struct world_timer *next = NULL;
-        for (size_t i = 0; i < SB_COUNT(world->timers); i++) {
-            struct world_timer *timer = &world->timers[i];
+        struct wiot_timer *next = NULL;
+        for (size_t i = 0; i < SB_COUNT(wiot->timers); i++) {
+            struct wiot_timer *timer = &wiot->timers[i];
             if (timer->tag && timer->due <= end && (!next || timer->due < next->due))
                 next = timer;
         }
         if (!next)
             break;
-        world->wall += next->due - world->now;
-        world->now = next->due;
+        wiot->wall += next->due - wiot->now;
+        wiot->now = next->due;
         sb_cleanup(sb_freep) char *tag = SB_STEAL(next->tag);
-        world_step(world, &(struct sb_input){ .kind = SB_IN_TIMER, .tag = tag });
+        wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_TIMER, .tag = tag });
     }
-    world->wall += end - world->now;
-    world->now = end;
+    wiot->wall += end - wiot->now;
+    wiot->now = end;
 }
 
-bool world_restarts(struct world *world)
+bool wiot_restarts(struct wiot *wiot)
 {
-    sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(world->state);
+    sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(wiot->state);
     sb_cleanup(sb_freep) char *text = sb_json_text(saved);
     if (!text)
         return false;
-    sb_ibm_drop(world->state);
+    sb_ibm_drop(wiot->state);
     sb_cleanup(json_decrefp) json_t *again = json_loads(text, 0, NULL);
-    world->state = sb_ibm_load(again);
-    if (!world->state)
+    wiot->state = sb_ibm_load(again);
+    if (!wiot->state)
         return false;
-    for (size_t i = 0; i < SB_COUNT(world->timers); i++)
-        free(SB_STEAL(world->timers[i].tag));
-    world_step(world, &(struct sb_input){ .kind = SB_IN_LOADED });
+    for (size_t i = 0; i < SB_COUNT(wiot->timers); i++)
+        free(SB_STEAL(wiot->timers[i].tag));
+    wiot_step(wiot, &(struct sb_input){ .kind = SB_IN_LOADED });
     return true;
 }
 
 /* ---- looking ---- */
 
-static const struct sb_output *next_send(struct world *world)
+static const struct sb_output *next_send(struct wiot *wiot)
 {
-    while (world->read_at < world->log_count && world->log[world->read_at].kind != SB_OUT_SEND)
-        world->read_at++;
-    return world->read_at < world->log_count ? &world->log[world->read_at++] : NULL;
+    while (wiot->read_at < wiot->log_count && wiot->log[wiot->read_at].kind != SB_OUT_SEND)
+        wiot->read_at++;
+    return wiot->read_at < wiot->log_count ? &wiot->log[wiot->read_at++] : NULL;
 }
 
-const struct sb_output *world_next_on(struct world *world, const char *topic)
+const struct sb_output *wiot_next_on(struct wiot *wiot, const char *topic)
 {
-    const struct sb_output *output = next_send(world);
+    const struct sb_output *output = next_send(wiot);
     if (output && sb_streq(output->topic, topic))
         return output;
     sb_cleanup(sb_freep) char *text = output ? sb_json_text(output->json) : NULL;
-    if (!world->quiet)
+    if (!wiot->quiet)
         (void)fprintf(stderr, "sent: %s %s\nwanted: %s\n", output ? output->topic : "nothing",
                       text ? text : "", topic);
     return NULL;
 }
 
-const struct sb_output *world_next(struct world *world, const char *suffix)
+const struct sb_output *wiot_next(struct wiot *wiot, const char *suffix)
 {
     sb_cleanup(sb_freep) char *topic =
-        sb_format("%s%s", world->self ? SELF_OUT : PREFIX_OUT, suffix);
-    return world_next_on(world, topic);
+        sb_format("%s%s", wiot->self ? SELF_OUT : PREFIX_OUT, suffix);
+    return wiot_next_on(wiot, topic);
 }
 
 static bool same(const json_t *sent, const char *wanted)
@@ -405,74 +403,74 @@ static bool same(const json_t *sent, const char *wanted)
     return json_equal(want, have);
 }
 
-bool world_sent_on(struct world *world, const char *topic, const char *json)
+bool wiot_sent_on(struct wiot *wiot, const char *topic, const char *json)
 {
-    const struct sb_output *output = world_next_on(world, topic);
+    const struct sb_output *output = wiot_next_on(wiot, topic);
     if (!output)
         return false;
     if (sb_streq(json, "*") || same(output->json, json))
         return true;
     sb_cleanup(sb_freep) char *text = sb_json_text(output->json);
-    if (!world->quiet)
+    if (!wiot->quiet)
         (void)fprintf(stderr, "sent %s: %s\nwanted: %s\n", topic, text, json);
     return false;
 }
 
-bool world_sent(struct world *world, const char *suffix, const char *json)
+bool wiot_sent(struct wiot *wiot, const char *suffix, const char *json)
 {
     sb_cleanup(sb_freep) char *topic =
-        sb_format("%s%s", world->self ? SELF_OUT : PREFIX_OUT, suffix);
-    return world_sent_on(world, topic, json);
+        sb_format("%s%s", wiot->self ? SELF_OUT : PREFIX_OUT, suffix);
+    return wiot_sent_on(wiot, topic, json);
 }
 
-bool world_silent(struct world *world)
+bool wiot_silent(struct wiot *wiot)
 {
-    for (size_t i = world->read_at; i < world->log_count; i++) {
-        if (world->log[i].kind != SB_OUT_SEND)
+    for (size_t i = wiot->read_at; i < wiot->log_count; i++) {
+        if (wiot->log[i].kind != SB_OUT_SEND)
             continue;
-        sb_cleanup(sb_freep) char *text = sb_json_text(world->log[i].json);
-        if (!world->quiet)
-            (void)fprintf(stderr, "unexpected: %s %s\n", world->log[i].topic, text);
+        sb_cleanup(sb_freep) char *text = sb_json_text(wiot->log[i].json);
+        if (!wiot->quiet)
+            (void)fprintf(stderr, "unexpected: %s %s\n", wiot->log[i].topic, text);
         return false;
     }
     return true;
 }
 
-size_t world_count(const struct world *world, enum sb_output_kind kind)
+size_t wiot_count(const struct wiot *wiot, enum sb_output_kind kind)
 {
     size_t count = 0;
-    for (size_t i = 0; i < world->log_count; i++)
-        count += world->log[i].kind == kind;
+    for (size_t i = 0; i < wiot->log_count; i++)
+        count += wiot->log[i].kind == kind;
     return count;
 }
 
-const struct sb_output *world_last(const struct world *world, enum sb_output_kind kind)
+const struct sb_output *wiot_last(const struct wiot *wiot, enum sb_output_kind kind)
 {
-    for (size_t i = world->log_count; i-- > 0;) {
-        if (world->log[i].kind == kind)
-            return &world->log[i];
+    for (size_t i = wiot->log_count; i-- > 0;) {
+        if (wiot->log[i].kind == kind)
+            return &wiot->log[i];
     }
     return NULL;
 }
 
-int64_t world_timer(const struct world *world, const char *tag)
+int64_t wiot_timer(const struct wiot *wiot, const char *tag)
 {
-    const struct world_timer *timer = timer_of(world, tag);
-    return timer ? timer->due - world->now : -1;
+    const struct wiot_timer *timer = timer_of(wiot, tag);
+    return timer ? timer->due - wiot->now : -1;
 }
 
-bool world_noted(const struct world *world, const char *part)
+bool wiot_noted(const struct wiot *wiot, const char *part)
 {
-    for (size_t i = 0; i < world->log_count; i++) {
-        if (world->log[i].kind == SB_OUT_NOTE && strstr(world->log[i].text, part))
+    for (size_t i = 0; i < wiot->log_count; i++) {
+        if (wiot->log[i].kind == SB_OUT_NOTE && strstr(wiot->log[i].text, part))
             return true;
     }
     return false;
 }
 
-void world_replies(struct world *world, const struct sb_output *request, int rc)
+void wiot_replies(struct wiot *wiot, const struct sb_output *request, int rc)
 {
     sb_cleanup(sb_freep) char *text =
         sb_format("{\"rc\":%d,\"reqId\":\"%s\"}", rc, sb_json_str(request->json, "reqId"));
-    world_says(world, "response", text);
+    wiot_says(wiot, "response", text);
 }

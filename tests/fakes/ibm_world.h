@@ -12,14 +12,14 @@
 #include "bridge/package/package.h"
 #include "tests/fakes/core.h"
 
-#define WORLD_TASKS 16
+#define WIOT_TASKS 16
 
-struct world_timer {
+struct wiot_timer {
     char *tag;
     int64_t due;
 };
 
-struct world {
+struct wiot {
     struct sb_ibm_config config;
     const struct sb_words *words;
     struct sb_driver_ops driver;
@@ -38,52 +38,51 @@ struct world {
     int64_t existing; /* task that the request equals; 0: a new one */
     bool core;        /* conflicts and cancels as the core has them, their news at the turn's end */
     unsigned depth;   /* steps under way */
-    bool news[WORLD_TASKS]; /* then: of these tasks */
+    bool news[WIOT_TASKS]; /* then: of these tasks */
     /* what came out */
     struct sb_output *log; /* all outputs in order; SENDs are read one by one */
     size_t log_count, log_room, read_at;
     unsigned saves;
-    struct world_timer timers[64];
-    struct sb_job jobs[WORLD_TASKS];
-    struct sb_task tasks[WORLD_TASKS];
+    struct wiot_timer timers[64];
+    struct sb_job jobs[WIOT_TASKS];
+    struct sb_task tasks[WIOT_TASKS];
     size_t task_count;
     bool quiet; /* do not print mismatches */
 };
 
-struct world *world_new(void);
-void world_free(struct world *world);
+struct wiot *wiot_new(void);
+void wiot_free(struct wiot *wiot);
 
 /* The platform says something to the device (suffix) or on a whole topic. */
-void world_says(struct world *world, const char *suffix, const char *payload);
-void world_hears(struct world *world, const char *topic, const void *payload, size_t n);
-void world_step(struct world *world, struct sb_input *input);
-void world_up(struct world *world);
-void world_down(struct world *world);
-void world_news(struct world *world, enum sb_news_kind kind);
+void wiot_says(struct wiot *wiot, const char *suffix, const char *payload);
+void wiot_hears(struct wiot *wiot, const char *topic, const void *payload, size_t n);
+void wiot_step(struct wiot *wiot, struct sb_input *input);
+void wiot_up(struct wiot *wiot);
+void wiot_down(struct wiot *wiot);
+void wiot_news(struct wiot *wiot, enum sb_news_kind kind);
 /* The task moves; its door hears of it. */
-void world_task(struct world *world, size_t index, enum sb_task_state state);
-void world_fails(struct world *world, size_t index, enum sb_cause cause, enum sb_phase phase);
+void wiot_task(struct wiot *wiot, size_t index, enum sb_task_state state);
+void wiot_fails(struct wiot *wiot, size_t index, enum sb_cause cause, enum sb_phase phase);
 /* Another door's task of this operation and state. */
-void world_foreign(struct world *world, enum sb_op op, enum sb_task_state state,
-                   enum sb_cause cause);
+void wiot_foreign(struct wiot *wiot, enum sb_op op, enum sb_task_state state, enum sb_cause cause);
 /* Time passes; due timers fire in order. */
-void world_passes(struct world *world, int64_t ms);
+void wiot_passes(struct wiot *wiot, int64_t ms);
 /* Saved and read back, as over a restart of the process; open tasks are asked for. */
-bool world_restarts(struct world *world);
+bool wiot_restarts(struct wiot *wiot);
 
 /* The next message sent: its topic (or the suffix) and its JSON; "reqId": "*" stands for any id,
  * "*" for any payload. */
-bool world_sent_on(struct world *world, const char *topic, const char *json);
-const struct sb_output *world_next_on(struct world *world, const char *topic);
-bool world_sent(struct world *world, const char *suffix, const char *json);
+bool wiot_sent_on(struct wiot *wiot, const char *topic, const char *json);
+const struct sb_output *wiot_next_on(struct wiot *wiot, const char *topic);
+bool wiot_sent(struct wiot *wiot, const char *suffix, const char *json);
 /* The next message sent, of this suffix; its payload, borrowed; NULL: another or none. */
-const struct sb_output *world_next(struct world *world, const char *suffix);
-bool world_silent(struct world *world); /* no further message */
-void world_forget(struct world *world); /* what came out so far */
-size_t world_count(const struct world *world, enum sb_output_kind kind);
-const struct sb_output *world_last(const struct world *world, enum sb_output_kind kind);
+const struct sb_output *wiot_next(struct wiot *wiot, const char *suffix);
+bool wiot_silent(struct wiot *wiot); /* no further message */
+void wiot_forget(struct wiot *wiot); /* what came out so far */
+size_t wiot_count(const struct wiot *wiot, enum sb_output_kind kind);
+const struct sb_output *wiot_last(const struct wiot *wiot, enum sb_output_kind kind);
 /* ms until the timer fires; -1: not set */
-int64_t world_timer(const struct world *world, const char *tag);
-bool world_noted(const struct world *world, const char *part);
+int64_t wiot_timer(const struct wiot *wiot, const char *tag);
+bool wiot_noted(const struct wiot *wiot, const char *part);
 /* The platform accepts everything that waits for its reply: answers 200 to the last manage. */
-void world_replies(struct world *world, const struct sb_output *request, int rc);
+void wiot_replies(struct wiot *wiot, const struct sb_output *request, int rc);

@@ -38,29 +38,28 @@ static void set_end(struct sb_task *task, const struct end *end)
 
 static int64_t ibm_tells(const struct end *end)
 {
-    struct world *w = world_new();
-    world_up(w);
-    world_replies(w, world_last(w, SB_OUT_SEND), 200);
-    world_says(w, "device/update",
-               "{\"reqId\":\"u\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\",\"value\":{"
-               "\"version\":\"2.0.0\",\"name\":\"n\",\"uri\":\"https://h/x\",\"verifier\":\"\","
-               "\"state\":0,\"updateStatus\":0,\"updatedDateTime\":\"\"}}]}}");
-    world_says(w, "observe",
-               "{\"reqId\":\"o\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\"}]}}");
-    world_says(w, "mgmt/initiate/firmware/download", "{\"reqId\":\"d\"}");
+    struct wiot *w = wiot_new();
+    wiot_up(w);
+    wiot_replies(w, wiot_last(w, SB_OUT_SEND), 200);
+    wiot_says(w, "device/update",
+              "{\"reqId\":\"u\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\",\"value\":{"
+              "\"version\":\"2.0.0\",\"name\":\"n\",\"uri\":\"https://h/x\",\"verifier\":\"\","
+              "\"state\":0,\"updateStatus\":0,\"updatedDateTime\":\"\"}}]}}");
+    wiot_says(w, "observe", "{\"reqId\":\"o\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\"}]}}");
+    wiot_says(w, "mgmt/initiate/firmware/download", "{\"reqId\":\"d\"}");
     assert_int_equal(w->task_count, 1);
-    world_task(w, 0, SB_TASK_DOWNLOADING);
-    world_forget(w);
+    wiot_task(w, 0, SB_TASK_DOWNLOADING);
+    wiot_forget(w);
     set_end(&w->tasks[0], end);
-    world_task(w, 0, end->state);
-    const struct sb_output *output = world_next(w, "notify");
+    wiot_task(w, 0, end->state);
+    const struct sb_output *output = wiot_next(w, "notify");
     int64_t told = UNTOLD;
     for (int status = 0; output && status < 7; status++) {
         sb_cleanup(json_decrefp) json_t *notify = sb_ibm_notify(0, status, output->token);
         told = json_equal(notify, output->json) ? status : told;
     }
     w->tasks[0].native = (struct sb_native){ 0 };
-    world_free(w);
+    wiot_free(w);
     return told;
 }
 
@@ -333,17 +332,17 @@ static void a_version_is_told_in_each_ones_own_way(void **state)
     core_version(&ali->core, CORE_PUMP, "", "7.0");
     assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "7.0");
     ali_free(ali);
-    struct world *w = world_new();
-    world_up(w);
-    world_replies(w, world_last(w, SB_OUT_SEND), 200);
-    world_forget(w);
+    struct wiot *w = wiot_new();
+    wiot_up(w);
+    wiot_replies(w, wiot_last(w, SB_OUT_SEND), 200);
+    wiot_forget(w);
     json_object_set_new(w->device.versions, "", json_string("7.0"));
-    world_news(w, SB_NEWS_IDENTITY);
-    const struct sb_output *manage = world_next(w, "mgmt/manage");
+    wiot_news(w, SB_NEWS_IDENTITY);
+    const struct sb_output *manage = wiot_next(w, "mgmt/manage");
     assert_non_null(manage);
     sb_cleanup(sb_freep) char *text = sb_json_text(manage->json);
     assert_non_null(strstr(text, "\"fwVersion\":\"7.0\""));
-    world_free(w);
+    wiot_free(w);
 }
 
 int main(void)

@@ -45,7 +45,7 @@ static uint32_t chance(uint32_t below)
 #define LOG_MAX 4096
 
 struct run {
-    struct world *w;
+    struct wiot *w;
     bool restarts; /* after every step */
     bool timeless; /* no time passes before the end */
     unsigned requests;
@@ -54,7 +54,7 @@ struct run {
         bool ended, away;            /* away: past its commit point, and the device was gone */
         size_t at;                   /* what had been put out by then */
         int64_t time;
-    } ends[WORLD_TASKS];
+    } ends[WIOT_TASKS];
     int64_t when[LOG_MAX]; /* at the latest, of what was put out */
     size_t back_at;        /* what had been put out when the device was last seen to return */
 };
@@ -63,7 +63,7 @@ static void says(struct run *run, const char *suffix, const char *rest)
 {
     (void)snprintf(run->last, sizeof(run->last), "{\"reqId\":\"r%u\"%s}", run->requests++, rest);
     (void)snprintf(run->last_suffix, sizeof(run->last_suffix), "%s", suffix);
-    world_says(run->w, suffix, run->last);
+    wiot_says(run->w, suffix, run->last);
 }
 
 static const char *image_of(uint32_t which)
@@ -87,7 +87,7 @@ static void writes(struct run *run)
 }
 
 /* What the core has staged, as the task's success leaves it. */
-static void stage(struct world *w, const struct sb_task *task)
+static void stage(struct wiot *w, const struct sb_task *task)
 {
     const struct sb_output *submit = NULL;
     for (size_t i = 0; i < w->log_count; i++) {
@@ -103,9 +103,9 @@ static void stage(struct world *w, const struct sb_task *task)
     w->device.staged.door = "cloud";
 }
 
-static struct sb_task *open_task(struct world *w, size_t *ret_index)
+static struct sb_task *open_task(struct wiot *w, size_t *ret_index)
 {
-    size_t open[WORLD_TASKS], count = 0;
+    size_t open[WIOT_TASKS], count = 0;
     for (size_t i = 0; i < w->task_count; i++) {
         if (!sb_task_state_is_final(w->tasks[i].state))
             open[count++] = i;
@@ -119,7 +119,7 @@ static struct sb_task *open_task(struct world *w, size_t *ret_index)
 /* Before the world hears of it. */
 static void ends(struct run *run, size_t i)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     run->ends[i].ended = true;
     run->ends[i].at = w->log_count;
     run->ends[i].time = w->now;
@@ -128,7 +128,7 @@ static void ends(struct run *run, size_t i)
 
 static void moves_on(struct run *run)
 {
-    struct world *w = run->w;
+    struct wiot *w = run->w;
     static const enum sb_task_state firmware[] = { SB_TASK_SENT, SB_TASK_DOWNLOADING };
     size_t i = 0;
     struct sb_task *task = open_task(w, &i);
@@ -140,18 +140,18 @@ static void moves_on(struct run *run)
             ? (op == SB_OP_FIRMWARE_INSTALL ? SB_TASK_INSTALLING : firmware[chance(2)])
             : SB_TASK_RUNNING;
     if (task->state < next) {
-        world_task(w, i, next);
+        wiot_task(w, i, next);
     } else {
         if (op == SB_OP_FIRMWARE_DOWNLOAD)
             stage(w, task);
         ends(run, i);
-        world_task(w, i, SB_TASK_SUCCEEDED);
+        wiot_task(w, i, SB_TASK_SUCCEEDED);
     }
 }
 
 static void goes_wrong(struct run *run)
 {
-    struct world *w = run->w;
+    struct wiot *w = run->w;
     static const enum sb_cause causes[] = { SB_CAUSE_LINK_LOST, SB_CAUSE_REFUSED,
                                             SB_CAUSE_TIMEOUT,   SB_CAUSE_NO_SPACE,
                                             SB_CAUSE_OFFLINE,   SB_CAUSE_OUTCOME_UNKNOWN };
@@ -162,29 +162,29 @@ static void goes_wrong(struct run *run)
     if (chance(2))
         w->device.presence = SB_PRESENCE_OFFLINE;
     ends(run, i);
-    world_fails(w, i, causes[chance(SB_COUNT(causes))], (enum sb_phase)chance(SB_PHASE_MAX_));
+    wiot_fails(w, i, causes[chance(SB_COUNT(causes))], (enum sb_phase)chance(SB_PHASE_MAX_));
 }
 
 static void returns(struct run *run)
 {
-    struct world *w = run->w;
+    struct wiot *w = run->w;
     run->back_at = w->device.presence == SB_PRESENCE_READY ? run->back_at : w->log_count;
     w->device.presence = SB_PRESENCE_READY;
-    world_news(w, SB_NEWS_PRESENCE);
+    wiot_news(w, SB_NEWS_PRESENCE);
     if (chance(2))
-        world_news(w, SB_NEWS_IDENTITY);
+        wiot_news(w, SB_NEWS_IDENTITY);
 }
 
-static void reconnects(struct world *w)
+static void reconnects(struct wiot *w)
 {
-    world_down(w);
-    world_up(w);
+    wiot_down(w);
+    wiot_up(w);
 }
 
 static void step(struct run *run)
 {
     static const char *const actions[] = { REBOOT, RESET, DOWNLOAD, DOWNLOAD, INSTALL, INSTALL };
-    struct world *w = run->w;
+    struct wiot *w = run->w;
     switch (chance(14)) {
     case 0:
         writes(run);
@@ -205,7 +205,7 @@ static void step(struct run *run)
         break;
     case 7:
         if (run->requests > 0)
-            world_says(w, run->last_suffix, run->last);
+            wiot_says(w, run->last_suffix, run->last);
         break;
     case 8:
         goes_wrong(run);
@@ -217,16 +217,16 @@ static void step(struct run *run)
         reconnects(w);
         break;
     case 11:
-        world_passes(w, (int64_t)chance(40) * (run->timeless ? 0 : SB_SECOND));
+        wiot_passes(w, (int64_t)chance(40) * (run->timeless ? 0 : SB_SECOND));
         break;
     default:
         moves_on(run);
         break;
     }
     if (run->restarts) {
-        if (!world_restarts(w))
+        if (!wiot_restarts(w))
             abort();
-        world_up(w);
+        wiot_up(w);
     }
 }
 
@@ -243,18 +243,18 @@ static void ends_all(struct run *run)
         if (sb_task_state_is_final(run->w->tasks[i].state))
             continue;
         ends(run, i);
-        world_fails(run->w, i, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
+        wiot_fails(run->w, i, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
     }
-    world_passes(run->w, 2 * SB_HOUR);
+    wiot_passes(run->w, 2 * SB_HOUR);
 }
 
 static void live(struct run *run, uint32_t from, bool restarts, bool timeless)
 {
     seed = from;
-    *run = (struct run){ .w = world_new(), .restarts = restarts, .timeless = timeless };
+    *run = (struct run){ .w = wiot_new(), .restarts = restarts, .timeless = timeless };
     run->w->core = true;
     run->w->quiet = true;
-    world_up(run->w);
+    wiot_up(run->w);
     for (int i = 0; i < STEPS; i++) {
         step(run);
         keep_time(run);
@@ -280,7 +280,7 @@ static int notified(const struct sb_output *output, const char *key)
 /* Every request has an answer, and only one (a repeated request gets it again). */
 static void check_answers(const struct run *run, uint32_t from)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     for (unsigned r = 0; r < run->requests; r++) {
         sb_cleanup(sb_freep) char *id = sb_format("r%u", r);
         const json_t *answer = NULL;
@@ -300,7 +300,7 @@ static void check_answers(const struct run *run, uint32_t from)
 /* 0/0 is success to the platform: as many as installations succeeded, and no more. */
 static void check_successes(const struct run *run, uint32_t from)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     unsigned told = 0, happened = 0;
     for (size_t i = 0; i < w->log_count; i++) {
         if (is_on(&w->log[i], "/notify"))
@@ -316,7 +316,7 @@ static void check_successes(const struct run *run, uint32_t from)
 /* A failure is told of what failed, not of what gave way to a newer request. */
 static void check_failures(const struct run *run, uint32_t from)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     unsigned told = 0, happened = 0;
     for (size_t i = 0; i < w->log_count; i++) {
         if (is_on(&w->log[i], "/notify"))
@@ -328,7 +328,7 @@ static void check_failures(const struct run *run, uint32_t from)
         fail_msg("seed %u: %u failures told, %u happened", from, told, happened);
 }
 
-static bool accepted(const struct world *w, const char *id, size_t before)
+static bool accepted(const struct wiot *w, const char *id, size_t before)
 {
     for (size_t i = 0; i < before; i++) {
         if (is_on(&w->log[i], "/response") && sb_streq(sb_json_str(w->log[i].json, "reqId"), id) &&
@@ -352,7 +352,7 @@ static bool happened(const struct run *run, size_t task, size_t at)
 /* It failed, but the same was asked for once more, and then it happened. */
 static bool made_good(const struct run *run, size_t task, size_t at)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     for (size_t i = 0; i < w->task_count; i++) {
         if (w->tasks[i].job->op == w->tasks[task].job->op && happened(run, i, at) &&
             run->ends[i].at >= run->ends[task].at)
@@ -364,7 +364,7 @@ static bool made_good(const struct run *run, size_t task, size_t at)
 /* Would a manage at this place complete a restart that did not happen? */
 static bool completes(const struct run *run, size_t task, size_t at)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     enum sb_op op = w->tasks[task].job->op;
     if ((op != SB_OP_REBOOT && op != SB_OP_FACTORY_RESET) ||
         !accepted(w, w->tasks[task].job->external_id, at))
@@ -375,7 +375,7 @@ static bool completes(const struct run *run, size_t task, size_t at)
 
 static void check_completions(const struct run *run, uint32_t from)
 {
-    const struct world *w = run->w;
+    const struct wiot *w = run->w;
     for (size_t i = 0; i < w->log_count && i < LOG_MAX; i++) {
         for (size_t task = 0; task < w->task_count && is_on(&w->log[i], "/manage"); task++) {
             if (completes(run, task, i))
@@ -396,13 +396,13 @@ static void whatever_happens(void **state)
         check_successes(&run, from);
         check_failures(&run, from);
         check_completions(&run, from);
-        world_free(run.w);
+        wiot_free(run.w);
     }
 }
 
 /* All that the platform and the core see, but manage, which every connect makes anew, and progress:
  * what the platform has overwritten meanwhile it is told again. */
-static char *story(const struct world *w)
+static char *story(const struct wiot *w)
 {
     struct sb_str text = { 0 };
     for (size_t i = 0; i < w->log_count; i++) {
@@ -440,8 +440,8 @@ static void a_restart_after_every_step_changes_nothing(void **state)
             fail_msg("seed %u: without restarts:\n%.600s\nwith restarts:\n%.600s", from, a + same,
                      b + same);
         }
-        world_free(once.w);
-        world_free(often.w);
+        wiot_free(once.w);
+        wiot_free(often.w);
     }
 }
 

@@ -23,7 +23,7 @@ struct trial {
     enum sb_input_kind input;     /* another input (not MESSAGE) */
     enum sb_task_state state;     /* of the task the news are about */
     bool staged;
-    void (*before)(struct world *w); /* how the world got there */
+    void (*before)(struct wiot *w); /* how the world got there */
 };
 
 #define IMAGE                                                                                      \
@@ -34,43 +34,43 @@ struct trial {
 #define DOWNLOAD "mgmt/initiate/firmware/download"
 #define CUSTOM   "mgmt/custom/southbridge/"
 
-static void described(struct world *w)
+static void described(struct wiot *w)
 {
-    world_up(w);
-    world_says(w, "device/update", IMAGE);
-    world_says(w, "observe", FIRMWARE);
+    wiot_up(w);
+    wiot_says(w, "device/update", IMAGE);
+    wiot_says(w, "observe", FIRMWARE);
 }
 
-static void downloading(struct world *w)
-{
-    described(w);
-    world_says(w, DOWNLOAD, "{\"reqId\":\"d\"}");
-    world_task(w, 0, SB_TASK_DOWNLOADING);
-}
-
-static void waiting(struct world *w)
+static void downloading(struct wiot *w)
 {
     described(w);
-    world_says(w, DOWNLOAD, "{\"reqId\":\"d\"}");
+    wiot_says(w, DOWNLOAD, "{\"reqId\":\"d\"}");
+    wiot_task(w, 0, SB_TASK_DOWNLOADING);
 }
 
-static void installing(struct world *w)
+static void waiting(struct wiot *w)
+{
+    described(w);
+    wiot_says(w, DOWNLOAD, "{\"reqId\":\"d\"}");
+}
+
+static void installing(struct wiot *w)
 {
     downloading(w);
-    world_task(w, 0, SB_TASK_SUCCEEDED);
-    world_says(w, "mgmt/initiate/firmware/update", "{\"reqId\":\"i\"}");
+    wiot_task(w, 0, SB_TASK_SUCCEEDED);
+    wiot_says(w, "mgmt/initiate/firmware/update", "{\"reqId\":\"i\"}");
 }
 
-static void rebooting(struct world *w)
+static void rebooting(struct wiot *w)
 {
-    world_up(w);
-    world_says(w, "mgmt/initiate/device/reboot", "{\"reqId\":\"r\"}");
+    wiot_up(w);
+    wiot_says(w, "mgmt/initiate/device/reboot", "{\"reqId\":\"r\"}");
 }
 
-static void reading(struct world *w)
+static void reading(struct wiot *w)
 {
-    world_says(w, CUSTOM "read",
-               "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":\"a\"}]}}");
+    wiot_says(w, CUSTOM "read",
+              "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":\"a\"}]}}");
     w->tasks[0].result = json_pack("{s:i,s:s}", "a", 1, "b", "text");
 }
 
@@ -119,7 +119,7 @@ static const struct trial trials[] = {
 
 static struct sb_verdict refusal = { .cause = SB_CAUSE_REFUSED };
 
-static void fill(struct world *w, struct sb_input *input)
+static void fill(struct wiot *w, struct sb_input *input)
 {
     input->link = "cloud";
     input->name = "pump/p7";
@@ -133,7 +133,7 @@ static void fill(struct world *w, struct sb_input *input)
 }
 
 /* One go with n allocations; what the step returned. */
-static int go(const struct trial *trial, struct world *w, int n)
+static int go(const struct trial *trial, struct wiot *w, int n)
 {
     struct sb_message message = { 0 };
     struct sb_effects effects = { 0 };
@@ -174,7 +174,7 @@ static void every_input_short_of_memory(void **state)
     for (size_t i = 0; i < SB_COUNT(trials); i++) {
         int failures = 0, r = -ENOMEM;
         for (int n = 0; r != 0 && n < STARVED_MOST; n++) {
-            struct world *w = world_new();
+            struct wiot *w = wiot_new();
             w->package = (struct sb_package){ .version = "2", .name = "n", .artifact = "ff" };
             if (trials[i].before)
                 trials[i].before(w);
@@ -183,10 +183,10 @@ static void every_input_short_of_memory(void **state)
             if (r != 0 && r != -ENOMEM)
                 fail_msg("trial %zu: %d", i, r);
             failures += r != 0;
-            world_forget(w);
-            world_says(w, "mgmt/what", "{\"reqId\":\"after\"}"); /* it goes on */
-            assert_non_null(world_next(w, "response"));
-            world_free(w);
+            wiot_forget(w);
+            wiot_says(w, "mgmt/what", "{\"reqId\":\"after\"}"); /* it goes on */
+            assert_non_null(wiot_next(w, "response"));
+            wiot_free(w);
         }
         if (r != 0 || failures == 0)
             fail_msg("trial %zu: %d after %d failures", i, r, failures);
@@ -196,10 +196,10 @@ static void every_input_short_of_memory(void **state)
 static void keeping_short_of_memory(void **state)
 {
     (void)state;
-    struct world *w = world_new();
+    struct wiot *w = wiot_new();
     installing(w);
     starve_keeping(&sb_ibm_dialect, w->state);
-    world_free(w);
+    wiot_free(w);
 }
 
 int main(void)

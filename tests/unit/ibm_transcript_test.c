@@ -23,7 +23,7 @@ struct place {
     int line;
 };
 
-static void world_does(struct world *world, char *text, const struct place *place)
+static void wiot_does(struct wiot *wiot, char *text, const struct place *place)
 {
     char *save = NULL;
     const char *verb = strtok_r(text, " ", &save);
@@ -31,26 +31,26 @@ static void world_does(struct world *world, char *text, const struct place *plac
     const char *c = strtok_r(NULL, " ", &save);
     int64_t ms = 0;
     if (sb_streq(verb, "up"))
-        world_up(world);
+        wiot_up(wiot);
     else if (sb_streq(verb, "down"))
-        world_down(world);
+        wiot_down(wiot);
     else if (sb_streq(verb, "restart"))
-        assert_true(world_restarts(world));
+        assert_true(wiot_restarts(wiot));
     else if (sb_streq(verb, "task") && b && sb_task_state_from_name(b) >= 0)
-        world_task(world, (size_t)atoi(a), (enum sb_task_state)sb_task_state_from_name(b));
+        wiot_task(wiot, (size_t)atoi(a), (enum sb_task_state)sb_task_state_from_name(b));
     else if (sb_streq(verb, "fails") && c && sb_cause_from_name(b) >= 0)
-        world_fails(world, (size_t)atoi(a), (enum sb_cause)sb_cause_from_name(b),
-                    (enum sb_phase)sb_phase_from_name(c));
+        wiot_fails(wiot, (size_t)atoi(a), (enum sb_cause)sb_cause_from_name(b),
+                   (enum sb_phase)sb_phase_from_name(c));
     else if (sb_streq(verb, "version") && a) {
-        (void)json_object_set_new(world->device.versions, "", json_string(a));
-        world_news(world, SB_NEWS_IDENTITY);
+        (void)json_object_set_new(wiot->device.versions, "", json_string(a));
+        wiot_news(wiot, SB_NEWS_IDENTITY);
     } else if (sb_streq(verb, "pass") && sb_duration_parse(a, &ms) == 0)
-        world_passes(world, ms);
+        wiot_passes(wiot, ms);
     else
         fail_msg("%s:%d: what is '%s'?", place->file, place->line, verb ? verb : "");
 }
 
-static void play(struct world *world, char *line, const struct place *place)
+static void play(struct wiot *wiot, char *line, const struct place *place)
 {
     line[strcspn(line, "\r\n")] = '\0';
     char *topic = line[0] && line[1] ? line + 2 : line;
@@ -60,10 +60,10 @@ static void play(struct world *world, char *line, const struct place *place)
     case '#':
         return;
     case '!':
-        world_does(world, topic, place);
+        wiot_does(wiot, topic, place);
         return;
     case '=':
-        if (!world_silent(world))
+        if (!wiot_silent(wiot))
             fail_msg("%s:%d: something was sent", place->file, place->line);
         return;
     case '<':
@@ -76,30 +76,30 @@ static void play(struct world *world, char *line, const struct place *place)
         fail_msg("%s:%d: no payload", place->file, place->line);
     *payload++ = '\0';
     if (line[0] == '>') {
-        if (!world_sent_on(world, topic, payload))
+        if (!wiot_sent_on(wiot, topic, payload))
             fail_msg("%s:%d: this was not sent", place->file, place->line);
         return;
     }
-    world_hears(world, topic, payload, strlen(payload));
-    world->known = true; /* the device the world's own events are about */
+    wiot_hears(wiot, topic, payload, strlen(payload));
+    wiot->known = true; /* the device the world's own events are about */
 }
 
 static void replay(const char *path)
 {
     FILE *file = fopen(path, "r");
     assert_non_null(file);
-    struct world *world = world_new();
+    struct wiot *wiot = wiot_new();
     struct place place = { path, 0 };
     char *line = NULL;
     size_t room = 0;
     while (getline(&line, &room, file) >= 0) {
         place.line++;
-        play(world, line, &place);
+        play(wiot, line, &place);
     }
-    if (!world_silent(world))
+    if (!wiot_silent(wiot))
         fail_msg("%s: something was sent at the end", path);
     free(line);
-    world_free(world);
+    wiot_free(wiot);
     (void)fclose(file);
 }
 
