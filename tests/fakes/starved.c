@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fakes/starved.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 
 static int left = STARVED_UNLIMITED;
+static bool refused, once;
 
 void starved_grant(int allocations)
 {
     left = allocations;
+    refused = once = false;
+}
+
+void starved_refuse(int after)
+{
+    starved_grant(after);
+    once = true;
 }
 
 int starved_left(void)
@@ -16,12 +25,20 @@ int starved_left(void)
     return left;
 }
 
+bool starved_refused(void)
+{
+    return refused;
+}
+
 static bool grant(void)
 {
-    if (left > 0)
-        left--;
-    else if (left == 0)
+    if (left == 0) {
+        refused = true;
+        left = once ? STARVED_UNLIMITED : 0;
+        errno = ENOMEM;
         return false;
+    }
+    left -= left > 0;
     return true;
 }
 

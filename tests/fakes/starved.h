@@ -14,4 +14,6 @@
 
 void starved_begin(void);
 void starved_grant(int allocations); /* so many succeed, then none */
-int starved_left(void);              /* of these */
+void starved_refuse(int after);      /* so many succeed, then one does not */
+int starved_left(void);              /* until then */
+bool starved_refused(void);          /* any since */

@@ -11,23 +11,9 @@
 
 #define PER_MINUTE 400 /* logins */
 
-static struct {
-    bool joined, online, disabled, failed;
-    bool taken; /* its session, by the platform: what it says crosses that */
-    int step;
-    char version[24];
-} units[FLEET];
-static char client_id[160];
-static unsigned logins, minute_logins, throttled, batches;
+static unsigned logins, minute_logins;
 static int64_t minute;
 static bool offering;
-static unsigned succeeded;
-
-static const struct sb_door_ops *const doors[] = { &sb_alibaba_uplink, NULL };
-static const struct sb_driver_ops *const drivers[] = { &bench_driver, NULL };
-static const struct sb_port_ops *const transports[] = { NULL };
-static const struct sb_adapters adapters = { doors, drivers, transports };
-static struct net_server server;
 
 static void answer(const char *topic, const json_t *request, int code, json_t *data)
 {
@@ -72,10 +58,8 @@ static bool is_throttled(size_t count)
         minute = net_now() / MINUTE;
         minute_logins = 0;
     }
-    if (minute_logins + count > PER_MINUTE) {
-        throttled++;
+    if (minute_logins + count > PER_MINUTE)
         return true;
-    }
     minute_logins += (unsigned)count;
     return false;
 }
@@ -90,7 +74,7 @@ static int judge(const json_t *list)
         return 429;
     json_array_foreach (list, i, entry) {
         int unit = unit_of(entry);
-        if (unit < 0 || !units[unit].joined)
+        if (unit < 0 || !units[unit].known)
             return 6401;
         if (units[unit].disabled)
             return 522;
@@ -109,7 +93,6 @@ static void on_session(const char *topic, const char *what, const json_t *body)
     size_t i;
     json_t *entry;
     logins += in;
-    batches += in && many;
     json_array_foreach (list, i, entry) {
         if (code != 200 || unit_of(entry) < 0)
             continue;
@@ -144,7 +127,7 @@ static void on_gateway(const char *topic, const char *rest, const json_t *body)
         data = json_array();
         for (int unit = 0; unit < FLEET; unit++) {
             sb_cleanup(sb_freep) char *name = sb_format("unit-%d", unit);
-            if (units[unit].joined)
+            if (units[unit].known)
                 (void)json_array_append_new(
                     data, json_pack("{s:s,s:s}", "productKey", "pk1", "deviceName", name));
         }
@@ -154,7 +137,7 @@ static void on_gateway(const char *topic, const char *rest, const json_t *body)
         if (json_array_size(params) > 30)
             four_breach("%zu in one change of the topology", json_array_size(params));
         json_array_foreach (params, i, entry)
-            units[unit_of(entry)].joined = true;
+            units[unit_of(entry)].known = true;
     } else {
         if (!strstr(rest, "_reply"))
             four_breach("the gateway says %s", rest);
@@ -230,18 +213,6 @@ static void hear(const char *client SB_UNUSED, const char *topic, const char *pa
         four_breach("unknown topic %s", topic);
 }
 
-static void up(const char *client)
-{
-    (void)snprintf(client_id, sizeof(client_id), "%s", client);
-}
-
-static void down(const char *client)
-{
-    if (strcmp(client, client_id) == 0)
-        for (int i = 0; i < FLEET; i++)
-            units[i].online = false;
-}
-
 static struct net_server server = {
-    .host = "alibaba.example.com", .up = up, .down = down, .hear = hear
+    .host = "alibaba.example.com", .up = fleet_up, .down = fleet_down, .hear = hear
 };

@@ -13,23 +13,9 @@
 #define UP      "$oc/devices/" GATEWAY "/sys/"
 #define MANAGER "$sub_device_manager"
 
-static struct {
-    bool known, online, done, failed;
-    bool taken; /* deleted: what it says crosses that */
-    int percent;
-    unsigned pushed, offers;
-    char version[24];
-} units[FLEET];
-static char client_id[128];
 static bool failures; /* are not out of place */
 static bool silent;   /* no answer to statuses */
-static unsigned statuses, additions, succeeded, reports, values;
-
-static const struct sb_door_ops *const doors[] = { &sb_huawei_uplink, NULL };
-static const struct sb_driver_ops *const drivers[] = { &bench_driver, NULL };
-static const struct sb_port_ops *const transports[] = { NULL };
-static const struct sb_adapters adapters = { doors, drivers, transports };
-static struct net_server server;
+static unsigned statuses, additions;
 
 static int unit_of(const char *id)
 {
@@ -65,7 +51,7 @@ static void on_again(int64_t arg)
     int unit = (int)arg;
     if (units[unit].done && !failures)
         return;
-    if (!units[unit].done && !units[unit].failed && units[unit].online && units[unit].percent < 0)
+    if (!units[unit].done && !units[unit].failed && units[unit].online && units[unit].step < 0)
         push(unit);
     net_later(2 * MINUTE, on_again, arg);
 }
@@ -88,10 +74,9 @@ static void on_progress(int unit, const json_t *paras)
                     json_string_value(json_object_get(paras, "description")));
     if (units[unit].done)
         return; /* once more */
-    reports++;
-    if (percent < units[unit].percent)
-        four_breach("unit-%d falls from %d to %d", unit, units[unit].percent, percent);
-    units[unit].percent = percent;
+    if (percent < units[unit].step)
+        four_breach("unit-%d falls from %d to %d", unit, units[unit].step, percent);
+    units[unit].step = percent;
     if (percent < 100)
         return;
     if (!version || strcmp(version, "2.0.0") != 0)
@@ -193,7 +178,7 @@ static void change(int unit, bool added)
     units[unit].online = units[unit].done = units[unit].failed = false;
     units[unit].taken = true;
     units[unit].pushed = 0;
-    units[unit].percent = -1;
+    units[unit].step = -1;
     *units[unit].version = '\0';
     changes[change_count].unit = unit;
     changes[change_count++].added = added;
@@ -236,10 +221,8 @@ static void hear(const char *client SB_UNUSED, const char *topic, const char *pa
     size_t i;
     if (n > 65536)
         four_breach("%zu bytes in one message", n);
-    if (strcmp(topic, UP "gateway/sub_devices/properties/report") == 0) {
-        values++;
+    if (strcmp(topic, UP "gateway/sub_devices/properties/report") == 0)
         return;
-    }
     if (strcmp(topic, UP "events/up") != 0)
         four_breach("unknown topic %s", topic);
     const char *name = json_string_value(json_object_get(body, "object_device_id"));
@@ -247,18 +230,6 @@ static void hear(const char *client SB_UNUSED, const char *topic, const char *pa
         on_service(unit_of(name), service);
 }
 
-static void up(const char *client)
-{
-    (void)snprintf(client_id, sizeof(client_id), "%s", client);
-}
-
-static void down(const char *client)
-{
-    if (strcmp(client, client_id) == 0)
-        for (int i = 0; i < FLEET; i++)
-            units[i].online = false;
-}
-
 static struct net_server server = {
-    .host = "huawei.example.com", .up = up, .down = down, .hear = hear
+    .host = "huawei.example.com", .up = fleet_up, .down = fleet_down, .hear = hear
 };

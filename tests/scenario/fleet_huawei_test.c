@@ -15,14 +15,14 @@ static void begin(const char *more)
     memset(units, 0, sizeof(units));
     failures = silent = false;
     change_count = 0;
-    statuses = additions = succeeded = reports = values = 0;
+    statuses = additions = 0;
     for (int i = 0; i < FLEET; i++) {
         units[i].known = !*more || i % 3 != 0;
-        units[i].percent = -1;
+        units[i].step = -1;
     }
     fleet_link = link;
     fleet_prefix = "huawei: p1_";
-    fleet_new(&server, &adapters);
+    fleet_new(&sb_huawei_uplink);
 }
 
 static int set_up(void **state)
@@ -39,74 +39,37 @@ static int set_up_with_strangers(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    (void)state;
-    return fleet_done();
-}
-
-static unsigned online(void)
-{
-    unsigned count = 0;
-    for (int i = 0; i < FLEET; i++)
-        count += units[i].online && *units[i].version;
-    return count;
-}
-
-static bool comes(unsigned count, int64_t ms)
-{
-    for (int64_t passed = 0; passed < ms && online() < count; passed += 1000)
-        sb_sim_advance(world.loop, 1000);
-    print_message("%u in, by %u statuses, %u additions\n", online(), statuses, additions);
-    return online() >= count;
-}
-
 static void a_thousand_come_in(void **state)
 {
     (void)state;
-    assert_true(comes(FLEET, MINUTE));
+    assert_true(fleet_comes(FLEET, MINUTE));
     assert_in_range(statuses, FLEET / 100, 200);
     statuses = 0;
     net_break(&server);
     sb_sim_advance(world.loop, 5000);
-    assert_true(comes(FLEET, MINUTE));
+    assert_true(fleet_comes(FLEET, MINUTE));
     assert_in_range(statuses, FLEET / 100, 200);
 }
 
 static void strangers_are_added(void **state)
 {
     (void)state;
-    assert_true(comes(FLEET, 30 * MINUTE));
+    assert_true(fleet_comes(FLEET, 30 * MINUTE));
     assert_in_range(additions, FLEET / 3 / 50, FLEET / 3);
 }
 
 static void all_are_updated_once(void **state)
 {
     (void)state;
-    assert_true(comes(FLEET, MINUTE));
+    assert_true(fleet_comes(FLEET, MINUTE));
     shelf.completed = 0;
     net.twice = 20;
     for (int i = 0; i < FLEET; i++) {
         push(i);
         net_later(2 * MINUTE, on_again, i);
     }
-    for (int i = 0; i < 6; i++) {
-        sb_sim_advance(world.loop, 20000 + net_draw(20000));
-        if (i % 3 == 2)
-            fleet_power_cut();
-        else
-            net_break(&server);
-    }
-    for (int i = 0; i < 120 && succeeded < FLEET; i++)
-        sb_sim_advance(world.loop, MINUTE);
-    print_message("%u reports, %u downloads\n", reports, shelf.completed);
-    assert_int_equal(succeeded, FLEET);
+    fleet_is_updated();
     assert_int_equal(shelf.completed, 1);
-    for (int i = 0; i < FLEET; i++) {
-        sb_cleanup(sb_freep) char *id = sb_format("unit-%d", i);
-        assert_string_equal(bench_device(id)->version, "2.0.0");
-        assert_int_equal(bench_device(id)->installs, 1);
-    }
 }
 
 /* ---- anything ---- */
@@ -117,7 +80,7 @@ static void offer(int unit)
         (units[unit].pushed > 0 && !units[unit].failed))
         return;
     units[unit].failed = false;
-    units[unit].percent = -1;
+    units[unit].step = -1;
     units[unit].offers++;
     if (units[unit].online)
         push(unit);
@@ -125,10 +88,7 @@ static void offer(int unit)
 
 static void something(void)
 {
-    static const enum sb_cause causes[] = { SB_CAUSE_WRITE_FAILED, SB_CAUSE_LINK_LOST,
-                                            SB_CAUSE_INSTALL_FAILED };
     int unit = (int)net_draw(FLEET);
-    sb_cleanup(sb_freep) char *id = sb_format("unit-%d", unit);
     switch (net_draw(8)) {
     case 0:
         change(unit, false);
@@ -138,12 +98,8 @@ static void something(void)
             change(i, true);
         break;
     case 2:
-        bench_device(id)->fault = BENCH_TRANSFER;
-        bench_device(id)->cause = causes[net_draw(SB_COUNT(causes))];
-        bench_device(id)->faults = 1;
-        break;
     case 3:
-        bench_device(id)->offline = net_draw(2) == 0;
+        fleet_fault(unit);
         break;
     case 4:
         silent = net_draw(8) == 0;
@@ -156,10 +112,7 @@ static void something(void)
             push(unit); /* once more */
         break;
     default:
-        if (net_draw(40) == 0)
-            net_break(&server);
-        else if (net_draw(60) == 0)
-            fleet_power_cut();
+        fleet_accident();
         break;
     }
 }
@@ -167,7 +120,7 @@ static void something(void)
 static void in_the_end_all_are_known_and_updated(void **state)
 {
     (void)state;
-    assert_true(comes(FLEET, MINUTE));
+    assert_true(fleet_comes(FLEET, MINUTE));
     failures = true;
     for (int i = 0; i < FLEET; i++) {
         offer(i);
@@ -181,14 +134,11 @@ static void in_the_end_all_are_known_and_updated(void **state)
     for (int i = 0; i < FLEET; i += 50)
         change(i, false);
     sb_sim_advance(world.loop, 2000);
-    for (int i = 0; i < FLEET; i++) {
-        sb_cleanup(sb_freep) char *id = sb_format("unit-%d", i);
-        bench_device(id)->offline = false;
-        bench_device(id)->faults = 0;
+    fleet_mend();
+    for (int i = 0; i < FLEET; i++)
         change(i, true);
-    }
     unsigned done = 0;
-    for (int i = 0; i < 120 && (online() < FLEET || done < FLEET); i++) {
+    for (int i = 0; i < 120 && (fleet_online() < FLEET || done < FLEET); i++) {
         done = 0;
         for (int unit = 0; unit < FLEET; unit++) {
             offer(unit);
@@ -196,8 +146,8 @@ static void in_the_end_all_are_known_and_updated(void **state)
         }
         sb_sim_advance(world.loop, MINUTE);
     }
-    print_message("%u in, %u updated, %zu changes\n", online(), done, change_count);
-    assert_int_equal(online(), FLEET);
+    print_message("%u in, %u updated, %zu changes\n", fleet_online(), done, change_count);
+    assert_int_equal(fleet_online(), FLEET);
     assert_int_equal(done, FLEET);
     for (int i = 0; i < FLEET; i++)
         assert_string_equal(units[i].version, "2.0.0");
@@ -206,10 +156,10 @@ static void in_the_end_all_are_known_and_updated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_thousand_come_in, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(strangers_are_added, set_up_with_strangers, tear_down),
-        cmocka_unit_test_setup_teardown(all_are_updated_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(in_the_end_all_are_known_and_updated, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_thousand_come_in, set_up, fleet_done),
+        cmocka_unit_test_setup_teardown(strangers_are_added, set_up_with_strangers, fleet_done),
+        cmocka_unit_test_setup_teardown(all_are_updated_once, set_up, fleet_done),
+        cmocka_unit_test_setup_teardown(in_the_end_all_are_known_and_updated, set_up, fleet_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,17 +30,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    four_run(&world, MINUTE);
-    int wrong = four_breaches > 0;
-    for (int i = 0; i < DEVICES; i++) {
-        const char *who = four_disagree((enum four_device)i);
-        if (who)
-            (void)fprintf(stderr, "%s runs %s, and %s was told otherwise\n", four_devices[i],
-                          four_bench((enum four_device)i)->version, who);
-        wrong |= who != NULL;
-    }
-    four_done(&world);
-    return wrong;
+    return four_over(&world);
 }
 
 static void all_agree(enum four_device device, const char *version)

@@ -11,65 +11,7 @@
 #include "bridge/driver.h"
 #include "bridge/mapping/type.h"
 #include "bridge/mapping/words.h"
-
-/* ---- the allocator in front (linked with --wrap) ---- */
-
-static long until_refusal = -1; /* < 0: never */
-static bool refused;
-
-static bool refuses(void)
-{
-    if (until_refusal < 0 || until_refusal-- > 0)
-        return false;
-    refused = true;
-    errno = ENOMEM;
-    return true;
-}
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t n);
-void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t count, size_t n);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t count, size_t n);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    return refuses() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t count, size_t n)
-{
-    return refuses() ? NULL : __real_calloc(count, n);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return refuses() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t count, size_t n)
-{
-    return refuses() ? NULL : __real_reallocarray(p, count, n);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return refuses() ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t n)
-{
-    return refuses() ? NULL : __real_strndup(text, n);
-}
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+#include "tests/fakes/starved.h"
 
 /* ---- what is loaded ---- */
 
@@ -177,14 +119,15 @@ static void refuse_each(load_fn load, const char *path, int expected)
     assert_int_equal(load(path, &diags), expected);
     const size_t findings = diags.total;
     sb_diags_done(&diags);
-    long n = 0;
+    int n = 0;
+    bool refused;
     do {
-        refused = false;
-        until_refusal = n++;
+        starved_refuse(n++);
         int error = load(path, &diags);
-        until_refusal = -1;
+        refused = starved_refused();
+        starved_grant(STARVED_UNLIMITED);
         if (error != -ENOMEM && (error != expected || diags.total != findings))
-            fail_msg("%s, allocation %ld: error %d, %zu findings", path, n - 1, error, diags.total);
+            fail_msg("%s, allocation %d: error %d, %zu findings", path, n - 1, error, diags.total);
         sb_diags_done(&diags);
     } while (refused);
     assert_true(n > 20);
@@ -264,22 +207,21 @@ static void folders(void **state)
 static void templates_and_manuals(void **state)
 {
     (void)state;
-    for (long n = 0; n < 40; n++) {
-        refused = false;
-        until_refusal = n;
+    for (int n = 0; n < 40; n++) {
+        starved_refuse(n);
         sb_cleanup(sb_freep) char *text = sb_words_fill("{a}/{b}", "a", "x", "b", "y", NULL);
-        bool text_refused = refused;
-        refused = false;
+        assert_int_equal(text == NULL, starved_refused());
+        starved_refuse(starved_left());
         sb_cleanup(sb_freep) char *manual = sb_schema_manual(sb_config_fields);
-        until_refusal = -1;
-        assert_int_equal(text == NULL, text_refused);
+        bool refused = starved_refused();
+        starved_grant(STARVED_UNLIMITED);
         assert_int_equal(manual == NULL, refused);
     }
 }
 
 int main(void)
 {
-    json_set_alloc_funcs(__wrap_malloc, free);
+    starved_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words),
         cmocka_unit_test(trees),
