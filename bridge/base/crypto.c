@@ -177,7 +177,7 @@ char *sb_base64(const void *bytes, size_t n)
     return text;
 }
 
-static int base64_digit(char c)
+int sb_base64_digit(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -200,7 +200,7 @@ int sb_base64_decode(const char *text, size_t n, uint8_t **ret, size_t *ret_n)
     size_t used = 0;
     uint32_t bits = 0;
     for (size_t i = 0; i < n - pad; i++) {
-        int digit = base64_digit(text[i]);
+        int digit = sb_base64_digit(text[i]);
         if (digit < 0) {
             free(bytes);
             return -EINVAL;

@@ -29,7 +29,8 @@ char *sb_sha256_hex(const void *bytes, size_t n); /* caller frees */
 char *sb_sha256_file(const char *path);           /* caller frees; NULL with errno */
 int sb_hex_decode(const char *hex, uint8_t *ret, size_t n) SB_MUST_CHECK; /* exactly n bytes */
 char *sb_hex(const void *bytes, size_t n);                                /* caller frees */
-char *sb_base64(const void *bytes, size_t n);                             /* caller frees */
+int sb_base64_digit(char c);                  /* 0 to 63; -1: it is none */
+char *sb_base64(const void *bytes, size_t n); /* caller frees */
 int sb_base64_decode(const char *text, size_t n, uint8_t **ret, size_t *ret_n) SB_MUST_CHECK;
 
 void sb_uuid(char ret[SB_UUID_TEXT + 1]); /* version 4 */

@@ -15,6 +15,22 @@ int sb_set_string(char **slot, const char *text)
     return 0;
 }
 
+int sb_read_at(int fd, int64_t at, void *ret, size_t n)
+{
+    uint8_t *to = ret;
+    while (n > 0) {
+        ssize_t got = pread(fd, to, n, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -ENODATA;
+        to += got;
+        at += got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
 /* Opened the wrong way round: using them fails as before. */
 void sb_std_hold(void)
 {

@@ -58,6 +58,8 @@ static inline SB_UNUSED bool sb_streq(const char *a, const char *b)
 
 /* Replaces *slot by a copy of text (NULL clears it). 0 or -ENOMEM; *slot is kept on error. */
 int sb_set_string(char **slot, const char *text) SB_MUST_CHECK;
+/* n bytes of a file from `at` on. -errno; -ENODATA: it ends before. */
+int sb_read_at(int fd, int64_t at, void *ret, size_t n) SB_MUST_CHECK;
 /*
  * For main(): a program that was started without one of the descriptors 0 to 2 would open something
  * else under its number, and write its log into it.

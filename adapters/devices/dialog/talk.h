@@ -79,7 +79,7 @@ enum sb_cause sb_dialog_await_restart(struct sb_dialog *dialog);
 enum sb_cause sb_dialog_send(struct sb_dialog *dialog, const struct sb_dialog_step *step,
                              bool again);
 enum sb_cause sb_dialog_transfer(struct sb_dialog *dialog, enum sb_xmodem_kind kind);
-int sb_dialog_image_sums(struct sb_dialog *dialog);
+int sb_dialog_image_sums(struct sb_dialog *dialog); /* {image.crc32}, {image.md5} */
 
 /* The operations. */
 enum sb_cause sb_dialog_identify(struct sb_dialog *dialog);

@@ -66,6 +66,14 @@ static enum sb_cause do_mask(const struct cook *cook)
     return send(cook, &request, NULL);
 }
 
+static enum sb_cause do_set(const struct cook *cook)
+{
+    sb_cleanup(sb_modbus_changes_done) struct sb_modbus_changes changes = { 0 };
+    enum sb_cause cause =
+        sb_modbus_changes_make(cook->modbus, cook->step->value, cook->scope->names, &changes);
+    return cause == SB_CAUSE_NONE ? sb_modbus_changes_write(cook->modbus, &changes) : cause;
+}
+
 /* Two bytes of the block; what is beyond its end is the filling. */
 static uint16_t word_of(const struct cook *cook, size_t at)
 {
@@ -241,7 +249,7 @@ static enum sb_cause do_step(const struct cook *cook)
     case SB_MODBUS_DO_MASK:
         return do_mask(cook);
     case SB_MODBUS_DO_SET:
-        return sb_modbus_put_values(cook->modbus, cook->step->value, cook->scope->names);
+        return do_set(cook);
     case SB_MODBUS_DO_DATA:
         return do_data(cook);
     case SB_MODBUS_DO_FILE:

@@ -86,8 +86,20 @@ enum sb_cause sb_modbus_cook(struct sb_modbus *modbus, const json_t *list,
 
 /* Reads properties by name in as few frames as may be; the first failure is the outcome's. */
 enum sb_cause sb_modbus_read_values(struct sb_modbus *modbus, const json_t *names, json_t *values);
-enum sb_cause sb_modbus_put_values(struct sb_modbus *modbus, const json_t *values,
-                                   const json_t *names);
+/* What is to be written: made, and so checked, before anything is. names: what the values may name,
+ * or NULL. */
+struct sb_modbus_changes { /* zeroed */
+    struct sb_modbus_change *list;
+    size_t count;
+};
+enum sb_cause sb_modbus_changes_make(struct sb_modbus *modbus, const json_t *values,
+                                     const json_t *names, struct sb_modbus_changes *ret);
+enum sb_cause sb_modbus_changes_write(struct sb_modbus *modbus,
+                                      const struct sb_modbus_changes *changes);
+/* Reads them back, into held. */
+enum sb_cause sb_modbus_changes_check(struct sb_modbus *modbus,
+                                      const struct sb_modbus_changes *changes, json_t *held);
+void sb_modbus_changes_done(struct sb_modbus_changes *changes);
 enum sb_cause sb_modbus_op_read(struct sb_modbus *modbus);
 enum sb_cause sb_modbus_op_write(struct sb_modbus *modbus); /* CONFIGURE too */
 enum sb_cause sb_modbus_op_invoke(struct sb_modbus *modbus);

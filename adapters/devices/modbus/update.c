@@ -26,21 +26,6 @@ struct update {
     bool entered; /* this session has led it there, or found it there */
 };
 
-static int read_at(const struct update *update, int64_t at, uint8_t *ret, size_t n)
-{
-    while (n > 0) {
-        ssize_t got = pread(update->fd, ret, n, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -ENODATA;
-        ret += got;
-        at += got;
-        n -= (size_t)got;
-    }
-    return 0;
-}
-
 /* ---- the image ---- */
 
 static int sum_up(struct update *update)
@@ -50,7 +35,7 @@ static int sum_up(struct update *update)
     sb_modbus_sums_begin(&update->image.sums);
     for (int64_t at = 0; r == 0 && at < update->image.size;) {
         size_t n = (size_t)SB_MIN(update->image.size - at, (int64_t)sizeof(bytes));
-        r = read_at(update, update->config->skip + at, bytes, n);
+        r = sb_read_at(update->fd, update->config->skip + at, bytes, n);
         if (r == 0)
             sb_modbus_sums_add(&update->image.sums, bytes, n);
         at += (int64_t)n;
@@ -80,7 +65,7 @@ static enum sb_cause find_target(struct update *update)
     char text[65] = "";
     size_t n = (size_t)config->version_length;
     if (config->version_at >= 0 && config->version_at + (int64_t)n <= image->size &&
-        read_at(update, config->version_at, (uint8_t *)text, n) < 0)
+        sb_read_at(update->fd, config->version_at, text, n) < 0)
         return sb_modbus_trouble(modbus, -EIO);
     const char *version = image->version ? image->version : version_in(text);
     if (sb_set_string(&update->target, version) < 0)
@@ -339,7 +324,7 @@ static enum sb_cause do_blocks(struct update *update)
         if ((i - update->next) % (uint32_t)config->share == 0)
             sb_modbus_share(modbus);
         memset(bytes, (int)(config->pad < 0 ? 0xff : config->pad), (size_t)config->block);
-        int r = read_at(update, config->skip + block.offset, bytes, n);
+        int r = sb_read_at(update->fd, config->skip + block.offset, bytes, n);
         if (r < 0)
             return sb_modbus_trouble(modbus, r);
         block.n = config->pad < 0 ? n : (size_t)config->block;

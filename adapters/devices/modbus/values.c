@@ -67,7 +67,7 @@ static size_t span_of(const struct sb_modbus_type *config, const struct sb_modbu
     return n;
 }
 
-/* ---- READ ---- */
+/* ---- reading ---- */
 
 static enum sb_cause decode(struct sb_modbus *modbus, const struct sb_modbus_property *property,
                             const uint16_t *words, json_t *values)
@@ -156,41 +156,16 @@ enum sb_cause sb_modbus_read_values(struct sb_modbus *modbus, const json_t *name
     return read_sorted(modbus, list, count, values);
 }
 
-/* The values read become the result and, as such, what is known of the device. */
-static void tell_values(struct sb_modbus *modbus, json_t *values)
-{
-    json_decref(modbus->outcome->result);
-    modbus->outcome->result = json_incref(values);
-    json_decref(modbus->outcome->after.properties);
-    modbus->outcome->after.properties = json_deep_copy(values);
-    modbus->outcome->verified = (char *)"status";
-}
+/* ---- writing ---- */
 
-enum sb_cause sb_modbus_op_read(struct sb_modbus *modbus)
-{
-    const json_t *wanted = json_object_get(modbus->command->params, "names");
-    sb_cleanup(json_decrefp) json_t *all =
-        json_array_size(wanted) == 0 ? sb_described_readable(modbus->type, sb_modbus_property_check)
-                                     : NULL;
-    sb_cleanup(json_decrefp) json_t *values = json_object();
-    if (!values)
-        return sb_modbus_trouble(modbus, -ENOMEM);
-    sb_session_progress(modbus->session, SB_PHASE_TRANSFERRING, 0, 0);
-    enum sb_cause cause = sb_modbus_read_values(modbus, all ? all : wanted, values);
-    tell_values(modbus, values);
-    return cause;
-}
-
-/* ---- WRITE and CONFIGURE ---- */
-
-struct change {
+struct sb_modbus_change {
     struct sb_modbus_property property;
     const json_t *value;
     uint16_t words[SB_MODBUS_WORDS_MAX], mask[SB_MODBUS_WORDS_MAX];
 };
 
 static enum sb_cause make_change(struct sb_modbus *modbus, const char *name, const json_t *value,
-                                 struct change *ret)
+                                 struct sb_modbus_change *ret)
 {
     sb_cleanup(sb_freep) char *error = NULL;
     enum sb_cause cause = find(modbus, name, &ret->property);
@@ -207,17 +182,18 @@ static enum sb_cause make_change(struct sb_modbus *modbus, const char *name, con
 
 static int by_group_and_place(const void *a, const void *b)
 {
-    const struct change *left = a, *right = b;
+    const struct sb_modbus_change *left = a, *right = b;
     return by_place(&left->property, &right->property);
 }
 
-static bool is_partial(const struct change *change)
+static bool is_partial(const struct sb_modbus_change *change)
 {
     return change->mask[0] != UINT16_MAX;
 }
 
 /* So many changes, from the first on, go into one frame: side by side and of one group. */
-static size_t joined(const struct sb_modbus_type *config, const struct change *list, size_t count)
+static size_t joined(const struct sb_modbus_type *config, const struct sb_modbus_change *list,
+                     size_t count)
 {
     size_t n = 1, registers = list[0].property.at.count;
     if (is_partial(&list[0]) || !list[0].property.group)
@@ -235,7 +211,8 @@ static size_t joined(const struct sb_modbus_type *config, const struct change *l
     return n;
 }
 
-static enum sb_cause write_joined(struct sb_modbus *modbus, const struct change *list, size_t n)
+static enum sb_cause write_joined(struct sb_modbus *modbus, const struct sb_modbus_change *list,
+                                  size_t n)
 {
     uint16_t words[SB_MODBUS_WORDS_MAX];
     const struct sb_modbus_place *at = &list[0].property.at;
@@ -251,18 +228,19 @@ static enum sb_cause write_joined(struct sb_modbus *modbus, const struct change 
                          list[0].property.name);
 }
 
-static enum sb_cause write_changes(struct sb_modbus *modbus, struct change *list, size_t count)
+enum sb_cause sb_modbus_changes_write(struct sb_modbus *modbus,
+                                      const struct sb_modbus_changes *changes)
 {
     enum sb_cause cause = SB_CAUSE_NONE;
-    for (size_t i = 0, n; cause == SB_CAUSE_NONE && i < count; i += n) {
-        sb_session_progress(modbus->session, SB_PHASE_WRITING, i, count);
-        n = joined(modbus->config, list + i, count - i);
-        cause = write_joined(modbus, list + i, n);
+    for (size_t i = 0, n; cause == SB_CAUSE_NONE && i < changes->count; i += n) {
+        sb_session_progress(modbus->session, SB_PHASE_WRITING, i, changes->count);
+        n = joined(modbus->config, changes->list + i, changes->count - i);
+        cause = write_joined(modbus, changes->list + i, n);
     }
     return cause;
 }
 
-static enum sb_cause check_change(struct sb_modbus *modbus, const struct change *change,
+static enum sb_cause check_change(struct sb_modbus *modbus, const struct sb_modbus_change *change,
                                   json_t *held)
 {
     const struct sb_modbus_property *property = &change->property;
@@ -282,138 +260,37 @@ static enum sb_cause check_change(struct sb_modbus *modbus, const struct change 
                           "%s: the device holds another value than was written", property->name);
 }
 
-static enum sb_cause make_changes(struct sb_modbus *modbus, const json_t *values,
-                                  const json_t *names, struct change **ret, size_t *ret_count)
+enum sb_cause sb_modbus_changes_check(struct sb_modbus *modbus,
+                                      const struct sb_modbus_changes *changes, json_t *held)
+{
+    enum sb_cause cause = SB_CAUSE_NONE;
+    for (size_t i = 0; cause == SB_CAUSE_NONE && i < changes->count; i++)
+        cause = check_change(modbus, &changes->list[i], held);
+    return cause;
+}
+
+enum sb_cause sb_modbus_changes_make(struct sb_modbus *modbus, const json_t *values,
+                                     const json_t *names, struct sb_modbus_changes *ret)
 {
     const char *name;
     json_t *value;
-    size_t count = 0;
     enum sb_cause cause = SB_CAUSE_NONE;
     if (json_object_size(values) > RESULT_MAX)
         return sb_modbus_fail(modbus, SB_CAUSE_INVALID_REQUEST, "more than %d values", RESULT_MAX);
-    struct change *list = calloc(json_object_size(values) + 1, sizeof(*list));
-    if (!list)
+    ret->list = calloc(json_object_size(values) + 1, sizeof(*ret->list));
+    if (!ret->list)
         return sb_modbus_trouble(modbus, -ENOMEM);
     json_object_foreach ((json_t *)values, name, value) {
         const json_t *given = names ? sb_modbus_resolve(value, names) : value;
         if (cause == SB_CAUSE_NONE)
-            cause = make_change(modbus, name, given ? given : json_null(), &list[count++]);
+            cause =
+                make_change(modbus, name, given ? given : json_null(), &ret->list[ret->count++]);
     }
-    if (cause != SB_CAUSE_NONE) {
-        free(list);
-        return cause;
-    }
-    qsort(list, count, sizeof(*list), by_group_and_place);
-    *ret = list;
-    *ret_count = count;
-    return SB_CAUSE_NONE;
-}
-
-enum sb_cause sb_modbus_put_values(struct sb_modbus *modbus, const json_t *values,
-                                   const json_t *names)
-{
-    sb_cleanup(sb_freep) struct change *list = NULL;
-    size_t count = 0;
-    enum sb_cause cause = make_changes(modbus, values, names, &list, &count);
-    return cause == SB_CAUSE_NONE ? write_changes(modbus, list, count) : cause;
-}
-
-/* The steps after a write. They follow a write that has failed or was stopped too, for the device
- * is to be locked again; but then its failure is what is told. */
-static enum sb_cause end_write(struct sb_modbus *modbus, enum sb_cause cause)
-{
-    struct sb_outcome *outcome = modbus->outcome;
-    bool failed = cause != SB_CAUSE_NONE;
-    if (!failed)
-        cause = sb_modbus_cook(modbus, modbus->config->after, NULL, "after");
-    bool again = failed || cause == SB_CAUSE_OPERATOR; /* they were cut off themselves */
-    if (!again || !modbus->config->after || !modbus->master.port || modbus->master.port->failed ||
-        (cause == SB_CAUSE_OPERATOR && sb_session_part(modbus->session) < 0))
-        return cause;
-    sb_cleanup(sb_freep) char *text = SB_STEAL(outcome->text);
-    struct sb_native native = outcome->native;
-    outcome->native = (struct sb_native){ 0 };
-    if (sb_modbus_cook(modbus, modbus->config->after, NULL, "after") != SB_CAUSE_NONE)
-        sb_session_note(modbus->session, "%s", outcome->text ? outcome->text : "after failed");
-    sb_modbus_forgive(modbus);
-    outcome->text = SB_STEAL(text);
-    outcome->native = native;
+    qsort(ret->list, ret->count, sizeof(*ret->list), by_group_and_place);
     return cause;
 }
 
-/* Before, writes, after, save; then all is read back. */
-static enum sb_cause apply(struct sb_modbus *modbus, const json_t *values, bool save)
+void sb_modbus_changes_done(struct sb_modbus_changes *changes)
 {
-    const struct sb_modbus_type *config = modbus->config;
-    sb_cleanup(sb_freep) struct change *list = NULL;
-    sb_cleanup(json_decrefp) json_t *held = json_object();
-    size_t count = 0;
-    if (!held)
-        return sb_modbus_trouble(modbus, -ENOMEM);
-    enum sb_cause cause = make_changes(modbus, values, NULL, &list, &count);
-    if (cause != SB_CAUSE_NONE)
-        return cause;
-    cause = sb_modbus_cook(modbus, config->before, NULL, "before");
-    if (cause == SB_CAUSE_NONE)
-        cause = write_changes(modbus, list, count);
-    cause = end_write(modbus, cause);
-    if (cause == SB_CAUSE_NONE && save)
-        cause = sb_modbus_cook(modbus, config->save, NULL, "save");
-    if (cause == SB_CAUSE_NONE && config->settle)
-        cause = sb_modbus_wait(modbus, config->settle);
-    sb_session_progress(modbus->session, SB_PHASE_VERIFYING, 0, 0);
-    for (size_t i = 0; cause == SB_CAUSE_NONE && i < count; i++)
-        cause = check_change(modbus, &list[i], held);
-    tell_values(modbus, held);
-    return cause;
-}
-
-enum sb_cause sb_modbus_op_write(struct sb_modbus *modbus)
-{
-    const json_t *values = sb_json_object(modbus->command->params, "values");
-    const struct sb_image *image = modbus->command->image;
-    sb_cleanup(json_decrefp) json_t *loaded = NULL;
-    sb_cleanup(sb_freep) char *error = NULL;
-    if (!values && !image)
-        return sb_modbus_fail(modbus, SB_CAUSE_INVALID_REQUEST, "no values to configure");
-    if (!values && sb_described_package(image->path, &loaded, &error) < 0)
-        return sb_modbus_fail(modbus, SB_CAUSE_INVALID_REQUEST, "%s", error ? error : "no memory");
-    return apply(modbus, values ? values : loaded, modbus->command->op == SB_OP_CONFIGURE);
-}
-
-/* ---- INVOKE ---- */
-
-enum sb_cause sb_modbus_op_invoke(struct sb_modbus *modbus)
-{
-    const struct sb_command *command = modbus->command;
-    const char *name = sb_json_str(command->params, "action");
-    struct sb_modbus_action action;
-    sb_cleanup(sb_freep) char *error = NULL;
-    sb_cleanup(json_decrefp) json_t *names = NULL, *values = json_object();
-    if (!values)
-        return sb_modbus_trouble(modbus, -ENOMEM);
-    if (sb_modbus_action_get(modbus->type, name ? name : "", &action, &error) < 0)
-        return sb_modbus_fail(modbus, SB_CAUSE_UNSUPPORTED, "%s", error ? error : "no memory");
-    if (sb_modbus_arguments(&action, json_object_get(command->params, "arguments"), &names,
-                            &error) < 0)
-        return sb_modbus_fail(modbus, SB_CAUSE_INVALID_REQUEST, "%s", error ? error : "no memory");
-    if (!action.repeatable && command->resumed && command->committed)
-        return sb_modbus_fail(modbus, SB_CAUSE_OUTCOME_UNKNOWN,
-                              "interrupted after its steps had begun: whether the device did them "
-                              "cannot be known");
-    sb_session_progress(modbus->session, SB_PHASE_STARTING, 0, 0);
-    enum sb_cause cause = sb_modbus_connect(modbus);
-    if (cause == SB_CAUSE_NONE && !action.repeatable)
-        cause = sb_modbus_commit(modbus);
-    const struct sb_modbus_scope scope = { .names = names };
-    if (cause == SB_CAUSE_NONE)
-        cause = sb_modbus_cook(modbus, action.steps, &scope, name);
-    if (cause == SB_CAUSE_LINK_LOST && !action.repeatable)
-        cause = SB_CAUSE_OUTCOME_UNKNOWN; /* it may have done it and the answer was lost */
-    if (cause == SB_CAUSE_NONE && action.results)
-        cause = sb_modbus_read_values(modbus, action.results, values);
-    if (cause == SB_CAUSE_NONE && json_object_size(values))
-        tell_values(modbus, values);
-    modbus->outcome->verified = (char *)"status";
-    return cause;
+    free(changes->list);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The second half of an update: restart, health, confirm; what comes after the commit point.
+ * Where a device stands, and the second half of an update: restart, health, confirm; what comes
+ * after the commit point.
  */
 #include <errno.h>
 
@@ -12,6 +13,24 @@
 #define SETTLE_MS       400 /* MCUboot goes some 250 ms after it has answered a reset */
 #define HEALTH_STEP_MS  1000
 #define HEALTH_SILENCES 3
+
+enum sb_smp_stage sb_smp_decide(const struct sb_smp_list *list, const struct sb_smp_goal *goal)
+{
+    const struct sb_smp_slot *active = sb_smp_list_active(list, goal->image);
+    const struct sb_smp_slot *held = sb_smp_list_find(list, goal->image, goal->hash);
+    if (goal->direct) {
+        if (!held || held->slot != 0)
+            return SB_SMP_AT_UPLOAD;
+        return goal->begun ? SB_SMP_AT_RESET : SB_SMP_AT_END;
+    }
+    if (held && held == active)
+        return held->confirmed || !goal->confirm ? SB_SMP_AT_END : SB_SMP_AT_CONFIRM;
+    if (goal->reset_sent && !(held && held->pending))
+        return SB_SMP_AT_ROLLED_BACK; /* it was tried, and the old one runs */
+    if (!held)
+        return SB_SMP_AT_UPLOAD;
+    return held->pending ? SB_SMP_AT_RESET : SB_SMP_AT_TEST;
+}
 
 enum sb_cause sb_smp_keep(struct sb_smp_update *fw, const char *stage)
 {

@@ -4,42 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 
-int sb_smp_file_read(void *arg, int64_t at, void *ret, size_t n)
-{
-    const struct sb_smp_file *file = arg;
-    uint8_t *to = ret;
-    while (n > 0) {
-        ssize_t got = pread(file->fd, to, n, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -ENODATA;
-        to += got;
-        at += got;
-        n -= (size_t)got;
-    }
-    return 0;
-}
-
-enum sb_smp_stage sb_smp_decide(const struct sb_smp_list *list, const struct sb_smp_goal *goal)
-{
-    const struct sb_smp_slot *active = sb_smp_list_active(list, goal->image);
-    const struct sb_smp_slot *held = sb_smp_list_find(list, goal->image, goal->hash);
-    if (goal->direct) {
-        if (!held || held->slot != 0)
-            return SB_SMP_AT_UPLOAD;
-        return goal->begun ? SB_SMP_AT_RESET : SB_SMP_AT_END;
-    }
-    if (held && held == active)
-        return held->confirmed || !goal->confirm ? SB_SMP_AT_END : SB_SMP_AT_CONFIRM;
-    if (goal->reset_sent && !(held && held->pending))
-        return SB_SMP_AT_ROLLED_BACK; /* it was tried, and the old one runs */
-    if (!held)
-        return SB_SMP_AT_UPLOAD;
-    return held->pending ? SB_SMP_AT_RESET : SB_SMP_AT_TEST;
-}
-
 /* ---- what is wanted ---- */
+
+static int read_image(void *arg, int64_t at, void *ret, size_t n)
+{
+    return sb_read_at(*(int *)arg, at, ret, n);
+}
 
 static enum sb_cause open_image(struct sb_smp_update *fw)
 {
@@ -53,7 +23,7 @@ static enum sb_cause open_image(struct sb_smp_update *fw)
                            strerror(errno));
     fw->file.size = image->size;
     fw->file.sha256 = image->sha256;
-    int r = sb_smp_image_read(sb_smp_file_read, &fw->file, image->size, &info, &error);
+    int r = sb_smp_image_read(read_image, &fw->file.fd, image->size, &info, &error);
     if (r < 0)
         return sb_smp_fail(smp, r == -EBADMSG ? SB_CAUSE_UNSUPPORTED_IMAGE : SB_CAUSE_INTERNAL,
                            "%s", error ? error : strerror(-r));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Firmware: where a device stands on the way to an image, and the way itself.
+ * Firmware: where a device stands on the way to an image (boot.c), and the way itself.
  *
  * sb_smp_decide() looks at nothing but what the device holds (and whether this very command has
  * already reset it), so that a fresh start and a resume after any crash are the same thing.
@@ -34,7 +34,6 @@ struct sb_smp_file { /* the image, opened */
     int64_t size;
     const char *sha256; /* of the whole file, hex; may be NULL */
 };
-int sb_smp_file_read(void *arg, int64_t at, void *ret, size_t n); /* a sb_smp_read_fn */
 
 struct sb_smp_update { /* one under way */
     struct sb_smp *smp;

@@ -76,17 +76,6 @@ int sb_smp_frame(const void *packet, size_t n, struct sb_str *out)
     return out->broken ? -ENOMEM : 0;
 }
 
-static int digit_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static void restart(struct sb_smp_decoder *d)
 {
     d->broken += d->open;
@@ -121,7 +110,7 @@ static bool flush_quantum(struct sb_smp_decoder *d)
 
 static bool take_digit(struct sb_smp_decoder *d, uint8_t c)
 {
-    int value = c == '=' ? 0 : digit_value(c);
+    int value = c == '=' ? 0 : sb_base64_digit((char)c);
     if (value < 0 || (d->pads > 0 && c != '='))
         return false; /* nothing follows padding */
     d->pads += c == '=';

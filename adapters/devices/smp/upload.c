@@ -129,7 +129,7 @@ static int put_block(const struct upload *up, struct sb_cbor *body)
     sb_cleanup(sb_freep) uint8_t *data = malloc(n);
     if (!data)
         return -ENOMEM;
-    int r = sb_smp_file_read((void *)up->file, up->offset, data, n);
+    int r = sb_read_at(up->file->fd, up->offset, data, n);
     sb_cbor_bytes(body, data, n);
     return r < 0 ? r : body->broken ? -ENOMEM : 0;
 }
