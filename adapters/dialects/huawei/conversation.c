@@ -66,6 +66,8 @@ static void on_news(struct sb_huawei_turn *turn)
         on_task(turn);
         break;
     case SB_NEWS_DEVICE_REMOVED:
+        sb_huawei_asks_refuse(turn, SB_CAUSE_DEVICE_GONE);
+        sb_huawei_ota_gone(turn);
         sb_huawei_leave(turn);
         break;
     case SB_NEWS_DEVICE_ADDED:
@@ -114,8 +116,8 @@ static void on_told(struct sb_huawei_turn *turn)
 {
     if (turn->in->self)
         sb_huawei_told_family(turn);
-    else
-        sb_huawei_told_device(turn);
+    else if (sb_huawei_told_device(turn))
+        sb_huawei_ota_resume(turn);
 }
 
 static void on_loaded(struct sb_huawei_turn *turn)

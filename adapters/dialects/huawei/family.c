@@ -485,12 +485,3 @@ void sb_huawei_told_family(struct sb_huawei_turn *turn)
         soon(turn);
     }
 }
-
-void sb_huawei_disown(struct sb_huawei_turn *turn)
-{
-    char id[SB_UUID_TEXT + 1];
-    sb_uuid(id);
-    send(turn, "event_status", id,
-         json_pack("{s:[{s:s,s:s}]}", "device_statuses", "device_id", sb_huawei_who(turn), "status",
-                   "OFFLINE"));
-}

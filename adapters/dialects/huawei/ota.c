@@ -5,6 +5,7 @@
  * version; result_code 0 with less than 100 percent is progress.
  */
 #include "adapters/dialects/huawei/parts.h"
+#include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 
 #define STEP        10 /* percent between two reports of progress */
@@ -346,11 +347,21 @@ void sb_huawei_ota_verdict(struct sb_huawei_turn *turn)
 
 /* ---- events ---- */
 
+/* A device that nobody knows here is offline. */
+static void disown(struct sb_huawei_turn *turn)
+{
+    char id[SB_UUID_TEXT + 1];
+    sb_uuid(id);
+    sb_huawei_send_event(turn, SB_HUAWEI_FAMILY, sb_words_name(turn->in->words, "event_status"), id,
+                         json_pack("{s:[{s:s,s:s}]}", "device_statuses", "device_id",
+                                   sb_huawei_who(turn), "status", "OFFLINE"));
+}
+
 static void on_query(struct sb_huawei_turn *turn)
 {
     const struct sb_input *in = turn->in;
     if (!in->device && !in->self)
-        sb_huawei_disown(turn);
+        disown(turn);
     else if (sb_huawei_is_ready(turn))
         sb_huawei_versions(turn, true);
     else

@@ -116,12 +116,11 @@ void sb_huawei_values(struct sb_huawei_turn *turn);
 void sb_huawei_values_due(struct sb_huawei_turn *turn);
 json_t *sb_huawei_services(struct sb_huawei_turn *turn, const json_t *values, const char *service);
 void sb_huawei_leave(struct sb_huawei_turn *turn);
-void sb_huawei_told_device(struct sb_huawei_turn *turn);
+/* The platform has it online now, which is true, or has deleted it. */
+bool sb_huawei_told_device(struct sb_huawei_turn *turn);
 
 /* family.c: the gateway's part */
 void sb_huawei_family(struct sb_huawei_turn *turn, const json_t *service);
 void sb_huawei_family_up(struct sb_huawei_turn *turn);
 void sb_huawei_family_due(struct sb_huawei_turn *turn);
 void sb_huawei_told_family(struct sb_huawei_turn *turn);
-/* A device that nobody knows here is offline. */
-void sb_huawei_disown(struct sb_huawei_turn *turn);

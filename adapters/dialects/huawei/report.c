@@ -54,8 +54,6 @@ void sb_huawei_status(struct sb_huawei_turn *turn)
 
 void sb_huawei_leave(struct sb_huawei_turn *turn)
 {
-    sb_huawei_asks_refuse(turn, SB_CAUSE_DEVICE_GONE);
-    sb_huawei_ota_gone(turn);
     if (!turn->in->self && turn->in->name)
         tell_gone(turn, turn->in->name);
     sb_huawei_state_reset(turn->state);
@@ -138,8 +136,7 @@ void sb_huawei_values_due(struct sb_huawei_turn *turn)
     sb_effects_timer(turn->effects, "values", sb_words_limit(turn->in->words, "report_every"));
 }
 
-/* The platform has it online now, or has deleted it. */
-void sb_huawei_told_device(struct sb_huawei_turn *turn)
+bool sb_huawei_told_device(struct sb_huawei_turn *turn)
 {
     if (sb_streq(turn->in->tag, "deleted")) {
         forget_told(turn->state);
@@ -149,9 +146,9 @@ void sb_huawei_told_device(struct sb_huawei_turn *turn)
         turn->effects->save = true;
     }
     if (!sb_streq(turn->in->tag, "online") || !sb_streq(turn->state->status, "ONLINE"))
-        return;
+        return false;
     turn->state->online = true;
     sb_huawei_versions(turn, false);
     sb_huawei_values_due(turn);
-    sb_huawei_ota_resume(turn);
+    return true;
 }
