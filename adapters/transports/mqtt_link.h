@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads behind mqtt.h; for mqtt.c, mqtt_link.c and mqtt_paho.c only.
+ * The threads behind mqtt.h; for mqtt.c, mqtt_link.c, mqtt_crew.c and mqtt_paho.c.
  *
  *     loop (mqtt.c)  -- next attempt, drop, parcels -->  worker  -- calls -->  Paho
  *          ^------------ what happened (told) ------------ callbacks of Paho --'
