@@ -218,6 +218,42 @@ void sb_book_retire(struct sb_book *book)
     book->stale = false;
 }
 
+/* ---- what has ended ---- */
+
+static int read_job(void *arg, const struct sb_row *row)
+{
+    return sb_job_from_json(row->body, arg, NULL);
+}
+
+static int read_task(void *arg, const struct sb_row *row)
+{
+    struct sb_job *job = arg;
+    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
+    int r = sb_task_from_json(row->body, job, &task, NULL);
+    if (r >= 0)
+        r = sb_job_add_task(job, task);
+    if (r >= 0)
+        SB_STEAL(task);
+    return r;
+}
+
+int sb_book_stored(struct sb_book *book, const struct sb_query *which, struct sb_job **ret)
+{
+    sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
+    int r = sb_store_query(book->store, which, read_job, &job);
+    if (r < 0 || !job)
+        return r;
+    sb_cleanup(sb_freep) char *id = sb_format("%lld", (long long)job->id);
+    if (!id)
+        return -ENOMEM;
+    r = sb_store_query(book->store,
+                       &(struct sb_query){ .table = SB_TABLE_TASK, .b = id, .state = -1 },
+                       read_task, job);
+    if (r >= 0)
+        *ret = SB_STEAL(job);
+    return r;
+}
+
 /* ---- loading ---- */
 
 static int load_job(void *arg, const struct sb_row *row)

@@ -25,6 +25,9 @@ SB_DEFINE_CLEANUP(struct sb_book *, sb_book_free)
 struct sb_job *sb_book_job(struct sb_book *book, int64_t id); /* open ones; NULL: none */
 /* A job that is done, until that is durable: the store still has it as it was. NULL: none. */
 struct sb_job *sb_book_recent(struct sb_book *book, int64_t id);
+/* The newest that matches, with its tasks, as it is stored; *ret stays NULL when there is none. */
+int sb_book_stored(struct sb_book *book, const struct sb_query *which,
+                   struct sb_job **ret) SB_MUST_CHECK;
 struct sb_task *sb_book_task(struct sb_book *book, int64_t id); /* of open jobs; NULL: none */
 size_t sb_book_jobs(const struct sb_book *book);
 struct sb_job *sb_book_job_at(struct sb_book *book, size_t index); /* by id; NULL: end */

@@ -99,32 +99,6 @@ static json_t *view(const struct sb_job *job, const struct sb_host *host)
     return object;
 }
 
-static int read_job(void *arg, const struct sb_row *row)
-{
-    return sb_job_from_json(row->body, arg, NULL);
-}
-
-static int read_task(void *arg, const struct sb_row *row)
-{
-    struct sb_job *job = arg;
-    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
-    int r = sb_task_from_json(row->body, job, &task, NULL);
-    if (r >= 0)
-        r = sb_job_add_task(job, task);
-    if (r >= 0)
-        SB_STEAL(task);
-    return r;
-}
-
-static int read_tasks(struct sb_core *core, struct sb_job *job)
-{
-    sb_cleanup(sb_freep) char *id = sb_format("%lld", (long long)job->id);
-    return id ? sb_store_query(core->store,
-                               &(struct sb_query){ .table = SB_TABLE_TASK, .b = id, .state = -1 },
-                               read_task, job)
-              : -ENOMEM;
-}
-
 json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks)
 {
     const struct sb_job *known = sb_book_job(core->book, id);
@@ -134,12 +108,8 @@ json_t *sb_view_job(struct sb_core *core, int64_t id, bool with_tasks)
         known = sb_book_recent(core->book, id);
     if (known)
         return view(known, host);
-    int r = id > 0
-                ? sb_store_query(core->store,
-                                 &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 },
-                                 read_job, &job)
-                : -ENOENT;
-    if (r < 0 || !job || read_tasks(core, job) < 0)
+    const struct sb_query which = { .table = SB_TABLE_JOB, .id = id, .state = -1 };
+    if (id <= 0 || sb_book_stored(core->book, &which, &job) < 0 || !job)
         return NULL;
     return view(job, host);
 }

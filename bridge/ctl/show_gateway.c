@@ -138,52 +138,46 @@ SB_SHOW(pause)
 
 /* ---- mapping explain ---- */
 
-static void show_states(struct sb_ctl *ctl, const json_t *states)
-{
-    static const struct sb_grid_column columns[] = { { "OPERATION", false, 0 },
-                                                     { "STATE", false, 0 },
-                                                     { "SAYS", false, 20 } };
-    struct sb_grid *grid = sb_grid_new(columns, SB_COUNT(columns));
-    const char *before = "";
-    size_t i;
-    json_t *row;
-    json_array_foreach ((json_t *)states, i, row) {
-        const char *operation = sb_json_str(row, "operation");
-        if (operation && strcmp(operation, before) == 0)
-            sb_grid_blank(grid);
-        else
-            sb_grid_add(grid, SB_INK_BOLD, operation);
-        before = operation ? operation : "";
-        sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(row, "state"));
-        sb_grid_take(grid, SB_INK_PLAIN, sb_says(json_object_get(row, "says")));
-    }
-    sb_show_grid(ctl, "While it is under way", grid);
-}
+struct cells {
+    const char *title, *keys[2];
+    enum sb_ink ink;
+    struct sb_grid_column columns[3];
+};
 
-static void show_causes(struct sb_ctl *ctl, const json_t *causes)
+/* Rows of one kind below each other name it once. */
+static void show_cells(struct sb_ctl *ctl, const struct cells *cells, const json_t *rows)
 {
-    static const struct sb_grid_column columns[] = { { "CAUSE", false, 0 },
-                                                     { "FROM PHASE", false, 0 },
-                                                     { "SAYS", false, 20 } };
-    struct sb_grid *grid = sb_grid_new(columns, SB_COUNT(columns));
+    struct sb_grid *grid = sb_grid_new(cells->columns, SB_COUNT(cells->columns));
     const char *before = "";
     size_t i;
     json_t *row;
-    json_array_foreach ((json_t *)causes, i, row) {
-        const char *cause = sb_json_str(row, "cause");
-        if (cause && strcmp(cause, before) == 0)
+    json_array_foreach ((json_t *)rows, i, row) {
+        const char *first = sb_json_str(row, cells->keys[0]);
+        if (first && strcmp(first, before) == 0)
             sb_grid_blank(grid);
         else
-            sb_grid_add(grid, SB_INK_PLAIN, cause);
-        before = cause ? cause : "";
-        sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(row, "from_phase"));
+            sb_grid_add(grid, cells->ink, first);
+        before = first ? first : "";
+        sb_grid_add(grid, SB_INK_PLAIN, sb_json_str(row, cells->keys[1]));
         sb_grid_take(grid, SB_INK_PLAIN, sb_says(json_object_get(row, "says")));
     }
-    sb_show_grid(ctl, "When it failed or was cancelled", grid);
+    sb_show_grid(ctl, cells->title, grid);
 }
 
 SB_SHOW(explain)
 {
+    static const struct cells states = {
+        "While it is under way",
+        { "operation", "state" },
+        SB_INK_BOLD,
+        { { "OPERATION", false, 0 }, { "STATE", false, 0 }, { "SAYS", false, 20 } },
+    };
+    static const struct cells causes = {
+        "When it failed or was cancelled",
+        { "cause", "from_phase" },
+        SB_INK_PLAIN,
+        { { "CAUSE", false, 0 }, { "FROM PHASE", false, 0 }, { "SAYS", false, 20 } },
+    };
     const json_t *links = sb_json_array(data, "links");
     size_t i;
     json_t *link;
@@ -198,8 +192,8 @@ SB_SHOW(explain)
         if (sb_json_str(link, "link"))
             sb_show_field(ctl, "May command", SB_INK_PLAIN,
                           sb_json_bool(link, "may_command", false) ? "yes" : "no");
-        show_states(ctl, sb_json_array(link, "states"));
-        show_causes(ctl, sb_json_array(link, "causes"));
+        show_cells(ctl, &states, sb_json_array(link, "states"));
+        show_cells(ctl, &causes, sb_json_array(link, "causes"));
     }
     if (json_array_size(links) == 0)
         sb_show_line(ctl, "there are no links and no dialects");

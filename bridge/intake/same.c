@@ -53,41 +53,6 @@ char *sb_asking_key(const struct sb_asking *asking)
 
 /* ---- what has ended ---- */
 
-static int read_job(void *arg, const struct sb_row *row)
-{
-    return sb_job_from_json(row->body, arg, NULL);
-}
-
-static int read_task(void *arg, const struct sb_row *row)
-{
-    struct sb_job *job = arg;
-    sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
-    int r = sb_task_from_json(row->body, job, &task, NULL);
-    if (r >= 0)
-        r = sb_job_add_task(job, task);
-    if (r >= 0)
-        SB_STEAL(task);
-    return r;
-}
-
-/* The newest that matches, as it is stored; *ret stays NULL when there is none. */
-static int read_stored(struct sb_intake *intake, const struct sb_query *which, struct sb_job **ret)
-{
-    sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
-    int r = sb_store_query(intake->store, which, read_job, &job);
-    if (r < 0 || !job)
-        return r;
-    sb_cleanup(sb_freep) char *id = sb_format("%lld", (long long)job->id);
-    if (!id)
-        return -ENOMEM;
-    r = sb_store_query(intake->store,
-                       &(struct sb_query){ .table = SB_TABLE_TASK, .b = id, .state = -1 },
-                       read_task, job);
-    if (r >= 0)
-        *ret = SB_STEAL(job);
-    return r;
-}
-
 /* Left the book in this moment: what the store says of its tasks is not their end. */
 static bool is_ending(const struct sb_job *job)
 {
@@ -99,8 +64,8 @@ int sb_intake_ended(struct sb_intake *intake, int64_t id, struct sb_job **ret)
     sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
     if (sb_book_job(intake->book, id))
         return -EBUSY;
-    int r = read_stored(intake, &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 },
-                        &job);
+    int r = sb_book_stored(
+        intake->book, &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 }, &job);
     if (r < 0 || !job)
         return r < 0 ? r : -ENOENT;
     if (is_ending(job))
@@ -258,14 +223,14 @@ bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **
     }
     if (strncmp(key, "id:", 3) != 0)
         return false; /* a wish may be wished again */
-    int r = read_stored(intake,
-                        &(struct sb_query){ .table = SB_TABLE_JOB,
-                                            .a = asking->origin,
-                                            .b = key,
-                                            .state = -1,
-                                            .newest_first = true,
-                                            .limit = 1 },
-                        &job);
+    int r = sb_book_stored(intake->book,
+                           &(struct sb_query){ .table = SB_TABLE_JOB,
+                                               .a = asking->origin,
+                                               .b = key,
+                                               .state = -1,
+                                               .newest_first = true,
+                                               .limit = 1 },
+                           &job);
     if (r < 0) {
         (void)sb_refuse(asking, SB_CAUSE_INTERNAL, "cannot look up the id: %s", strerror(-r));
         return true;
