@@ -30,14 +30,11 @@ void sb_effects_note(struct sb_effects *effects, const char *fmt, ...)
     struct sb_output *output = sb_effects_add(effects, SB_OUT_NOTE);
     if (!output)
         return;
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(&output->text, fmt, ap);
     va_end(ap);
-    output->text = sb_str_take(&text);
     effects->broken = effects->broken || !output->text;
-    sb_str_done(&text);
 }
 
 void sb_effects_timer(struct sb_effects *effects, const char *tag, int64_t ms)

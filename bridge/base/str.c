@@ -105,6 +105,14 @@ void sb_str_done(struct sb_str *s)
     *s = (struct sb_str){ 0 };
 }
 
+void sb_set_vformat(char **slot, const char *fmt, va_list ap)
+{
+    struct sb_str text = { 0 };
+    sb_str_vformat(&text, fmt, ap);
+    free(*slot);
+    *slot = sb_str_take(&text);
+}
+
 char *sb_format(const char *fmt, ...)
 {
     struct sb_str s = { 0 };

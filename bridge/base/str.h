@@ -29,3 +29,5 @@ void sb_str_done(struct sb_str *s);
 
 /* asprintf with a return value that says it all: caller frees, NULL without memory. */
 char *sb_format(const char *fmt, ...) SB_PRINTF(1, 2);
+/* Replaces *slot, of which the arguments may be part; NULL without memory. */
+void sb_set_vformat(char **slot, const char *fmt, va_list ap) SB_PRINTF(2, 0);

@@ -45,13 +45,10 @@ const struct sb_verb sb_verbs[] = {
 
 int sb_call_refuse(struct sb_call *call, enum sb_refusal refusal, const char *fmt, ...)
 {
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(&call->text, fmt, ap);
     va_end(ap);
-    free(call->text);
-    call->text = sb_str_take(&text);
     call->refusal = refusal;
     return -1;
 }

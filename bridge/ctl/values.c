@@ -9,13 +9,10 @@
 static int complain(char **ret_error, const char *fmt, ...) SB_PRINTF(2, 3);
 static int complain(char **ret_error, const char *fmt, ...)
 {
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(ret_error, fmt, ap);
     va_end(ap);
-    free(*ret_error);
-    *ret_error = sb_str_take(&text);
     return -1;
 }
 

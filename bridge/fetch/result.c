@@ -17,13 +17,11 @@ int sb_result_fail(struct sb_result *result, enum sb_cause cause, const char *fm
 {
     if (result->cause != SB_CAUSE_NONE)
         return -1;
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(&result->text, fmt, ap);
     va_end(ap);
     result->cause = cause;
-    result->text = sb_str_take(&text);
     return -1;
 }
 

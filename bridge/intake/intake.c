@@ -20,13 +20,10 @@ void sb_verdict_done(struct sb_verdict *verdict)
 
 bool sb_refuse(struct sb_asking *asking, enum sb_cause cause, const char *fmt, ...)
 {
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(&asking->verdict->text, fmt, ap);
     va_end(ap);
-    free(asking->verdict->text);
-    asking->verdict->text = sb_str_take(&text);
     asking->verdict->cause = cause;
     return false;
 }

@@ -13,13 +13,10 @@
 
 int sb_described_wrong(char **ret_error, int error, const char *fmt, ...)
 {
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(ret_error, fmt, ap);
     va_end(ap);
-    free(*ret_error);
-    *ret_error = sb_str_take(&text);
     return *ret_error ? error : -ENOMEM;
 }
 

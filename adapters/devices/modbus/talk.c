@@ -11,13 +11,10 @@
 
 enum sb_cause sb_modbus_fail(struct sb_modbus *modbus, enum sb_cause cause, const char *fmt, ...)
 {
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(&modbus->outcome->text, fmt, ap);
     va_end(ap);
-    free(modbus->outcome->text);
-    modbus->outcome->text = sb_str_take(&text);
     return cause;
 }
 

@@ -5,13 +5,10 @@
 
 enum sb_cause sb_smp_fail(struct sb_smp *smp, enum sb_cause cause, const char *fmt, ...)
 {
-    struct sb_str text = { 0 };
     va_list ap;
     va_start(ap, fmt);
-    sb_str_vformat(&text, fmt, ap);
+    sb_set_vformat(&smp->outcome->text, fmt, ap);
     va_end(ap);
-    free(smp->outcome->text);
-    smp->outcome->text = sb_str_take(&text);
     return cause;
 }
 
