@@ -22,11 +22,12 @@ import random
 import select
 import shutil
 import subprocess
-import sys
 import termios
 import time
 import tty
 import zlib
+
+from pty_line import Commands
 
 FAULTS = {
     "silent": False,       # hears and says nothing
@@ -509,21 +510,19 @@ class Device:
         self.plug()
         self.power()
         say("up")
-        pending = b""
+        commands = Commands()
         while True:
             fds = [fd for fd in (0, self.master) if fd >= 0]
             if self.child:
                 fds.append(self.child.stdout.fileno())
             ready = select.select(fds, [], [], self.wait())[0]
             if 0 in ready:
-                data = os.read(0, 4096)
-                if not data:
+                lines = commands.read()
+                if lines is None:
                     self.unplug()
                     return
-                *lines, pending = (pending + data).split(b"\n")
                 for text in lines:
-                    if text.strip():
-                        self.command(text.decode())
+                    self.command(text)
             if self.master >= 0 and self.master in ready:
                 self.heard()
             if self.child and self.child.stdout.fileno() in ready:

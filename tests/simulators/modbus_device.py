@@ -32,7 +32,8 @@ import select
 import struct
 import termios
 import time
-import tty
+
+from pty_line import Commands, Line
 
 BLOCK = 128
 MAGIC = b"MBIM"
@@ -104,68 +105,6 @@ class Refused(Exception):
 
 SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios)
           if name.startswith("B") and name[1:].isdigit()}
-
-
-class Line:
-    def __init__(self, link, faults, seed, echo):
-        self.link, self.faults, self.random, self.echo = link, faults, random.Random(seed), echo
-        self.master = self.slave = -1
-        self.plug()
-
-    def plug(self):
-        if self.master >= 0:
-            return
-        self.master, self.slave = os.openpty()  # both ends held: a closing peer changes nothing
-        tty.setraw(self.slave, termios.TCSANOW)
-        os.set_blocking(self.master, False)
-        new = self.link + ".new"
-        if os.path.lexists(new):
-            os.unlink(new)
-        os.symlink(os.ttyname(self.slave), new)
-        os.rename(new, self.link)
-
-    def unplug(self):
-        for fd in (self.master, self.slave):
-            if fd >= 0:
-                os.close(fd)
-        self.master = self.slave = -1
-        if os.path.lexists(self.link):
-            os.unlink(self.link)
-
-    @property
-    def speed(self):
-        return SPEEDS.get(termios.tcgetattr(self.slave)[5], 0)
-
-    def spoil(self, data):
-        f, out = self.faults, bytearray()
-        if not (f["drop"] or f["duplicate"] or f["corrupt"]):
-            return data
-        for byte in data:
-            if self.random.random() < f["drop"]:
-                continue
-            if self.random.random() < f["corrupt"]:
-                byte = self.random.randrange(256)
-            out.append(byte)
-            if self.random.random() < f["duplicate"]:
-                out.append(byte)
-        return bytes(out)
-
-    def read(self):
-        try:
-            data = os.read(self.master, 4096)
-        except BlockingIOError:
-            return b""
-        if self.echo:
-            self.write(data)
-        return self.spoil(data)
-
-    def write(self, data):
-        data = self.spoil(data)
-        while data and self.master >= 0:
-            try:
-                data = data[os.write(self.master, data):]
-            except BlockingIOError:
-                return  # nobody reads: a serial line would lose the bytes
 
 
 def request_length(frame):
@@ -640,7 +579,7 @@ class Bus:
             say("damaged", bytes=frame.hex())
 
     def deliver(self, frame):
-        speed = self.line.speed
+        speed = SPEEDS.get(termios.tcgetattr(self.line.slave)[5], 0)
         for device in self.devices:
             if not device.up or frame[0] not in (0, device.address):
                 continue
@@ -712,19 +651,17 @@ class Bus:
         return max(until - time.monotonic(), 0)
 
     def run(self):
-        pending = b""
+        commands = Commands()
         while True:
             fds = [fd for fd in (0, self.line.master) if fd >= 0]
             ready = select.select(fds, [], [], self.wait())[0]
             if 0 in ready:
-                data = os.read(0, 4096)
-                if not data:  # whoever started us is gone
+                lines = commands.read()
+                if lines is None:
                     self.line.unplug()
                     return
-                *lines, pending = (pending + data).split(b"\n")
                 for text in lines:
-                    if text.strip():
-                        self.command(text.decode())
+                    self.command(text)
             if self.line.master >= 0 and self.line.master in ready:
                 self.receive()
             now = time.monotonic()

@@ -28,12 +28,11 @@ import random
 import select
 import signal
 import struct
-import sys
-import termios
 import time
-import tty
 
 import cbor2
+
+from pty_line import Commands, Line
 
 MAGIC = 0x96F3B83D
 GOOD_SIGNATURE = b"\xa5" * 64
@@ -160,69 +159,6 @@ class Flash:
 
 # ---- the line ----------------------------------------------------------------------------------
 
-class Line:
-    """A pty whose far end has a stable name, with a bad cable if wanted."""
-
-    def __init__(self, link, faults, seed):
-        self.link, self.faults, self.random = link, faults, random.Random(seed)
-        self.master = self.slave = -1
-        self.plug()
-
-    def plug(self):
-        if self.master >= 0:
-            return
-        self.master, self.slave = os.openpty()  # both ends held: a closing peer changes nothing
-        tty.setraw(self.slave, termios.TCSANOW)
-        os.set_blocking(self.master, False)
-        self.name = os.ttyname(self.slave)
-        if self.link:
-            new = self.link + ".new"
-            if os.path.lexists(new):
-                os.unlink(new)
-            os.symlink(self.name, new)
-            os.rename(new, self.link)
-
-    def unplug(self):
-        for fd in (self.master, self.slave):
-            if fd >= 0:
-                os.close(fd)
-        self.master = self.slave = -1
-        if self.link and os.path.lexists(self.link):
-            os.unlink(self.link)
-
-    def spoil(self, data):
-        f = self.faults
-        if not (f["drop"] or f["duplicate"] or f["corrupt"]):
-            return data
-        out = bytearray()
-        for byte in data:
-            if self.random.random() < f["drop"]:
-                continue
-            if self.random.random() < f["corrupt"]:
-                byte = self.random.randrange(256)
-            out.append(byte)
-            if self.random.random() < f["duplicate"]:
-                out.append(byte)
-        return bytes(out)
-
-    def read(self):
-        try:
-            return self.spoil(os.read(self.master, 4096))
-        except BlockingIOError:
-            return b""
-
-    def write(self, data):
-        data = self.spoil(data)
-        until = time.monotonic() + 5
-        while data and self.master >= 0 and time.monotonic() < until:
-            try:
-                data = data[os.write(self.master, data):]
-            except BlockingIOError:
-                # Nobody reads: a serial line would lose the bytes.
-                if not select.select([], [self.master], [], 0.2)[1]:
-                    return
-
-
 def crc16(data):
     return binascii.crc_hqx(data, 0)
 
@@ -301,7 +237,7 @@ class Device:
             name, _, value = item.partition("=")
             self.set_fault(name, json.loads(value or "true"))
         self.flash = Flash(args.state, args.slot_size, args.image)
-        self.line = Line(args.link, self.faults, args.seed)
+        self.line = Line(args.link, self.faults, args.seed, patience=0.2)
         self.receiver = Receiver(args.buf_size)
         self.factory = dict(item.split("=", 1) for item in args.setting)
         self.at = []  # (when, what): things that will happen
@@ -675,19 +611,17 @@ class Device:
         return max(until - time.monotonic(), 0)
 
     def run(self):
-        pending = b""
+        commands = Commands()
         while True:
             fds = [fd for fd in (0, self.line.master) if fd >= 0]
             ready = select.select(fds, [], [], self.wait())[0]
             if 0 in ready:
-                data = os.read(0, 4096)
-                if not data:  # whoever started us is gone
+                lines = commands.read()
+                if lines is None:
                     self.line.unplug()
                     return
-                *lines, pending = (pending + data).split(b"\n")
                 for text in lines:
-                    if text.strip():
-                        self.command(text.decode())
+                    self.command(text)
             if self.line.master >= 0 and self.line.master in ready:
                 self.receive()
             if self.faults["chatter"] and self.up and self.line.master >= 0:
