@@ -359,3 +359,29 @@ def test_gateway_carries_its_devices(azure):  # noqa: F811
     azure.hub.desire(gw, {"children": {PUMP: wish(azure, "2.1.0")}})
     azure.hub.wait_reported(gw, f"children/{PUMP}/firmware/ac", 200, RUN)
     assert azure.device.version == "2.1.0"
+
+
+def test_gateway_twin_that_is_full(azure):  # noqa: F811
+    """More devices than 32 KB hold: the hub refuses nothing, whoever is at work is told of."""
+    gw, meters = "gw-1", [f"meter-{n}" for n in range(350)]
+    azure.start({"mode": "gateway", "id": gw}, devices=[device_spec(ibm=None)] + [
+        device_spec(name, bus="far", ibm=None) for name in meters],
+        top={"buses": {"uart1": {"port": str(azure.device.link)},
+                       "far": {"port": str(azure.directory / "far")}}})  # nobody answers there
+    azure.hub.wait_reported(gw, f"children/{PUMP}/firmware/currentFwVersion", "1.0.0", RUN)
+    wait_until(lambda: "devices that are at nothing" in azure.southbridge.log(), RUN, "word of it")
+
+    def absent():
+        children = azure.hub.reported(gw, "children")
+        return [name for name in meters if name not in children]
+    one, other = absent()[:2]
+    assert azure.hub.call(gw, "firmwareUpdate", {"target": PUMP, **azure.package("2.0.0")})[0] == 202
+    assert azure.hub.call(gw, "firmwareUpdate", {"target": one, **azure.package("3.0.0")})[0] == 202
+    azure.hub.desire(gw, {"children": {other: {"firmware": {
+        "fwVersion": "4", "fwPackageURI": "nonsense"}}}})
+    azure.hub.wait_reported(gw, f"children/{one}/firmware/pendingFwVersion", "3.0.0", RUN)
+    azure.hub.wait_reported(gw, f"children/{other}/firmware/ac", 400, RUN)
+    azure.hub.wait_reported(gw, f"children/{PUMP}/firmware/currentFwVersion", "2.0.0", RUN)
+    seen = azure.hub.seen(gw, f"children/{PUMP}/firmware/fwUpdateStatus")
+    assert "applying" in seen and "rebooting" in seen
+    assert azure.southbridge.log().count("the twin is full") < 10

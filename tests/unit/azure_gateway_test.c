@@ -260,13 +260,14 @@ static void the_size_of_the_twin_is_watched(void **state)
     assert_true(sb_azure_size(hub->reported[CORE_GATEWAY]) <= 32000);
 }
 
-static void says(struct hub *hub, int device, const char *status)
+static void says(struct hub *hub, int device, const char *status, const char *ended)
 {
     sb_cleanup(sb_freep) char *name = sb_format("meter-%d", device);
-    json_t *told = json_pack("{s:s,s:{s:{s:s,s:s,s:s,s:s},s:{s:s}}}", "id", name, "doc", "firmware",
-                             "currentFwVersion", "1.0.0", "fwUpdateStatus", status,
-                             "fwUpdateSubstatus", "a few words about it", "lastFwUpdateStartTime",
-                             "2025-11-24T16:00:00.000Z", "device", "presence", "ready");
+    json_t *told =
+        json_pack("{s:s,s:{s:{s:s,s:s,s:s,s:s,s:s},s:{s:s}}}", "id", name, "doc", "firmware",
+                  "currentFwVersion", "1.0.0", "fwUpdateStatus", status, "fwUpdateSubstatus",
+                  "a few words about it", "lastFwUpdateStartTime", "2025-11-24T16:00:00.000Z",
+                  "lastFwUpdateEndTime", ended, "device", "presence", "ready");
     core_step(
         &hub->core, CORE_GATEWAY,
         &(struct sb_input){ .kind = SB_IN_TOLD, .tag = "document", .told = told, .from = name });
@@ -279,7 +280,7 @@ static void a_crowd_does_not_fill_the_twin(void **state)
     struct hub *hub = *state;
     everybody_is_up(hub);
     for (int i = 0; i < 250; i++)
-        says(hub, i, i % 100 == 7 ? "applying" : "current");
+        says(hub, i, i % 100 == 7 ? "applying" : "current", "");
     assert_true(sb_azure_size(hub->reported[CORE_GATEWAY]) <= 32000);
     for (int i = 7; i < 250; i += 100) {
         sb_cleanup(sb_freep) char *path = sb_format("children/meter-%d/firmware/fwUpdateStatus", i);
@@ -289,8 +290,10 @@ static void a_crowd_does_not_fill_the_twin(void **state)
     assert_true(json_object_size(json_object_get(hub->reported[CORE_GATEWAY], "children")) > 150);
     assert_non_null(strstr(hub->core.note, "the twin is full"));
     assert_true(hub->core.notes < 10); /* once for each thing that has no room */
-    says(hub, 8, "error"); /* whoever is left out comes in when there is something to say */
+    says(hub, 8, "error", ""); /* whoever is left out comes in when there is something to say */
     assert_true(reports(hub, "children/meter-8/firmware/fwUpdateStatus", "\"error\""));
+    says(hub, 8, "current", "2025-11-24T16:00:00.000Z"); /* and stays, so that it is seen */
+    assert_true(reports(hub, "children/meter-8/firmware/fwUpdateStatus", "\"current\""));
 }
 
 static void only_the_gateway_renews(void **state)

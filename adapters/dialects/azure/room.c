@@ -2,15 +2,17 @@
 /*
  * A twin has 32 KB, which are few for a gateway with hundreds of devices in it. What has no room is
  * left out in steps, the largest first: values of properties, configuration, iothubDM, identity and
- * presence, the details of firmware; then whole devices, first those that are at nothing. So what
- * stays longest is the firmware state of a device that is updated, or has failed. It is noted when
- * it goes a step further than before on this connection.
+ * presence, the details of firmware; then whole devices, first those that are at nothing, and of
+ * these who was never updated, or long ago. So what stays longest is the firmware state of a device
+ * that is updated, has failed, or has just been updated. It is noted when it goes a step further
+ * than before on this connection.
  */
 #include "adapters/dialects/azure/parts.h"
 
 struct part { /* that may be left out */
     json_t *holder;
-    const char *key; /* the holder's own */
+    const char *key;   /* the holder's own */
+    const char *ended; /* of a device: its last update; "" of all else */
     size_t weight, order;
 };
 
@@ -46,7 +48,8 @@ static size_t weight_of(const json_t *value)
     return json_is_boolean(value) || json_is_null(value) ? 5 : sum + json_string_length(value);
 }
 
-static void add(struct sb_azure_turn *turn, struct parts *parts, json_t *holder, const char *key)
+static void add(struct sb_azure_turn *turn, struct parts *parts, json_t *holder, const char *key,
+                const char *ended)
 {
     const json_t *value = json_object_get(holder, key);
     if (!value)
@@ -62,7 +65,7 @@ static void add(struct sb_azure_turn *turn, struct parts *parts, json_t *holder,
         parts->room = room;
     }
     parts->list[parts->count] =
-        (struct part){ holder, key, weight_of_member(key, value), parts->count };
+        (struct part){ holder, key, ended, weight_of_member(key, value), parts->count };
     parts->count++;
 }
 
@@ -74,7 +77,7 @@ typedef void (*gather_fn)(struct sb_azure_turn *turn, struct parts *parts, json_
 static void gather_part(struct sb_azure_turn *turn, struct parts *parts, json_t *holder,
                         const char *word)
 {
-    add(turn, parts, holder, sb_words_name(turn->in->words, word));
+    add(turn, parts, holder, sb_words_name(turn->in->words, word), "");
 }
 
 static void gather_details(struct sb_azure_turn *turn, struct parts *parts, json_t *holder,
@@ -84,7 +87,7 @@ static void gather_details(struct sb_azure_turn *turn, struct parts *parts, json
                                            "lastFwUpdateEndTime", "ad" };
     json_t *firmware = json_object_get(holder, sb_words_name(turn->in->words, word));
     for (size_t i = 0; i < SB_COUNT(details); i++)
-        add(turn, parts, firmware, details[i]);
+        add(turn, parts, firmware, details[i], "");
 }
 
 static const struct step {
@@ -102,13 +105,24 @@ static const struct step {
     { NULL, NULL, true, "devices" },
 };
 
-/* Neither under way nor failed: as after a success. */
+/* Neither waits for firmware nor gets it, nor has failed: as after a success. */
 static bool is_at_rest(const struct sb_azure_turn *turn, const json_t *child)
 {
     const json_t *cell = sb_words_cell(turn->in->words, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE,
                                        SB_TASK_SUCCEEDED, SB_CAUSE_NONE, SB_PHASE_CONFIRMING);
     const json_t *firmware = sb_json_object(child, sb_words_name(turn->in->words, "twin_firmware"));
-    return sb_streq(sb_json_str(firmware, "fwUpdateStatus"), sb_json_str(cell, "fwUpdateStatus"));
+    const char *pending = sb_json_str(firmware, "pendingFwVersion");
+    return (!pending || !*pending) &&
+           sb_streq(sb_json_str(firmware, "fwUpdateStatus"), sb_json_str(cell, "fwUpdateStatus"));
+}
+
+/* From the whole: what is left of it has no details any more. Times compare as texts. */
+static const char *ended_of(const struct sb_azure_turn *turn, const char *key)
+{
+    const json_t *child = json_object_get(turn->state->children, key);
+    const json_t *firmware = sb_json_object(child, sb_words_name(turn->in->words, "twin_firmware"));
+    const char *ended = sb_json_str(firmware, "lastFwUpdateEndTime");
+    return ended ? ended : "";
 }
 
 static void gather(struct sb_azure_turn *turn, const struct step *step, json_t *document,
@@ -123,15 +137,18 @@ static void gather(struct sb_azure_turn *turn, const struct step *step, json_t *
         if (step->gather)
             step->gather(turn, parts, child, step->word);
         else if (json_is_object(child) && (step->any || is_at_rest(turn, child)))
-            add(turn, parts, children, key);
+            add(turn, parts, children, key, ended_of(turn, key));
     }
 }
 
-static int larger(const void *a, const void *b)
+/* Which of two goes first. */
+static int compare(const void *a, const void *b)
 {
     const struct part *one = a, *two = b;
+    int by_time = strcmp(one->ended, two->ended);
     int by_weight = (one->weight < two->weight) - (one->weight > two->weight);
-    return by_weight ? by_weight : (one->order > two->order) - (one->order < two->order);
+    int by_order = (one->order > two->order) - (one->order < two->order);
+    return by_time ? by_time : by_weight ? by_weight : by_order;
 }
 
 /* How many went. */
@@ -139,7 +156,7 @@ static size_t leave_out(struct parts *parts, size_t room, size_t *weight)
 {
     size_t i = 0;
     if (parts->count > 0)
-        qsort(parts->list, parts->count, sizeof(*parts->list), larger);
+        qsort(parts->list, parts->count, sizeof(*parts->list), compare);
     for (; i<parts->count && * weight> room; i++) {
         *weight -= parts->list[i].weight;
         (void)json_object_del(parts->list[i].holder, parts->list[i].key);
