@@ -108,6 +108,29 @@ static void a_frame_that_does_not_hold_says_why(void **state)
     sb_message_done(&refused);
 }
 
+/* Whatever is damaged or missing: what is taken for the block is the block. */
+static void a_frame_that_is_damaged_anywhere(void **state)
+{
+    (void)state;
+    static const char frame[] = HEADER "123456789\x3d\xbb";
+    char bytes[sizeof(frame) - 1];
+    for (size_t n = 0; n < sizeof(bytes); n++) {
+        struct sb_message message = frame_of(frame, n);
+        assert_null(message.data);
+        sb_message_done(&message);
+    }
+    for (size_t i = 0; i < sizeof(bytes) * 8; i++) {
+        memcpy(bytes, frame, sizeof(bytes));
+        bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
+        struct sb_message message = frame_of(bytes, sizeof(bytes));
+        if (message.data) {
+            assert_int_equal(message.size, 9);
+            assert_memory_equal(message.data, "123456789", 9);
+        }
+        sb_message_done(&message);
+    }
+}
+
 static void streams_are_uris(void **state)
 {
     (void)state;
@@ -316,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_is_taken_apart),
         cmocka_unit_test(a_frame_that_does_not_hold_says_why),
+        cmocka_unit_test(a_frame_that_is_damaged_anywhere),
         cmocka_unit_test(streams_are_uris),
         TEST(blocks_are_asked_for_and_supplied),
         TEST(a_damaged_block_is_asked_for_again),

@@ -500,6 +500,17 @@ static void a_push_with_another_url_does_not_begin_anew(void **state)
     assert_int_equal(ali->core.task_count, 2);
     core_progress(&ali->core, 1, SB_TASK_DOWNLOADING, 5);
     assert_string_equal(step(ali), "60");
+    core_progress(&ali->core, 0, SB_TASK_INSTALLING, 70); /* it goes on */
+    assert_string_equal(step(ali), "70");
+    ali_restarts(ali);
+    ali_up(ali);
+    core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED,
+               SB_PHASE_WRITING); /* and the other takes over */
+    assert_string_equal(step(ali), "70");
+    core_progress(&ali->core, 1, SB_TASK_INSTALLING, 80);
+    assert_string_equal(step(ali), "80");
+    core_fails(&ali->core, 1, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
+    assert_string_equal(step(ali), "-3");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)

@@ -139,10 +139,11 @@ static void make_way(struct sb_ali_turn *turn, const char *module, const char *v
     struct sb_ali_update *update = sb_ali_update_of(turn->state, module);
     if (!update || !update->task || sb_streq(update->version, version))
         return;
-    int64_t task = update->begun ? 0 : update->task;
+    const int64_t waiting[] = { update->begun ? 0 : update->task, update->other };
     sb_ali_update_end(turn, update); /* how it ends is not told as the end of the new one */
-    if (task)
-        sb_effects_cancel(turn->effects, task, SB_CAUSE_OVERRIDDEN);
+    for (size_t i = 0; i < SB_COUNT(waiting); i++)
+        if (waiting[i])
+            sb_effects_cancel(turn->effects, waiting[i], SB_CAUSE_OVERRIDDEN);
 }
 
 /* id: of the request that it answers; NULL: pushed. */
@@ -293,6 +294,14 @@ static void has_moved(struct sb_ali_turn *turn, struct sb_ali_update *update,
     tell_step(turn, update->module, step, "", task->id);
 }
 
+static void take_over(struct sb_ali_turn *turn, struct sb_ali_update *update)
+{
+    update->task = update->other;
+    update->other = 0;
+    turn->effects->save = true;
+    sb_effects_look(turn->effects, update->task);
+}
+
 void sb_ali_update_follow(struct sb_ali_turn *turn, struct sb_ali_update *update,
                           const struct sb_task *task)
 {
@@ -301,6 +310,8 @@ void sb_ali_update_follow(struct sb_ali_turn *turn, struct sb_ali_update *update
     bool there = final && sb_streq(sb_ali_version(turn, update->module), update->version);
     if (task->state == SB_TASK_SUCCEEDED || there)
         has_succeeded(turn, update, task->id);
+    else if (final && update->other)
+        take_over(turn, update);
     else if (final)
         has_failed(turn, update, task);
     else

@@ -15,6 +15,7 @@ struct sb_ali_update { /* of one module */
     char *module;      /* "" the whole device */
     char *version;     /* the target */
     int64_t task;      /* 0: it has ended */
+    int64_t other;     /* the same from another place, which takes over if it fails; 0: none */
     int step;          /* the last one told; -5: none yet */
     bool begun;        /* the device has begun with it */
     char *text;        /* of a failure */

@@ -60,27 +60,25 @@ struct sb_ali_update *sb_ali_update_add(struct sb_ali_turn *turn, const char *mo
 {
     struct sb_ali_state *state = turn->state;
     struct sb_ali_update *update = sb_ali_update_of(state, module);
-    /* The same from another place: to the platform it goes on. */
-    bool same = update && update->task && sb_streq(update->version, version);
-    int step = same ? update->step : -5;
-    bool begun = same && update->begun;
+    turn->effects->save = true;
+    if (update && update->task && sb_streq(update->version, version)) {
+        update->other = task; /* to the platform it goes on */
+        return update;
+    }
     if (update)
         sb_ali_update_end(turn, update);
     if (!make_room(state))
         return NULL;
     update = &state->updates[state->update_count];
-    *update = (struct sb_ali_update){ .module = strdup(module),
-                                      .version = strdup(version),
-                                      .task = task,
-                                      .step = step,
-                                      .begun = begun };
+    *update = (struct sb_ali_update){
+        .module = strdup(module), .version = strdup(version), .task = task, .step = -5
+    };
     if (!update->module || !update->version) {
         update_done(update);
         turn->effects->broken = true;
         return NULL;
     }
     state->update_count++;
-    turn->effects->save = true;
     return update;
 }
 
@@ -194,9 +192,10 @@ void sb_alibaba_drop(void *data)
 
 static json_t *update_json(const struct sb_ali_update *update)
 {
-    return json_pack("{s:s,s:s,s:I,s:i,s:b,s:s*}", "module", update->module, "version",
-                     update->version, "task", (json_int_t)update->task, "step", update->step,
-                     "begun", update->begun, "text", update->text);
+    return json_pack("{s:s,s:s,s:I,s:I,s:i,s:b,s:s*}", "module", update->module, "version",
+                     update->version, "task", (json_int_t)update->task, "other",
+                     (json_int_t)update->other, "step", update->step, "begun", update->begun,
+                     "text", update->text);
 }
 
 static json_t *ask_json(const struct sb_ali_ask *ask)
@@ -230,12 +229,14 @@ static int load_update(struct sb_ali_state *state, const json_t *saved)
 {
     const char *module = sb_json_str(saved, "module"), *version = sb_json_str(saved, "version");
     int64_t step = sb_json_int(saved, "step", -5), task = sb_json_int(saved, "task", 0);
-    if (!module || !version || step < -5 || step > 100 || task < 0 ||
+    int64_t other = sb_json_int(saved, "other", 0);
+    if (!module || !version || step < -5 || step > 100 || task < 0 || other < 0 ||
         sb_ali_update_of(state, module))
         return 0;
     struct sb_ali_update update = { .module = strdup(module),
                                     .version = strdup(version),
                                     .task = task,
+                                    .other = other,
                                     .step = (int)step,
                                     .begun = sb_json_bool(saved, "begun", false) };
     if (!update.module || !update.version ||
