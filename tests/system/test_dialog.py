@@ -313,18 +313,22 @@ def test_uboot_resets_in_the_middle(bench):
 
 
 def test_uboot_noise(bench):
-    """Bytes changed on their way: blocks are sent again, damaged commands are not carried out."""
+    """Bytes changed, lost and doubled on their way: blocks are sent again, damaged commands are not
+    carried out."""
     uboot = bench.uboot()
     bench.begin("uboot-test")
     count = {"bytes": 0, "harmed": 0}
+    harms = (lambda byte: bytes([byte ^ 0x10]), lambda byte: b"", lambda byte: bytes([byte, byte]))
 
-    def harm(direction, data):
-        out = bytearray(data)
-        for i in range(len(out)):
+    def harm(_direction, data):
+        out = bytearray()
+        for byte in data:
             count["bytes"] += 1
             if count["bytes"] % 4001 == 0:
-                out[i] ^= 0x10
+                out += harms[count["harmed"] % 3](byte)
                 count["harmed"] += 1
+            else:
+                out.append(byte)
         return bytes(out)
     uboot.relay.harm = harm
     job = bench.update("board", "--retries", "5", "--retry-interval", "200ms",
