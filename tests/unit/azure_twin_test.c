@@ -532,6 +532,31 @@ static void a_wish_that_failed_is_not_tried_again(void **state)
     assert_int_equal(hub->core.task_count, 2);
 }
 
+/* While it waits or runs: a signed address does not last as long as a device may be away. */
+static void a_wish_with_fresh_credentials(void **state)
+{
+    struct hub *hub = *state;
+    hub->core.merges = true;
+    core_up(&hub->core, CORE_PUMP);
+    desires(hub, WISH);
+    core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
+    desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://fw.example/a?sig=2\"}}");
+    assert_int_equal(hub->core.task_count, 1);
+    assert_string_equal(sb_json_str(hub->core.tasks[0].package, "uri"),
+                        "https://fw.example/a?sig=2");
+    assert_true(reports(hub, "firmware/ac", "202"));
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "firmware/ac", "200"));
+    assert_true(reports(hub, "firmware/av", "3"));
+    hub->core.refuse = SB_CAUSE_CONFLICT; /* and while it cannot be acted on */
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"3\"}}");
+    desires(hub, "{\"firmware\":{\"fwPackageURI\":\"https://fw.example/a?sig=3\"}}");
+    hub->core.refuse = SB_CAUSE_NONE;
+    core_passes(&hub->core, SB_MINUTE);
+    assert_string_equal(sb_json_str(hub->core.tasks[1].package, "uri"),
+                        "https://fw.example/a?sig=3");
+}
+
 static void a_wish_for_what_is_there(void **state)
 {
     struct hub *hub = *state;
@@ -540,6 +565,13 @@ static void a_wish_for_what_is_there(void **state)
     assert_int_equal(hub->core.task_count, 0);
     assert_true(reports(hub, "firmware/ac", "200"));
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"3\",\"fwPackageURI\":\"nonsense\"}}");
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"error\""));
+    desires(hub, "{\"firmware\":{\"fwVersion\":\"1.0.0\"}}"); /* as it was: nothing is wrong */
+    assert_true(reports(hub, "firmware/ac", "200"));
+    assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
+    assert_true(reports(hub, "firmware/pendingFwVersion", "\"\""));
+    assert_true(reports(hub, "firmware/error", NULL));
 }
 
 static void a_wish_that_cannot_be(void **state)
@@ -610,6 +642,26 @@ static void a_missed_change_is_read(void **state)
     desires(hub, "{\"other\":1}");
     assert_int_equal(hub->reads, 2);
     assert_int_equal(hub->core.task_count, 1);
+}
+
+/* A hub that has throttled is not asked before its time, whatever it tells. */
+static void a_missed_change_of_a_throttled_hub(void **state)
+{
+    struct hub *hub = *state;
+    core_up(&hub->core, CORE_PUMP);
+    hub->status = 429;
+    new_version(hub, "1.1.0");
+    hub->status = 0;
+    hub->miss = true;
+    desires(hub, WISH);
+    hub->miss = false;
+    desires(hub, "{\"other\":1}");
+    desires(hub, "{\"other\":2}");
+    assert_int_equal(hub->reads, 1);
+    core_passes(&hub->core, 16 * SB_SECOND);
+    assert_int_equal(hub->reads, 2);
+    assert_int_equal(hub->core.task_count, 1);
+    assert_true(reports(hub, "firmware/currentFwVersion", "\"1.1.0\""));
 }
 
 static void changes_that_come_again_or_too_late(void **state)
@@ -747,11 +799,13 @@ int main(void)
         T(a_wish_acts_once_per_content),
         T(a_new_wish_has_not_the_old_ones_end),
         T(a_wish_that_failed_is_not_tried_again),
+        T(a_wish_with_fresh_credentials),
         T(a_wish_for_what_is_there),
         T(a_wish_that_cannot_be),
         T(a_wish_waits_until_it_can_be_acted_on),
         T(a_wish_that_is_withdrawn),
         T(a_missed_change_is_read),
+        T(a_missed_change_of_a_throttled_hub),
         T(changes_that_come_again_or_too_late),
         T(a_version_that_never_comes),
         T(configuration_is_applied_and_acknowledged),

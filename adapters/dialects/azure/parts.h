@@ -135,6 +135,7 @@ void sb_azure_wishes_loaded(struct sb_azure_turn *turn);
 /* report.c: the document */
 json_t *sb_azure_document(struct sb_azure_turn *turn); /* new reference; NULL: no memory */
 void sb_azure_follow(struct sb_azure_turn *turn, const struct sb_task *task, bool own);
+void sb_azure_at_rest(struct sb_azure_turn *turn); /* a wish that is so already */
 void sb_azure_refused(struct sb_azure_turn *turn, const struct sb_azure_wish *wish,
                       enum sb_cause cause, const char *text); /* a wish for firmware */
 

@@ -166,6 +166,20 @@ static void follow_firmware(struct sb_azure_turn *turn, const struct sb_task *ta
     show_firmware(turn, task, fresh);
 }
 
+/* Nothing is pending nor wrong any more. */
+void sb_azure_at_rest(struct sb_azure_turn *turn)
+{
+    const json_t *cell = sb_words_cell(turn->in->words, SB_ROLE_SENDS, SB_OP_FIRMWARE_UPDATE,
+                                       SB_TASK_SUCCEEDED, SB_CAUSE_NONE, SB_PHASE_CONFIRMING);
+    json_t *firmware = turn->state->moving ? NULL : part(turn, "firmware");
+    if (!firmware)
+        return; /* what is at work is shown */
+    (void)json_object_del(firmware, "error");
+    put_text(turn, firmware, "pendingFwVersion", "");
+    put_text(turn, firmware, "fwUpdateSubstatus", "");
+    put_word(turn, firmware, "fwUpdateStatus", cell, "fwUpdateStatus");
+}
+
 /* A wish that no task came of. */
 void sb_azure_refused(struct sb_azure_turn *turn, const struct sb_azure_wish *wish,
                       enum sb_cause cause, const char *text)

@@ -337,7 +337,12 @@ void sb_azure_desired(struct sb_azure_turn *turn)
     if (!state->desired || state->get_id)
         return; /* the read tells */
     if (version <= have)
-        return; /* again */
+        return;                                 /* again */
+    if (version > have + 1 && state->waiting) { /* the hub has its pause first */
+        json_decref(state->told);
+        state->told = NULL;
+        return;
+    }
     if (version > have + 1) {
         sb_azure_read(turn);
         return;

@@ -61,6 +61,7 @@ static void act_on_firmware(struct sb_azure_turn *turn, struct sb_azure_wish *wi
     const char *wrong = NULL;
     if (is_current(turn, wish->spec)) {
         say(turn, wish, SB_AZURE_OK, "the device has this version");
+        sb_azure_at_rest(turn);
         return;
     }
     if (!sb_dialect_can(turn->in, SB_OP_FIRMWARE_UPDATE)) {
@@ -96,6 +97,30 @@ static void act(struct sb_azure_turn *turn, struct sb_azure_wish *wish)
         act_on_configuration(turn, wish);
 }
 
+static bool keep_spec(struct sb_azure_turn *turn, struct sb_azure_wish *wish, const json_t *spec)
+{
+    json_decref(wish->spec);
+    wish->spec = json_deep_copy(spec);
+    turn->effects->broken = turn->effects->broken || !wish->spec;
+    return wish->spec != NULL;
+}
+
+/* Told again. What differs is no part of the content: credentials, which are worth more than those
+ * that are at hand. An open task gets them by being asked for once more. */
+static void refresh(struct sb_azure_turn *turn, struct sb_azure_wish *wish, const json_t *spec,
+                    int64_t version)
+{
+    bool fresh = !json_equal(spec, wish->spec);
+    turn->effects->save = turn->effects->save || fresh || wish->version != version;
+    wish->version = version;
+    if (!fresh || !keep_spec(turn, wish, spec) || !wish->task || !is_firmware(turn, wish))
+        return;
+    const char *wrong = NULL;
+    json_t *package = turn->in->ready ? sb_azure_package(turn, wish->spec, &wrong) : NULL;
+    if (package)
+        sb_azure_submit(turn, FIRMWARE_TAG, SB_OP_FIRMWARE_UPDATE, false, NULL, package);
+}
+
 /* ---- what is desired now ---- */
 
 /* Nobody wishes it any more: what has not begun is taken back. */
@@ -120,20 +145,15 @@ static void wish_for(struct sb_azure_turn *turn, struct sb_azure_wish *wish, con
         turn->effects->broken = true;
         return;
     }
-    if (sb_streq(mine, wish->content)) { /* told again: nothing to do, and so it is acknowledged */
-        turn->effects->save = turn->effects->save || wish->version != version;
-        wish->version = version;
+    if (sb_streq(mine, wish->content)) {
+        refresh(turn, wish, spec, version);
         return;
     }
     free(wish->content);
-    json_decref(wish->spec);
     wish->content = SB_STEAL(mine);
-    wish->spec = json_deep_copy(spec);
     wish->version = version;
-    if (!wish->spec) {
-        turn->effects->broken = true;
+    if (!keep_spec(turn, wish, spec))
         return;
-    }
     say(turn, wish, SB_AZURE_ACCEPTED, "accepted"); /* what became of the last one is not its end */
     act(turn, wish);
 }
@@ -193,6 +213,8 @@ bool sb_azure_wish_verdict(struct sb_azure_turn *turn)
     struct sb_azure_wish *wish = wish_of(turn, turn->in->tag);
     if (!wish)
         return false;
+    if (wish->task && (verdict->cause != SB_CAUSE_NONE || verdict->task == wish->task))
+        return true; /* a refresh: whatever was said of it stays */
     if (verdict->cause == SB_CAUSE_NONE) {
         wish->task = verdict->task;
         sb_azure_await(turn, wish->task,
