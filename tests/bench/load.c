@@ -288,7 +288,8 @@ static void run(unsigned outstanding, unsigned ms, unsigned count)
     const struct bench_meter *meter = &load.meter;
     for (unsigned i = 0; i < outstanding; i++)
         begin(&load.slots[i]);
-    while ((!ms || bench_now_us() - meter->from.at < ms * 1000LL) &&
+    /* A phase without an answer would have no figure: on a slow machine it lasts until one. */
+    while ((!ms || meter->done == 0 || bench_now_us() - meter->from.at < ms * 1000LL) &&
            (!count || meter->done < count))
         turn(TICK_MS);
     bench_meter_end(&load.meter);

@@ -4,7 +4,7 @@
 
 #include "tests/scenario/attack.h"
 
-#define DEVICES 5000
+#define DEVICES 4000
 #define LINKED  3000 /* as many as the default outbox has room for */
 
 static char names[DEVICES][32];

@@ -5,7 +5,7 @@ import json
 import pathlib
 
 import pytest
-from daemon import SmpDevice, device_spec, make_image
+from daemon import SmpDevice, Watched, device_spec, make_image
 from harness import SOURCE, wait_until
 from modbus_line import ModbusLine, modbus_image, moody_type
 
@@ -29,7 +29,7 @@ def fast_words(directory, block="500ms"):
     return [SOURCE / "mappings", directory / "mappings"]
 
 
-class AlibabaWorld:
+class AlibabaWorld(Watched):
     """platform, daemon, serial device and image server; breaches of the protocol fail the test."""
 
     def __init__(self, directory, platform, artifacts, device, make_southbridge):
@@ -117,17 +117,6 @@ class AlibabaWorld:
 
     def ends(self, task, status):
         self.platform.wait_task(task, status, RUN)
-
-    def wait_quiet(self):
-        def quiet():
-            return self.southbridge.ctl("status").json["jobs"]["open"] == 0
-        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.ctl('status').json}", 0.1)
-
-    def tasks(self):
-        jobs = self.southbridge.ctl("job", "list", "--all").json
-        shown = [self.southbridge.ctl("job", "show", str(number)).json
-                 for number in sorted(job["id"] for job in jobs)]
-        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
 
     def check(self):
         if self.valve:

@@ -6,7 +6,7 @@ import json
 import ssl
 
 import pytest
-from daemon import device_spec, make_image
+from daemon import Watched, device_spec, make_image
 from harness import SOURCE, wait_until
 from modbus_line import ModbusLine, modbus_image, moody_type
 
@@ -34,7 +34,7 @@ def fast_words(directory, source, **limits):
     return [source / "mappings", directory / "mappings"]
 
 
-class AzureWorld:
+class AzureWorld(Watched):
     """hub, daemon, serial device and image server; breaches of the protocol fail the test."""
 
     def __init__(self, directory, hub, artifacts, device, make_southbridge):
@@ -92,20 +92,6 @@ class AzureWorld:
 
     def statuses(self):
         return self.hub.seen(PUMP, "firmware/fwUpdateStatus")
-
-    def wait_quiet(self):
-        def quiet():
-            return self.southbridge.ctl("status").json["jobs"]["open"] == 0
-        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.ctl('status').json}", 0.1)
-
-    def tasks(self):
-        jobs = self.southbridge.ctl("job", "list", "--all").json
-        shown = [self.southbridge.ctl("job", "show", str(number)).json
-                 for number in sorted(job["id"] for job in jobs)]
-        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
-
-    def up(self):
-        return self.southbridge.ctl("link", "list").json[0]
 
     def check(self):
         breaches = self.hub.breaches()

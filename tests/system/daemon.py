@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 
 from harness import (DEADLINE, SIMULATORS, SOURCE, Process, build_dir, run, run_good,
                      wait_until)
@@ -98,10 +99,11 @@ class Southbridge:
         return self
 
     def wait_ready(self, timeout=DEADLINE):
-        """Until `southbridgectl status` gets an answer from this process."""
+        """Until this process answers at its control socket."""
         def answers():
             self.process.check_running()
-            return self.ctl("status", check=False).status == 0
+            with contextlib.suppress(OSError):
+                return self.status()
         wait_until(answers, timeout, lambda: f"southbridge answers:\n{self.log()}", interval=0.05)
 
     def stop(self):
@@ -134,6 +136,37 @@ class Southbridge:
                                  f"{done.stderr}{done.stdout}")
         return CtlResult(done.returncode, body, done.stdout, done.stderr)
 
+    def ask(self, verb, timeout=DEADLINE, **args):
+        """One request at the control socket, without a process for it: what is asked often."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(timeout)
+            peer.connect(str(self.socket))
+            peer.sendall(json.dumps({"verb": verb, "args": args}).encode() + b"\n")
+            with peer.makefile("rb") as lines:
+                line = lines.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError(f"{verb}: no answer")
+        answer = json.loads(line)
+        assert answer["ok"], f"{verb} {args}: {answer}"
+        return answer["data"]
+
+    def status(self):
+        return self.ask("status")
+
+    def job(self, number):
+        return self.ask("job show", id=int(number))
+
+    def jobs(self, device=None):
+        """All, oldest first."""
+        listed = self.ask("job list", all=True, **({"device": device} if device else {}))
+        return sorted(listed, key=lambda job: job["id"])
+
+    def device(self, name):
+        return self.ask("device show", id=name)
+
+    def links(self):
+        return self.ask("link list")
+
     def log(self):
         if not self.process:
             return ""
@@ -145,6 +178,31 @@ class Southbridge:
         texts = [path.read_text(errors="replace")
                  for path in sorted(self.directory.glob("sanitizer.*"))]
         return [text for text in [*texts, self.log()] if _SANITIZER.search(text)]
+
+
+class Watched:
+    """What a world's daemon says of itself; its `southbridge`."""
+
+    southbridge = None
+
+    def jobs(self):
+        return self.southbridge.jobs()
+
+    def tasks(self):
+        """(operation, state) of each job's only task, oldest first."""
+        shown = [self.southbridge.job(job["id"]) for job in self.jobs()]
+        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
+
+    def uplink(self):
+        return self.southbridge.links()[0]
+
+    def wait_quiet(self):
+        """Until no job is open and nothing is left to tell."""
+        def quiet():
+            status = self.southbridge.status()
+            return (status["jobs"]["open"] == 0
+                    and all(link["waiting"] == 0 for link in status["links"]))
+        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.status()}", 0.1)
 
 
 def make_image(directory, version, size=40000, **options):

@@ -106,14 +106,16 @@ class Course:
     def settle(self):
         """Until all processes are there, nothing is open and nothing is left to tell."""
         def settled():
-            done = self.world.southbridge.ctl("status", check=False)
-            if done.status != 0 or not self.world.platform.connected:
+            if not self.world.platform.connected:
                 return False
-            links = done.json["links"]
-            return (done.json["jobs"]["open"] == 0 and all(link["up"] for link in links)
+            try:
+                status = self.world.southbridge.status()
+            except OSError:
+                return False
+            links = status["links"]
+            return (status["jobs"]["open"] == 0 and all(link["up"] for link in links)
                     and all(link["waiting"] == 0 for link in links))
-        wait_until(settled, 60, lambda: "nothing open: "
-                   f"{self.world.southbridge.ctl('status', check=False).json}", 0.1)
+        wait_until(settled, 60, lambda: f"nothing open: {self.world.southbridge.status()}", 0.1)
 
     # ---- looking ----
 

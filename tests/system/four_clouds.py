@@ -136,16 +136,15 @@ class FourClouds:
     # ---- looking ----
 
     def jobs(self, device):
-        """The jobs of a device, oldest first."""
-        listed = self.southbridge.ctl("job", "list", "--all", "--device", device).json
-        return sorted(listed, key=lambda job: job["id"])
+        """Of a device, oldest first."""
+        return self.southbridge.jobs(device)
 
     def task(self, device):
         """Of the device's last job; {}: it has had none."""
         jobs = self.jobs(device)
         if not jobs:
             return {}
-        return self.southbridge.ctl("job", "show", str(jobs[-1]["id"])).json["tasks"][0]
+        return self.southbridge.job(jobs[-1]["id"])["tasks"][0]
 
     def wait_task(self, device, **members):
         """That task, as soon as its members are these."""

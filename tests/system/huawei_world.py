@@ -4,7 +4,7 @@ import hashlib
 import ssl
 
 import pytest
-from daemon import SmpDevice, device_spec, make_image
+from daemon import SmpDevice, Watched, device_spec, make_image
 from harness import SOURCE, wait_until
 from modbus_line import ModbusLine, modbus_image, moody_type
 
@@ -39,7 +39,7 @@ def board_words(directory):
     return [SOURCE / "mappings", directory / "mappings"]
 
 
-class HuaweiWorld:
+class HuaweiWorld(Watched):
     """platform, daemon, serial devices and image server; breaches of the protocol fail the test."""
 
     def __init__(self, directory, platform, artifacts, device, make_southbridge):
@@ -116,20 +116,6 @@ class HuaweiWorld:
         return self.platform.wait_result(upgrade, RUN)
 
     # ---- the gateway ----
-
-    def wait_quiet(self):
-        def quiet():
-            return self.southbridge.ctl("status").json["jobs"]["open"] == 0
-        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.ctl('status').json}", 0.1)
-
-    def tasks(self):
-        jobs = self.southbridge.ctl("job", "list", "--all").json
-        shown = [self.southbridge.ctl("job", "show", str(number)).json
-                 for number in sorted(job["id"] for job in jobs)]
-        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
-
-    def up(self):
-        return self.southbridge.ctl("link", "list").json[0]
 
     def stop(self):
         for name, device in self.devices.items():

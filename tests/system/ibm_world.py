@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from daemon import GATEWAY, SmpDevice, device_spec, make_image
+from daemon import GATEWAY, SmpDevice, Watched, device_spec, make_image
 from harness import wait_until
 
 DEVICE = "pump/pump-1"
@@ -18,7 +18,7 @@ def both(state, status):
     return {"state": state, "updateStatus": status}
 
 
-class World:
+class World(Watched):
     """cloud, daemon, serial device and image server; breaches of the protocol fail the test."""
 
     def __init__(self, directory, platform, artifacts, device, make_southbridge):
@@ -107,15 +107,6 @@ class World:
     def notifies(self, mark=0):
         return [m.firmware for m in self.platform.since(mark, DEVICE, "notify", "in")]
 
-    def jobs(self):
-        return self.southbridge.ctl("job", "list", "--all").json
-
-    def tasks(self):
-        """The state of each job's only task, oldest first."""
-        ids = sorted(job["id"] for job in self.jobs())
-        shown = [self.southbridge.ctl("job", "show", str(number)).json for number in ids]
-        return [(job["operation"], job["tasks"][0]["state"]) for job in shown]
-
     def wait_version(self, version, timeout=30):
         self.platform.wait_version(DEVICE, version, timeout)
 
@@ -127,14 +118,6 @@ class World:
     def uploads(self):
         """How many times an upload to the device was begun."""
         return len(self.device.events("erase"))
-
-    def wait_quiet(self):
-        """Until the daemon has no open job and nothing to tell."""
-        def quiet():
-            status = self.southbridge.ctl("status").json
-            return (status["jobs"]["open"] == 0
-                    and all(link["waiting"] == 0 for link in status["links"]))
-        wait_until(quiet, 30, lambda: f"quiet: {self.southbridge.ctl('status').json}", 0.1)
 
 
 @pytest.fixture

@@ -122,9 +122,9 @@ class Game:
 
     def _nothing_open(self):
         southbridge = self.world.southbridge
-        assert southbridge.ctl("job", "list").json == []
+        assert southbridge.ask("job list") == []
         assert southbridge.ctl("audit", "--verify").json["whole"] is True
-        assert southbridge.ctl("status").json["store"]["failures"] == 0
+        assert southbridge.status()["store"]["failures"] == 0
 
     def __str__(self):
         where = ", ".join(f"{word} {count}" for word, count in self.where.most_common())

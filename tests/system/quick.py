@@ -131,7 +131,7 @@ class Bench:
                         package or self.package())
 
     def task(self, job, index=0):
-        return self.ctl("job", "show", job)["tasks"][index]
+        return self.southbridge.job(job)["tasks"][index]
 
     def wait_task(self, job, condition, timeout=DEADLINE, index=0):
         """The job's task, as soon as it fits."""
@@ -151,7 +151,7 @@ class Bench:
         return task
 
     def presence(self, name="pump-1"):
-        return self.ctl("device", "show", name)["presence"]
+        return self.southbridge.device(name)["presence"]
 
     def wait_presence(self, name="pump-1", presence="ready", timeout=30):
         wait_until(lambda: self.presence(name) == presence, timeout,

@@ -135,7 +135,7 @@ def test_huge_and_broken_requests(daemon, bytes_):
 
 def test_who_asks_and_never_reads(daemon):
     """Is cut off before it takes much memory; the others are served meanwhile."""
-    before = daemon.ctl("status").json
+    before = daemon.status()
     deaf = connect(daemon)
     deaf.settimeout(0.2)
     sent = 0
@@ -145,7 +145,7 @@ def test_who_asks_and_never_reads(daemon):
     assert sent < 64 << 20, "the daemon takes what nobody will read the answers of"
     answers(daemon)
     deaf.close()
-    assert daemon.ctl("status").json["pid"] == before["pid"]
+    assert daemon.status()["pid"] == before["pid"]
 
 
 def test_random_conversations(daemon):
@@ -296,7 +296,7 @@ def test_hostile_brokers(make_southbridge, workspace):
         wait_until(lambda: all(broker.connections >= 2 for broker in brokers), 60,
                    lambda: [broker.connections for broker in brokers], 0.05)
         answers(daemon)
-        links = daemon.ctl("link", "list").json
+        links = daemon.links()
         assert len(links) == len(brokers) and all(link["text"] for link in links)
         status = (process_of(daemon) / "status").read_text(encoding="ascii")
         resident = int(status.split("VmRSS:")[1].split()[0])

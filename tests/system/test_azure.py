@@ -24,7 +24,7 @@ def world(azure):  # noqa: F811
 def test_device_is_there(world):
     assert world.hub.reported(PUMP, "device/presence") == "ready"
     assert world.hub.reported(PUMP, "firmware/fwUpdateStatus") == "current"
-    assert world.up()["up"] is True
+    assert world.uplink()["up"] is True
     login = world.hub.front.logins[0]
     assert login[:2] == (PUMP, f"hub.example/{PUMP}/?api-version=2021-04-12&DeviceClientType="
                                "southbridge")
@@ -35,8 +35,8 @@ def test_device_without_key_is_said_to_be_so(azure):  # noqa: F811
                 top={"buses": {"uart1": {"port": str(azure.device.link)},
                                "uart2": {"port": "/dev/null"}}})
     azure.online()
-    wait_until(lambda: "1 of 2 devices connected" in azure.up()["text"]
-               and "nokey.key" in azure.up()["text"], what=lambda: str(azure.up()))
+    wait_until(lambda: "1 of 2 devices connected" in azure.uplink()["text"]
+               and "nokey.key" in azure.uplink()["text"], what=lambda: str(azure.uplink()))
 
 
 # ---- the six jobs ----
@@ -317,7 +317,7 @@ def test_token_is_renewed_without_losing_a_report(azure, workspace):  # noqa: F8
     azure.hub.wait(lambda: azure.hub.twins[PUMP].comes >= 3, RUN, "renewals")
     ends = [login[2] for login in azure.hub.front.logins]
     assert ends == sorted(ends) and ends[-1] > ends[0]
-    assert azure.up()["up"] is True
+    assert azure.uplink()["up"] is True
 
 
 def test_websocket_with_tls(azure, authority, broker):  # noqa: F811

@@ -38,7 +38,7 @@ def test_hundreds_of_connections_in_one_process(crowd):
     """All log in, each answers for itself, an update goes on, and after a break all are back."""
     hub = crowd.hub
     hub.wait_online(PUMP, *CROWD, timeout=RUN)
-    assert crowd.up()["up"] is True and len(hub.front.logins) == len(CROWD) + 1
+    assert crowd.uplink()["up"] is True and len(hub.front.logins) == len(CROWD) + 1
     pid = crowd.southbridge.process.pid
     assert threads(pid) < 30, threads(pid)  # far fewer than connections
 

@@ -33,7 +33,7 @@ def bench(workspace, make_southbridge):
 
 def store(southbridge):
     """What status says of it."""
-    return southbridge.ctl("status").json["store"]
+    return southbridge.status()["store"]
 
 
 def wait_failing(southbridge):
@@ -163,11 +163,11 @@ class TestWithoutCloud:
         """Of the store's disk and of the images', which may be two; running jobs finish."""
         device = bench.device("pump-1", *SLOW)
         southbridge = bench.start(disk=disk)
-        space = southbridge.ctl("status").json["space"]
+        space = southbridge.status()["space"]
         assert space["store"] == space["artifacts"] == 1 << 30 and "why" not in space
         job = under_way(bench)
         disk.fault(("space", 1 << 20, where))
-        wait_until(lambda: "why" in southbridge.ctl("status").json["space"], 10)
+        wait_until(lambda: "why" in southbridge.status()["space"], 10)
         refused(southbridge, "only 1M are free", str(disk.state / where), "floor of 8M")
         shown = plain(southbridge, "status")
         assert "new jobs are refused: only 1M are free" in shown.stdout
@@ -176,7 +176,7 @@ class TestWithoutCloud:
         assert device.version == "2.0.0"
         assert len(lines(southbridge, "new jobs are refused")) == 1
         disk.heal()
-        wait_until(lambda: "why" not in southbridge.ctl("status").json["space"], 10)
+        wait_until(lambda: "why" not in southbridge.status()["space"], 10)
         bench.succeeded(bench.job("reboot", "pump-1"))
         assert lines(southbridge, "new jobs are taken")
 
@@ -189,7 +189,7 @@ class TestWithoutCloud:
         job = bench.job("firmware-update", "pump-1", "--uri", uri, "--version", "2.0.0")
         artifacts.wait_sent("/2.img", 16384)
         disk.fault(("space", 1 << 20, "artifacts"))
-        wait_until(lambda: "why" in southbridge.ctl("status").json["space"], 10)
+        wait_until(lambda: "why" in southbridge.status()["space"], 10)
         fault.gate.set()
         bench.succeeded(job, 60)
         assert device.version == "2.0.0"
@@ -229,7 +229,7 @@ def test_the_request_that_finds_the_disk_full(world, disk):
     and what comes after it is too."""
     uri, digest = world.image("2.0.0")
     disk.fault(("write", errno.ENOSPC, STORE))
-    assert world.southbridge.ctl("status").json["store"]["ready"] is True
+    assert world.southbridge.status()["store"]["ready"] is True
     refused_there(world, REBOOT, "cannot take requests now", WORDS[errno.ENOSPC])
     refused = world.set_firmware(uri, "2.0.0", digest)
     assert refused.rc == 500, refused.answer
@@ -245,13 +245,13 @@ def test_the_cloud_is_refused_under_the_floor(world, disk):
     uri, digest = world.image("2.0.0")
     assert world.set_firmware(uri, "2.0.0", digest).rc == 204
     disk.fault(("space", 1 << 20, ""))
-    wait_until(lambda: "why" in world.southbridge.ctl("status").json["space"], 10)
+    wait_until(lambda: "why" in world.southbridge.status()["space"], 10)
     refused_there(world, DOWNLOAD, "only 1M are free", "floor of 8M")
     refused_there(world, REBOOT, "only 1M are free")
     assert world.ask("observe", FIRMWARE_FIELD).rc == 200
     assert world.ask("cancel", FIRMWARE_FIELD).rc == 200
     disk.heal()
-    wait_until(lambda: "why" not in world.southbridge.ctl("status").json["space"], 10)
+    wait_until(lambda: "why" not in world.southbridge.status()["space"], 10)
     world.downloaded()
     assert world.update().ok
     assert world.platform.device(DEVICE)

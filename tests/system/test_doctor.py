@@ -74,7 +74,7 @@ class Clinic:
 
     def wait_up(self):
         def state():
-            return self.southbridge.ctl("link", "list").json[0]
+            return self.southbridge.links()[0]
         wait_until(lambda: state()["up"], 30, state)
 
 
@@ -145,7 +145,7 @@ def test_a_server_that_is_not_there(clinic, broker, trust):
     clinic.start(**trust).wait_up()
     broker.stop()
     def down():
-        return not clinic.southbridge.ctl("link", "list").json[0]["up"]
+        return not clinic.southbridge.links()[0]["up"]
     wait_until(down, 30, "the link is down")
     clinic.says("link", "failed", "Connection refused", "is the server running")
     clinic.says("link", "failed", "not logged in since 20", "tries again by itself")
@@ -154,8 +154,8 @@ def test_a_server_that_is_not_there(clinic, broker, trust):
 def test_a_login_that_is_refused(clinic, trust):
     clinic.start(**trust, token="wrong-token")
     def told():
-        return "not auth" in clinic.southbridge.ctl("link", "list").json[0]["text"].lower()
-    wait_until(told, 30, lambda: clinic.southbridge.ctl("link", "list").json)
+        return "not auth" in clinic.southbridge.links()[0]["text"].lower()
+    wait_until(told, 30, lambda: clinic.southbridge.links())
     told = clinic.says("link", "failed", "not logged in since", "token")
     assert "not auth" in told[3].lower(), told
     assert "wrong-token" not in str(clinic.examine())

@@ -93,7 +93,7 @@ def test_who_only_hears_is_refused_and_failures_have_each_ones_code(world):
         words = world.wait_task(OWN[cloud.name], state="failed")["words"]
         in_each_tongue(words, (0, 4), "error", 7, {"step": -3})
         assert words["azure"]["dm"] == "Download image failed"
-    jobs = len(world.southbridge.ctl("job", "list", "--all").json)
+    jobs = len(world.southbridge.jobs())
     for cloud in world.clouds:
         image = world.image("valve-5", f"3.0.{CLOUDS.index(cloud.name)}")
         told = cloud.refused("valve-5", image)
@@ -101,7 +101,7 @@ def test_who_only_hears_is_refused_and_failures_have_each_ones_code(world):
             assert "refused" in told[1] or "may not" in told[1], told
             told = told[0]
         assert told == REFUSED[cloud.name], (cloud.name, told)
-    assert len(world.southbridge.ctl("job", "list", "--all").json) == jobs
+    assert len(world.southbridge.jobs()) == jobs
     for device in (*OWN.values(), "valve-5"):
         assert world.runs(device) == "1.0.0"
         for cloud in world.clouds:

@@ -30,7 +30,7 @@ def test_the_whole_course(huawei, workspace):  # noqa: F811
     world = huawei.start(disk=disk).is_online()
     client, user = world.platform.front.logins[0]
     assert user == GATEWAY and client.startswith(f"{GATEWAY}_0_1_")
-    assert world.up()["up"] is True
+    assert world.uplink()["up"] is True
     assert world.platform.query_version(PUMP)["fw_version"] == "1.0.0"
     assert world.platform.query_version(GATEWAY)["sw_version"]
 
@@ -304,6 +304,6 @@ def test_wrong_secret_is_said_to_be_so(huawei):  # noqa: F811
     huawei.platform.secrets[GATEWAY] = SECRET + "x"
     huawei.platform.tolerated.append("login: the password")
     huawei.start(devices=[device_spec(ibm=None)])
-    wait_until(lambda: huawei.platform.violations and "next try" in huawei.up()["text"],
-               what=lambda: str(huawei.up()))
-    assert huawei.up()["up"] is False
+    wait_until(lambda: huawei.platform.violations and "next try" in huawei.uplink()["text"],
+               what=lambda: str(huawei.uplink()))
+    assert huawei.uplink()["up"] is False

@@ -314,7 +314,7 @@ def test_attributes_set_by_the_cloud_are_kept(world):
     for field, value in given.items():
         assert world.platform.set_attributes(DEVICE, {field: value}).rc == 204
     world.southbridge.restart()
-    facts = world.southbridge.ctl("device", "show", "pump-1").json["facts"]
+    facts = world.southbridge.device("pump-1")["facts"]
     assert {field: facts[field] for field in given} == given
 
 
@@ -322,7 +322,7 @@ def test_several_attributes_all_or_none(world):
     good = {"latitude": 1.0, "longitude": 2.0}
     outcome = world.platform.set_attributes(DEVICE, {"location": good, "mgmt.other": {}})
     assert outcome.rc == 404, outcome
-    facts = world.southbridge.ctl("device", "show", "pump-1").json.get("facts") or {}
+    facts = world.southbridge.device("pump-1").get("facts") or {}
     assert "location" not in facts
 
 

@@ -29,10 +29,10 @@ def test_gateway_and_device_are_managed(world):
         assert manage.get("lifetime", 0) == 0 or manage["lifetime"] >= 3600
     supports = world.record.supports
     assert supports["deviceActions"] is True and supports["firmwareActions"] is True
-    assert world.record.device_info["fwVersion"] == "1.0.0"
+    world.wait_version("1.0.0")
     assert world.platform.violations == []
     assert {m.qos for m in world.platform.since(direction="in")} == {1}
-    assert world.southbridge.ctl("link", "list").json[0]["up"] is True
+    assert world.southbridge.links()[0]["up"] is True
 
 
 def test_connection_is_a_gateways(world, broker):

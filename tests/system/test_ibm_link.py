@@ -35,7 +35,7 @@ def gateway(workspace):
 
 
 def link(southbridge):
-    return southbridge.ctl("link", "list").json[0]
+    return southbridge.links()[0]
 
 
 @pytest.mark.parametrize("scheme, port, trust", [

@@ -70,7 +70,7 @@ def test_everything_at_once(world):
              for suffix in (UPDATE, REBOOT, RESET, REBOOT, UPDATE, DOWNLOAD)]
     codes = [world.platform.await_answer(request, ENDED)["rc"] for request in asked]
     assert codes in ([500, 202, 202, 202, 202, 400], [202, 202, 202, 202, 400, 400])
-    wait_until(lambda: world.southbridge.ctl("status").json["jobs"]["open"] == 0, ENDED, "the ends")
+    wait_until(lambda: world.southbridge.status()["jobs"]["open"] == 0, ENDED, "the ends")
     done = sorted(operation for operation, state in world.tasks() if state == "succeeded")
     assert done == ["factory_reset", "firmware_download", "firmware_install", "reboot", "reboot"]
     assert world.device.version == "2.0.0" and world.device.boots == boots + 4
@@ -110,5 +110,5 @@ def test_another_client_under_the_gateways_name(world, broker):
     finally:
         stranger.loop_stop()
         stranger.disconnect()
-    wait_until(lambda: world.southbridge.ctl("link", "list").json[0]["up"], 150, "the link")
+    wait_until(lambda: world.southbridge.links()[0]["up"], 150, "the link")
     world.still_alive()

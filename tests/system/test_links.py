@@ -67,7 +67,7 @@ def authority_of_others(workspace):
 
 
 def link(world, name="factory"):
-    links = world.southbridge.ctl("link", "list").json
+    links = world.southbridge.links()
     return next(entry for entry in links if entry["name"] == name)
 
 
@@ -87,11 +87,11 @@ def wait_up(world, timeout=60):
 
 def goes_on(world):
     """The daemon does its other work while a link is down."""
-    wait_until(lambda: world.southbridge.ctl("device", "show", "pump-1").json["presence"]
+    wait_until(lambda: world.southbridge.device("pump-1")["presence"]
                == "ready", what="the device")
     job = world.southbridge.ctl("job", "create", "read", "pump-1", "--name", "interval").json["id"]
     def done():
-        return world.southbridge.ctl("job", "show", str(job)).json["tasks"][0]
+        return world.southbridge.job(job)["tasks"][0]
     task = wait_until(lambda: done() if done()["state"] == "succeeded" else None, what=done)
     assert task["result"] == {"interval": 60}
 
@@ -119,7 +119,7 @@ def test_a_large_answer_over_websocket(make_world, broker):
     world.platform.wait_managed(DEVICE, 30)
     value = {"note": "x" * 7000}
     assert world.platform.set_attributes(DEVICE, {"metadata": value}).rc == 204
-    assert world.southbridge.ctl("device", "show", "pump-1").json["facts"]["metadata"] == value
+    assert world.southbridge.device("pump-1")["facts"]["metadata"] == value
 
 
 # ---- who is trusted ----
@@ -284,7 +284,7 @@ def test_one_link_is_down_and_the_other_works(make_world, broker, authority_of_o
     assert link(world, "good")["up"]
     world.downloaded()
     assert world.update().ok
-    status = world.southbridge.ctl("status").json
+    status = world.southbridge.status()
     assert {entry["name"]: entry["up"] for entry in status["links"]} == {"good": True,
                                                                          "bad": False}
 

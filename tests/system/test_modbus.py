@@ -121,7 +121,7 @@ def test_servers_by_other_people(peer, workspace, make_southbridge):
                 mappings=[SOURCE / "mappings", folder.parents[0]], top={
                     "buses": {"line": {"port": str(near)}}})
     bench.wait_presence("it")
-    shown = bench.ctl("device", "show", "it")
+    shown = bench.southbridge.device("it")
     assert shown["identity"]["serial"] == "2003", shown
     if kind == "pymodbus":
         assert shown["versions"] == {"": "2.4.1"} and shown["identity"]["model"] == "VFD7", shown
@@ -277,7 +277,7 @@ def test_kill_of_the_daemon_in_the_middle(bench):
 def test_cancelled_in_the_middle(bench):
     line = bench.line({1: {}}, "--fault", "slow=0.003")
     bench.begin()
-    job = in_the_middle(bench, line)
+    job = in_the_middle(bench, line, size=60000)  # it is never at its end before the order
     bench.ctl("job", "cancel", job)
     task = bench.ended(job)
     assert task["state"] == "cancelled", task
@@ -293,7 +293,7 @@ def test_cancelled_in_the_middle(bench):
 def test_polled_values_are_known_without_a_job(bench):
     bench.line({1: {}})
     bench.begin()
-    shown = bench.ctl("device", "show", "pump-1")
+    shown = bench.southbridge.device("pump-1")
     assert shown["properties"]["door"]["value"] is True, shown
     assert shown["properties"]["starts"]["value"] == 1
     assert shown["versions"] == {"": "1.0.0"} and shown["identity"]["serial"] == "4711"

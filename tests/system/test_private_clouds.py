@@ -88,7 +88,7 @@ def keep(directory, name):
 
 
 def states(southbridge):
-    return {link["name"]: link["up"] for link in southbridge.ctl("link", "list").json}
+    return {link["name"]: link["up"] for link in southbridge.links()}
 
 
 # ---- certificates ----
@@ -131,8 +131,8 @@ def test_without_a_certificate_nobody_comes_in(strict, authority, make_southbrid
         f"mqtts://localhost:{strict.tls_port}",
         huawei={"id": GATEWAY, "secret": keep(workspace, "secret"),
                 "ca_file": str(authority.ca)})).start()
-    wait_until(lambda: "next try" in southbridge.ctl("link", "list").json[0]["text"], 60,
-               lambda: str(southbridge.ctl("link", "list").json))
+    wait_until(lambda: "next try" in southbridge.links()[0]["text"], 60,
+               lambda: str(southbridge.links()))
     assert states(southbridge) == {"huawei": False}
 
 

@@ -59,14 +59,14 @@ def test_a_port_that_another_process_holds(bench, hold, workspace, how):
     bench.wait_presence(presence="offline")
     reason = f"held by process {holder.pid} (python3)"
     bench.wait_log(reason)
-    assert reason in bench.ctl("device", "show", "pump-1")["trouble"]
+    assert reason in bench.southbridge.device("pump-1")["trouble"]
     assert reason in bench.shown("device", "show", "pump-1")
     job = bench.job("read", "pump-1", "--name", "interval")
     task = bench.wait_task(job, lambda task: task.get("reason") == "offline")
     assert task["state"] == "queued" and reason in bench.shown("job", "show", str(job)), task
     holder.stop()
     assert bench.succeeded(job)["result"] == {"interval": 60}
-    assert "trouble" not in bench.ctl("device", "show", "pump-1")
+    assert "trouble" not in bench.southbridge.device("pump-1")
 
 
 def test_a_port_that_is_taken_while_a_job_wants_it(bench, hold, workspace):
@@ -255,7 +255,7 @@ def pair(bench):
 
 
 def driving(bench):
-    return bench.ctl("status")["jobs"]["driving"]
+    return bench.southbridge.status()["jobs"]["driving"]
 
 
 def test_jobs_on_two_lines_run_in_parallel(bench):
@@ -280,8 +280,8 @@ def test_one_job_on_two_lines(bench):
     pair(bench)
     bench.start()
     job = bench.update("pump-1", "pump-2")
-    wait_until(lambda: bench.ctl("job", "show", job)["state"] == "done", 60, "the job")
-    shown = bench.ctl("job", "show", job)
+    wait_until(lambda: bench.southbridge.job(job)["state"] == "done", 60, "the job")
+    shown = bench.southbridge.job(job)
     assert shown["counts"] == {"succeeded": 2} and shown["outcome"] == "succeeded"
 
 

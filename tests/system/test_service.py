@@ -65,8 +65,8 @@ def configured(bench):
 def says(bench, text):
     """Until the only link says this about itself."""
     def told():
-        return text in bench.ctl("link", "list")[0].get("text", "")
-    wait_until(told, what=lambda: f"'{text}': {bench.ctl('link', 'list')}", interval=0.05)
+        return text in bench.southbridge.links()[0].get("text", "")
+    wait_until(told, what=lambda: f"'{text}': {bench.southbridge.links()}", interval=0.05)
 
 
 def test_it_tells_when_it_is_ready_reloads_and_stops(bench, manager):
@@ -74,7 +74,7 @@ def test_it_tells_when_it_is_ready_reloads_and_stops(bench, manager):
     assert [manager.next(), manager.next()] == ["READY=1", "STOPPING=1"]
     start(southbridge)
     assert manager.next() == "READY=1"
-    assert southbridge.ctl("status").json["running"] is True, "ready is ready"
+    assert southbridge.status()["running"] is True, "ready is ready"
     for devices in ([], [{"id": "pump-1", "tpye": "board"}]):  # in order or not: it goes on
         write_devices(southbridge.directory, devices)
         southbridge.process.signal(signal.SIGHUP)
