@@ -51,6 +51,9 @@ int sb_verb_package_add(struct sb_call *call)
             return -1;
         (void)json_object_del(spec, "file");
     }
+    sb_cleanup(sb_freep) char *misfit = sb_package_fits_wrong(json_object_get(spec, "fits"));
+    if (misfit)
+        return sb_call_refuse(call, SB_REFUSAL_USAGE, "package add: %s", misfit);
     struct sb_uri parts = { 0 };
     sb_cleanup(sb_freep) char *wrong = NULL;
     int r = sb_uri_parse(sb_json_str(spec, "uri"), &parts, &wrong);

@@ -187,7 +187,8 @@ static const struct sb_option package_add_options[] = {
     { "sha256", "HEX", SB_OPTION_TEXT, "sha256", "its digest (default: computed from a FILE)" },
     { "md5", "HEX", SB_OPTION_TEXT, "md5", "a further digest" },
     { "fits", "WHAT=VALUE,...", SB_OPTION_LISTS, "fits",
-      "what it is made for: type, manufacturer, model; repeatable" },
+      "what it is made for: type, manufacturer, model, source_versions (that it can replace); "
+      "repeatable" },
     { 0 },
 };
 

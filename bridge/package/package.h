@@ -51,6 +51,9 @@ SB_DEFINE_CLEANUP(struct sb_packages *, sb_packages_free)
 
 struct sb_package *sb_packages_get(struct sb_packages *packages, const char *id); /* NULL: none */
 struct sb_package *sb_packages_at(struct sb_packages *packages, size_t index);
+/* What is wrong with a spec's `fits` (a name that means nothing would fit everything): a text to be
+ * freed; NULL: nothing, or no memory. */
+char *sb_package_fits_wrong(const json_t *fits);
 /*
  * The package for a spec {uri, version, name, module, sha256, md5, size, fits, door, extra, id}: an
  * existing one with the same content key (its URI and credentials refreshed), else a new one,

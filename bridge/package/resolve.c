@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bridge/base/crypto.h"
+#include "bridge/base/diag.h"
 #include "bridge/base/str.h"
 #include "bridge/package/parts.h"
 
@@ -69,6 +70,38 @@ static bool hex_of(const char *text, size_t n)
     return strlen(text) == n && strspn(text, "0123456789abcdef") == n;
 }
 
+static bool are_texts(const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach ((json_t *)list, i, item) {
+        if (!json_is_string(item))
+            return false;
+    }
+    return json_array_size(list) > 0;
+}
+
+char *sb_package_fits_wrong(const json_t *fits)
+{
+    static const char *const keys[] = { "type", "manufacturer", "model", "source_versions" };
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)fits, key, value) {
+        size_t i = 0;
+        while (i < SB_COUNT(keys) && strcmp(keys[i], key) != 0)
+            i++;
+        const char *near = sb_nearest(key, keys, SB_COUNT(keys));
+        if (i == SB_COUNT(keys))
+            return sb_format("fits: there is no '%.40s' (allowed: type, manufacturer, model, "
+                             "source_versions%s%s%s)",
+                             key, near ? "; did you mean '" : "", near ? near : "",
+                             near ? "'?" : "");
+        if (!are_texts(value))
+            return sb_format("fits: '%s' is a list of texts", key);
+    }
+    return fits && !json_is_object(fits) ? sb_format("fits is a map of lists") : NULL;
+}
+
 static bool spec_legal(const json_t *spec)
 {
     static const struct {
@@ -81,6 +114,9 @@ static bool spec_legal(const json_t *spec)
         if (value && (!json_is_string(value) || json_string_length(value) > bounds[i].max))
             return false;
     }
+    sb_cleanup(sb_freep) char *wrong = sb_package_fits_wrong(json_object_get(spec, "fits"));
+    if (wrong)
+        return false;
     const char *id = sb_json_str(spec, "id");
     const char *sha256 = sb_json_str(spec, "sha256"), *md5 = sb_json_str(spec, "md5");
     return (!id || word(id, 64)) && (!sha256 || sb_sha256_legal(sha256)) &&

@@ -503,6 +503,8 @@ def test_packages(bench, pump, workspace):
     for words in (("https://",), ("http://a b/c",), ("ftp://a/b",)):
         refused(bench, "package", "add", *words)
     refused(bench, "package", "add", "https://a.example/x", "--sha256", "abc")
+    assert "did you mean 'model'?" in refused(bench, "package", "add", "https://a.example/x",
+                                              "--fits", "modle=x", status=2, error="usage")
 
 
 def test_an_image_that_is_made_for_others(bench, pump):

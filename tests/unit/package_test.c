@@ -263,6 +263,11 @@ static void specs_are_bounded_and_checked(void **state)
         "{\"name\":\"a\",\"id\":\"../x\"}",
         "{\"name\":\"a\",\"id\":\"\"}",
         "{\"name\":\"a\",\"id\":\".part\"}",
+        "{\"name\":\"a\",\"fits\":[]}",
+        "{\"name\":\"a\",\"fits\":{\"modle\":[\"x\"]}}",
+        "{\"name\":\"a\",\"fits\":{\"model\":\"x\"}}",
+        "{\"name\":\"a\",\"fits\":{\"model\":[]}}",
+        "{\"name\":\"a\",\"fits\":{\"model\":[7]}}",
     };
     for (size_t i = 0; i < SB_COUNT(wrong); i++)
         if (resolve(b, wrong[i], 1, &found) != -EINVAL)
