@@ -168,6 +168,30 @@ static bool is_meant(const struct sb_asking *asking, const struct sb_device *dev
            (!asking->bound || sb_device_may_command(device, asking->origin));
 }
 
+static bool is_anywhere(const struct sb_asking *asking, bool group, const char *name)
+{
+    const struct sb_device *device;
+    for (size_t i = 0; (device = sb_registry_at(asking->intake->registry, i)); i++)
+        if (group ? sb_device_in_group(device, name) : sb_streq(device->type_name, name))
+            return true;
+    return false;
+}
+
+/* A name that no device has is most likely misspelt. */
+static bool nobody(struct sb_asking *asking)
+{
+    const json_t *const lists[] = { asking->targets.groups, asking->targets.types };
+    size_t i;
+    json_t *name;
+    for (size_t l = 0; l < SB_COUNT(lists); l++)
+        json_array_foreach ((json_t *)lists[l], i, name)
+            if (!is_anywhere(asking, l == 0, json_string_value(name)))
+                return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST,
+                                 "no device matches: none is %s '%s'",
+                                 l == 0 ? "in group" : "of type", json_string_value(name));
+    return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "no device matches");
+}
+
 bool sb_asking_choose(struct sb_asking *asking)
 {
     const struct sb_device *device;
@@ -181,8 +205,7 @@ bool sb_asking_choose(struct sb_asking *asking)
     }
     if (take_sample(asking) < 0)
         return out_of_memory(asking);
-    return asking->share_count > 0 ||
-           sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "no device matches");
+    return asking->share_count > 0 || nobody(asking);
 }
 
 bool sb_asking_leave_out(struct sb_asking *asking, struct sb_share *share)

@@ -464,6 +464,10 @@ static void test_packages(void **state)
     sb_cleanup(sb_freep) char *said = sb_json_text(trail);
     assert_null(strstr(said, "secret"));
     assert_null(strstr(said, "hush"));
+    ask_refused(&world, "package add", "{'uri': 'https://a.example/x', 'fits': {'typ': ['x']}}",
+                "usage",
+                "fits: there is no 'typ' (allowed: type, manufacturer, model, "
+                "source_versions; did you mean 'type'?)");
     assert_int_equal(count("package list", NULL), 1);
     done("package show", args);
 
@@ -738,7 +742,12 @@ static void test_jobs_for_groups(void **state)
         { "{'operation': 'reboot'}", "refused", "no device is named" },
         { "{'operation': 'reboot', 'groups': [5]}", "usage", "groups is a list of names" },
         { "{'operation': 'reboot', 'groups': []}", "refused", "'groups' is a list of 1 to 64" },
-        { "{'operation': 'reboot', 'groups': ['yard']}", "refused", "no device matches" },
+        { "{'operation': 'reboot', 'groups': ['yard']}", "refused",
+          "no device matches: none is in group 'yard'" },
+        { "{'operation': 'reboot', 'groups': ['hall'], 'types': ['two-step', 'tow-step']}",
+          "refused", "no device matches: none is of type 'tow-step'" },
+        { "{'operation': 'reboot', 'groups': ['hall'], 'types': ['two-step']}", "refused",
+          "no device matches" },
         { "{'operation': 'reboot', 'types': ['x', 'y'], 'sample': 0}", "usage", "1 to 100" },
         { "{'operation': 'reboot', 'running': ''}", "refused", "'versions'" },
         { "{'operation': 'reboot', 'devices': ['a'], 'tags': {'a': 5}}", "refused", "a tag is" },
