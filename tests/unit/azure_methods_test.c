@@ -262,6 +262,44 @@ static void an_answer_dies_with_its_connection(void **state)
     assert_true(hub_unanswered(hub, rid));
 }
 
+/* Its caller was told that it failed: it must not be done when the device is back tomorrow. */
+static void what_nobody_waits_for_is_taken_back(void **state)
+{
+    struct hub *hub = *state;
+    call(hub, "writeProperties", "{\"speed\":1}");
+    core_task(&hub->core, 0, SB_TASK_RUNNING);
+    core_down(&hub->core, CORE_PUMP);
+    assert_int_equal(hub->core.cancelled, 0); /* it has begun */
+    core_up(&hub->core, CORE_PUMP);
+    call(hub, "writeProperties", "{\"speed\":2}");
+    call(hub, "reboot", NULL); /* its caller knows that it was accepted */
+    core_down(&hub->core, CORE_PUMP);
+    assert_int_equal(hub->core.cancelled, 102);
+    assert_int_equal(hub->core.cancel_cause, SB_CAUSE_EXPIRED);
+    core_up(&hub->core, CORE_PUMP);
+    core_fails(&hub->core, 1, SB_CAUSE_EXPIRED, SB_PHASE_WAITING);
+    call(hub, "rinse", NULL);
+    hub->core.cancelled = 0;
+    core_restarts(&hub->core);
+    core_up(&hub->core, CORE_PUMP);
+    core_task(&hub->core, 2, SB_TASK_QUEUED);
+    core_task(&hub->core, 3, SB_TASK_QUEUED);
+    assert_int_equal(hub->core.cancelled, 104);
+}
+
+/* The twin still asks for it. */
+static void what_is_wished_as_well_is_not_taken_back(void **state)
+{
+    struct hub *hub = *state;
+    hub->core.merges = true;
+    hub_desires(hub, CORE_PUMP, "{\"configuration\":{\"mode\":1}}");
+    const char *rid = call(hub, "updateConfiguration", "{\"values\":{\"mode\":1}}");
+    assert_int_equal(hub->core.task_count, 1);
+    core_passes(&hub->core, 21 * SB_SECOND);
+    assert_true(hub_answered(hub, rid, 504, "*"));
+    assert_int_equal(hub->core.cancelled, 0);
+}
+
 static void a_repeated_method_is_done_once(void **state)
 {
     struct hub *hub = *state;
@@ -333,6 +371,8 @@ int main(void)
         T(a_result_that_is_too_large),
         T(methods_that_wait_are_bounded),
         T(an_answer_dies_with_its_connection),
+        T(what_nobody_waits_for_is_taken_back),
+        T(what_is_wished_as_well_is_not_taken_back),
         T(a_repeated_method_is_done_once),
         T(an_update_is_taken_back),
         T(an_update_that_waits_is_taken_back),

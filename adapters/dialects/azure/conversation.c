@@ -50,7 +50,7 @@ static void on_task(struct sb_azure_turn *turn, const struct sb_task *task, bool
         if (final)
             sb_azure_await_end(turn, task->id);
         else
-            sb_azure_await(turn, task->id, task->job->op);
+            (void)sb_azure_await(turn, task->id, task->job->op);
         sb_azure_wishes_follow(turn, task);
         sb_azure_asks_follow(turn, task);
         if (final) {

@@ -21,8 +21,9 @@
  *
  * Methods (method.c) are answered once: a firmware update, reboot or reset when it is accepted, the
  * others with their result, or after `final_within` without it; what has not begun then is taken
- * back. An answer dies with the connection, so nothing of it is kept. The same request again while
- * it is open is the same task. A repeated $rid is not answered twice.
+ * back, unless a wish asks for it as well. An answer dies with the connection, so nothing of it is
+ * kept, and what has not begun then is taken back likewise. The same request again while it is open
+ * is the same task. A repeated $rid is not answered twice.
  *
  * Mode gateway: the conversation of a device hands its document to the gateway's own, which has
  * the twin, and hears its part of the desired properties from there (SB_OUT_TELL).

@@ -101,10 +101,22 @@ static void ask_end(struct sb_azure_turn *turn, const struct sb_azure_ask *ask)
     memmove(&state->asks[at], &state->asks[at + 1], (state->ask_count - at) * sizeof(*ask));
 }
 
+/* What nobody else has asked for, and what has not begun, so that the error is the truth. */
+static void take_back(struct sb_azure_turn *turn, int64_t task)
+{
+    const struct sb_azure_open *open = sb_azure_awaits(turn->state, task);
+    if (open && open->answers)
+        sb_effects_cancel(turn->effects, task, SB_CAUSE_EXPIRED);
+}
+
 void sb_azure_asks_drop(struct sb_azure_turn *turn)
 {
-    while (turn->state->ask_count > 0)
-        ask_end(turn, &turn->state->asks[0]);
+    while (turn->state->ask_count > 0) {
+        const struct sb_azure_ask *ask = &turn->state->asks[0];
+        if (ask->final && !ask->begun)
+            take_back(turn, ask->task);
+        ask_end(turn, ask);
+    }
 }
 
 void sb_azure_asks_refuse(struct sb_azure_turn *turn, enum sb_cause cause)
@@ -329,7 +341,10 @@ void sb_azure_method_verdict(struct sb_azure_turn *turn, struct sb_azure_ask *as
         return;
     }
     ask->task = verdict->task;
-    sb_azure_await(turn, ask->task, ask->op);
+    bool known = sb_azure_awaits(turn->state, ask->task) != NULL;
+    struct sb_azure_open *open = sb_azure_await(turn, ask->task, ask->op);
+    if (open && !known)
+        open->answers = ask->final;
     if (ask->final)
         sb_effects_timer(turn->effects, ask->tag, sb_words_limit(turn->in->words, "final_within"));
     else
@@ -365,8 +380,19 @@ static void answer_result(struct sb_azure_turn *turn, const struct sb_azure_ask 
     answer(turn, ask->rid, (int)sb_json_int(cell, "status", SB_AZURE_OK), payload, task->id);
 }
 
+static bool has_ask(const struct sb_azure_state *state, int64_t task)
+{
+    for (size_t i = 0; i < state->ask_count; i++)
+        if (state->asks[i].task == task)
+            return true;
+    return false;
+}
+
 void sb_azure_asks_follow(struct sb_azure_turn *turn, const struct sb_task *task)
 {
+    bool begun = task->attempt > 0 || task->state > SB_TASK_QUEUED;
+    if (!begun && !has_ask(turn->state, task->id)) /* who asked is gone since a restart */
+        take_back(turn, task->id);
     for (size_t i = turn->state->ask_count; i-- > 0;) {
         struct sb_azure_ask *ask = &turn->state->asks[i];
         if (ask->task != task->id || !ask->final)
@@ -379,12 +405,11 @@ void sb_azure_asks_follow(struct sb_azure_turn *turn, const struct sb_task *task
     }
 }
 
-/* Nothing was done yet: take it back, so that the error is the truth. */
 void sb_azure_ask_due(struct sb_azure_turn *turn, struct sb_azure_ask *ask)
 {
     if (!ask->begun) {
         refuse(turn, ask->rid, SB_CAUSE_EXPIRED, "not begun in time, and taken back");
-        sb_effects_cancel(turn->effects, ask->task, SB_CAUSE_EXPIRED);
+        take_back(turn, ask->task);
     } else {
         answer(turn, ask->rid, SB_AZURE_ACCEPTED,
                json_pack("{s:s,s:I}", "status", "still running", "task", (json_int_t)ask->task),

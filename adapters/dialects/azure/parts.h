@@ -34,6 +34,7 @@ struct sb_azure_wish { /* a desired property: what it asks for, and what became 
 struct sb_azure_open { /* an own task whose end is awaited */
     int64_t task;
     enum sb_op op;
+    bool answers; /* nothing but methods that wait for its result has asked for it */
 };
 
 struct sb_azure_state {
@@ -85,10 +86,10 @@ struct sb_azure_turn { /* one step */
 /* state.c */
 void sb_azure_state_reset(struct sb_azure_state *state);
 void sb_azure_wish_clear(struct sb_azure_wish *wish);
-/* Its end, also over a restart. */
-void sb_azure_await(struct sb_azure_turn *turn, int64_t task, enum sb_op op);
+/* Its end, also over a restart. NULL: there is no task. */
+struct sb_azure_open *sb_azure_await(struct sb_azure_turn *turn, int64_t task, enum sb_op op);
 void sb_azure_await_end(struct sb_azure_turn *turn, int64_t task);
-const struct sb_azure_open *sb_azure_awaits(const struct sb_azure_state *state, int64_t task);
+struct sb_azure_open *sb_azure_awaits(struct sb_azure_state *state, int64_t task);
 void sb_azure_link_lost(struct sb_azure_state *state); /* what dies with the connection */
 
 /* talk.c: effects, words */

@@ -6,7 +6,7 @@
 
 /* ---- own tasks ---- */
 
-const struct sb_azure_open *sb_azure_awaits(const struct sb_azure_state *state, int64_t task)
+struct sb_azure_open *sb_azure_awaits(struct sb_azure_state *state, int64_t task)
 {
     for (size_t i = 0; i < state->task_count; i++)
         if (state->tasks[i].task == task)
@@ -15,15 +15,17 @@ const struct sb_azure_open *sb_azure_awaits(const struct sb_azure_state *state, 
 }
 
 /* The oldest gives way: its news still come, only its end after a restart would be missed. */
-void sb_azure_await(struct sb_azure_turn *turn, int64_t task, enum sb_op op)
+struct sb_azure_open *sb_azure_await(struct sb_azure_turn *turn, int64_t task, enum sb_op op)
 {
     struct sb_azure_state *state = turn->state;
-    if (task == 0 || sb_azure_awaits(state, task))
-        return;
+    struct sb_azure_open *known = sb_azure_awaits(state, task);
+    if (task == 0 || known)
+        return known;
     if (state->task_count == SB_AZURE_TASKS_MAX)
         memmove(state->tasks, state->tasks + 1, --state->task_count * sizeof(*state->tasks));
-    state->tasks[state->task_count++] = (struct sb_azure_open){ task, op };
+    state->tasks[state->task_count] = (struct sb_azure_open){ .task = task, .op = op };
     turn->effects->save = true;
+    return &state->tasks[state->task_count++];
 }
 
 void sb_azure_await_end(struct sb_azure_turn *turn, int64_t task)
@@ -118,9 +120,10 @@ static json_t *tasks_json(const struct sb_azure_state *state)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < state->task_count; i++) {
-        if (json_array_append_new(list,
-                                  json_pack("{s:I,s:s}", "task", (json_int_t)state->tasks[i].task,
-                                            "op", sb_op_name((int)state->tasks[i].op))) < 0) {
+        if (json_array_append_new(list, json_pack("{s:I,s:s,s:b}", "task",
+                                                  (json_int_t)state->tasks[i].task, "op",
+                                                  sb_op_name((int)state->tasks[i].op), "answers",
+                                                  state->tasks[i].answers)) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -200,7 +203,9 @@ void *sb_azure_load(const json_t *saved)
         int64_t task = sb_json_int(entry, "task", 0);
         int op = sb_op_from_name(sb_json_str(entry, "op"));
         if (task > 0 && op >= 0)
-            state->tasks[state->task_count++] = (struct sb_azure_open){ task, (enum sb_op)op };
+            state->tasks[state->task_count++] =
+                (struct sb_azure_open){ task, (enum sb_op)op,
+                                        sb_json_bool(entry, "answers", false) };
     }
     state->doc = doc ? json_deep_copy(doc) : NULL;
     int r = doc && !state->doc ? -ENOMEM : 0;

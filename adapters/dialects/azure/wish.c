@@ -217,8 +217,10 @@ bool sb_azure_wish_verdict(struct sb_azure_turn *turn)
         return true; /* a refresh: whatever was said of it stays */
     if (verdict->cause == SB_CAUSE_NONE) {
         wish->task = verdict->task;
-        sb_azure_await(turn, wish->task,
-                       is_firmware(turn, wish) ? SB_OP_FIRMWARE_UPDATE : SB_OP_CONFIGURE);
+        struct sb_azure_open *open = sb_azure_await(
+            turn, wish->task, is_firmware(turn, wish) ? SB_OP_FIRMWARE_UPDATE : SB_OP_CONFIGURE);
+        if (open)
+            open->answers = false;
         say(turn, wish, SB_AZURE_ACCEPTED, "accepted");
     } else if (sb_cause_is_transient(verdict->cause) || verdict->cause == SB_CAUSE_CONFLICT) {
         later(turn, wish, verdict->text ? verdict->text : sb_cause_name((int)verdict->cause));
