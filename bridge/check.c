@@ -119,7 +119,7 @@ struct own { /* the gateway's name on a link */
 };
 
 struct known {
-    struct names buses, types, links;
+    struct names buses, types, links, dialects;
     struct own *own;
     size_t own_count;
 };
@@ -129,12 +129,13 @@ static void known_done(struct known *known)
     free(known->buses.list);
     free(known->types.list);
     free(known->links.list);
+    free(known->dialects.list);
     for (size_t i = 0; i < known->own_count; i++)
         free(known->own[i].name);
     free(known->own);
 }
 
-/* Of the links that can be loaded; adapters NULL: there is no time for it. */
+/* Of the links that can be loaded. */
 static int collect_own(const struct sb_config *config, const struct sb_adapters *adapters,
                        struct known *known)
 {
@@ -142,7 +143,7 @@ static int collect_own(const struct sb_config *config, const struct sb_adapters 
     known->own = calloc(config->links.count + 1, sizeof(*known->own));
     if (!known->own)
         return -ENOMEM;
-    for (size_t i = 0; adapters && (link = sb_config_link(config, i)); i++) {
+    for (size_t i = 0; (link = sb_config_link(config, i)); i++) {
         struct sb_link_parts parts = { 0 };
         struct sb_diags ignored = { 0 };
         if (sb_link_load(config, link, adapters, &parts, &ignored) == 0 && parts.ops->own_name)
@@ -160,14 +161,19 @@ static int collect(const struct sb_config *config, const struct sb_adapters *ada
     const struct sb_type *type;
     const struct sb_bus_config *bus;
     const struct sb_link_config *link;
-    size_t n = 0;
+    size_t n = 0, doors = 0;
     while (sb_types_at(types, n))
         n++;
+    while (adapters->doors[doors])
+        doors++;
     known->types.list = calloc(n + 1, sizeof(const char *));
     known->buses.list = calloc(config->buses.count + 1, sizeof(const char *));
     known->links.list = calloc(config->links.count + 1, sizeof(const char *));
-    if (!known->types.list || !known->buses.list || !known->links.list)
+    known->dialects.list = calloc(doors + 1, sizeof(const char *));
+    if (!known->types.list || !known->buses.list || !known->links.list || !known->dialects.list)
         return -ENOMEM;
+    for (size_t i = 0; i < doors; i++)
+        known->dialects.list[known->dialects.count++] = adapters->doors[i]->dialect;
     for (size_t i = 0; (type = sb_types_at(types, i)); i++)
         known->types.list[known->types.count++] = type->name;
     for (size_t i = 0; (bus = sb_config_bus(config, i)); i++)
@@ -175,7 +181,7 @@ static int collect(const struct sb_config *config, const struct sb_adapters *ada
     for (size_t i = 0; (link = sb_config_link(config, i)); i++)
         known->links.list[known->links.count++] = link->name;
     known->links.list[known->links.count++] = "native"; /* who sits at southbridgectl */
-    return collect_own(config, adapters, known);
+    return 0;
 }
 
 static void complain(const json_t *spec, struct sb_diags *diags, const char *text)
@@ -217,11 +223,15 @@ static void check_own(const json_t *spec, const struct known *known, struct sb_d
 static void check_names(const json_t *spec, const struct known *known, struct sb_diags *diags)
 {
     size_t i;
-    const json_t *commander;
+    const char *dialect;
+    json_t *commander, *name;
     check_ref(spec, sb_json_str(spec, "bus"), "bus", &known->buses, diags);
     check_ref(spec, sb_json_str(spec, "type"), "device type", &known->types, diags);
     json_array_foreach (sb_json_array(spec, "commanders"), i, commander)
         check_ref(spec, json_string_value(commander), "link", &known->links, diags);
+    json_object_foreach (json_object_get(spec, "names"), dialect, name) {
+        check_ref(spec, dialect, "dialect", &known->dialects, diags);
+    }
     if (!sb_json_bool(spec, "gateway", false))
         check_own(spec, known, diags);
 }
@@ -239,13 +249,13 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
         complain(spec, diags, "its address is not one of its type's driver");
 }
 
-int sb_check_device(const struct sb_config *config, const struct sb_types *types,
-                    const json_t *spec, struct sb_diags *diags)
+int sb_check_device(const struct sb_config *config, const struct sb_adapters *adapters,
+                    const struct sb_types *types, const json_t *spec, struct sb_diags *diags)
 {
     struct known known = { 0 };
     const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
     size_t before = diags->total;
-    int r = collect(config, NULL, types, &known);
+    int r = collect(config, adapters, types, &known);
     if (r == 0)
         check_names(spec, &known, diags);
     known_done(&known);
@@ -305,6 +315,8 @@ static int check_devices(const struct sb_config *config, const struct sb_adapter
     int r = sb_devices_load(config->devices, &specs, diags);
     int sound = specs ? sb_devices_check(specs, (size_t)config->limits.devices, diags) : 0;
     int known_all = specs && types ? collect(config, adapters, types, &known) : 0;
+    if (specs && types && known_all == 0)
+        known_all = collect_own(config, adapters, &known);
     if (types && known_all == 0) {
         json_array_foreach (specs, i, spec) {
             check_refs(spec, types, &known, diags);

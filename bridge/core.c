@@ -428,7 +428,7 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
                        struct sb_diags *diags)
 {
     struct sb_device *device;
-    int r = sb_check_device(core->parts.config, core->types, spec, diags);
+    int r = sb_check_device(core->parts.config, core->parts.adapters, core->types, spec, diags);
     if (r == 0)
         r = sb_registry_add(core->registry, spec, &device, diags);
     if (r < 0)

@@ -150,7 +150,8 @@ def test_devices(bench, pump):
         "device 'other' is registered\n"
     for words, text in ((("--type", "bord"), "no device type 'bord' (did you mean 'board'?)"),
                         (("--type", "board", "--bus", "pump-2"), "no bus 'pump-2'"),
-                        (("--type", "board", "--commander", "factory"), "no link 'factory'")):
+                        (("--type", "board", "--commander", "factory"), "no link 'factory'"),
+                        (("--type", "board", "--name", "hauwei=x"), "did you mean 'huawei'")):
         assert text in refused(bench, "device", "add", "wrong", *words)
     assert {d["id"] for d in bench.ctl("device", "list")} == {"pump-1", "spare", "other"}
     assert {d["id"] for d in bench.ctl("device", "list", "--type", "board")} == \

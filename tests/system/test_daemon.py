@@ -207,6 +207,8 @@ FINDINGS = [
      "  - id: pump-2\n    type: zephyr-smp\n    bus: uart1", 2, "is taken by"),
     ("devices.d/pumps.yaml", "    bus: uart1", "    bus: uart1\n  - id: pump-2\n"
      "    type: zephyr-smp\n    bus: uart1", 5, "`point_to_point: true` at the bus"),
+    ("devices.d/pumps.yaml", "names: {{ ibm: pump", "names: {{ imb: pump", 2,
+     "there is no dialect 'imb' (did you mean 'ibm'?)"),
     ("mappings/devices/pump.yaml", "  health: 5s", "  helth: 5s", 5, "'health'"),
     ("mappings/devices/pump.yaml", "driver: smp", "driver: spm", 2, "smp"),
     ("mappings/devices/pump.yaml", "title: Pump", "operations: [reboot, rebot]", 3, "'reboot'"),
