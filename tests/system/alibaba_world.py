@@ -2,31 +2,18 @@
 """One gateway between a scripted Alibaba platform and a serial device, as the tests see it."""
 import hashlib
 import json
-import pathlib
 
 import pytest
 from daemon import SmpDevice, Watched, device_spec, make_image
 from harness import SOURCE, wait_until
 from modbus_line import ModbusLine, modbus_image, moody_type
+from words import fast_words
 
 from alibaba_platform import AlibabaPlatform, Device
 
 GATEWAY, PUMP, VALVE = ("pk0", "gw-1"), ("pk1", "pump-1"), ("pk1", "valve-1")
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
 RUN = 120.0  # s, for an update over a slow line under sanitizers
 SECRETS = {GATEWAY: "secret-of-the-gateway", PUMP: "secret-of-the-pump"}
-
-
-def fast_words(directory, block="500ms"):
-    """The folders of mappings, the second with shorter waits."""
-    folder = directory / "mappings" / "dialects"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = (SOURCE / "mappings" / "dialects" / "alibaba.yaml").read_text(encoding="utf-8")
-    for long, short in (("block_timeout: 10s", f"block_timeout: {block}"),):
-        assert long in text, long
-        text = text.replace(long, short)
-    (folder / "alibaba.yaml").write_text(text, encoding="utf-8")
-    return [SOURCE / "mappings", directory / "mappings"]
 
 
 class AlibabaWorld(Watched):
@@ -54,12 +41,15 @@ class AlibabaWorld(Watched):
         path.chmod(0o600)
         return f"file:{path}"
 
-    def start(self, link=None, disk=None, **settings):
+    def start(self, link=None, disk=None, words=None, **settings):
+        """words: limits of the dialect's mapping."""
         devices, ports = [device_spec(ibm=None)], {"uart1": self.device.link}
         if self.valve:
             devices.append(device_spec(VALVE[1], bus="uart2", ibm=None))
             ports["uart2"] = self.valve.link
         settings.setdefault("devices", devices)
+        if "mappings" not in settings:
+            settings["mappings"] = fast_words(self.directory, "alibaba", **(words or {}))
         settings.setdefault("uri", f"mqtt://127.0.0.1:{self.platform.front.port}")
         self.southbridge = self._make(ports, link=self.link(**(link or {})), **settings)
         if disk:

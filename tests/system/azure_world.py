@@ -18,22 +18,6 @@ KEYS = {name: base64.b64encode(f"the key of {name}".encode()).decode()
         for name in (PUMP, GHOST, "gw-1", "line-7")}
 
 
-def fast_words(directory, source, **limits):
-    """The folders of mappings, the second with shorter waits."""
-    folder = directory / "mappings" / "dialects"
-    folder.mkdir(parents=True)
-    text = (source / "mappings" / "dialects" / "azure.yaml").read_text(encoding="utf-8")
-    lines = []
-    for line in text.split("\n"):
-        name = line.strip().split(":")[0]
-        if line.startswith("  ") and name in limits:
-            line = f"  {name}: {limits.pop(name)}"
-        lines.append(line)
-    assert not limits, f"no such limits: {limits}"
-    (folder / "azure.yaml").write_text("\n".join(lines), encoding="utf-8")
-    return [source / "mappings", directory / "mappings"]
-
-
 class AzureWorld(Watched):
     """hub, daemon, serial device and image server; breaches of the protocol fail the test."""
 

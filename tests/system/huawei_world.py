@@ -7,28 +7,13 @@ import pytest
 from daemon import SmpDevice, Watched, device_spec, make_image
 from harness import SOURCE, wait_until
 from modbus_line import ModbusLine, modbus_image, moody_type
+from words import fast_words
 
 from huawei_platform import HuaweiPlatform
 
 GATEWAY, PUMP, VALVE, GHOST = "prod_gw1", "prod_pump1", "prod_valve1", "prod_ghost"
 SECRET = "the secret of gw1"
 RUN = 120.0  # s, for an update over a slow line under sanitizers
-
-
-def fast_words(directory, **limits):
-    """The folders of mappings, the second with shorter waits."""
-    folder = directory / "mappings"
-    changed = {"dialects/huawei.yaml": limits, "devices/zephyr-smp.yaml": {"health": "500ms"}}
-    for name, values in changed.items():
-        lines = (SOURCE / "mappings" / name).read_text(encoding="utf-8").split("\n")
-        for n, line in enumerate(lines):
-            key = line.strip().split(":")[0]
-            if line.startswith("  ") and key in values:
-                lines[n] = f"  {key}: {values.pop(key)}"
-        assert not values, f"no such words in {name}: {values}"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("\n".join(lines), encoding="utf-8")
-    return [SOURCE / "mappings", folder]
 
 
 def board_words(directory):
@@ -76,7 +61,7 @@ class HuaweiWorld(Watched):
             device_spec(name.split("_")[1], bus=bus, ibm=None) | {"names": {"huawei": name}}
             for name, bus in zip(self.devices, ports)])
         if "mappings" not in settings:
-            settings["mappings"] = fast_words(self.directory)
+            settings["mappings"] = fast_words(self.directory, "huawei")
         settings.setdefault("uri", f"mqtt://127.0.0.1:{self.platform.front.port}")
         self.southbridge = self._make(ports, link=self.link(**(link or {})), **settings)
         if disk:

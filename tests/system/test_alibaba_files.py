@@ -4,16 +4,17 @@ daemon, and a serial device."""
 import hashlib
 
 import pytest
-from alibaba_world import PUMP, VALVE, alibaba, fast_words, platform  # noqa: F401
+from alibaba_world import PUMP, VALVE, alibaba, platform  # noqa: F401
 from daemon import make_image
 from harness import wait_until
 
 SIZE, BLOCK = 40000, 5120
+FAST = {"block_timeout": "500ms"}
 
 
 @pytest.fixture
 def world(alibaba):  # noqa: F811
-    return alibaba.start(mappings=fast_words(alibaba.directory)).online()
+    return alibaba.start(words=FAST).online()
 
 
 def push(world, version, size=SIZE):
@@ -80,7 +81,7 @@ def test_a_file_that_changes_under_way(world):
 
 def test_it_goes_on_after_the_connection_was_lost(alibaba):  # noqa: F811
     """By the stream that is pushed then: the one before has ended."""
-    world = alibaba.start(mappings=fast_words(alibaba.directory, "3s")).online()
+    world = alibaba.start(words={"block_timeout": "2s"}).online()
     files = world.platform.files
     files.hold_at = 4 * BLOCK
     content, task = push(world, "2.0.0")
@@ -99,13 +100,15 @@ def test_it_goes_on_after_the_connection_was_lost(alibaba):  # noqa: F811
     assert files.refused >= 1 and len(world.tasks()) == 1
 
 
-def test_it_goes_on_after_the_daemon_was_killed(world):
+def test_it_goes_on_after_the_daemon_was_killed(alibaba):  # noqa: F811
+    world = alibaba.start(words={"block_timeout": "2s"}).online()
     world.platform.files.hold_at = 4 * BLOCK
     content, task = push(world, "2.0.0")
     world.platform.wait_asked(4 * BLOCK)
     world.southbridge.kill9()
     world.platform.files.hold_at = None
     # The platform pushes anew after the login, by another stream of the same file.
+    world.platform.files.end(task.data)
     task.data.update(world.stream(content, dict(task.data)))
     world.southbridge.start()
     world.ends(task, "SUCCEEDED")
@@ -134,12 +137,12 @@ def test_two_devices_share_one_download(alibaba):  # noqa: F811
     """Each has a stream of its own. The first one's update is taken back in the middle; when it is
     offered again, nothing is left to be downloaded."""
     valve = alibaba.second()
-    world = alibaba.start(mappings=fast_words(alibaba.directory, "5s")).online()
+    world = alibaba.start(words={"block_timeout": "5s"}).online()
     world.platform.wait_online(VALVE)
     files = world.platform.files
-    files.hold_at = 3 * BLOCK
-    content, first = push(world, "2.0.0")
-    world.platform.wait_asked(3 * BLOCK)
+    files.hold_at = 2 * BLOCK
+    content, first = push(world, "2.0.0", 16000)
+    world.platform.wait_asked(2 * BLOCK)
     second = world.platform.upgrade(VALVE, world.stream(content, dict(first.data)))
     jobs = wait_until(lambda: found if len(found := world.southbridge.ctl("job", "list").json) == 2
                       else None, 30, "a second job")
@@ -157,7 +160,7 @@ def test_two_devices_share_one_download(alibaba):  # noqa: F811
 
 
 def test_a_file_that_is_too_large(alibaba):  # noqa: F811
-    world = alibaba.start(mappings=fast_words(alibaba.directory),
+    world = alibaba.start(words=FAST,
                           top={"artifacts": {"file_limit": "20K"}}).online()
     _, task = push(world, "2.0.0")
     world.ends(task, "FAILED")

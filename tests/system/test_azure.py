@@ -5,11 +5,12 @@ Each test also fails on any breach of the protocol that the hub notices: a secon
 that a hub refuses, a topic that is not allowed.
 """
 import pytest
-from azure_world import (GHOST, PUMP, RUN, azure, board, fast_words, hub,  # noqa: F401
+from azure_world import (GHOST, PUMP, RUN, azure, board, hub,  # noqa: F401
                          server_context)
 from daemon import device_spec
-from harness import SOURCE, wait_until
+from harness import wait_until
 from modbus_line import STATUSES
+from words import fast_words
 
 from azure_platform import AzureHub, NotOnline
 
@@ -184,7 +185,7 @@ def test_offline_device_is_queued_for(azure):  # noqa: F811
 
 def test_device_that_stays_offline(azure, workspace):  # noqa: F811
     azure.device.stop()
-    azure.start(mappings=fast_words(workspace, SOURCE, online_within="2s"))
+    azure.start(mappings=fast_words(workspace, "azure", online_within="2s"))
     azure.hub.wait_online(PUMP)
     assert azure.call("firmwareUpdate", azure.package("2.0.0"))[0] == 202
     azure.wait("firmware/error/code", "offline")
@@ -192,7 +193,7 @@ def test_device_that_stays_offline(azure, workspace):  # noqa: F811
 
 def test_method_whose_result_takes_too_long(azure, workspace):  # noqa: F811
     """What has begun goes on, and is seen in the twin; what has not is taken back."""
-    azure.start(mappings=fast_words(workspace, SOURCE, final_within="1s")).online()
+    azure.start(mappings=fast_words(workspace, "azure", final_within="1s")).online()
     azure.device.fault("hang")
     begun = azure.call("readProperties", {"names": ["interval"]})
     waiting = azure.call("readProperties", {"names": ["name"]})
@@ -298,7 +299,7 @@ def test_kill_in_the_middle(world):
 
 def test_throttled_hub_hears_it_all_in_the_end(azure, workspace):  # noqa: F811
     azure.hub.mood(429, 503, 200, 429, None, 429)
-    azure.start(mappings=fast_words(workspace, SOURCE, throttled_retry="1s",
+    azure.start(mappings=fast_words(workspace, "azure", throttled_retry="1s",
                                     reply_timeout="1s"))
     azure.online()
     azure.hub.mood(429)
@@ -309,7 +310,7 @@ def test_throttled_hub_hears_it_all_in_the_end(azure, workspace):  # noqa: F811
 # ---- logging in ----
 
 def test_token_is_renewed_without_losing_a_report(azure, workspace):  # noqa: F811
-    azure.start(mappings=fast_words(workspace, SOURCE, token_lifetime="12s",
+    azure.start(mappings=fast_words(workspace, "azure", token_lifetime="12s",
                                     renew_before="6s"))
     azure.online()
     assert azure.call("firmwareUpdate", azure.package("2.0.0"))[0] == 202

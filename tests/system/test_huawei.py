@@ -10,9 +10,10 @@ import pytest
 from daemon import device_spec, write_devices
 from disk import STORE, Disk, kept, percent_kept
 from harness import wait_until
-from huawei_world import (GATEWAY, GHOST, PUMP, RUN, SECRET, VALVE, board, fast_words,  # noqa: F401
+from huawei_world import (GATEWAY, GHOST, PUMP, RUN, SECRET, VALVE, board,  # noqa: F401
                           huawei, iotda, server_context)
 from modbus_line import STATUSES
+from words import fast_words
 
 from huawei_platform import HuaweiPlatform
 
@@ -212,7 +213,7 @@ def test_offline_device_is_waited_for(huawei):  # noqa: F811
 
 def test_device_that_stays_offline(huawei, workspace):  # noqa: F811
     huawei.device.stop()
-    huawei.start(mappings=fast_words(workspace, online_within="2s"))
+    huawei.start(mappings=fast_words(workspace, "huawei", online_within="2s"))
     huawei.platform.wait(lambda: huawei.platform.devices[PUMP].statuses, 60, "status")
     assert huawei.result(huawei.upgrade("2.0.0")) == ("fail", 2)
 
