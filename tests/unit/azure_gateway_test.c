@@ -252,7 +252,8 @@ static void the_size_of_the_twin_is_watched(void **state)
         }
     }
     everybody_is_up(hub);
-    assert_true(reports(hub, "children/pump-7/deviceProperties", NULL)); /* the largest went */
+    assert_true(reports(hub, "children/pump-7/deviceProperties/p0", NULL)); /* the first went */
+    assert_false(reports(hub, "children/pump-7/deviceProperties/p8", NULL));
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
     assert_non_null(json_object_get(
         json_object_get(json_object_get(hub->reported[CORE_GATEWAY], "children"), "valve%2E1"),

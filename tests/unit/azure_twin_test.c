@@ -242,8 +242,20 @@ static void reboots_and_resets_are_reported(void **state)
     core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
     assert_true(reports(hub, "iothubDM/reboot/status", "\"complete\""));
     assert_true(reports(hub, "iothubDM/reboot/lastReboot", "\"2025-11-24T16:00:00.000Z\""));
+    core_restarts(&hub->core);
+    core_up(&hub->core, CORE_PUMP);
+    core_passes(&hub->core,
+                SB_SECOND); /* the next one has its own time, also if it begins at once */
+    hub_calls(hub, CORE_PUMP, "reboot", NULL);
+    core_task(&hub->core, 1, SB_TASK_RUNNING);
+    assert_true(reports(hub, "iothubDM/reboot/startedRebootTime", "\"2025-11-24T16:00:01.000Z\""));
+    core_passes(&hub->core, SB_SECOND);
+    core_restarts(&hub->core);
+    core_up(&hub->core, CORE_PUMP);
+    core_task(&hub->core, 1, SB_TASK_SUCCEEDED);
+    assert_true(reports(hub, "iothubDM/reboot/startedRebootTime", "\"2025-11-24T16:00:01.000Z\""));
     hub_calls(hub, CORE_PUMP, "factoryReset", NULL);
-    core_fails(&hub->core, 1, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
+    core_fails(&hub->core, 2, SB_CAUSE_TIMEOUT, SB_PHASE_RESTARTING);
     assert_true(reports(hub, "iothubDM/factoryReset/status", "\"failed\""));
     assert_true(reports(hub, "iothubDM/factoryReset/error/code", "\"timeout\""));
 }
@@ -380,9 +392,13 @@ static void a_twin_that_is_full_keeps_the_firmware(void **state)
         json_object_set_new(hub->core.devices[CORE_PUMP].properties, name,
                             json_pack("{s:s}", "value", large));
     }
+    json_object_set_new(hub->core.devices[CORE_PUMP].properties, "speed",
+                        json_pack("{s:i}", "value", 7));
     core_up(&hub->core, CORE_PUMP);
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
-    assert_true(reports(hub, "deviceProperties", NULL));
+    assert_true(reports(hub, "deviceProperties/p11", NULL)); /* by a letter the largest */
+    assert_false(reports(hub, "deviceProperties/p0", NULL));
+    assert_true(reports(hub, "deviceProperties/speed/value", "7"));
 }
 
 /* ---- the token ---- */

@@ -41,10 +41,11 @@ struct sb_azure_state {
     /* saved */
     json_t *doc; /* {firmware, iothubDM}: what tasks did; the rest follows from the record */
     struct sb_azure_wish firmware, configuration;
-    int64_t moving; /* the task that doc.firmware follows; 0 none */
-    bool own;       /* it was asked for here */
-    bool under_way; /* and handed over */
-    bool committed; /* and cannot be taken back */
+    int64_t moving;        /* the task that doc.firmware follows; 0 none */
+    bool own;              /* it was asked for here */
+    bool under_way;        /* and handed over */
+    bool committed;        /* and cannot be taken back */
+    int64_t reboot, reset; /* the tasks that doc.dm shows */
     struct sb_azure_open tasks[SB_AZURE_TASKS_MAX];
     size_t task_count;
     char *name;       /* mode gateway, a device: under which its part stands in the twin */

@@ -203,10 +203,12 @@ static void follow_restart(struct sb_azure_turn *turn, const struct sb_task *tas
     const json_t *cell = sb_dialect_task_cell(turn->in, task);
     json_t *dm = dm_part(turn, reset ? "dm_factory_reset" : "dm_reboot");
     const char *started = reset ? "startedFactoryResetTime" : "startedRebootTime";
+    int64_t *shown = reset ? &turn->state->reset : &turn->state->reboot;
     if (!dm)
         return;
-    if (task->state == SB_TASK_QUEUED)
+    if (task->state == SB_TASK_QUEUED || *shown != task->id)
         (void)json_object_del(dm, started);
+    *shown = task->id;
     if (sb_task_state_is_under_way(task->state) && !json_object_get(dm, started))
         sb_azure_now(turn, dm, started);
     (void)json_object_del(dm, "error");

@@ -80,6 +80,17 @@ static void gather_part(struct sb_azure_turn *turn, struct parts *parts, json_t 
     add(turn, parts, holder, sb_words_name(turn->in->words, word), "");
 }
 
+static void gather_members(struct sb_azure_turn *turn, struct parts *parts, json_t *holder,
+                           const char *word)
+{
+    json_t *object = json_object_get(holder, sb_words_name(turn->in->words, word));
+    const char *key;
+    json_t *value;
+    json_object_foreach (object, key, value) {
+        add(turn, parts, object, key, "");
+    }
+}
+
 static void gather_details(struct sb_azure_turn *turn, struct parts *parts, json_t *holder,
                            const char *word)
 {
@@ -96,7 +107,8 @@ static const struct step {
     bool any; /* not only those that are at nothing */
     const char *what;
 } steps[] = {
-    { gather_part, "twin_properties", false, "values of properties" },
+    { gather_members, "twin_properties", false, "values of properties" },
+    { gather_part, "twin_properties", false, "properties" },
     { gather_part, "twin_configuration", false, "configurations" },
     { gather_part, "twin_dm", false, "reports of methods" },
     { gather_part, "twin_device", false, "identities" },

@@ -149,11 +149,12 @@ static json_t *gone_json(const struct sb_azure_state *state)
 json_t *sb_azure_save(const void *data)
 {
     const struct sb_azure_state *state = data;
-    return json_pack("{s:O*,s:o,s:o,s:I,s:b,s:b,s:b,s:o,s:s*,s:o}", "doc", state->doc, "firmware",
-                     wish_json(&state->firmware), "configuration", wish_json(&state->configuration),
-                     "moving", (json_int_t)state->moving, "own", state->own, "under_way",
-                     state->under_way, "committed", state->committed, "tasks", tasks_json(state),
-                     "name", state->name, "gone", gone_json(state));
+    return json_pack("{s:O*,s:o,s:o,s:I,s:b,s:b,s:b,s:I,s:I,s:o,s:s*,s:o}", "doc", state->doc,
+                     "firmware", wish_json(&state->firmware), "configuration",
+                     wish_json(&state->configuration), "moving", (json_int_t)state->moving, "own",
+                     state->own, "under_way", state->under_way, "committed", state->committed,
+                     "reboot", (json_int_t)state->reboot, "reset", (json_int_t)state->reset,
+                     "tasks", tasks_json(state), "name", state->name, "gone", gone_json(state));
 }
 
 /* ---- loading: what does not fit is left out ---- */
@@ -198,6 +199,8 @@ void *sb_azure_load(const json_t *saved)
     state->own = sb_json_bool(saved, "own", false);
     state->under_way = sb_json_bool(saved, "under_way", false);
     state->committed = sb_json_bool(saved, "committed", false);
+    state->reboot = sb_json_int(saved, "reboot", 0);
+    state->reset = sb_json_int(saved, "reset", 0);
     for (size_t i = 0; i < json_array_size(tasks) && i < SB_AZURE_TASKS_MAX; i++) {
         const json_t *entry = json_array_get(tasks, i);
         int64_t task = sb_json_int(entry, "task", 0);
