@@ -13,14 +13,10 @@ a deadline, on one condition.
 """
 import json
 import re
-import socket
-import threading
-import time
-
-import paho.mqtt.client as mqtt
 
 from alibaba_files import FileServer
 from alibaba_front import Front, signed
+from cloud_life import CloudLife
 
 SYS = re.compile(r"/sys/([^/]+)/([^/]+)/(.+)")
 SESSION = re.compile(r"/ext/session/([^/]+)/([^/]+)/combine/(\w+)")
@@ -49,7 +45,7 @@ class Device:
         self.jobs = {}  # taskId -> {status, progress, statusDetails, history}
 
 
-class AlibabaPlatform:
+class AlibabaPlatform(CloudLife):
     """devices: {(product, name): secret}; the first one is the gateway.
 
     watcher: called with (direction "in" or "out", topic, payload) of each message as it passes;
@@ -57,10 +53,11 @@ class AlibabaPlatform:
     """
 
     def __init__(self, broker_port, devices, watcher=None):
+        super().__init__(broker_port, "the-platform",
+                         [("/sys/#", 1), ("/ota/#", 1), ("/ext/#", 1)])
         self.watcher = watcher
         self.devices = {who: Device(secret) for who, secret in devices.items()}
         self.gateway = next(iter(self.devices))
-        self.violations = []
         self.tasks = []
         self.requests = []  # (operation, how many)
         self.codes = {}  # operation -> codes to refuse the next ones with
@@ -68,60 +65,12 @@ class AlibabaPlatform:
         self.silent = False  # firmware/get is not answered
         self._replies = {}  # message id -> reply
         self._ids = 1000
-        self._changed = threading.Condition(threading.RLock())
-        self._subscribed = False
-        self._broker_port = broker_port
         self.front = Front(self, broker_port)
         self.files = FileServer(self.breach, lambda topic, block: self._client.publish(
             topic, block, 0))
-        self._client = mqtt.Client("the-platform", clean_session=True)
-        self._client.reconnect_delay_set(0.1, 1)
-        self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe(
-            [("/sys/#", 1), ("/ota/#", 1), ("/ext/#", 1)])
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
 
-    # ---- life ----
-
-    def __enter__(self):
-        self._client.connect_async("127.0.0.1", self._broker_port, keepalive=30)
-        self._client.loop_start()
-        self.wait(lambda: self._subscribed, 10, "subscription of the platform")
-        self.front.open()
-        return self
-
-    def __exit__(self, *_):
-        self.front.close()
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def wait(self, condition, timeout, what):
-        with self._changed:
-            end = time.monotonic() + timeout
-            while not condition():
-                left = end - time.monotonic()
-                assert left > 0, f"not within {timeout} s: {what() if callable(what) else what}"
-                self._changed.wait(min(left, 0.5))
-
-    def breach(self, who, text):
-        self.violations.append((who, text))
-
-    def _on_subscribe(self, *_):
-        with self._changed:
-            self._subscribed = True
-            self._changed.notify_all()
-
-    def _on_disconnect(self, *_):
-        with self._changed:
-            self._subscribed = False
-
-    @property
-    def hearing(self):
-        """It hears what devices send; not while its broker is away."""
-        return self._subscribed
+    def _known(self):
+        return f"requests: {self.requests[-8:]}"
 
     # ---- what the door tells ----
 

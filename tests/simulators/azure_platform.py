@@ -16,14 +16,10 @@ import argparse
 import copy
 import json
 import re
-import socket
 import sys
-import threading
-import time
 
-import paho.mqtt.client as mqtt
-
-from azure_front import Front, sign
+from azure_front import Front
+from cloud_life import CloudLife
 
 TWIN_BYTES = 32 * 1024
 TEXT_BYTES = 4096
@@ -83,7 +79,7 @@ class Twin:
         self.history = []  # reported after each patch
 
 
-class AzureHub:
+class AzureHub(CloudLife):
     """keys: {device id: base64 key or "x509"}; context: of ssl, for TLS.
 
     watcher: called with (direction "in" or "out", device, topic below $iothub/, payload) of each
@@ -91,60 +87,13 @@ class AzureHub:
     """
 
     def __init__(self, broker_port, keys, *, hub="hub.example", context=None, watcher=None):
+        super().__init__(broker_port, "the-hub", [("hub/+/up/#", 1)])
         self.hub, self.watcher = hub, watcher
         self.twins = {name: Twin(key) for name, key in keys.items()}
-        self.violations = []  # (device, text)
-        self.tolerated = []  # parts of texts that a test provokes
         self._mood = []  # statuses of the next twin requests; None: no answer
         self._calls = {}  # (device, rid) -> answer or None
         self._rids = 0
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
-        self._subscribed = False
-        self._broker_port = broker_port
         self.front = Front(self, broker_port, hub, context)
-        self._client = mqtt.Client("the-hub", clean_session=True)
-        self._client.reconnect_delay_set(0.1, 1)
-        self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe("hub/+/up/#", 1)
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-
-    # ---- life ----
-
-    def __enter__(self):
-        return self.open()
-
-    def __exit__(self, *_):
-        self.close()
-
-    def open(self, timeout=10.0):
-        self._client.connect_async("127.0.0.1", self._broker_port, keepalive=30)
-        self._client.loop_start()
-        self.wait(lambda: self._subscribed, timeout, "subscription of the hub")
-        self.front.open()
-        return self
-
-    def close(self):
-        self.front.close()
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _on_subscribe(self, *_):
-        with self._changed:
-            self._subscribed = True
-            self._changed.notify_all()
-
-    def _on_disconnect(self, *_):
-        with self._changed:
-            self._subscribed = False
-
-    @property
-    def hearing(self):
-        """It hears what devices send; not while its broker is away."""
-        return self._subscribed
 
     def connection_string(self, name):
         return (f"HostName={self.hub};DeviceId={name};SharedAccessKey={self.twins[name].key};"
@@ -172,31 +121,10 @@ class AzureHub:
             self.twins[name].online = False
             self._changed.notify_all()
 
-    def breach(self, name, text):
-        with self._changed:
-            self.violations.append((name, text))
-            self._changed.notify_all()
-
-    def breaches(self):
-        return [f"{name}: {text}" for name, text in self.violations
-                if not any(part in text for part in self.tolerated)]
-
     # ---- waiting ----
 
-    def wait(self, condition, timeout, what):
-        """Returns the condition's first true value; TimeoutError when there is none in time."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                value = condition()
-                if value:
-                    return value
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"no {what} within {timeout:g} s; twins: "
-                                       f"{ {n: t.reported for n, t in self.twins.items()} }; "
-                                       f"violations: {self.violations}")
-                self._changed.wait(left)
+    def _known(self):
+        return f"twins: { {n: t.reported for n, t in self.twins.items()} }"
 
     def wait_online(self, *names, timeout=20.0, comes=1):
         for name in names:

@@ -16,13 +16,10 @@ import argparse
 import itertools
 import json
 import re
-import socket
 import sys
-import threading
 import time
 
-import paho.mqtt.client as mqtt
-
+from cloud_life import CloudLife
 from huawei_checks import RESPONSE, check, decode
 from huawei_front import Front
 
@@ -50,7 +47,7 @@ class Device:
         self.upgrade = None
 
 
-class HuaweiPlatform:
+class HuaweiPlatform(CloudLife):
     """gateway: its id; secret: or "x509"; devices: ids of its sub-devices; context: of ssl.
 
     truth: called with (device, version) when success is told; a text it returns says why that is
@@ -60,10 +57,10 @@ class HuaweiPlatform:
 
     def __init__(self, broker_port, gateway, secret, devices=(), *, context=None, truth=None,
                  watcher=None):
+        super().__init__(broker_port, "the-iotda", [("$oc/devices/+/sys/#", 2)])
         self.gateway, self.secrets, self.truth = gateway, {gateway: secret}, truth
         self.watcher = watcher
         self.devices = {name: Device(name) for name in (gateway, *devices)}
-        self.violations, self.tolerated = [], []
         self.events, self.answers, self.added, self.deleted = [], {}, [], []
         self.online = False
         self.comes = 0
@@ -71,54 +68,7 @@ class HuaweiPlatform:
         self.list_version, self._list = 0, []  # notifications of the list of sub-devices
         self._asked = {}  # (kind, request id) of requests
         self._numbers = itertools.count(1)
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
-        self._subscribed = False
-        self._broker_port = broker_port
         self.front = Front(self, broker_port, context)
-        self._client = mqtt.Client("the-iotda", clean_session=True)
-        self._client.reconnect_delay_set(0.1, 1)
-        self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe(
-            [("$oc/devices/+/sys/#", 2)])
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-
-    # ---- life ----
-
-    def __enter__(self):
-        return self.open()
-
-    def __exit__(self, *_):
-        self.close()
-
-    def open(self, timeout=10.0):
-        self._client.connect_async("127.0.0.1", self._broker_port, keepalive=30)
-        self._client.loop_start()
-        self.wait(lambda: self._subscribed, timeout, "subscription of the platform")
-        self.front.open()
-        return self
-
-    def close(self):
-        self.front.close()
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _on_subscribe(self, *_):
-        with self._changed:
-            self._subscribed = True
-            self._changed.notify_all()
-
-    def _on_disconnect(self, *_):
-        with self._changed:
-            self._subscribed = False
-
-    @property
-    def hearing(self):
-        """It hears what gateways send; not while its broker is away."""
-        return self._subscribed
 
     # ---- what the door tells ----
 
@@ -136,30 +86,10 @@ class HuaweiPlatform:
                 device.status = "OFFLINE"
             self._changed.notify_all()
 
-    def breach(self, name, text):
-        with self._changed:
-            self.violations.append((name, text))
-            self._changed.notify_all()
-
-    def breaches(self):
-        with self._lock:
-            return [f"{name}: {text}" for name, text in self.violations
-                    if not any(part in text for part in self.tolerated)]
-
     # ---- waiting ----
 
-    def wait(self, condition, timeout, what):
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                value = condition()
-                if value:
-                    return value
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"no {what} within {timeout:g} s; the last events: "
-                                       f"{self.events[-6:]}; breaches: {self.violations}")
-                self._changed.wait(left)
+    def _known(self):
+        return f"the last events: {self.events[-6:]}"
 
     def wait_status(self, name, status, timeout=30.0, comes=1):
         self.wait(lambda: self.comes >= comes and self.online

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 from daemon import Watched, device_spec, make_image
-from harness import SOURCE, wait_until
+from harness import SOURCE
 from modbus_line import ModbusLine, modbus_image, moody_type
 
 from azure_platform import AzureHub

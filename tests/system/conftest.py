@@ -5,4 +5,4 @@ kill_game.py those in which something dies, quick.py what tests without a cloud 
 from fixtures import *  # noqa: F401,F403
 from ibm_world import empty_world, small_world, world  # noqa: F401
 from kill_game import play, quick_device, quick_world  # noqa: F401
-from quick import no_broker  # noqa: F401
+from quick import bench, no_broker  # noqa: F401

@@ -4,7 +4,6 @@ import hashlib
 
 import pytest
 from daemon import GATEWAY, SmpDevice, Watched, device_spec, make_image
-from harness import wait_until
 
 DEVICE = "pump/pump-1"
 DOWNLOAD, UPDATE = "mgmt/initiate/firmware/download", "mgmt/initiate/firmware/update"

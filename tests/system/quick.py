@@ -199,3 +199,10 @@ class Nobody:
 def no_broker():
     """In the place of the broker, for daemons without links."""
     return types.SimpleNamespace(uri="mqtt://127.0.0.1:1")
+
+
+@pytest.fixture
+def bench(workspace, make_southbridge):
+    bench = Bench(workspace, make_southbridge)
+    yield bench
+    bench.close()

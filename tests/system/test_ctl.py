@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 from daemon import device_spec, write_devices
 from harness import SOURCE, Process, build_dir, run, wait_until
-from quick import Bench, plain
+from quick import plain
 from terminal import Terminal
 
 LONG = 60000  # an image whose upload outlasts several commands when the device is slow
@@ -17,13 +17,6 @@ LONG = 60000  # an image whose upload outlasts several commands when the device 
 @pytest.fixture
 def broker(no_broker):
     return no_broker
-
-
-@pytest.fixture
-def bench(workspace, make_southbridge):
-    bench = Bench(workspace, make_southbridge)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture

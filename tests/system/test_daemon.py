@@ -10,18 +10,11 @@ import pytest
 from daemon import GATEWAY, SmpDevice, Southbridge, device_spec, write_config, write_devices
 from harness import SOURCE, Broker, build_dir, run, wait_until
 from ibm_world import DEVICE, FIRMWARE_FIELD, World, both
-from quick import QUICK_BOOT, SETTINGS, Bench, Nobody, plain, quick_mappings
+from quick import QUICK_BOOT, SETTINGS, Nobody, plain, quick_mappings
 
 
 def southbridge_program():
     return build_dir() / "bridge" / "programs" / "southbridge"
-
-
-@pytest.fixture
-def bench(workspace, make_southbridge):
-    bench = Bench(workspace, make_southbridge)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from disk import STORE, Disk
 from harness import wait_until
 from ibm_world import DEVICE, DOWNLOAD, FIRMWARE_FIELD, REBOOT, World
-from quick import Bench, plain
+from quick import plain
 
 WORDS = {errno.ENOSPC: "No space left on device", errno.EROFS: "Read-only file system",
          errno.EIO: "Input/output error"}
@@ -22,13 +22,6 @@ SLOW = ("--fault", "slow=0.2")
 @pytest.fixture
 def disk(workspace):
     return Disk(workspace)
-
-
-@pytest.fixture
-def bench(workspace, make_southbridge):
-    bench = Bench(workspace, make_southbridge)
-    yield bench
-    bench.close()
 
 
 def store(southbridge):

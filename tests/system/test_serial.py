@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from daemon import PYTHON, device_spec
 from harness import Process, wait_until
-from quick import Bench, Nobody, plain, quick_mappings
+from quick import Nobody, plain, quick_mappings
 
 HOLDER = pathlib.Path(__file__).with_name("holder.py")
 
@@ -14,13 +14,6 @@ HOLDER = pathlib.Path(__file__).with_name("holder.py")
 @pytest.fixture
 def broker(no_broker):
     return no_broker
-
-
-@pytest.fixture
-def bench(workspace, make_southbridge):
-    bench = Bench(workspace, make_southbridge)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture

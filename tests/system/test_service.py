@@ -6,19 +6,11 @@ import socket
 import pytest
 from daemon import write_devices
 from harness import DEADLINE, run, wait_until
-from quick import Bench
 
 
 @pytest.fixture
 def broker(no_broker):
     return no_broker
-
-
-@pytest.fixture
-def bench(workspace, make_southbridge):
-    bench = Bench(workspace, make_southbridge)
-    yield bench
-    bench.close()
 
 
 class Manager:
