@@ -135,6 +135,21 @@ void iot_free(struct iot *iot)
     free(iot);
 }
 
+int iot_begin(void **state)
+{
+    struct iot *iot = iot_new();
+    *state = iot;
+    iot_up(iot);
+    iot_forget(iot);
+    return 0;
+}
+
+int iot_end(void **state)
+{
+    iot_free(*state);
+    return 0;
+}
+
 /* ---- what happens ---- */
 
 void iot_hears(struct iot *iot, const char *topic, const void *payload, size_t n)

@@ -35,6 +35,8 @@ struct iot {
 
 struct iot *iot_new(void); /* all devices are ready at 1.0.0 */
 void iot_free(struct iot *iot);
+int iot_begin(void **state); /* a test's set-up: up, and nothing was sent yet */
+int iot_end(void **state);
 
 void iot_up(struct iot *iot); /* and everybody is told */
 void iot_down(struct iot *iot);

@@ -22,12 +22,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    iot_free(*state);
-    return 0;
-}
-
 static size_t statuses(const struct iot *iot)
 {
     return iot_count(iot, NULL, "sub_device_update_status");
@@ -414,7 +408,7 @@ static void values_are_reported_by_the_gateway(void **state)
     assert_int_equal(iot->sent_count, before + 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, iot_end)
 
 int main(void)
 {

@@ -14,21 +14,6 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
 
-static int set_up(void **state)
-{
-    struct iot *iot = iot_new();
-    *state = iot;
-    iot_up(iot);
-    iot_forget(iot);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    iot_free(*state);
-    return 0;
-}
-
 #define UPGRADE "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"access_token\":\"t\"}"
 
 static void asks(struct iot *iot, const char *type, const char *paras)
@@ -561,7 +546,7 @@ static void an_upgrade_whose_device_goes(void **state)
     assert_int_equal(reports(iot), 2);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, iot_begin, iot_end)
 
 int main(void)
 {

@@ -14,21 +14,6 @@
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
 
-static int set_up(void **state)
-{
-    struct iot *iot = iot_new();
-    *state = iot;
-    iot_up(iot);
-    iot_forget(iot);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    iot_free(*state);
-    return 0;
-}
-
 #define RINSE                                                                                      \
     "{\"object_device_id\":\"prod_pump7\",\"service_id\":\"S\",\"command_name\":\"rinse\","        \
     "\"paras\":{\"n\":1}}"
@@ -233,7 +218,7 @@ static void a_device_that_goes_is_answered_for(void **state)
     assert_int_equal(sb_json_int(iot_answer(iot, "commands", "1"), "result_code", -1), 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, iot_begin, iot_end)
 
 int main(void)
 {

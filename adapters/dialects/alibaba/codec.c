@@ -190,58 +190,6 @@ static int set_subject(const struct sb_alibaba_config *config, struct sb_message
     return ret->name || self ? 0 : -ENOMSG;
 }
 
-/* ---- envelopes ---- */
-
-static int set_id(const json_t *envelope, struct sb_message *ret)
-{
-    const json_t *id = json_object_get(envelope, "id");
-    if (json_is_string(id) && json_string_length(id) <= SB_ALIBABA_ID_MAX)
-        ret->id = strdup(json_string_value(id));
-    else if (json_is_integer(id))
-        ret->id = sb_format("%" JSON_INTEGER_FORMAT, json_integer_value(id));
-    else
-        return 0;
-    return ret->id ? 0 : -ENOMEM;
-}
-
-/* A code may be a number or digits. */
-static int code_of(const json_t *envelope)
-{
-    const json_t *code = json_object_get(envelope, "code");
-    const char *text = json_string_value(code);
-    if (text && strlen(text) <= 6 && strspn(text, "0123456789") == strlen(text))
-        return (int)strtol(text, NULL, 10);
-    json_int_t number = json_is_integer(code) ? json_integer_value(code) : 0;
-    return number > 0 && number < 1000000 ? (int)number : 0;
-}
-
-static int complain(struct sb_message *ret, const char *text)
-{
-    ret->error = strdup(text);
-    return ret->error ? 0 : -ENOMEM;
-}
-
-int sb_alibaba_read_envelope(bool reply, const void *payload, size_t n, struct sb_message *ret)
-{
-    sb_cleanup(json_decrefp) json_t *envelope = NULL;
-    sb_cleanup(sb_freep) char *error = NULL;
-    int r = sb_json_parse(payload, n, NULL, &envelope, &error);
-    if (r == -ENOMEM)
-        return r;
-    if (r < 0)
-        return complain(ret, "not valid JSON");
-    if (!json_is_object(envelope))
-        return complain(ret, "not a JSON object");
-    r = set_id(envelope, ret);
-    json_t *inner = json_object_get(envelope, reply ? "data" : "params");
-    ret->body = json_is_object(inner) || json_is_array(inner) ? json_incref(inner) : NULL;
-    bool odd = inner && !ret->body && !json_is_null(inner);
-    if (r == 0 && odd && ret->kind == SB_ALIBABA_SERVICE)
-        r = complain(ret, "params is no object");
-    ret->code = reply ? code_of(envelope) : 0;
-    return r;
-}
-
 int sb_alibaba_decode(const struct sb_words *words, const void *config, const char *topic,
                       const void *payload, size_t n, struct sb_message *ret)
 {

@@ -65,15 +65,17 @@ bool sb_alibaba_stream_of(const char *uri, struct sb_alibaba_stream *ret);
 int sb_alibaba_decode(const struct sb_words *words, const void *config, const char *topic,
                       const void *payload, size_t n, struct sb_message *ret);
 
+/* ---- frame.c ---- */
+
+/* The JSON of a message: id, code and `data` of a reply, else `params`. */
+int sb_alibaba_read_envelope(bool reply, const void *text, size_t n, struct sb_message *ret);
 /*
- * frame.c: a block of a file. Two bytes, big-endian, say how long the JSON is that follows, after
+ * A block of a file. Two bytes, big-endian, say how long the JSON is that follows, after
  * it come `bSize` bytes and their CRC-16, low byte first. What does not hold is in `error`; a
  * refusal has its code and no data.
  */
 int sb_alibaba_read_frame(const void *payload, size_t n, struct sb_message *ret);
 uint16_t sb_alibaba_crc16(const void *bytes, size_t n); /* polynomial 0x8005 reflected, from 0 */
-/* The JSON of a message: id, code and `data` of a reply, else `params`. */
-int sb_alibaba_read_envelope(bool reply, const void *text, size_t n, struct sb_message *ret);
 
 /* A device's product key and name. name NULL: the gateway's. 0, -EINVAL: it has no product. */
 struct sb_alibaba_who {
