@@ -61,7 +61,8 @@ const struct sb_field sb_device_fields[] = {
     { .key = "parent", .type = SB_TYPE_STRING, .doc = "The device through which it is reached." },
     { .key = "commanders",
       .type = SB_TYPE_STRINGS,
-      .doc = "Links that may give it commands; all, if not given." },
+      .doc = "Links that may give it commands, or native for none of them (southbridgectl "
+             "always may); all, if not given." },
     { .key = "groups",
       .type = SB_TYPE_STRINGS,
       .doc = "Groups it belongs to: a job can be given to all devices of one." },
