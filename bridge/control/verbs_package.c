@@ -75,17 +75,22 @@ int sb_verb_package_add(struct sb_call *call)
 }
 
 /* An open job may need it long before its image is fetched and pinned. */
-static bool is_needed(const struct sb_core *core, const char *id)
+static int check_needed(struct sb_call *call, const char *id)
 {
+    const struct sb_core *core = call->core;
     const struct sb_job *job;
     const struct sb_device *device;
     for (size_t i = 0; (job = sb_book_job_at(core->book, i)); i++)
         if (job->state != SB_JOB_DONE && sb_streq(job->package, id))
-            return true;
+            return sb_call_refuse(call, SB_REFUSAL_REFUSED,
+                                  "package remove: job %lld, which is open, needs it",
+                                  (long long)job->id);
     for (size_t i = 0; (device = sb_registry_at(core->registry, i)); i++)
         if (sb_streq(device->staged.package, id))
-            return true;
-    return false;
+            return sb_call_refuse(
+                call, SB_REFUSAL_REFUSED,
+                "package remove: device '%s' needs it: it is staged for an install", device->id);
+    return 0;
 }
 
 int sb_verb_package_remove(struct sb_call *call)
@@ -94,12 +99,11 @@ int sb_verb_package_remove(struct sb_call *call)
     if (!package)
         return -1;
     sb_cleanup(sb_freep) char *subject = sb_format("package %s", package->id);
-    int r = is_needed(call->core, package->id)
-                ? -EBUSY
-                : sb_packages_remove(call->core->packages, package->id);
+    if (check_needed(call, package->id) < 0)
+        return -1;
+    int r = sb_packages_remove(call->core->packages, package->id);
     if (r == -EBUSY)
-        return sb_call_refuse(call, SB_REFUSAL_REFUSED,
-                              "package remove: an open job or a staged image needs it");
+        return sb_call_refuse(call, SB_REFUSAL_REFUSED, "package remove: its image is in use");
     if (r >= 0)
         r = sb_audit_add(call->core->audit, call->actor, "package remove",
                          subject ? subject : "package", sb_loop_wall(call->core->parts.loop), NULL);

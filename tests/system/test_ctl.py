@@ -486,7 +486,7 @@ def test_packages(bench, pump, workspace):
 
     bench.succeeded(bench.job("firmware-download", "pump-1", "--package", package["id"]))
     assert bench.ctl("package", "show", package["id"])["artifact"] == package["sha256"]
-    assert "needs it" in refused(bench, "package", "remove", package["id"])
+    assert "device 'pump-1' needs it" in refused(bench, "package", "remove", package["id"])
     bench.succeeded(bench.job("firmware-install", "pump-1"))
     assert pump.version == "2.0.0"
     bench.shown("package", "remove", package["id"])

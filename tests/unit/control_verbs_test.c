@@ -478,7 +478,7 @@ static void test_packages(void **state)
                                                "'package': '%s', 'policy': {'hold': true}}",
                                                id);
     int64_t job = create(fit);
-    ask_refused(&world, "package remove", args, "refused", "needs it");
+    ask_refused(&world, "package remove", args, "refused", "which is open, needs it");
     done("job cancel", by_id(job));
     done("package remove", args);
     assert_audited("package remove", subject);
