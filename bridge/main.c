@@ -372,6 +372,7 @@ int main(int argc, char **argv)
     sb_cleanup(sb_config_freep) struct sb_config *config = NULL;
     int status;
     sb_std_hold();
+    sb_heap_split();
     if (parse(argc, argv, &options, &status))
         return status;
     if (options.mode == MODE_KEYS)

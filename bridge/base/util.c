@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/statvfs.h>
 
 int sb_set_string(char **slot, const char *text)
@@ -38,6 +39,11 @@ void sb_std_hold(void)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
             abort();
+}
+
+void sb_heap_split(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 16 * 1024);
 }
 
 int64_t sb_disk_free(const char *path)

@@ -65,5 +65,11 @@ int sb_read_at(int fd, int64_t at, void *ret, size_t n) SB_MUST_CHECK;
  * else under its number, and write its log into it.
  */
 void sb_std_hold(void);
+/*
+ * For main(): memory of 16 KiB and more is taken apart from the heap from then on. Such buffers are
+ * mostly those of TLS connections, 17 KiB each, and hardly filled: of fresh memory only what was
+ * touched is resident, of reused memory all. 16 kB less for each connection (bench_tls_links).
+ */
+void sb_heap_split(void);
 /* What an ordinary user may still write on the file system of path, in bytes; -1: not known. */
 int64_t sb_disk_free(const char *path);

@@ -89,6 +89,7 @@ int main(int argc, char **argv)
     struct sb_mqtt_crew *crew = NULL;
     struct sb_timer *guard = NULL;
 
+    sb_heap_split(); /* as the daemon does */
     count = count > FIRST ? count : FIRST + 1;
     broker = sb_broker_new();
     sb_broker_start(broker);
