@@ -21,6 +21,8 @@
 #include "bridge/keys.h"
 #include "bridge/mapping/type.h"
 
+#define NOTIFY_WAIT (5 * SB_SECOND) /* it starts much else while it starts us */
+
 enum mode { MODE_RUN, MODE_CHECK, MODE_CHECK_MAPPING, MODE_DOCTOR, MODE_KEYS };
 
 struct options {
@@ -204,7 +206,7 @@ static void notify(const char *state)
 {
     const char *manager = getenv("NOTIFY_SOCKET");
     const struct iovec text = { (void *)state, strlen(state) };
-    int r = manager ? sb_datagram_send(manager, &text, 1) : 0;
+    int r = manager ? sb_datagram_send(manager, &text, 1, NOTIFY_WAIT) : 0;
     if (r < 0)
         sb_warning(NULL, "the service manager cannot be told %s: %s", state, strerror(-r));
 }

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
+
+#include "bridge/base/time.h"
 
 static int fill_address(const char *path, struct sockaddr_un *ret, socklen_t *ret_size)
 {
@@ -20,7 +23,22 @@ static int fill_address(const char *path, struct sockaddr_un *ret, socklen_t *re
     return 0;
 }
 
-int sb_datagram_send(const char *path, const struct iovec *parts, size_t count)
+static int send_within(int fd, const struct msghdr *message, int64_t wait)
+{
+    const struct timeval limit = { (time_t)(wait / SB_SECOND),
+                                   (suseconds_t)(wait % SB_SECOND * 1000) };
+    int flags = MSG_NOSIGNAL | (wait > 0 ? 0 : MSG_DONTWAIT); /* no limit would be for ever */
+    ssize_t n;
+
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+        return -errno;
+    do
+        n = sendmsg(fd, message, flags);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+int sb_datagram_send(const char *path, const struct iovec *parts, size_t count, int64_t wait)
 {
     struct sockaddr_un address;
     struct msghdr message = { .msg_name = &address,
@@ -31,5 +49,5 @@ int sb_datagram_send(const char *path, const struct iovec *parts, size_t count)
     if (r < 0)
         return r;
     sb_cleanup(sb_closep) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return fd < 0 || sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return send_within(fd, &message, wait);
 }

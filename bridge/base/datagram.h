@@ -7,12 +7,15 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include <sys/uio.h>
 
 #include "bridge/base/util.h"
 
 /*
- * `path`: of a Unix socket; one that begins with '@' is of the abstract kind. Waits while the
- * service is slow to read. -errno; -EINVAL: no such path is possible. Any thread.
+ * `path`: of a Unix socket; one that begins with '@' is of the abstract kind. Waits so many ms
+ * while the service is slow to read, then -EAGAIN. -errno; -EINVAL: no such path is possible. Any
+ * thread.
  */
-int sb_datagram_send(const char *path, const struct iovec *parts, size_t count) SB_MUST_CHECK;
+int sb_datagram_send(const char *path, const struct iovec *parts, size_t count,
+                     int64_t wait) SB_MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "bridge/base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #define FIELD_MAX ((size_t)128) /* bytes of one field's value as shown */
 #define JOURNAL   "/run/systemd/journal/socket"
+#define PATIENCE  200 /* ms */
 
 SB_NAMES(sb_log_level, SB_LOG_MAX_, [SB_LOG_ERROR] = "error", [SB_LOG_WARNING] = "warning",
          [SB_LOG_NOTICE] = "notice", [SB_LOG_INFO] = "info", [SB_LOG_DEBUG] = "debug");
@@ -22,6 +24,8 @@ SB_NAMES(sb_log_format, SB_LOG_FORMAT_MAX_, [SB_LOG_AUTO] = "auto", [SB_LOG_LOGF
 
 static atomic_int limit = SB_LOG_INFO;
 static atomic_bool to_journal;
+static atomic_bool journal_full, stderr_full; /* when last tried */
+static atomic_uint lost;                      /* entries, not told of yet */
 
 struct field {
     const char *name; /* in logfmt */
@@ -74,9 +78,11 @@ static bool send_journal(const struct entry *entry)
         if (entry->fields[i].value)
             add_journal(&text, entry->fields[i].journal, entry->fields[i].value, FIELD_MAX);
     const struct iovec whole = { text.text, text.length };
-    bool sent = !text.broken && sb_datagram_send(JOURNAL, &whole, 1) == 0;
+    int64_t wait = atomic_load(&journal_full) ? 0 : PATIENCE;
+    int r = text.broken ? -ENOMEM : sb_datagram_send(JOURNAL, &whole, 1, wait);
+    atomic_store(&journal_full, r == -EAGAIN);
     sb_str_done(&text);
-    return sent;
+    return r == 0;
 }
 
 void sb_log_setup(enum sb_log_level level, enum sb_log_format format)
@@ -103,6 +109,18 @@ static void add_field(struct sb_str *out, const char *name, const char *value)
         sb_str_add_char(out, '"');
 }
 
+/* Room for any entry; an error shows when it is written. */
+static bool stderr_has_room(void)
+{
+    struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+    int n;
+    do
+        n = poll(&out, 1, atomic_load(&stderr_full) ? 0 : PATIENCE);
+    while (n < 0 && errno == EINTR);
+    atomic_store(&stderr_full, n == 0);
+    return n != 0;
+}
+
 static void write_all(const char *text, size_t n)
 {
     while (n > 0) {
@@ -123,7 +141,7 @@ static int64_t now(void)
     return (int64_t)ts.tv_sec * SB_SECOND + ts.tv_nsec / 1000000;
 }
 
-static void send_line(const struct entry *entry)
+static bool send_line(const struct entry *entry)
 {
     struct sb_str fields = { 0 };
     for (int i = 0; i < FIELDS; i++)
@@ -138,13 +156,31 @@ static void send_line(const struct entry *entry)
     sb_str_add_char(&line, '"');
     sb_str_add(&line, sb_str_get(&fields));
     sb_str_add_char(&line, '\n');
-    static const char lost[] = "level=error msg=\"a log entry was lost: out of memory\"\n";
-    if (line.broken || fields.broken)
-        write_all(lost, sizeof(lost) - 1);
-    else
+    static const char no_memory[] = "level=error msg=\"a log entry was lost: out of memory\"\n";
+    bool room = stderr_has_room();
+    if (room && (line.broken || fields.broken))
+        write_all(no_memory, sizeof(no_memory) - 1);
+    else if (room)
         write_all(line.text, line.length);
     sb_str_done(&line);
     sb_str_done(&fields);
+    return room;
+}
+
+static bool deliver(const struct entry *entry)
+{
+    return (atomic_load(&to_journal) && send_journal(entry)) || send_line(entry);
+}
+
+static void tell_losses(void)
+{
+    unsigned n = atomic_exchange(&lost, 0);
+    if (n == 0)
+        return;
+    sb_cleanup(sb_freep) char *text =
+        sb_format("%u log entries were lost: who reads the log was too slow", n);
+    if (!text || !deliver(&(struct entry){ .level = SB_LOG_WARNING, .text = text }))
+        atomic_fetch_add(&lost, n);
 }
 
 static void emit(enum sb_log_level level, const struct sb_log_where *where, const char *text)
@@ -162,8 +198,9 @@ static void emit(enum sb_log_level level, const struct sb_log_where *where, cons
                     [LINK] = { "link", "LINK", w->link },
                     [BUS] = { "bus", "BUS", w->bus } },
     };
-    if (!atomic_load(&to_journal) || !send_journal(&entry))
-        send_line(&entry);
+    tell_losses();
+    if (!deliver(&entry))
+        atomic_fetch_add(&lost, 1);
 }
 
 void sb_log(enum sb_log_level level, const struct sb_log_where *where, const char *fmt, ...)

@@ -6,6 +6,10 @@
  * stderr as logfmt lines. Any thread. One formatter redacts: user:password@ and the query of a
  * URI, and every text registered as a secret (sb_log_secret) wherever it turns up.
  * Control characters of foreign text are escaped, one entry is at most 2 KiB.
+ *
+ * Nobody waits for a reader that has stopped: the first entry that finds no room waits 200 ms,
+ * those after it not at all until there is some. What finds none is lost; how many were is told
+ * with the next one.
  */
 #pragma once
 

@@ -489,19 +489,24 @@ static void a_datagram_reaches_who_listens(void **state)
     const struct iovec parts[] = { { (char[]){ "READY=" }, 6 }, { (char[]){ "1" }, 1 } };
     char path[128], got[32];
     int fd = listen_somewhere(path);
-    assert_int_equal(sb_datagram_send(path, parts, 2), 0);
+    assert_int_equal(sb_datagram_send(path, parts, 2, 0), 0);
     assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 7);
     assert_memory_equal(got, "READY=1", 7);
+    int r = 0;
+    for (int i = 0; i < 10000 && r == 0; i++) /* nobody reads: it is full soon */
+        r = sb_datagram_send(path, parts, 2, 0);
+    assert_int_equal(r, -EAGAIN);
+    assert_int_equal(sb_datagram_send(path, parts, 2, 20), -EAGAIN);
     (void)close(fd);
-    assert_int_equal(sb_datagram_send(path, parts, 2), -ECONNREFUSED);
-    assert_int_equal(sb_datagram_send("/no/such/socket", parts, 2), -ENOENT);
+    assert_int_equal(sb_datagram_send(path, parts, 2, 0), -ECONNREFUSED);
+    assert_int_equal(sb_datagram_send("/no/such/socket", parts, 2, 0), -ENOENT);
     memset(path, 'x', sizeof(path) - 1);
     path[sizeof(path) - 1] = '\0';
     path[0] = '/';
     static const char *const none[] = { "", "/", "@", "relative", "vsock:2:1" };
-    assert_int_equal(sb_datagram_send(path, parts, 2), -EINVAL);
+    assert_int_equal(sb_datagram_send(path, parts, 2, 0), -EINVAL);
     for (size_t i = 0; i < SB_COUNT(none); i++)
-        assert_int_equal(sb_datagram_send(none[i], parts, 2), -EINVAL);
+        assert_int_equal(sb_datagram_send(none[i], parts, 2, 0), -EINVAL);
 }
 
 int main(void)

@@ -24,10 +24,12 @@
 
 static struct sb_str journal;
 static int journal_answer;
+static int64_t journal_wait;
 
 /* In place of the real one. */
-int sb_datagram_send(const char *path, const struct iovec *parts, size_t count)
+int sb_datagram_send(const char *path, const struct iovec *parts, size_t count, int64_t wait)
 {
+    journal_wait = wait;
     assert_string_equal(path, "/run/systemd/journal/socket");
     for (size_t i = 0; i < count && journal_answer == 0; i++)
         sb_str_add_bytes(&journal, parts[i].iov_base, parts[i].iov_len);
@@ -317,6 +319,58 @@ static void journal_that_fails_falls_back(void **state)
     assert_non_null(strstr(lines, "msg=\"still told\""));
 }
 
+/* A pipe that nobody reads; the test would hang in a write. */
+static void fill_stderr(void)
+{
+    assert_true(fcntl(caught[0], F_SETPIPE_SZ, 8192) >= 8192);
+    for (int i = 0; i < 100; i++)
+        sb_info(NULL, "%01000d", i);
+}
+
+static void empty_stderr(void)
+{
+    char piece[8192];
+    assert_true(read(caught[0], piece, sizeof(piece)) > 0);
+}
+
+static void nobody_waits_for_a_reader_that_stopped(void **state)
+{
+    (void)state;
+    catch_begin();
+    fill_stderr();
+    empty_stderr();
+    sb_info(NULL, "read again");
+    sb_cleanup(sb_freep) char *lines = catch_end();
+    const char *told = strstr(lines, " log entries were lost: who reads the log was too slow\"\n");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "level=info msg=\"read again\"\n"));
+    LINE_IS("level=info msg=\"once\"\n", SB_LOG_INFO, NULL, "once"); /* nothing more is told */
+}
+
+static void nobody_waits_for_a_journal_that_stopped(void **state)
+{
+    (void)state;
+    catch_begin();
+    stderr_as_journal(true);
+    sb_log_setup(SB_LOG_INFO, SB_LOG_AUTO);
+    journal_answer = -EAGAIN;
+    sb_info(NULL, "by the other way");
+    assert_int_equal(journal_wait, 200);
+    sb_info(NULL, "at once");
+    assert_int_equal(journal_wait, 0);
+    fill_stderr();
+    journal_answer = 0;
+    sb_info(NULL, "read again");
+    sb_info(NULL, "as ever");
+    assert_int_equal(journal_wait, 200);
+    sb_cleanup(sb_freep) char *lines = catch_end();
+    sb_cleanup(sb_freep) char *sent = sb_str_take(&journal);
+    assert_non_null(strstr(lines, "msg=\"at once\""));
+    const char *told = strstr(sent, " log entries were lost");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "MESSAGE=read again\n"));
+}
+
 /* JOURNAL_STREAM is inherited by children whose stderr goes elsewhere. */
 static void redirected_stderr_is_no_journal(void **state)
 {
@@ -379,6 +433,8 @@ int main(void)
         cmocka_unit_test_setup(the_cut_comes_after_the_redaction, setup),
         cmocka_unit_test_setup(journal_gets_fields, setup),
         cmocka_unit_test_setup(journal_that_fails_falls_back, setup),
+        cmocka_unit_test_setup(nobody_waits_for_a_reader_that_stopped, setup),
+        cmocka_unit_test_setup(nobody_waits_for_a_journal_that_stopped, setup),
         cmocka_unit_test_setup(redirected_stderr_is_no_journal, setup),
         cmocka_unit_test_setup(threads_may_share_it, setup),
     };
