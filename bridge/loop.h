@@ -64,7 +64,8 @@ SB_DEFINE_CLEANUP(struct sb_watch *, sb_watch_free)
  * the reader finds what is meant or sees that it is gone; never a pointer into the loop's state.
  * `data` is owned by the note (malloc) and freed after fn returned; fn may take it by SB_STEAL.
  * Bounded: -ENOBUFS when `limit` notes wait (the poster's policy then applies), -EPIPE after
- * sb_mailbox_close(). Refcounted so that a late thread may still post safely.
+ * sb_mailbox_close(). -ENOMEM only when other notes wait: the loop is always told that there is
+ * something. Refcounted so that a late thread may still post safely.
  */
 struct sb_note {
     int kind;

@@ -184,14 +184,28 @@ static void drop_notes(struct notes *notes)
     *notes = (struct notes){ 0 };
 }
 
+static int grow(struct notes *notes, size_t room)
+{
+    struct sb_note *list = reallocarray(notes->list, room, sizeof(*list));
+
+    if (!list)
+        return -ENOMEM;
+    notes->list = list;
+    notes->room = room;
+    return 0;
+}
+
 int sb_mailbox_new(struct sb_loop *loop, size_t limit, sb_note_fn fn, void *arg,
                    struct sb_mailbox **ret)
 {
     struct sb_loop_parts *parts = sb_loop_parts_of(loop);
     struct sb_mailbox *box = calloc(1, sizeof(*box));
 
-    if (!box)
+    if (!box || grow(&box->in, 1) < 0 || grow(&box->out, 1) < 0) {
+        free(box ? box->in.list : NULL);
+        free(box);
         return -ENOMEM;
+    }
     atomic_init(&box->refs, 1);
     pthread_mutex_init(&box->open, NULL);
     pthread_mutex_init(&box->mutex, NULL);
@@ -227,14 +241,8 @@ static int push(struct notes *notes, size_t limit, const struct sb_note *note)
 {
     if (notes->count >= limit)
         return -ENOBUFS;
-    if (notes->count == notes->room) {
-        size_t room = SB_MIN(limit, notes->room ? 2 * notes->room : 8);
-        struct sb_note *list = reallocarray(notes->list, room, sizeof(*list));
-        if (!list)
-            return -ENOMEM;
-        notes->list = list;
-        notes->room = room;
-    }
+    if (notes->count == notes->room && grow(notes, SB_MIN(limit, SB_MAX(2 * notes->room, 8U))) < 0)
+        return -ENOMEM;
     notes->list[notes->count++] = *note;
     return 0;
 }

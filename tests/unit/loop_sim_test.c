@@ -11,6 +11,7 @@
 
 #include "bridge/base/time.h"
 #include "tests/fakes/loop_sim.h"
+#include "tests/fakes/starved.h"
 
 struct world {
     struct sb_loop *loop;
@@ -122,6 +123,31 @@ static void notes_and_hooks_run_at_once(void **state)
     assert_int_equal(w->seen[2], SB_SIM_NOW);
 }
 
+/* Else what the poster keeps for the loop would wait until something else comes. */
+static void the_first_note_needs_no_memory(void **state)
+{
+    struct world *w = *state;
+    struct sb_note note = { 0 };
+
+    assert_int_equal(sb_mailbox_new(w->loop, 4, count_note, w, &w->box), 0);
+    for (int i = 1; i <= 3; i++) {
+        starved_grant(0);
+        int first = sb_mailbox_post(w->box, &note), second = sb_mailbox_post(w->box, &note);
+        starved_grant(STARVED_UNLIMITED);
+        assert_int_equal(first, 0);
+        assert_int_equal(second, -ENOMEM);
+        sb_sim_advance(w->loop, 0);
+        assert_int_equal(w->count, i);
+    }
+    for (int n = 0; n < 3; n++) {
+        struct sb_mailbox *box = NULL;
+        starved_grant(n);
+        int r = sb_mailbox_new(w->loop, 4, count_note, w, &box);
+        starved_grant(STARVED_UNLIMITED);
+        assert_int_equal(r, -ENOMEM);
+    }
+}
+
 static void run_ends_by_stop_or_says_that_it_would_hang(void **state)
 {
     struct world *w = *state;
@@ -165,6 +191,7 @@ int main(void)
         TEST(time_jumps_from_timer_to_timer),
         TEST(the_wall_clock_follows_and_jumps),
         TEST(notes_and_hooks_run_at_once),
+        TEST(the_first_note_needs_no_memory),
         TEST(run_ends_by_stop_or_says_that_it_would_hang),
         TEST(watches_never_fire),
     };
