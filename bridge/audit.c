@@ -251,10 +251,9 @@ int sb_audit_trim(struct sb_audit *audit, int64_t excess, int64_t before, int64_
     *ret = 0;
     if (r < 0 || trimming.going < 2) /* the record of it takes the room of one */
         return SB_MIN(r, 0);
+    r = note_trim(audit, &trimming, wall); /* first: without it nothing may go */
     for (size_t i = 0; i < trimming.going && r >= 0; i++)
         r = sb_store_remove(audit->store, SB_TABLE_AUDIT, audit->first + (int64_t)i, NULL);
-    if (r >= 0)
-        r = note_trim(audit, &trimming, wall);
     if (r < 0)
         return r;
     audit->first += (int64_t)trimming.going;

@@ -11,6 +11,7 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "tests/fakes/loop_sim.h"
+#include "tests/fakes/starved.h"
 #include "tests/fakes/store_mem.h"
 
 #define WALL INT64_C(1767571200123)
@@ -457,6 +458,47 @@ static void a_lost_trim_is_no_break(void **state)
     assert_int_equal(sb_audit_trim(w->audit, 10, 0, WALL, &n), -EIO);
 }
 
+static int after_three(void *arg, const struct sb_row *row)
+{
+    (void)arg;
+    return row->id > 3;
+}
+
+/* So many allocations a trim of three needs to read them: the store's stand-in does not fail. */
+static int to_read_three(struct world *w)
+{
+    const struct sb_query oldest = { .table = SB_TABLE_AUDIT, .state = -1, .limit = 6 };
+
+    starved_grant(STARVED_MOST);
+    assert_int_equal(sb_store_query(w->store, &oldest, after_three, NULL), 1);
+    int n = STARVED_MOST - starved_left();
+    starved_grant(STARVED_UNLIMITED);
+    return n;
+}
+
+/* Its first, second, ... allocation fails: no record goes without one that says so. */
+static void a_trim_without_memory_is_no_break(void **state)
+{
+    struct world *w = *state;
+    int64_t first = 1;
+    size_t n = 0;
+
+    starved_begin();
+    fill(w, 1, 70);
+    for (int granted = to_read_three(w); n == 0 && granted < STARVED_MOST; granted++) {
+        starved_grant(granted);
+        int r = sb_audit_trim(w->audit, 3, 0, WALL, &n);
+        starved_grant(STARVED_UNLIMITED);
+        assert_true(r == 0 ? n == 3 : r < 0 && n == 0);
+        sb_sim_advance(w->loop, 60000); /* a lost turn, and the probe */
+        assert_true(whole(w, &first));
+        assert_int_equal(first, 1 + (int64_t)n);
+        sb_audit_free(w->audit);
+        assert_int_equal(sb_audit_new(w->store, &w->audit), 0);
+    }
+    assert_int_equal(n, 3);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -481,6 +523,7 @@ int main(void)
         T(records_from_before_the_clock_go_with_their_successor),
         T(oldest_records_that_were_not_trimmed_show),
         T(a_lost_trim_is_no_break),
+        T(a_trim_without_memory_is_no_break),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
