@@ -134,7 +134,8 @@ static int64_t monotonic(void)
 /* The line that is there already; -EAGAIN: none. */
 static int take_line(struct sb_client *client, json_t **ret)
 {
-    const struct sb_json_limits limits = { .bytes = SB_CLIENT_LINE, .values = 4000000 };
+    /* As deep as a record in the store: the answer wraps foreign values, which may have 32. */
+    const struct sb_json_limits limits = { SB_CLIENT_LINE, 256, 4000000 };
     sb_cleanup(json_decrefp) json_t *value = NULL;
     struct sb_str *in = &client->in;
     const char *end = in->length > client->seen

@@ -111,7 +111,7 @@ static void test_broken_answers(void **state)
 {
     struct sb_str deep = { 0 };
     (void)state;
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 300; i++)
         sb_str_add_char(&deep, '[');
     const struct {
         const char *answer, *part;
@@ -712,6 +712,23 @@ static void test_audit_verify(void **state)
     expect_run(STEPS({ "", none }), "audit --verify", 0, "there are no records", NULL);
 }
 
+/* A job's own value has as many levels as a message may; more are around it. */
+static void test_audit_of_a_deep_value(void **state)
+{
+    json_t *deep = json_object();
+    (void)state;
+    for (int i = 0; i < 32; i++)
+        deep = json_pack("[o]", deep);
+    json_t *record = json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:{s:o}}", "id", 1, "time",
+                               (json_int_t)NOW, "actor", "core", "verb", "submit", "subject",
+                               "job 1", "previous", "", "detail", "value", deep);
+    sb_cleanup(sb_freep) char *hash = sb_audit_hash("", record);
+    (void)json_object_set_new(record, "hash", json_string(hash));
+    sb_cleanup(sb_freep) char *answer = answer_with(json_pack("[o]", record));
+    expect_run(STEPS({ "", answer }), "audit --verify", 0, "1 records, 1 to 1: the chain is whole",
+               NULL);
+}
+
 /* Between two pages retention took records: the check begins again with what is left. */
 static void test_audit_trimmed_while_it_is_read(void **state)
 {
@@ -1031,6 +1048,7 @@ int main(void)
         cmocka_unit_test(test_audit_trimmed_while_it_is_read),
         cmocka_unit_test(test_audit_without_its_beginning),
         cmocka_unit_test(test_audit_broken),
+        cmocka_unit_test(test_audit_of_a_deep_value),
         cmocka_unit_test(test_audit_lists),
         cmocka_unit_test(test_audit_follow),
         cmocka_unit_test(test_audit_without_end),
