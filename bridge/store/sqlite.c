@@ -12,6 +12,8 @@
 #include "bridge/store/sql.h"
 #include "bridge/store/writer.h"
 
+#define LOG_BYTES 2097152L /* as in open.sql */
+
 struct sqlite {
     char *path;
     int lock;
@@ -178,6 +180,14 @@ static int connect_to(const struct sqlite *sqlite, const char *settings, sqlite3
     return 0;
 }
 
+/* In bytes: pages of an older store are larger. */
+static int bound_log(void *db, int columns SB_UNUSED, char **values, char **names SB_UNUSED)
+{
+    long page = strtol(values[0], NULL, 10);
+
+    return sqlite3_wal_autocheckpoint(db, (int)(LOG_BYTES / SB_MAX(page, 512L)));
+}
+
 static int open_writer(struct sqlite *sqlite, struct sb_loop *loop, char **ret_error)
 {
     sb_cleanup(sqlite3_closep) sqlite3 *db = NULL;
@@ -189,6 +199,8 @@ static int open_writer(struct sqlite *sqlite, struct sb_loop *loop, char **ret_e
     if (r < 0)
         return r;
     int rc = sqlite3_exec(db, sb_sql_open, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "PRAGMA page_size", bound_log, db, NULL);
     if (rc != SQLITE_OK)
         r = fail(sqlite, db, rc, ret_error);
     if (r == 0)
