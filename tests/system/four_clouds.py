@@ -59,12 +59,16 @@ class FourClouds:
 
     # ---- the daemon ----
 
-    def start(self, commanders):
-        """commanders: {device: names of the links that may command it}; of others, all may."""
+    def start(self, commanders, disk=None):
+        """commanders: {device: names of the links that may command it}; of others, all may. disk: a
+        Disk with faults under it."""
         specs = [self._spec(name, commanders.get(name)) for name in KINDS]
         self.southbridge = self._make(
             {bus: device.link for bus, device in self._devices.items()}, specs,
-            top={"links": self._links()}, mappings=self._mappings()).start()
+            top={"links": self._links()}, mappings=self._mappings())
+        if disk:
+            disk.prepare(self.southbridge)
+        self.southbridge.start()
         for cloud in self.clouds:
             for device in KINDS:
                 cloud.hears(device, "1.0.0")

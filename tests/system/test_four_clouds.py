@@ -5,10 +5,12 @@ Each test also fails on any breach of a protocol that one of the clouds notices:
 nobody asked for, a second answer, a success that is not true.
 """
 import contextlib
+import errno
 
 import pytest
+from disk import STORE, Disk
 from four_clouds import VALVES, FourClouds
-from harness import Broker
+from harness import Broker, wait_until
 from quick import plain
 
 CLOUDS = ("ibm", "azure", "huawei", "alibaba")
@@ -22,7 +24,7 @@ REFUSED = {"ibm": 500, "azure": 403, "huawei": ("fail", 255), "alibaba": ("FAILE
 
 
 @pytest.fixture
-def world(workspace, broker, artifacts, make_southbridge):
+def plant(workspace, broker, artifacts, make_southbridge):
     with contextlib.ExitStack() as stack:
         brokers = [broker]
         for name in CLOUDS[1:]:
@@ -30,8 +32,13 @@ def world(workspace, broker, artifacts, make_southbridge):
             stack.callback(brokers[-1].stop)
         world = FourClouds(workspace, artifacts, brokers, make_southbridge)
         stack.callback(world.close)
-        yield world.start(COMMANDERS)
+        yield world
         world.check()
+
+
+@pytest.fixture
+def world(plant):
+    return plant.start(COMMANDERS)
 
 
 def all_hear(world, device, version):
@@ -106,6 +113,28 @@ def test_who_only_hears_is_refused_and_failures_have_each_ones_code(world):
         assert world.runs(device) == "1.0.0"
         for cloud in world.clouds:
             assert cloud.knows(device) == "1.0.0"
+
+
+def test_a_full_disk_is_told_and_all_four_recover(plant, workspace):
+    """Who asked is refused in its own way; with room again each one updates, without a restart."""
+    disk = Disk(workspace)
+    southbridge = plant.start(COMMANDERS, disk).southbridge
+    disk.fault(("write", errno.ENOSPC, STORE))
+    plain(southbridge, "device", "add", "other", "--type", "pump")  # something to write
+    wait_until(lambda: not southbridge.status()["store"]["ready"], 30)
+    ibm, azure = plant.clouds[:2]
+    code, text = ibm.refused(OWN["ibm"], None)
+    assert code == 500 and "No space left on device" in text, text
+    assert azure.refused(OWN["azure"], plant.image(OWN["azure"], "2.0.0")) == (503, "busy")
+    assert not southbridge.jobs()
+    disk.heal()
+    wait_until(lambda: southbridge.status()["store"]["ready"], 60)
+    asked = {cloud: cloud.begin(OWN[cloud.name], plant.image(OWN[cloud.name], "2.0.0"))
+             for cloud in plant.clouds}
+    for cloud, request in asked.items():
+        assert cloud.ended(request) == cloud.well, cloud.name
+        all_hear(plant, OWN[cloud.name], "2.0.0")
+    assert southbridge.ctl("audit", "--verify")[1]["whole"] is True
 
 
 def test_a_cloud_that_is_away_harms_no_other_and_hears_the_end(world):
