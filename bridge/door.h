@@ -115,6 +115,9 @@ void sb_host_connection(struct sb_host *host, struct sb_door *door, const char *
 void sb_host_connection_gone(struct sb_host *host, struct sb_door *door, const char *connection);
 /* False: new work cannot be taken now (store or outbox); the text says why. */
 bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_why);
+/* False: the store takes no changes. When it does again all is built anew from it: what a door
+ * holds in memory until then is gone. */
+bool sb_host_durable(struct sb_host *host);
 /*
  * A message that was worked on in this turn. If what it caused is lost with its batch, the answer
  * too, the door hears the message again: sb_host_recall() when the connection (NULL: the door's

@@ -260,6 +260,11 @@ bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_
     return false;
 }
 
+bool sb_host_durable(struct sb_host *host)
+{
+    return !sb_store_failing(host->parts.store);
+}
+
 struct sb_loop *sb_host_loop(struct sb_host *host)
 {
     return host->parts.loop;

@@ -99,6 +99,7 @@ struct sb_input {
     bool connected;  /* its connection is up */
     bool backlog;    /* the message was queued at the broker while that was down */
     bool ready;      /* the core takes new work */
+    bool durable;    /* else the store takes none, and what is held in memory will be gone */
 };
 
 enum sb_output_kind {

@@ -94,6 +94,7 @@ static void fill_facts(struct sb_convo *convo, struct sb_input *input)
     input->backlog = !input->connected || line->backlog;
     input->outage = sb_line_outage(line);
     input->ready = sb_host_ready(host, &uplink->door, &input->why);
+    input->durable = sb_host_durable(host);
 }
 
 /* ---- effects ---- */

@@ -73,7 +73,7 @@ void core_begin(struct core *core, const struct core_ops *ops, const struct sb_w
         core->devices[i].versions = gateway ? NULL : json_pack("{s:s}", "", "1.0.0");
         core->states[i] = ops->dialect->load(NULL);
     }
-    core->ready = true;
+    core->ready = core->durable = true;
     core->now = 1000000;
     core->wall = INT64_C(1764000000000);
 }
@@ -338,7 +338,8 @@ static void give(struct core *core, enum core_actor actor, void *state, struct s
     input->config = core->config;
     input->now = core->now;
     input->wall = core->wall;
-    input->ready = core->ready;
+    input->ready = core->ready && core->durable;
+    input->durable = core->durable;
     input->why = core->why;
     if (++core->depth > 24)
         abort();

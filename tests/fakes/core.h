@@ -48,7 +48,7 @@ struct core {
     bool up[CORE_ACTORS];              /* connections; */
     enum core_actor line[CORE_ACTORS]; /* whose connection each uses: the gateway's */
     int64_t now, wall;
-    bool ready;
+    bool ready, durable;
     const char *why;
     const char *secret, *secret_error; /* what the settings have; NULL: nothing */
     bool alone;                        /* what is said to devices nobody knows is not heard */

@@ -122,10 +122,13 @@ def test_a_full_disk_is_told_and_all_four_recover(plant, workspace):
     disk.fault(("write", errno.ENOSPC, STORE))
     plain(southbridge, "device", "add", "other", "--type", "pump")  # something to write
     wait_until(lambda: not southbridge.status()["store"]["ready"], 30)
-    ibm, azure = plant.clouds[:2]
+    wait_until(lambda: all(link["up"] for link in southbridge.links()), 30)
+    ibm, azure, huawei = plant.clouds[:3]
     code, text = ibm.refused(OWN["ibm"], None)
     assert code == 500 and "No space left on device" in text, text
     assert azure.refused(OWN["azure"], plant.image(OWN["azure"], "2.0.0")) == (503, "busy")
+    request = huawei.begin(OWN["huawei"], plant.image(OWN["huawei"], "2.0.0"))
+    assert huawei.ended(request) == ("fail", 1)
     assert not southbridge.jobs()
     disk.heal()
     wait_until(lambda: southbridge.status()["store"]["ready"], 60)

@@ -333,6 +333,11 @@ bool sb_host_ready(struct sb_host *h, struct sb_door *door, const char **ret_why
     return h->ready;
 }
 
+bool sb_host_durable(struct sb_host *h)
+{
+    return h->ready;
+}
+
 void sb_verdict_done(struct sb_verdict *verdict)
 {
     free(verdict->text);

@@ -305,6 +305,8 @@ static void on_upgrade(struct sb_huawei_turn *turn, const json_t *service, bool 
         refuse(turn, NULL, SB_CAUSE_DEVICE_GONE, "no such device behind this gateway", false);
     } else if (repeated(turn, event)) {
         return;
+    } else if (!in->ready && !in->durable) {
+        refuse(turn, module, SB_CAUSE_BUSY, in->why, false);
     } else if (!in->ready) {
         hold(turn, service);
         if (!put_off(turn))
