@@ -61,10 +61,14 @@ const struct sb_field sb_device_fields[] = {
     { .key = "parent", .type = SB_TYPE_STRING, .doc = "The device through which it is reached." },
     { .key = "commanders",
       .type = SB_TYPE_STRINGS,
-      .doc = "Links that may give it commands, or native for none of them (southbridgectl "
-             "always may); all, if not given." },
+      .min = 0,
+      .max = 32,
+      .doc = "Links that may give it commands, or native or an empty list for none of them "
+             "(southbridgectl always may); all, if not given." },
     { .key = "groups",
       .type = SB_TYPE_STRINGS,
+      .min = 0,
+      .max = 32,
       .doc = "Groups it belongs to: a job can be given to all devices of one." },
     { .key = "gateway",
       .type = SB_TYPE_BOOL,

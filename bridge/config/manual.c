@@ -51,6 +51,13 @@ static void add_kind(struct sb_str *out, const struct sb_field *field)
         sb_str_format(out, "; default %s", field->otherwise);
 }
 
+char *sb_schema_kind(const struct sb_field *field)
+{
+    struct sb_str out = { 0 };
+    add_kind(&out, field);
+    return sb_str_take(&out);
+}
+
 static void add_fields(struct sb_str *out, const struct sb_field *fields, int depth)
 {
     for (; fields && fields->key; fields++) {

@@ -4,7 +4,8 @@
  * struct, frees it, and prints the manual page.
  *
  * Every finding says file, line, what is allowed and the nearest right name; reading goes on, so
- * that one run shows all findings. A key without a value (or null) counts as not given.
+ * that one run shows all findings. A section without a value (or null) counts as not given; any
+ * other key without one is a finding, and so is an empty list unless its table allows it.
  * Pure. Thread: any.
  */
 #pragma once
@@ -25,7 +26,8 @@ enum sb_field_type {
     SB_TYPE_DURATION, /* int64_t milliseconds, "90s"; min..max in ms */
     SB_TYPE_SIZE,     /* int64_t bytes, "64M" */
     SB_TYPE_SECRET,   /* char *, the *setting* ("file:..."), resolved later by sb_secret_load() */
-    SB_TYPE_STRINGS,  /* struct sb_strings; a lone scalar counts as a list of one; count min..max */
+    SB_TYPE_STRINGS,  /* struct sb_strings; a lone scalar counts as a list of one; count min..max,
+                         and without these at least one */
     SB_TYPE_FLAGS,    /* uint64_t bit set; list of names from `choices` */
     SB_TYPE_OBJECT,   /* nested struct described by `fields`, embedded at offset */
     SB_TYPE_LIST,     /* struct sb_array of structs of `size` described by `fields`; min..max */
@@ -90,6 +92,8 @@ void sb_strings_done(struct sb_strings *strings);
 /* Appends a copy. 0 or -ENOMEM. */
 int sb_strings_add(struct sb_strings *strings, const char *text) SB_MUST_CHECK;
 
+/* What may stand for one key, as text: "whole number, 1 to 10; default 3". NULL: no memory. */
+char *sb_schema_kind(const struct sb_field *field);
 /* The table as text for people: key, type, range, default, doc; nested tables indented. */
 char *sb_schema_manual(const struct sb_field *fields); /* caller frees; NULL: no memory */
 

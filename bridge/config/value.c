@@ -47,8 +47,16 @@ bool sb_reader_count(struct sb_reader *r, const struct sb_field *field, const st
                      size_t count)
 {
     int64_t n = (int64_t)count;
-    if (field->max <= field->min || (n >= field->min && n <= field->max))
+    bool bounded = field->max > field->min;
+    if (bounded ? n >= field->min && n <= field->max : n > 0 || field->type == SB_TYPE_TABLE)
         return true;
+    if (!bounded) {
+        sb_reader_find(r, node,
+                       "'%s' is an empty list (allowed: at least one entry; to have the default, "
+                       "leave the key out)",
+                       field->key);
+        return false;
+    }
     sb_reader_find(r, node, "'%s' has %zu entries (allowed: %" PRId64 " to %" PRId64 ")",
                    field->key, count, field->min, field->max);
     return false;

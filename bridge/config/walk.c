@@ -65,6 +65,23 @@ static void missing(struct sb_reader *r, const struct sb_yaml *map, const struct
     sb_str_done(&hint);
 }
 
+/* Sections and what is of any shape may be empty; elsewhere nobody can know what was meant: a
+ * restriction that was begun must not end as none. */
+static bool may_be_empty(const struct sb_field *field)
+{
+    return !(field->flags & SB_FIELD_REQUIRED) &&
+           (field->type == SB_TYPE_OBJECT || field->type == SB_TYPE_TABLE ||
+            field->type == SB_TYPE_JSON || field->type == SB_TYPE_NODE);
+}
+
+static void no_value(struct sb_reader *r, const struct sb_yaml *at, const struct sb_field *field)
+{
+    sb_cleanup(sb_freep) char *kind = sb_schema_kind(field);
+    sb_reader_find(r, at, "'%s' has no value (allowed: %s)%s", field->key, kind ? kind : "?",
+                   field->flags & SB_FIELD_REQUIRED ? ""
+                                                    : "; to have the default, leave the key out");
+}
+
 static void walk_given(struct sb_reader *r, const struct sb_yaml *map, const struct sb_walk *task,
                        bool open)
 {
@@ -74,6 +91,8 @@ static void walk_given(struct sb_reader *r, const struct sb_yaml *map, const str
             unknown_key(r, map->keys[i], task->fields, task->also);
         if (field && !sb_yaml_is_null(map->items[i]))
             task->put(r, field, map->items[i], task->sink);
+        else if (field && !may_be_empty(field))
+            no_value(r, map->items[i], field);
     }
 }
 
@@ -96,6 +115,8 @@ void sb_reader_walk(struct sb_reader *r, const struct sb_yaml *map, const struct
     for (const struct sb_field *f = task->fields; f && f->key; f++) {
         const struct sb_yaml *value = f->key[0] ? sb_yaml_get(given, f->key) : given;
         bool absent = sb_yaml_is_null(value);
+        if (value && absent && !may_be_empty(f))
+            continue; /* told above */
         if (absent && strict && (f->flags & SB_FIELD_REQUIRED))
             missing(r, map, task->fields, f);
         else if (absent || !f->key[0])

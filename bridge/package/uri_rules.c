@@ -16,10 +16,12 @@ const struct sb_field sb_uri_rules_fields[] = {
     { .key = "hosts",
       .type = SB_TYPE_STRINGS,
       .offset = offsetof(struct sb_uri_rules, hosts),
-      .doc = "Hosts that may be asked, \"*.example.com\" for all below one; none: any." },
+      .doc = "Hosts that may be asked, \"*.example.com\" for all below one; any, if not given." },
     { .key = "networks",
       .type = SB_TYPE_STRINGS,
       .offset = offsetof(struct sb_uri_rules, networks),
+      .min = 0,
+      .max = 256,
       .doc = "Networks that may be asked though they are not public, such as \"10.1.0.0/16\"." },
     { 0 },
 };

@@ -684,6 +684,8 @@ static void test_findings_of_links(void **state)
         { "{ dialect: cloud, role: uplink, colour: red }", "unknown key 'colour'" },
         { "{ dialect: cloud, role: uplink, uri_rules: { scheme: [ https ] } }",
           "did you mean 'schemes'" },
+        { "{ dialect: cloud, role: uplink, uri_rules: { hosts: [] } }",
+          "'hosts' is an empty list" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *text = sb_format("links:\n  one: %s\n", cases[i].link);

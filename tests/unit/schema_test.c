@@ -238,6 +238,34 @@ static void wrong_shapes_are_told(void **state)
     finds("- 1", "t.yaml:1:1: a map of settings (key: value) is wanted here, not a list\n");
 }
 
+/* A limit or a restriction that was begun must not end as none at all. */
+static void a_key_without_a_value_is_told(void **state)
+{
+    (void)state;
+    static const char out[] = "; to have the default, leave the key out\n";
+    sb_cleanup(sb_freep) char *several =
+        sb_format("t.yaml:1:7: 'count' has no value (allowed: whole number, 1 to 10; default 3)%s"
+                  "t.yaml:2:8: 'secret' has no value (allowed: file:PATH or credential:NAME)%s"
+                  "t.yaml:3:7: 'tags' has no value (allowed: list of texts, 1 to 3; default [a, "
+                  "b])%s"
+                  "t.yaml:4:7: 'list' has no value (allowed: list of maps, 0 to 2)%s",
+                  out, out, out, out);
+    finds("count:\nsecret:\ntags: ~\nlist: null\n", several);
+    finds("inner: { x: , y: 1 }", "t.yaml:1:13: 'x' has no value (allowed: whole number; "
+                                  "required)\n");
+    finds("tags: []", "t.yaml:1:7: 'tags' has 0 entries (allowed: 1 to 3)\n");
+    finds("colours: []", "t.yaml:1:10: 'colours' is an empty list (allowed: at least one entry; to "
+                         "have the default, leave the key out)\n");
+
+    sb_cleanup(sb_yaml_freep) struct sb_yaml *root =
+        tree("inner:\ntable:\nany:\nnode:\nlist: []\n"); /* sections may be empty */
+    struct thing t = { 0 };
+    struct sb_diags diags = { 0 };
+    assert_int_equal(sb_schema_read(root, NULL, fields, &t, &diags), 0);
+    expect_findings(&diags, "");
+    sb_schema_done(fields, &t);
+}
+
 static void unknown_keys_get_a_suggestion(void **state)
 {
     (void)state;
@@ -615,6 +643,35 @@ static void all_findings_of_all_device_files_come_at_once(void **state)
     remove_folder(folder);
 }
 
+/* Nobody is not everybody. */
+static void commanders_may_be_nobody_but_not_left_open(void **state)
+{
+    (void)state;
+    static const char *const open[] = { "", " ~", " [ cloud, ]\n    groups:" };
+    char *folder = new_folder();
+    struct sb_diags diags = { 0 };
+    json_t *specs = NULL;
+    for (size_t i = 0; i < SB_COUNT(open); i++) {
+        sb_cleanup(sb_freep) char *text =
+            sb_format("devices:\n  - id: a\n    type: board\n    commanders:%s\n", open[i]);
+        SB_UNUSED sb_cleanup(sb_freep) char *file = put_file(folder, "a.yaml", text);
+        assert_int_equal(sb_devices_load(folder, &specs, &diags), -EINVAL);
+        expect_finding(&diags, i < 2 ? "a.yaml:4:1" : "a.yaml:5:1");
+        expect_finding(&diags, "has no value (allowed: list of texts, 0 to 32); to have the "
+                               "default, leave the key out");
+        sb_diags_done(&diags);
+    }
+    SB_UNUSED sb_cleanup(sb_freep) char *file =
+        put_file(folder, "a.yaml", "devices:\n  - { id: a, type: board, commanders: [] }\n");
+    assert_int_equal(sb_devices_load(folder, &specs, &diags), 0);
+    expect_findings(&diags, "");
+    const json_t *nobody = json_object_get(json_array_get(specs, 0), "commanders");
+    assert_true(json_is_array(nobody));
+    assert_int_equal(json_array_size(nobody), 0);
+    json_decref(specs);
+    remove_folder(folder);
+}
+
 static void a_folder_that_is_none_is_told(void **state)
 {
     (void)state;
@@ -635,6 +692,7 @@ int main(void)
         cmocka_unit_test(given_is_read),
         cmocka_unit_test(wrong_values_are_told),
         cmocka_unit_test(wrong_shapes_are_told),
+        cmocka_unit_test(a_key_without_a_value_is_told),
         cmocka_unit_test(unknown_keys_get_a_suggestion),
         cmocka_unit_test(a_secret_is_never_shown),
         cmocka_unit_test(foreign_text_is_cut_and_clean),
@@ -651,6 +709,7 @@ int main(void)
         cmocka_unit_test(devices_come_in_name_order_with_their_place),
         cmocka_unit_test(no_devices_is_fine),
         cmocka_unit_test(all_findings_of_all_device_files_come_at_once),
+        cmocka_unit_test(commanders_may_be_nobody_but_not_left_open),
         cmocka_unit_test(a_folder_that_is_none_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
