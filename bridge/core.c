@@ -274,6 +274,7 @@ static int run(struct sb_core *core)
 static void rebuild(struct sb_core *core)
 {
     size_t settled_count = 0;
+    sb_store_renew(core->store);
     sb_cleanup(sb_freep) int64_t *settled =
         core->outbox ? sb_outbox_settled(core->outbox, &settled_count) : NULL;
     struct sb_kept *lost = core->host ? sb_host_take_lost(core->host) : NULL;

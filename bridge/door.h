@@ -119,9 +119,9 @@ bool sb_host_ready(struct sb_host *host, struct sb_door *door, const char **ret_
  * holds in memory until then is gone. */
 bool sb_host_durable(struct sb_host *host);
 /*
- * A message that was worked on in this turn. If what it caused is lost with its batch, the answer
- * too, the door hears the message again: sb_host_recall() when the connection (NULL: the door's
- * own) is up. Copies; best effort.
+ * A message that was worked on just now. If what it caused is lost with its batch, the answer too,
+ * or the refusal that it got cannot leave, the door hears the message again: sb_host_recall() when
+ * the connection (NULL: the door's own) is up. Copies; best effort.
  */
 void sb_host_keep(struct sb_host *host, struct sb_door *door, const char *connection,
                   const char *topic, const void *payload, size_t n);

@@ -203,10 +203,14 @@ int sb_host_put(struct sb_host *host, struct sb_door *door, struct sb_parcel *pa
     parcel->link = door->link;
     parcel->created = sb_loop_wall(host->parts.loop);
     /* While nothing can be kept, a refusal must still get out. */
-    if (parcel->class == SB_PARCEL_ANSWER && sb_store_failing(host->parts.store))
+    bool refusal = parcel->class == SB_PARCEL_ANSWER && sb_store_failing(host->parts.store);
+    if (refusal)
         parcel->class = SB_PARCEL_PASSING;
     int64_t id;
-    return sb_outbox_put(host->parts.outbox, parcel, &id);
+    int r = sb_outbox_put(host->parts.outbox, parcel, &id);
+    if (r == 0 && refusal)
+        host->refusal = id;
+    return r;
 }
 
 void sb_host_settle(struct sb_host *host, struct sb_door *door, int64_t parcel)
@@ -238,10 +242,12 @@ void sb_host_link(struct sb_host *host, struct sb_door *door, bool up, const cha
 
 void sb_host_connection(struct sb_host *host, struct sb_door *door, const char *connection, bool up)
 {
-    if (up)
+    if (up) {
         sb_outbox_resume(host->parts.outbox, door->link, connection);
-    else
+    } else {
+        sb_host_kept_down(host, door, connection);
         sb_outbox_pause(host->parts.outbox, door->link, connection);
+    }
 }
 
 void sb_host_connection_gone(struct sb_host *host, struct sb_door *door, const char *connection)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages of links until what they caused is durable. If that is lost, with the answer in it, the
- * message waits for the rebuilt core, and its door hears it again once its connection is up: then
- * it is refused with the store's reason, or done, if the store is well again.
+ * Messages of links until what they caused is durable; while the store fails, until their refusals,
+ * which no store has, have left. If that is lost, with the answer in it, the message waits for the
+ * rebuilt core, and its door hears it again once its connection is up: then it is refused with the
+ * store's reason, or done, if the store is well again. One whose refusal has been sent is not heard
+ * again, though that may be on its way: refused and then done would be two answers.
  */
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
@@ -12,6 +14,13 @@
 #define COUNT_MAX 1024 /* beyond these bounds nobody keeps what is lost */
 #define BYTES_MAX (1024 * (size_t)1024)
 #define AGE_MAX   (5 * SB_MINUTE) /* then nobody waits for an answer */
+#define SWEEP_MS  SB_SECOND       /* no more often, however many come */
+
+enum kept_state {
+    KEPT_OPEN,    /* until the turn's batch is durable */
+    KEPT_REFUSED, /* until its refusal has left */
+    KEPT_LOST,    /* until its door hears it again */
+};
 
 struct sb_kept {
     struct sb_kept *next;
@@ -20,7 +29,8 @@ struct sb_kept {
     void *payload;
     size_t size;
     int64_t since;
-    bool lost;
+    int64_t refusal; /* the last parcel that refuses it; 0: none */
+    enum kept_state state;
 };
 
 static struct sb_kept *kept_free(struct sb_kept *kept)
@@ -68,26 +78,41 @@ static bool is_full(const struct sb_host *host, size_t more)
     return host->kept_count >= COUNT_MAX || host->kept_bytes + more > BYTES_MAX;
 }
 
-/* What is lost and waits for a connection that does not come. */
+static void forget(struct sb_kept *kept)
+{
+    take_out(kept->host, kept);
+    kept_free(kept);
+}
+
+static bool is_unsent(const struct sb_kept *kept)
+{
+    return sb_outbox_holds(kept->host->parts.outbox, kept->link, kept->refusal);
+}
+
+/* What has been refused, and what is lost and waits for a connection that does not come. */
 static void sweep(struct sb_host *host)
 {
+    int64_t now = sb_loop_now(host->parts.loop);
+    if (host->kept_swept && now - host->kept_swept < SWEEP_MS)
+        return;
+    host->kept_swept = now;
     for (struct sb_kept *kept = host->kept, *next; kept; kept = next) {
         next = kept->next;
-        if (!kept->lost || !is_old(host, kept))
-            continue;
-        take_out(host, kept);
-        kept_free(kept);
+        if ((kept->state == KEPT_LOST && is_old(host, kept)) ||
+            (kept->state == KEPT_REFUSED && !is_unsent(kept)))
+            forget(kept);
     }
 }
 
 static void on_settled(void *arg, int error)
 {
     struct sb_kept *kept = arg;
-    kept->lost = error < 0;
-    if (kept->lost)
-        return;
-    take_out(kept->host, kept);
-    kept_free(kept);
+    if (error < 0)
+        kept->state = KEPT_LOST;
+    else if (kept->refusal)
+        kept->state = KEPT_REFUSED;
+    else
+        forget(kept);
 }
 
 static struct sb_kept *copy(const struct sb_door *door, const char *connection, const char *topic,
@@ -107,6 +132,8 @@ static struct sb_kept *copy(const struct sb_door *door, const char *connection, 
 void sb_host_keep(struct sb_host *host, struct sb_door *door, const char *connection,
                   const char *topic, const void *payload, size_t n)
 {
+    int64_t refusal = host->refusal;
+    host->refusal = 0;
     if (is_full(host, n))
         sweep(host);
     if (is_full(host, n))
@@ -115,18 +142,23 @@ void sb_host_keep(struct sb_host *host, struct sb_door *door, const char *connec
     if (!kept)
         return;
     kept->since = sb_loop_now(host->parts.loop);
+    kept->refusal = refusal;
     if (sb_store_then(host->parts.store, on_settled, kept) < 0)
         kept_free(kept);
     else
         put_in(host, kept);
 }
 
+static bool came_by(const struct sb_kept *kept, const struct sb_door *door, const char *connection)
+{
+    return strcmp(kept->link, door->link) == 0 && sb_streq(kept->connection, connection);
+}
+
 static struct sb_kept *find_lost(const struct sb_host *host, const struct sb_door *door,
                                  const char *connection)
 {
     for (struct sb_kept *kept = host->kept; kept; kept = kept->next)
-        if (kept->lost && strcmp(kept->link, door->link) == 0 &&
-            sb_streq(kept->connection, connection))
+        if (kept->state == KEPT_LOST && came_by(kept, door, connection))
             return kept;
     return NULL;
 }
@@ -146,6 +178,20 @@ void sb_host_recall(struct sb_host *host, struct sb_door *door, const char *conn
     }
 }
 
+/* ---- refusals that will not leave ---- */
+
+void sb_host_kept_down(struct sb_host *host, const struct sb_door *door, const char *connection)
+{
+    for (struct sb_kept *kept = host->kept; kept; kept = kept->next) {
+        if (!kept->refusal || kept->state == KEPT_LOST || !came_by(kept, door, connection) ||
+            !is_unsent(kept))
+            continue;
+        if (kept->state == KEPT_OPEN)
+            sb_store_forget(host->parts.store, on_settled, kept);
+        kept->state = KEPT_LOST;
+    }
+}
+
 /* ---- over a rebuild ---- */
 
 struct sb_kept *sb_host_take_lost(struct sb_host *host)
@@ -153,8 +199,9 @@ struct sb_kept *sb_host_take_lost(struct sb_host *host)
     struct sb_kept *lost = NULL, **end = &lost;
     for (struct sb_kept *kept = host->kept, *next; kept; kept = next) {
         next = kept->next;
-        if (!kept->lost)
+        if (kept->state == KEPT_OPEN || (kept->state == KEPT_REFUSED && !is_unsent(kept)))
             continue;
+        kept->state = KEPT_LOST;
         take_out(host, kept);
         *end = kept;
         end = &kept->next;
@@ -183,7 +230,7 @@ struct sb_kept *sb_kept_free(struct sb_kept *list)
 void sb_host_kept_done(struct sb_host *host)
 {
     for (struct sb_kept *kept = host->kept; kept; kept = kept->next)
-        if (!kept->lost)
+        if (kept->state == KEPT_OPEN)
             sb_store_forget(host->parts.store, on_settled, kept);
     host->kept = sb_kept_free(host->kept);
 }

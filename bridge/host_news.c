@@ -77,6 +77,7 @@ void sb_host_tell(struct sb_host *host, const struct sb_news *news)
 bool sb_host_turn(struct sb_host *host)
 {
     bool any = false;
+    host->refusal = 0; /* whatever it is of, no message of the next turn caused it */
     for (int round = 0; host->news_count && round < ROUNDS_MAX; round++) {
         struct item *list = SB_STEAL(host->news);
         size_t count = host->news_count;

@@ -39,8 +39,12 @@ struct sb_host {
     size_t watcher_count;
     struct sb_kept *kept; /* in the order they came */
     size_t kept_count, kept_bytes;
+    int64_t kept_swept; /* when, last */
+    int64_t refusal;    /* the last parcel of this turn that no store has; 0: none */
     struct sb_uri_rules native_rules; /* an operator's own packages: anywhere */
 };
 
 void sb_host_news_done(struct sb_host *host);
+/* Before the outbox forgets what waits for that connection and is not stored. */
+void sb_host_kept_down(struct sb_host *host, const struct sb_door *door, const char *connection);
 void sb_host_kept_done(struct sb_host *host);

@@ -148,6 +148,16 @@ bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const ch
     return item != NULL;
 }
 
+bool sb_outbox_holds(const struct sb_outbox *outbox, const char *link, int64_t id)
+{
+    const struct sb_lane *lane = sb_lane_find(outbox, link);
+    const struct sb_item *item = lane ? lane->last : NULL;
+
+    while (item && item->is.id != id)
+        item = item->previous;
+    return item && item->state == SB_ITEM_READY;
+}
+
 static bool add_settled(const struct sb_lane *lane, int64_t **list, size_t *count)
 {
     for (const struct sb_item *item = lane->first; item; item = item->next) {

@@ -101,6 +101,8 @@ void sb_outbox_settle(struct sb_outbox *outbox, const char *link, int64_t id);
 /* By token; false: no such parcel. */
 bool sb_outbox_settle_token(struct sb_outbox *outbox, const char *link, const char *device,
                             const char *token);
+/* It has not left yet: its batch, its connection or the window is waited for. */
+bool sb_outbox_holds(const struct sb_outbox *outbox, const char *link, int64_t id);
 /* A connection (NULL: the door's only one, or its own) is up: unsettled parcels go (again). It is
  * down: hold. All begin down. */
 void sb_outbox_resume(struct sb_outbox *outbox, const char *link, const char *connection);

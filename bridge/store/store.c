@@ -45,7 +45,8 @@ struct sb_store {
     uint64_t asked;
     struct sb_numbers numbers;
 
-    int error; /* commits fail, since; 0: they work */
+    int error;   /* commits fail, since; 0: they work */
+    bool probed; /* one works again; nobody may change anything before sb_store_renew() */
     char *why;
     uint64_t batches, changes, failures;
     void (*on_failure)(void *arg, int error);
@@ -190,6 +191,17 @@ static void fail(struct sb_store *store, int error)
     if (store->on_failure)
         store->on_failure(store->failure_arg, error);
     sb_timer_in(store->probe_timer, store->probe_wait);
+    want_turn_end(store); /* the hook's owner must not wait for the next event */
+}
+
+void sb_store_renew(struct sb_store *store)
+{
+    if (!store->error)
+        return;
+    run_thens(store, 0, store->error);
+    if (store->probed)
+        store->error = 0;
+    store->probed = false;
 }
 
 static void hand_over(struct sb_store *store, struct sb_batch *batch)
@@ -243,7 +255,7 @@ static void probed(struct sb_store *store, int error)
         probe_later(store);
         return;
     }
-    store->error = 0;
+    store->probed = true;
     /* Until a real one commits this may be a probe's luck: then the next failure waits longer. */
     store->probe_wait = SB_MIN(2 * store->probe_wait, PROBE_LAST);
     if (store->on_recovery)

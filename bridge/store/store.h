@@ -11,8 +11,9 @@
  * When a commit fails, that batch and all later ones are dropped: each pending sb_store_then()
  * gets the error, and the `on_failure` hook lets the core make its memory anew from the store. The
  * store then refuses batches (sb_store_ready() is false) and probes until a commit works again:
- * after 1 s, then twice as long each time up to 30 s. Lack of memory in sb_store_put() fails the
- * whole turn in the same way.
+ * after 1 s, then twice as long each time up to 30 s. The `on_recovery` hook tells of that; changes
+ * are taken when memory has been made anew once more, from sb_store_renew() on. Lack of memory in
+ * sb_store_put() fails the whole turn in the same way.
  *
  * Policy: when SB_STORE_GATHER changes or bytes gather behind a slow sync, sb_store_ready() is
  * false and new work is refused; running work goes on, until eight times that are left when a turn
@@ -150,9 +151,14 @@ bool sb_store_ready(const struct sb_store *store, const char **ret_why);
 /* Commits fail: nothing that changes can be kept now. */
 bool sb_store_failing(const struct sb_store *store);
 int sb_store_error(const struct sb_store *store); /* why they fail, -errno; 0: they work */
-/* Called once per failure, after the pending functions; and once when a commit works again. */
+/*
+ * Called once per failure, after the pending functions; and once when a commit works again. Each
+ * time the core answers with sb_store_renew(), before the turn is over, when it begins to make its
+ * memory anew: what still waits (a refusal, say) has the error, as it is to be forgotten too.
+ */
 void sb_store_on_failure(struct sb_store *store, void (*fn)(void *arg, int error), void *arg);
 void sb_store_on_recovery(struct sb_store *store, void (*fn)(void *arg), void *arg);
+void sb_store_renew(struct sb_store *store);
 
 int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_fn fn,
                    void *arg) SB_MUST_CHECK;

@@ -65,6 +65,7 @@ static void event(void *arg, const struct script_event *event)
     case 'h':
         iot->silent = a % 2;
         iot->core.ready = b % 2;
+        iot->core.durable = b % 4 != 2;
         iot->config.add_devices = c % 2;
         json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
         break;

@@ -47,8 +47,10 @@ void script_core_event(struct core *core, const struct script_event *event)
         move(core, event->a, event->b, event->c);
     else if (event->what == 'c')
         core->refuse = (enum sb_cause)(event->a % SB_CAUSE_MAX_);
-    else if (event->what == 'y')
+    else if (event->what == 'y') {
         core->ready = event->a % 2;
+        core->durable = event->a % 4 != 2;
+    }
 }
 
 static unsigned byte_of(const char *text, size_t n, size_t at)

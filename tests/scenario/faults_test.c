@@ -91,6 +91,36 @@ static void test_refused_while_the_disk_is_full(void **state)
     sb_verdict_done(&second);
 }
 
+/* Between the probe's commit and the rebuild: nothing may be stored that memory does not know. */
+static void test_a_request_in_the_instant_of_recovery(void **state)
+{
+    (void)state;
+    sb_store_mem_fail_next(world.disk, 1, -ENOSPC);
+    struct sb_verdict first = world_ask(&world, SB_OP_REBOOT, "a", NULL);
+    world_run(&world, 100);
+    sb_store_mem_hold(world.disk, true);
+    world_run(&world, 1000);
+    assert_int_equal(sb_store_mem_commit(world.disk), 1);
+    sb_store_mem_hold(world.disk, false);
+    size_t before = sb_store_mem_rows(world.disk, SB_TABLE_JOB);
+    struct sb_verdict second = world_ask(&world, SB_OP_REBOOT, "b", NULL);
+    assert_int_equal(second.cause, SB_CAUSE_NO_SPACE);
+    world_run(&world, 5000);
+    assert_int_equal(sb_store_mem_rows(world.disk, SB_TABLE_JOB), before);
+    struct sb_verdict third = accepted(world_ask(&world, SB_OP_REBOOT, "b", NULL));
+    world_run(&world, 5000);
+    assert_state(third.job, SB_TASK_SUCCEEDED);
+    world_off(&world, false);
+    world_boot(&world);
+    world_run(&world, 5000);
+    assert_int_equal(sb_store_mem_rows(world.disk, SB_TABLE_JOB), before + 1);
+    assert_int_equal(bench_device("a")->boots, 0);
+    assert_int_equal(bench_device("b")->boots, 1);
+    sb_verdict_done(&first);
+    sb_verdict_done(&second);
+    sb_verdict_done(&third);
+}
+
 /* How often the daemon's log says it while `during` runs. */
 static unsigned logged(const char *text, void (*during)(void))
 {
@@ -534,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(failed_commits),
         TEST(refused_while_the_disk_is_full),
+        TEST(a_request_in_the_instant_of_recovery),
         TEST(a_disk_that_takes_probes_alone),
         TEST(slow_disk),
         TEST(retries_then_success),

@@ -23,6 +23,8 @@ struct world {
     size_t count;
     int failures, failure_error, recoveries;
     size_t seen_at_failure;
+    int turns, turns_at_failure;
+    bool at_rest; /* the owner lets the store wait after a recovery */
 };
 
 struct mark { /* what a then-function writes down */
@@ -37,16 +39,28 @@ static void on_failure(void *arg, int error)
     w->failures++;
     w->failure_error = error;
     w->seen_at_failure = w->count;
+    w->turns_at_failure = w->turns;
 }
 
 static void on_recovery(void *arg)
 {
-    ((struct world *)arg)->recoveries++;
+    struct world *w = arg;
+
+    w->recoveries++;
+    if (!w->at_rest)
+        sb_store_renew(w->store);
+}
+
+/* Before the store's, as the core's. */
+static void on_turn(void *arg)
+{
+    ((struct world *)arg)->turns++;
 }
 
 static void power_on(struct world *w)
 {
     assert_int_equal(sb_loop_new(&w->loop), 0);
+    assert_int_equal(sb_loop_on_turn_end(w->loop, on_turn, w), 0);
     assert_int_equal(sb_store_mem_start(w->disk, w->loop, &w->store), 0);
     sb_store_on_failure(w->store, on_failure, w);
     sb_store_on_recovery(w->store, on_recovery, w);
@@ -477,6 +491,48 @@ static void it_recovers_by_itself(void **state)
     assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1);
 }
 
+/* The disk is well, but memory is not yet what the store has: a change would be nobody's. */
+static void until_it_is_renewed_a_recovered_store_takes_nothing(void **state)
+{
+    struct world *w = *state;
+    struct mark marks[2];
+
+    w->at_rest = true;
+    fail_once(w, 1);
+    sb_store_mem_hold(w->disk, true);
+    sb_sim_advance(w->loop, 1000);
+    assert_int_equal(sb_store_mem_commit(w->disk), 1);
+    assert_int_equal(w->recoveries, 1);
+    assert_false(ready(w));
+    assert_int_equal(try_put(w, SB_TABLE_JOB, 1), -EAGAIN);
+    then(w, &marks[0], 1); /* a refusal that is not to be told any more */
+    sb_store_renew(w->store);
+    EXPECT(w, -ENOSPC);
+    assert_true(ready(w));
+    sb_store_mem_hold(w->disk, false);
+    put(w, 2);
+    then(w, &marks[1], 2);
+    sb_sim_advance(w->loop, 0);
+    EXPECT(w, 2);
+    assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1);
+}
+
+/* As after a failure: what is asked for later in its turn is forgotten with the rest. */
+static void a_renewal_alone_mends_nothing(void **state)
+{
+    struct world *w = *state;
+    struct mark marks[2];
+
+    fail_once(w, 1);
+    then(w, &marks[0], 1);
+    sb_store_renew(w->store);
+    EXPECT(w, -ENOSPC);
+    assert_false(ready(w));
+    then(w, &marks[1], 2);
+    sb_sim_turn(w->loop);
+    EXPECT(w, 2);
+}
+
 /* Probes at 1, 3, 7, 15, 31, 61, 91 s: the wait doubles up to 30 s. */
 static void probes_become_rare(void **state)
 {
@@ -642,6 +698,7 @@ static void what_gathers_behind_a_stalled_disk_is_bounded(void **state)
     sb_sim_advance(w->loop, 0);
     EXPECT(w, -ENOBUFS); /* half a turn is not stored */
     assert_int_equal(w->failures, 1);
+    assert_true(w->turns > w->turns_at_failure); /* memory is made anew now, not some time */
     assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1); /* the first was on its way */
     sb_sim_advance(w->loop, 1000);
     assert_true(ready(w));
@@ -731,6 +788,8 @@ int main(void)
         T(a_failed_commit_drops_all_that_came_after),
         T(while_failing_changes_are_refused_and_refusals_leave),
         T(it_recovers_by_itself),
+        T(until_it_is_renewed_a_recovered_store_takes_nothing),
+        T(a_renewal_alone_mends_nothing),
         T(probes_become_rare),
         T(a_recovery_that_does_not_last_keeps_the_wait),
         T(functions_asked_during_a_probe_do_not_wait_for_it),

@@ -261,79 +261,6 @@ static void test_a_refusal_gets_out_while_nothing_can_be_kept(void **state)
     sb_store_mem_fail_next(world.disk, 0, 0);
 }
 
-/* ---- messages whose answers are lost ---- */
-
-static struct sb_str recalled;
-
-static void on_recall(void *arg, const char *topic, const void *payload, size_t n)
-{
-    sb_str_format(arg, "%s=%.*s ", topic, (int)n, n ? (const char *)payload : "");
-}
-
-static void keep(const char *connection, const char *topic, const char *payload)
-{
-    sb_host_keep(cloud.host, north(), connection, topic, payload, strlen(payload));
-}
-
-static void assert_recalled(const char *connection, const char *wanted)
-{
-    sb_str_done(&recalled);
-    sb_host_recall(cloud.host, north(), connection, on_recall, &recalled);
-    assert_string_equal(sb_str_get(&recalled), wanted);
-    sb_str_done(&recalled);
-}
-
-static void lose_a_batch(void)
-{
-    sb_store_mem_fail_next(world.disk, 1, -ENOSPC);
-    assert_int_equal(put(north(), SB_PARCEL_FINAL, NULL), 0);
-}
-
-static void test_a_message_whose_batch_is_lost(void **state)
-{
-    (void)state;
-    assert_int_equal(put(north(), SB_PARCEL_FINAL, NULL), 0);
-    keep(NULL, "well", "1");
-    world_run(&world, 100);
-    assert_recalled(NULL, ""); /* it is durable */
-    lose_a_batch();
-    keep(NULL, "one", "1");
-    keep("d", "other", "");
-    keep(NULL, "two", "22");
-    world_run(&world, 100); /* the core is made anew */
-    assert_recalled("d", "other= ");
-    world_run(&world, 5000); /* and again, when the disk is well */
-    assert_true(sb_host_ready(cloud.host, north(), NULL));
-    assert_recalled(NULL, "one=1 two=22 ");
-    assert_recalled(NULL, "");
-}
-
-static void test_messages_that_are_lost_have_their_bounds(void **state)
-{
-    (void)state;
-    sb_cleanup(sb_freep) char *large = calloc(1, 600001);
-    assert_non_null(large);
-    memset(large, 'x', 600000);
-    lose_a_batch();
-    keep(NULL, "large", large);
-    keep(NULL, "too much", large);
-    keep(NULL, "small", "");
-    world_run(&world, 5000);
-    sb_sim_advance(world.loop, 6 * SB_MINUTE); /* nobody waits for an answer */
-    keep(NULL, "makes room", large);
-    world_run(&world, 100);
-    assert_recalled(NULL, "");
-    lose_a_batch();
-    keep(NULL, "large", large);
-    keep(NULL, "too much", large);
-    keep(NULL, "small", "");
-    world_run(&world, 5000);
-    struct sb_str wanted = { 0 };
-    sb_str_format(&wanted, "large=%s small= ", large);
-    assert_recalled(NULL, sb_str_get(&wanted));
-    sb_str_done(&wanted);
-}
-
 static void test_a_token_settles_its_report(void **state)
 {
     (void)state;
@@ -736,8 +663,6 @@ int main(void)
         TEST(each_conversation_has_its_state),
         TEST(a_full_outbox_refuses_new_work),
         TEST(a_refusal_gets_out_while_nothing_can_be_kept),
-        TEST(a_message_whose_batch_is_lost),
-        TEST(messages_that_are_lost_have_their_bounds),
         TEST(a_token_settles_its_report),
         TEST(only_who_may_command_cancels),
         TEST(who_hears_what),

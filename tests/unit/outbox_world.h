@@ -77,6 +77,7 @@ static SB_UNUSED void on_turn(void *arg)
     if (!w->rebuild)
         return;
     w->rebuild = false;
+    sb_store_renew(w->store);
     sb_cleanup(sb_freep) int64_t *settled = sb_outbox_settled(w->outbox, &count);
     sb_outbox_free(w->outbox);
     sb_audit_free(w->audit);

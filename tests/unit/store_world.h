@@ -104,7 +104,10 @@ static SB_UNUSED void on_failure(void *arg, int error)
 
 static SB_UNUSED void on_recovery(void *arg)
 {
-    ((struct world *)arg)->recoveries++;
+    struct world *w = arg;
+
+    w->recoveries++;
+    sb_store_renew(w->store);
 }
 
 static SB_UNUSED void power_on(struct world *w)
