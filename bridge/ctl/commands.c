@@ -111,7 +111,7 @@ static const struct sb_option job_create_options[] = {
     { "action", "NAME", SB_OPTION_TEXT, "params.action", "with invoke: the device type's action" },
     { "arg", "NAME=VALUE", SB_OPTION_PAIR, "params.arguments",
       "with invoke: an argument of the action; repeatable" },
-    { "param", "NAME=VALUE", SB_OPTION_PAIR, "params", "any other parameter; repeatable" },
+    { "param", "NAME=VALUE", SB_OPTION_PAIR, "params", "any other parameter that the operation has; repeatable" },
     { "params", "JSON", SB_OPTION_JSON, "params", "parameters as a JSON object" },
     { "group", "GROUP", SB_OPTION_LIST, "groups", "for all devices of this group; repeatable" },
     { "type", "TYPE", SB_OPTION_LIST, "types", "only for devices of this type; repeatable" },

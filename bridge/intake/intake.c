@@ -8,7 +8,6 @@
 #include "bridge/package/uri.h"
 #include "bridge/runner/schedule.h"
 
-#define PARAMS_MAX      65536
 #define EXTERNAL_ID_MAX 256
 
 void sb_verdict_done(struct sb_verdict *verdict)
@@ -70,18 +69,6 @@ static bool space(struct sb_asking *asking)
         return sb_refuse(asking, SB_CAUSE_BUSY,
                          "too many requests with ids of their own have ended lately, and must be "
                          "remembered; ask again later");
-    return true;
-}
-
-static bool parameters(struct sb_asking *asking)
-{
-    const json_t *params = asking->request->params;
-    if (params && !json_is_object(params))
-        return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "the parameters are not an object");
-    sb_cleanup(sb_freep) char *text = params ? sb_json_text(params) : NULL;
-    if (text && strlen(text) > PARAMS_MAX)
-        return sb_refuse(asking, SB_CAUSE_INVALID_REQUEST, "the parameters are over %d bytes",
-                         PARAMS_MAX);
     return true;
 }
 
@@ -427,7 +414,7 @@ static int decide(struct sb_asking *asking)
     if (!roomy && !sb_asking_repeats(asking))
         return 0;
     sb_verdict_done(asking->verdict);
-    if (!parameters(asking) || !external_id(asking) || !window(asking) ||
+    if (!sb_asking_params(asking) || !external_id(asking) || !window(asking) ||
         !sb_asking_named(asking) || !devices(asking) || !package(asking))
         return 0;
     key = sb_asking_key(asking);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between intake's own files: intake.c checks and writes, targets.c knows who is meant,
- * same.c what was asked before, rules.c keeps rules, edit.c changes open jobs.
+ * Between intake's own files: intake.c checks and writes, params.c knows what an operation can be
+ * told, targets.c who is meant, same.c what was asked before, rules.c keeps rules, edit.c changes
+ * open jobs.
  * Nobody else includes this.
  */
 #pragma once
@@ -49,7 +50,10 @@ bool sb_asking_choose(struct sb_asking *asking);
 /* Of a device that was not named: its refusal becomes its share's, and the verdict is clean. */
 bool sb_asking_leave_out(struct sb_asking *asking, struct sb_share *share);
 
-/* ---- the checks: intake.c ---- */
+/* ---- the checks: intake.c, params.c ---- */
+
+/* Are the parameters those of the operation? */
+bool sb_asking_params(struct sb_asking *asking);
 
 /* May so many more be open? */
 bool sb_intake_has_room(const struct sb_intake *intake, size_t jobs, size_t tasks);

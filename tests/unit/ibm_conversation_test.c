@@ -1470,6 +1470,9 @@ static void custom_parameters(void **state)
     check_params(w, "6", "write", "", NULL);
     check_params(w, "7", "read", "", NULL);
     check_params(w, "8", "read", "{\"field\":\"name\",\"value\":\" ,\"}", NULL);
+    check_params(w, "0", "read",
+                 "{\"field\":\"name\",\"value\":\"speed\"},{\"field\":\"often\",\"value\":\"5\"}",
+                 NULL);
     wiot_forget(w);
     asks(w, "mgmt/custom/southbridge/explode", "9");
     answered(w, 501, "no such action");

@@ -203,11 +203,12 @@ static void drivers_are_known_or_named(void **state)
             "stall, restart, occupied, identify_every, operations, actions, properties, asks, "
             "plain)\n");
     /* no restriction that was begun becomes none */
-    refused("name: x\ndriver: meter\noperations: []\nmax_image:\nmeter: { unit: 1 }\n",
-            "t.yaml:3:13: 'operations' is an empty list (allowed: at least one entry; to have the "
-            "default, leave the key out)\n"
-            "t.yaml:4:11: 'max_image' has no value (allowed: size, 0 to 1024G; default 0); to have the "
-            "default, leave the key out\n");
+    refused(
+        "name: x\ndriver: meter\noperations: []\nmax_image:\nmeter: { unit: 1 }\n",
+        "t.yaml:3:13: 'operations' is an empty list (allowed: at least one entry; to have the "
+        "default, leave the key out)\n"
+        "t.yaml:4:11: 'max_image' has no value (allowed: size, 0 to 1024G; default 0); to have the "
+        "default, leave the key out\n");
     refused("name: x\ndriver: meter\nmeter: { unit: 13 }\n", "t.yaml:3:16: nobody wants unit 13\n");
 }
 

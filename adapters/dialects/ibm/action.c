@@ -106,10 +106,11 @@ static json_t *params_of(struct sb_ibm_turn *turn, const char *name, json_t *nam
     return params;
 }
 
-/* "a, b" -> {"names": ["a", "b"]} */
+/* "a, b" -> {"names": ["a", "b"]}; a field beside it would be left undone. */
 static json_t *read_params(struct sb_ibm_turn *turn, const json_t *fields)
 {
-    const char *text = json_string_value(field_value(fields, "name"));
+    const char *text =
+        json_array_size(fields) == 1 ? json_string_value(field_value(fields, "name")) : NULL;
     json_t *names = json_array();
     while (text && *text) {
         text += strspn(text, ", ");
@@ -158,7 +159,7 @@ static const struct builtin {
     json_t *(*params)(struct sb_ibm_turn *turn, const json_t *fields);
     const char *wants;
 } builtins[] = {
-    { "read", SB_OP_READ, read_params, "the field `name` must say what to read" },
+    { "read", SB_OP_READ, read_params, "the field `name`, and no other, must say what to read" },
     { "write", SB_OP_WRITE, write_params, "the fields `name` and `value` must say what to write" },
     { "configure", SB_OP_CONFIGURE, write_params,
       "the fields `name` and `value` must say what to configure" },
