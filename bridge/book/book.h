@@ -25,6 +25,7 @@ SB_DEFINE_CLEANUP(struct sb_book *, sb_book_free)
 struct sb_job *sb_book_job(struct sb_book *book, int64_t id); /* open ones; NULL: none */
 /* A job that is done, until that is durable: the store still has it as it was. NULL: none. */
 struct sb_job *sb_book_recent(struct sb_book *book, int64_t id);
+struct sb_job *sb_book_recent_same(struct sb_book *book, const char *origin, const char *key);
 /* The newest that matches, with its tasks, as it is stored; *ret stays NULL when there is none. */
 int sb_book_stored(struct sb_book *book, const struct sb_query *which,
                    struct sb_job **ret) SB_MUST_CHECK;

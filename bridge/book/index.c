@@ -132,6 +132,11 @@ struct sb_job *sb_book_recent(struct sb_book *book, int64_t id)
     return sb_leaving_find(&book->leaving, id);
 }
 
+struct sb_job *sb_book_recent_same(struct sb_book *book, const char *origin, const char *key)
+{
+    return sb_leaving_same(&book->leaving, origin, key);
+}
+
 /* Lists of tasks are in order of their numbers. */
 static struct sb_task *find_task(struct sb_task *const *list, size_t count, int64_t id)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/book/leaving.h"
 
+#include "bridge/base/str.h"
+
 struct leaver {
     struct leaver *next;
     struct sb_leaving *leaving;
@@ -38,6 +40,15 @@ struct sb_job *sb_leaving_find(const struct sb_leaving *leaving, int64_t id)
 {
     for (const struct leaver *leaver = leaving->first; leaver; leaver = leaver->next)
         if (leaver->job->id == id)
+            return leaver->job;
+    return NULL;
+}
+
+struct sb_job *sb_leaving_same(const struct sb_leaving *leaving, const char *origin,
+                               const char *key)
+{
+    for (const struct leaver *leaver = leaving->first; leaver; leaver = leaver->next)
+        if (sb_streq(leaver->job->key, key) && sb_streq(leaver->job->origin, origin))
             return leaver->job;
     return NULL;
 }

@@ -15,4 +15,6 @@ struct sb_leaving { /* zero-initialised but for the store */
 
 void sb_leaving_add(struct sb_leaving *leaving, struct sb_job *job); /* takes it over */
 struct sb_job *sb_leaving_find(const struct sb_leaving *leaving, int64_t id);
+struct sb_job *sb_leaving_same(const struct sb_leaving *leaving, const char *origin,
+                               const char *key);
 void sb_leaving_done(struct sb_leaving *leaving);

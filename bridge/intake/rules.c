@@ -42,18 +42,17 @@ static struct rule *rule_of(struct sb_rules *rules, const struct sb_job *job)
     return rule;
 }
 
-static void drop_ended(struct sb_rules *rules)
+/* It is off: from now on its job may end, and be taken up again with tasks made anew. */
+static void drop(struct sb_rules *rules, int64_t job)
 {
-    for (struct rule **at = &rules->list; *at;) {
+    for (struct rule **at = &rules->list; *at; at = &(*at)->next) {
         struct rule *rule = *at;
-        const struct sb_job *job = sb_book_job(rules->intake->book, rule->job);
-        if (job && job->rule) {
-            at = &rule->next;
+        if (rule->job != job)
             continue;
-        }
         *at = rule->next;
         sb_map_done(&rule->acted);
         free(rule);
+        return;
     }
 }
 
@@ -188,6 +187,8 @@ void sb_rules_hear(struct sb_rules *rules, const struct sb_news *news)
 {
     bool ended = news->kind == SB_NEWS_TASK && sb_task_state_is_final(news->task->state);
     bool other = news->kind == SB_NEWS_DEVICE_ADDED || news->kind == SB_NEWS_IDENTITY;
+    if (news->kind == SB_NEWS_JOB && !news->job->rule)
+        drop(rules, news->job->id);
     if (ended && rules->full) { /* there is room once the book has let it go */
         rules->full = false;
         sb_timer_in(rules->timer, 1);
@@ -265,7 +266,6 @@ bool sb_rules_turn(struct sb_rules *rules)
     rules->joins = JOINS_MAX;
     bool waiting = rules->full && !all; /* these are not looked at now */
     rules->full = false;
-    drop_ended(rules);
     bool ended = end_those_due(rules);
     if (!apply(rules, all ? NULL : &due)) {
         rules->all = true;

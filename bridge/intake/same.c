@@ -62,7 +62,7 @@ static bool is_ending(const struct sb_job *job)
 int sb_intake_ended(struct sb_intake *intake, int64_t id, struct sb_job **ret)
 {
     sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
-    if (sb_book_job(intake->book, id))
+    if (sb_book_job(intake->book, id) || sb_book_recent(intake->book, id))
         return -EBUSY;
     int r = sb_book_stored(
         intake->book, &(struct sb_query){ .table = SB_TABLE_JOB, .id = id, .state = -1 }, &job);
@@ -171,13 +171,16 @@ static int share_again(struct sb_asking *asking, const struct sb_job *job)
     return count > 0;
 }
 
+static bool ends(struct sb_asking *asking, int64_t job)
+{
+    (void)sb_refuse(asking, SB_CAUSE_BUSY, "job %lld is just ending; ask again", (long long)job);
+    return true;
+}
+
 /* A job that has ended: it succeeded, and this is the answer; or it is asked for once more. */
 static bool knows_ended(struct sb_asking *asking, struct sb_job *job, struct sb_job **ret_again)
 {
-    bool ending = is_ending(job);
-    if (ending)
-        (void)sb_refuse(asking, SB_CAUSE_BUSY, "job %lld is just ending; ask again",
-                        (long long)job->id);
+    bool ending = is_ending(job) && ends(asking, job->id);
     int again = !ending && equals(asking, job) ? share_again(asking, job) : 0;
     if (again < 0)
         (void)sb_refuse(asking, SB_CAUSE_NO_MEMORY, "out of memory");
@@ -205,6 +208,7 @@ bool sb_asking_repeats(const struct sb_asking *asking)
     if (!key)
         return false;
     return sb_book_same(asking->intake->book, asking->origin, key) ||
+           sb_book_recent_same(asking->intake->book, asking->origin, key) ||
            (sb_store_count(asking->intake->store,
                            &(struct sb_query){
                                .table = SB_TABLE_JOB, .a = asking->origin, .b = key, .state = -1 },
@@ -223,6 +227,9 @@ bool sb_asking_known(struct sb_asking *asking, const char *key, struct sb_job **
     }
     if (strncmp(key, "id:", 3) != 0)
         return false; /* a wish may be wished again */
+    job = sb_book_recent_same(intake->book, asking->origin, key);
+    if (job)
+        return ends(asking, job->id);
     int r = sb_book_stored(intake->book,
                            &(struct sb_query){ .table = SB_TABLE_JOB,
                                                .a = asking->origin,

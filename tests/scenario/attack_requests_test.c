@@ -152,6 +152,26 @@ static void test_again_while_the_end_is_written(void **state)
     assert_int_equal(bench_device("b")->boots, 1);
 }
 
+/* Nor before the store says anything: it was made and ended while the disk wrote. */
+static void test_again_before_the_store_knows_it(void **state)
+{
+    (void)state;
+    struct sb_request request = {
+        .op = SB_OP_REBOOT, .external_id = "X", .devices = a_alone, .device_count = 1
+    };
+    sb_store_mem_hold(world.disk, true);
+    bench_device("a")->offline = true;
+    struct sb_verdict verdict = accepted(submit(&cloud, &request));
+    assert_int_equal(sb_host_cancel(cloud.host, cloud.door, verdict.task, SB_CAUSE_OPERATOR), 0);
+    world_run(&world, 10);
+    assert_null(sb_book_job(world.core->book, verdict.job));
+    assert_int_equal(sb_intake_retry(&world.core->intake, verdict.job, "test"), -EBUSY);
+    refused(submit(&cloud, &request), SB_CAUSE_BUSY);
+    sb_store_mem_hold(world.disk, false);
+    world_run(&world, 1000);
+    assert_int_equal(sb_store_mem_rows(world.disk, SB_TABLE_JOB), 1);
+}
+
 static void test_a_device_twice(void **state)
 {
     (void)state;
@@ -533,6 +553,7 @@ int main(void)
         ATTACK(id_again_after_success),
         ATTACK(id_again_after_failure),
         ATTACK(again_while_the_end_is_written),
+        ATTACK(again_before_the_store_knows_it),
         ATTACK(a_device_twice),
         ATTACK(two_clouds_one_device),
         ATTACK(a_cloud_without_rights),

@@ -469,6 +469,27 @@ static void test_switched_on_too_late(void **state)
     assert_null(sb_book_job(world.core->book, job));
 }
 
+/* Ended, taken up again, and switched on: it knows its tasks as they are now. */
+static void test_switched_on_after_a_retry(void **state)
+{
+    (void)state;
+    add("g1", "one-step", "hall");
+    add("g2", "one-step", "hall");
+    world_run(&world, 1000);
+    bench_device("g2")->fault = BENCH_COMMIT;
+    bench_device("g2")->cause = SB_CAUSE_INSTALL_FAILED;
+    bench_device("g2")->faults = 1;
+    int64_t job = WISH(UPDATE, .group = "hall", .rule = true);
+    world_run(&world, 10000);
+    end_rule(job);
+    assert_int_equal(sb_intake_retry(&world.core->intake, job, "test"), 0);
+    edit_rule(job, true);
+    world_run(&world, 10000);
+    assert_one(job, "g1", SB_TASK_SUCCEEDED);
+    assert_int_equal(tasks(job, "g2", NULL, NULL), 2);
+    end_rule(job);
+}
+
 /* A rule may come to touch any device: only the door that made it may change it. */
 static void test_whose_rule_it_is(void **state)
 {
@@ -699,6 +720,7 @@ int main(void)
         ATTACK(who_is_passed_by),
         ATTACK(switching),
         ATTACK(switched_on_too_late),
+        ATTACK(switched_on_after_a_retry),
         ATTACK(whose_rule_it_is),
         ATTACK(no_room_on_the_disk),
         ATTACK(retry_under_a_rule),
