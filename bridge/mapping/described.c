@@ -229,7 +229,7 @@ enum sb_cause sb_described_accepts(const struct sb_type *type, int op, const jso
                                             : accepts_values(type, values, property, ret_text);
 }
 
-json_t *sb_described_readable(const struct sb_type *type, sb_described_fn property)
+static json_t *readable(const struct sb_type *type, sb_described_fn property)
 {
     json_t *names = json_array(), *spec;
     const char *name;
@@ -244,6 +244,13 @@ json_t *sb_described_readable(const struct sb_type *type, sb_described_fn proper
         }
     }
     return names;
+}
+
+json_t *sb_described_wanted(const struct sb_type *type, const json_t *params,
+                            sb_described_fn property)
+{
+    json_t *names = json_object_get(params, "names");
+    return json_array_size(names) > 0 ? json_incref(names) : readable(type, property);
 }
 
 int sb_described_package(const char *path, json_t **ret, char **ret_error)

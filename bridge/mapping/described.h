@@ -55,7 +55,9 @@ enum sb_cause sb_described_accepts(const struct sb_type *type, int op, const jso
 /* Sets *ret_text to a copy of text and returns the cause. */
 enum sb_cause sb_described_refuse(char **ret_text, enum sb_cause cause, const char *text);
 
-/* The names of all readable properties; new reference, NULL: no memory. */
-json_t *sb_described_readable(const struct sb_type *type, sb_described_fn property);
+/* The names that a READ asks for: those of `params`, else all that can be read. New reference,
+ * NULL: no memory. */
+json_t *sb_described_wanted(const struct sb_type *type, const json_t *params,
+                            sb_described_fn property);
 /* A package of configuration, read from its file: a JSON object {name: value}. */
 int sb_described_package(const char *path, json_t **ret, char **ret_error) SB_MUST_CHECK;

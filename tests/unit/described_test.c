@@ -101,9 +101,25 @@ static void test_what_may_be_asked(void **state SB_UNUSED)
                          cases[i].cause);
         assert_true(sb_streq(text, cases[i].text));
     }
-    sb_cleanup(json_decrefp) json_t *names = sb_described_readable(&type, property),
-                                    *wanted = json_of("[\"r\",\"both\"]");
-    assert_true(json_equal(names, wanted));
+    json_decref(type.properties);
+}
+
+static void test_what_a_read_asks_for(void **state SB_UNUSED)
+{
+    static const struct {
+        const char *params, *names;
+    } cases[] = {
+        { "{}", "[\"r\",\"both\"]" }, /* all that can be read */
+        { "{\"names\":[]}", "[\"r\",\"both\"]" },
+        { "{\"names\":[\"both\"]}", "[\"both\"]" },
+    };
+    struct sb_type type = { .properties = json_of("{\"r\":{},\"w\":{},\"both\":{}}") };
+    for (size_t i = 0; i < SB_COUNT(cases); i++) {
+        sb_cleanup(json_decrefp) json_t *params = json_of(cases[i].params),
+                                        *names = json_of(cases[i].names),
+                                        *wanted = sb_described_wanted(&type, params, property);
+        assert_true(json_equal(wanted, names));
+    }
     json_decref(type.properties);
 }
 
@@ -131,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_names_and_keys),
         cmocka_unit_test(test_access_choice_duration),
         cmocka_unit_test(test_what_may_be_asked),
+        cmocka_unit_test(test_what_a_read_asks_for),
         cmocka_unit_test(test_a_package_of_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,16 +122,14 @@ static enum sb_cause read_names(struct sb_dialog *dialog, const json_t *names, j
 
 enum sb_cause sb_dialog_read(struct sb_dialog *dialog)
 {
-    const json_t *wanted = json_object_get(dialog->command->params, "names");
-    sb_cleanup(json_decrefp) json_t *all =
-        json_array_size(wanted) == 0 ? sb_described_readable(dialog->type, sb_dialog_property_check)
-                                     : NULL;
+    sb_cleanup(json_decrefp) json_t *wanted =
+        sb_described_wanted(dialog->type, dialog->command->params, sb_dialog_property_check);
     sb_cleanup(json_decrefp) json_t *values = json_object();
-    if (!values || (!all && json_array_size(wanted) == 0))
+    if (!wanted || !values)
         return sb_dialog_trouble(dialog, -ENOMEM);
     enum sb_cause cause = sb_dialog_attach(dialog, false);
     if (cause == SB_CAUSE_NONE)
-        cause = read_names(dialog, all ? all : wanted, values);
+        cause = read_names(dialog, wanted, values);
     dialog->outcome->result = json_incref(values);
     dialog->outcome->verified = (char *)"status";
     return cause;

@@ -20,15 +20,13 @@ static void tell_values(struct sb_modbus *modbus, json_t *values)
 
 enum sb_cause sb_modbus_op_read(struct sb_modbus *modbus)
 {
-    const json_t *wanted = json_object_get(modbus->command->params, "names");
-    sb_cleanup(json_decrefp) json_t *all =
-        json_array_size(wanted) == 0 ? sb_described_readable(modbus->type, sb_modbus_property_check)
-                                     : NULL;
+    sb_cleanup(json_decrefp) json_t *wanted =
+        sb_described_wanted(modbus->type, modbus->command->params, sb_modbus_property_check);
     sb_cleanup(json_decrefp) json_t *values = json_object();
-    if (!values)
+    if (!wanted || !values)
         return sb_modbus_trouble(modbus, -ENOMEM);
     sb_session_progress(modbus->session, SB_PHASE_TRANSFERRING, 0, 0);
-    enum sb_cause cause = sb_modbus_read_values(modbus, all ? all : wanted, values);
+    enum sb_cause cause = sb_modbus_read_values(modbus, wanted, values);
     tell_values(modbus, values);
     return cause;
 }

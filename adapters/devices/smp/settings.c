@@ -164,14 +164,12 @@ static void tell_values(struct sb_smp *smp, json_t *values)
 
 enum sb_cause sb_smp_read(struct sb_smp *smp)
 {
-    const json_t *wanted = json_object_get(smp->command->params, "names");
-    sb_cleanup(json_decrefp) json_t *all =
-        json_array_size(wanted) == 0 ? sb_described_readable(smp->type, sb_smp_property_check)
-                                     : NULL;
+    sb_cleanup(json_decrefp) json_t *wanted =
+        sb_described_wanted(smp->type, smp->command->params, sb_smp_property_check);
     sb_cleanup(json_decrefp) json_t *values = json_object();
-    if (!values)
+    if (!wanted || !values)
         return sb_smp_trouble(smp, -ENOMEM);
-    enum sb_cause cause = read_names(smp, all ? all : wanted, values);
+    enum sb_cause cause = read_names(smp, wanted, values);
     tell_values(smp, values);
     smp->outcome->verified = (char *)"status";
     return cause;
