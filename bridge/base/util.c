@@ -16,6 +16,26 @@ int sb_set_string(char **slot, const char *text)
     return 0;
 }
 
+void sb_strings_done(struct sb_strings *strings)
+{
+    for (size_t i = 0; i < strings->count; i++)
+        free(strings->list[i]);
+    free(strings->list);
+    *strings = (struct sb_strings){ 0 };
+}
+
+int sb_strings_add(struct sb_strings *strings, const char *text)
+{
+    char **list = reallocarray(strings->list, strings->count + 1, sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    strings->list = list;
+    if (!(list[strings->count] = strdup(text)))
+        return -ENOMEM;
+    strings->count++;
+    return 0;
+}
+
 int sb_read_at(int fd, int64_t at, void *ret, size_t n)
 {
     uint8_t *to = ret;

@@ -58,6 +58,15 @@ static inline SB_UNUSED bool sb_streq(const char *a, const char *b)
 
 /* Replaces *slot by a copy of text (NULL clears it). 0 or -ENOMEM; *slot is kept on error. */
 int sb_set_string(char **slot, const char *text) SB_MUST_CHECK;
+
+struct sb_strings { /* texts in a row, which are its own */
+    char **list;
+    size_t count;
+};
+/* Appends a copy. 0 or -ENOMEM. */
+int sb_strings_add(struct sb_strings *strings, const char *text) SB_MUST_CHECK;
+void sb_strings_done(struct sb_strings *strings);
+
 /* n bytes of a file from `at` on. -errno; -ENODATA: it ends before. */
 int sb_read_at(int fd, int64_t at, void *ret, size_t n) SB_MUST_CHECK;
 /*

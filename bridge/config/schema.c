@@ -115,26 +115,6 @@ int sb_schema_read(const struct sb_yaml *map, const char *file, const struct sb_
 
 /* ---- releasing ---- */
 
-void sb_strings_done(struct sb_strings *strings)
-{
-    for (size_t i = 0; i < strings->count; i++)
-        free(strings->list[i]);
-    free(strings->list);
-    *strings = (struct sb_strings){ 0 };
-}
-
-int sb_strings_add(struct sb_strings *strings, const char *text)
-{
-    char **list = reallocarray(strings->list, strings->count + 1, sizeof *list);
-    if (!list)
-        return -ENOMEM;
-    strings->list = list;
-    if (!(list[strings->count] = strdup(text)))
-        return -ENOMEM;
-    strings->count++;
-    return 0;
-}
-
 static void array_done(const struct sb_field *field, struct sb_array *array)
 {
     for (size_t i = 0; i < array->count; i++) {

@@ -38,11 +38,6 @@ enum sb_field_type {
                          the key "" the map itself, whose unknown keys are then left alone */
 };
 
-struct sb_strings {
-    char **list;
-    size_t count;
-};
-
 struct sb_array {
     void *list;
     size_t count;
@@ -88,9 +83,6 @@ int sb_schema_read_also(const struct sb_yaml *map, const char *file, const struc
 int sb_schema_json(const struct sb_yaml *map, const char *file, const struct sb_field *fields,
                    const struct sb_field *also, json_t **ret, struct sb_diags *diags) SB_MUST_CHECK;
 void sb_schema_done(const struct sb_field *fields, void *data);
-void sb_strings_done(struct sb_strings *strings);
-/* Appends a copy. 0 or -ENOMEM. */
-int sb_strings_add(struct sb_strings *strings, const char *text) SB_MUST_CHECK;
 
 /* What may stand for one key, as text: "whole number, 1 to 10; default 3". NULL: no memory. */
 char *sb_schema_kind(const struct sb_field *field);

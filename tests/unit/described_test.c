@@ -144,10 +144,8 @@ static void test_a_package_of_values(void **state SB_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_and_keys),
-        cmocka_unit_test(test_access_choice_duration),
-        cmocka_unit_test(test_what_may_be_asked),
-        cmocka_unit_test(test_what_a_read_asks_for),
+        cmocka_unit_test(test_names_and_keys),      cmocka_unit_test(test_access_choice_duration),
+        cmocka_unit_test(test_what_may_be_asked),   cmocka_unit_test(test_what_a_read_asks_for),
         cmocka_unit_test(test_a_package_of_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
