@@ -10,13 +10,22 @@ typedef void (*handler_fn)(struct sb_ali_turn *turn);
 
 /* ---- messages ---- */
 
+/* Who is away may have been here for what is offered alone. */
 static void on_upgrade(struct sb_ali_turn *turn)
 {
-    if (turn->in->message->error)
+    if (turn->in->message->error) {
         sb_effects_note(turn->effects, "a push of firmware is %s: ignored",
                         turn->in->message->error);
-    else
-        sb_ali_offered(turn, turn->in->message->body);
+        return;
+    }
+    sb_ali_offered(turn, turn->in->message->body, NULL);
+    sb_ali_session_presence(turn);
+}
+
+static void on_firmware(struct sb_ali_turn *turn)
+{
+    sb_ali_firmware_reply(turn);
+    sb_ali_session_presence(turn);
 }
 
 static void on_message(struct sb_ali_turn *turn)
@@ -28,7 +37,7 @@ static void on_message(struct sb_ali_turn *turn)
         [SB_ALIBABA_NOTICE] = sb_ali_notice,
         [SB_ALIBABA_ERROR] = sb_ali_error,
         [SB_ALIBABA_UPGRADE] = on_upgrade,
-        [SB_ALIBABA_FIRMWARE] = sb_ali_firmware_reply,
+        [SB_ALIBABA_FIRMWARE] = on_firmware,
         [SB_ALIBABA_SET] = sb_ali_property_set,
         [SB_ALIBABA_GET] = sb_ali_property_get,
         [SB_ALIBABA_SERVICE] = sb_ali_service,

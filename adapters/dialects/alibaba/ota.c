@@ -146,8 +146,7 @@ static void make_way(struct sb_ali_turn *turn, const char *module, const char *v
             sb_effects_cancel(turn->effects, waiting[i], SB_CAUSE_OVERRIDDEN);
 }
 
-/* id: of the request that it answers; NULL: pushed. */
-static void offered(struct sb_ali_turn *turn, const json_t *data, const char *id)
+void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, const char *id)
 {
     struct sb_ali_state *state = turn->state;
     const char *module = sb_alibaba_module(data), *version = sb_json_str(data, "version");
@@ -171,12 +170,6 @@ static void offered(struct sb_ali_turn *turn, const json_t *data, const char *id
         state->offer = json_deep_copy(data);
         sb_ali_submit(turn, OFFER, NULL, SB_OP_FIRMWARE_UPDATE, NULL, package);
     }
-}
-
-void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data)
-{
-    offered(turn, data, NULL);
-    sb_ali_session_presence(turn); /* who is away was here for that alone */
 }
 
 bool sb_ali_offer_verdict(struct sb_ali_turn *turn)
@@ -217,8 +210,7 @@ void sb_ali_firmware_reply(struct sb_ali_turn *turn)
     else if (json_object_size(message->body) == 0)
         forget_failures(turn);
     else
-        offered(turn, message->body, message->id);
-    sb_ali_session_presence(turn);
+        sb_ali_offered(turn, message->body, message->id);
 }
 
 void sb_ali_firmware_get(struct sb_ali_turn *turn)

@@ -138,6 +138,9 @@ json_t *sb_ali_request(struct sb_ali_turn *turn, const char *method, json_t *par
 void sb_ali_submit(struct sb_ali_turn *turn, const char *tag, const char *id, enum sb_op op,
                    json_t *params, json_t *package);
 const char *sb_ali_version(const struct sb_ali_turn *turn, const char *module); /* or NULL */
+/* What a service or job of this name is: its operation and params (new). False: none. */
+bool sb_ali_operation(struct sb_ali_turn *turn, const char *name, const json_t *arguments,
+                      enum sb_op *ret_op, json_t **ret_params);
 void sb_ali_keep(struct sb_ali_turn *turn, int r); /* r < 0: the effects are broken */
 
 /* family.c: the gateway's own */
@@ -169,7 +172,8 @@ void sb_ali_notice(struct sb_ali_turn *turn);
 void sb_ali_error(struct sb_ali_turn *turn);
 
 /* ota.c */
-void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data);
+/* id: of the request that it answers; NULL: pushed. */
+void sb_ali_offered(struct sb_ali_turn *turn, const json_t *data, const char *id);
 void sb_ali_firmware_reply(struct sb_ali_turn *turn);
 bool sb_ali_offer_verdict(struct sb_ali_turn *turn); /* false: not of a push */
 void sb_ali_update_follow(struct sb_ali_turn *turn, struct sb_ali_update *update,
@@ -197,9 +201,6 @@ void sb_ali_ask_follow(struct sb_ali_turn *turn, struct sb_ali_ask *ask,
                        const struct sb_task *task);
 void sb_ali_asks_login(struct sb_ali_turn *turn);
 void sb_ali_post(struct sb_ali_turn *turn, const json_t *names); /* values; NULL: all */
-/* What a service or job of this name is: its operation and params (new). False: none. */
-bool sb_ali_operation(struct sb_ali_turn *turn, const char *name, const json_t *arguments,
-                      enum sb_op *ret_op, json_t **ret_params);
 
 /* jobs.c */
 void sb_ali_job(struct sb_ali_turn *turn, const json_t *task);

@@ -106,3 +106,32 @@ const char *sb_ali_version(const struct sb_ali_turn *turn, const char *module)
 {
     return turn->in->device ? sb_json_str(turn->in->device->versions, module) : NULL;
 }
+
+bool sb_ali_operation(struct sb_ali_turn *turn, const char *name, const json_t *arguments,
+                      enum sb_op *ret_op, json_t **ret_params)
+{
+    static const struct {
+        const char *word;
+        enum sb_op op;
+    } known[] = {
+        { "service_reboot", SB_OP_REBOOT },
+        { "service_factory_reset", SB_OP_FACTORY_RESET },
+        { "service_configure", SB_OP_CONFIGURE },
+    };
+    const struct sb_device *device = turn->in->device;
+    for (size_t i = 0; i < SB_COUNT(known); i++) {
+        if (!sb_streq(sb_words_name(turn->in->words, known[i].word), name))
+            continue;
+        *ret_op = known[i].op;
+        *ret_params =
+            known[i].op == SB_OP_CONFIGURE ? json_pack("{s:O}", "values", arguments) : NULL;
+        return known[i].op != SB_OP_CONFIGURE || json_object_size(arguments) > 0;
+    }
+    if (!device || !device->type || !json_object_get(device->type->actions, name))
+        return false;
+    *ret_op = SB_OP_INVOKE;
+    *ret_params =
+        json_pack("{s:s,s:o}", "action", name, "arguments",
+                  json_is_object(arguments) ? json_incref((json_t *)arguments) : json_object());
+    return true;
+}

@@ -74,6 +74,21 @@ static void on_lost(struct sb_azure_turn *turn, int64_t id)
         on_task(turn, &task, true);
 }
 
+/* The gateway's own record may go; the twin stays, and with it the devices that are in it. */
+static void on_removed(struct sb_azure_turn *turn)
+{
+    if (turn->in->self)
+        sb_azure_report(turn);
+    else
+        sb_azure_leave(turn);
+}
+
+static void on_told(struct sb_azure_turn *turn)
+{
+    if (sb_azure_told(turn))
+        sb_azure_report(turn);
+}
+
 static void on_news(struct sb_azure_turn *turn)
 {
     const struct sb_news *news = turn->in->news;
@@ -90,7 +105,7 @@ static void on_news(struct sb_azure_turn *turn)
             on_task(turn, news->task, false);
         break;
     case SB_NEWS_DEVICE_REMOVED:
-        sb_azure_leave(turn);
+        on_removed(turn);
         break;
     case SB_NEWS_DEVICE_ADDED:
     case SB_NEWS_PRESENCE:
@@ -171,7 +186,7 @@ int sb_azure_step(void *state, const struct sb_input *input, struct sb_effects *
     static const handler_fn inputs[] = {
         [SB_IN_MESSAGE] = on_message, [SB_IN_NEWS] = on_news,     [SB_IN_VERDICT] = on_verdict,
         [SB_IN_TIMER] = on_timer,     [SB_IN_UP] = on_up,         [SB_IN_DOWN] = on_down,
-        [SB_IN_TOLD] = sb_azure_told, [SB_IN_LOADED] = on_loaded,
+        [SB_IN_TOLD] = on_told,       [SB_IN_LOADED] = on_loaded,
     };
     const struct sb_azure_config *config = input->config;
     struct sb_azure_turn turn = { .state = state,

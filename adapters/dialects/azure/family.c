@@ -168,22 +168,21 @@ static void take_document(struct sb_azure_turn *turn, const char *key)
     }
     if (state->desired)
         tell_wish(turn, key);
-    sb_azure_report(turn);
 }
 
 /* null deletes its part of the twin, with the next patch and after each read; unless another has
- * its name by now. */
-static void take_leave(struct sb_azure_turn *turn, const char *key)
+ * its name by now: false. */
+static bool take_leave(struct sb_azure_turn *turn, const char *key)
 {
     struct sb_azure_state *state = turn->state;
     const char *owner = sb_json_str(state->owners, key);
     if (owner && !sb_streq(owner, sb_json_str(turn->in->told, "id")))
-        return;
+        return false;
     put_child(turn, key, json_null());
     (void)json_object_del(state->owners, key);
     (void)json_object_del(state->wished, key);
     turn->effects->save = true;
-    sb_azure_report(turn);
+    return true;
 }
 
 /* Of those that left, the twin holds nothing any more. */
@@ -203,31 +202,29 @@ void sb_azure_family_settled(struct sb_azure_turn *turn)
     }
 }
 
-void sb_azure_told(struct sb_azure_turn *turn)
+bool sb_azure_told(struct sb_azure_turn *turn)
 {
     const struct sb_input *in = turn->in;
     const char *name = sb_json_str(in->told, "name");
     sb_cleanup(sb_freep) char *key = in->from ? sb_azure_key(name ? name : in->from) : NULL;
-    if (in->from && !key)
+    if (in->from && !key) {
         turn->effects->broken = true;
-    else if (in->self && in->from && sb_streq(in->tag, "document"))
+        return false;
+    }
+    if (in->self && in->from && sb_streq(in->tag, "gone"))
+        return take_leave(turn, key);
+    if (in->self && in->from && sb_streq(in->tag, "document"))
         take_document(turn, key);
-    else if (in->self && in->from && sb_streq(in->tag, "gone"))
-        take_leave(turn, key);
-    else if (turn->child && sb_streq(in->tag, "desired")) {
+    else if (turn->child && sb_streq(in->tag, "desired"))
         sb_azure_wishes(turn, sb_json_object(in->told, "desired"),
                         sb_json_int(in->told, "version", 0));
-        sb_azure_report(turn);
-    }
+    else
+        return false;
+    return true;
 }
 
-/* The gateway's own record may go; the twin stays, and with it the devices that are in it. */
 void sb_azure_leave(struct sb_azure_turn *turn)
 {
-    if (turn->in->self) {
-        sb_azure_report(turn);
-        return;
-    }
     sb_azure_asks_refuse(turn, SB_CAUSE_DEVICE_GONE);
     if (turn->child)
         say_gone(turn);

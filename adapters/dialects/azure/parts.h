@@ -153,7 +153,7 @@ void sb_azure_fit(struct sb_azure_turn *turn, json_t *document);
 
 /* family.c: mode gateway */
 void sb_azure_hand_over(struct sb_azure_turn *turn); /* a device's document to the gateway */
-void sb_azure_told(struct sb_azure_turn *turn);
+bool sb_azure_told(struct sb_azure_turn *turn);      /* true: there may be something to report */
 void sb_azure_tell_wishes(struct sb_azure_turn *turn);
 void sb_azure_family_settled(struct sb_azure_turn *turn);
-void sb_azure_leave(struct sb_azure_turn *turn);
+void sb_azure_leave(struct sb_azure_turn *turn); /* a device */
