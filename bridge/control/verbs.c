@@ -20,7 +20,7 @@ const struct sb_verb sb_verbs[] = {
       "id! type! bus* address* names* parent* commanders* groups*", true },
     { "device group", sb_verb_device_group, "id! add[ remove[", true },
     { "device remove", sb_verb_device_remove, "id!", true },
-    { "device identify", sb_verb_device_identify, "id!", false },
+    { "device identify", sb_verb_device_identify, "id!", true },
     { "package list", sb_verb_package_list, "", false },
     { "package add", sb_verb_package_add, "file uri name version module sha256 md5 fits{", true },
     { "package show", sb_verb_package_show, "id!", false },

@@ -187,7 +187,11 @@ int sb_verb_device_identify(struct sb_call *call)
     const struct sb_device *device = find(call);
     if (!device)
         return -1;
-    int r = sb_runner_identify(call->core->runner, device->id);
+    sb_cleanup(sb_freep) char *subject = sb_format("device %s", device->id);
+    int r = subject ? sb_runner_identify(call->core->runner, device->id) : -ENOMEM;
+    if (r >= 0)
+        r = sb_audit_add(call->core->audit, call->actor, "identify", subject,
+                         sb_loop_wall(call->core->parts.loop), NULL);
     if (r == -ENODEV)
         return sb_call_refuse(call, SB_REFUSAL_REFUSED,
                               "device '%s' has no driver or no bus to ask it on", device->id);

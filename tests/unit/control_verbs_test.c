@@ -428,6 +428,7 @@ static void test_device_identified(void **state)
     (void)state;
     bench_device("a")->offline = true;
     done("device identify", "{'id': 'a'}");
+    assert_audited("identify", "device a");
     struct sb_device *device = sb_registry_get(world.core->registry, "a");
     for (int i = 0; i < 200 && device->presence == SB_PRESENCE_READY; i++)
         world_turns(&world, 1);
