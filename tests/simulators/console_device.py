@@ -38,7 +38,8 @@ FAULTS = {
     "mute_after": 0,       # falls silent after so many bytes of an image
     "die_after": 0,        # restarts after so many bytes of an image
     "break_off": 0,        # ends the transfer after so many bytes of an image
-    "drop": 0.0, "duplicate": 0.0, "corrupt": 0.0,    # of bytes of a transfer, each way
+    "drop": 0, "duplicate": 0, "corrupt": 0,          # this byte of a transfer
+    "lost_answer": 0,      # this byte of the receiver's answers is dropped
     "noise": 0.0,          # share of bytes of the console that are changed on their way in
     "chatty": False,       # unsolicited lines before and after answers
     "mutter": "",          # a line before each answer
@@ -72,7 +73,7 @@ class Device:
                 self.flash = json.load(f)
         self.settings = dict(self.flash["settings"])
         self.state, self.buffer, self.at = "off", b"", []
-        self.child, self.received, self.loaded = None, 0, None
+        self.child, self.received, self.answered, self.loaded = None, 0, 0, None
         self.size, self.console = None, "loader"  # of the transfer: what is kept, what comes after
         for fault in args.fault:
             name, value = fault.split("=", 1)
@@ -329,7 +330,7 @@ class Device:
             self.line("ERR 28 no room")
             return
         kinds = {"ymodem": ["rb", "-q"], "xmodem": ["rx", "-q", "-c"], "sum": ["rx", "-q"]}
-        self.received = 0
+        self.received = self.answered = 0
         shutil.rmtree(os.path.join(self.args.state, "rx"), ignore_errors=True)
         os.makedirs(os.path.join(self.args.state, "rx"))
         command = [*kinds[how.split()[0]]]
@@ -343,19 +344,17 @@ class Device:
         self.console, self.state = self.state, "transfer"
         say("loading", how=how)
 
-    def spoil(self, data):
-        out = bytearray()
-        for byte in data:
-            kind = self.random.random()
-            if kind < self.faults["drop"]:
-                continue
-            kind -= self.faults["drop"]
-            if kind < self.faults["duplicate"]:
-                out.append(byte)
-            elif kind - self.faults["duplicate"] < self.faults["corrupt"]:
-                byte ^= 1 << self.random.randrange(8)
-            out.append(byte)
-        return bytes(out)
+    def spoil(self, data, before):
+        """before: bytes of the transfer that came before these."""
+        faults, out = self.faults, data
+        for fault in ("drop", "duplicate", "corrupt"):
+            at = faults[fault] - before - 1
+            if faults[fault] and 0 <= at < len(data):
+                byte = data[at:at + 1]
+                other = {"drop": b"", "duplicate": 2 * byte, "corrupt": bytes([byte[0] ^ 0x10])}
+                out = data[:at] + other[fault] + data[at + 1:]
+                say("spoiled", how=fault)
+        return out
 
     def image_bytes(self, data):
         self.received += len(data)
@@ -375,7 +374,7 @@ class Device:
             self.prompt()
         elif self.child:
             try:
-                self.child.stdin.write(self.spoil(data))
+                self.child.stdin.write(self.spoil(data, self.received - len(data)))
                 self.child.stdin.flush()
             except OSError:
                 pass
@@ -391,7 +390,12 @@ class Device:
     def receiver_says(self):
         data = os.read(self.child.stdout.fileno(), 4096)
         if data:
-            self.raw(self.spoil(data))
+            lost = self.faults["lost_answer"] - self.answered - 1
+            self.answered += len(data)
+            if 0 <= lost < len(data):
+                say("spoiled", how="lost_answer")
+                data = data[:lost] + data[lost + 1:]
+            self.raw(data)
             return
         status = self.child.wait()
         self.end_transfer()
@@ -415,7 +419,8 @@ class Device:
             self.loaded = image
             self.flash["crc"] = zlib.crc32(image)
             self.save()
-            say("loaded", size=len(image), name=files[0], crc=self.flash["crc"])
+            say("loaded", size=len(image), name=files[0], crc=self.flash["crc"],
+                received=self.received)
             self.line()
             self.line(f"loaded {len(image)} bytes")
 
