@@ -171,7 +171,7 @@ def plain(southbridge, *words, **env):
     """southbridgectl as people call it: CompletedProcess."""
     program = southbridge.program("southbridgectl")
     return run([program, "--socket", southbridge.socket, *words],
-               env=dict(southbridge.environment(), **env))
+               env=dict(southbridge.environment(leaks=False), **env))
 
 
 class Nobody:
