@@ -430,8 +430,9 @@ int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *act
 {
     struct sb_device *device;
     int r = sb_check_device(core->parts.config, core->parts.adapters, core->types, spec, diags);
-    if (r == 0)
-        r = sb_registry_add(core->registry, spec, &device, diags);
+    if (r < 0)
+        return r;
+    r = sb_registry_add(core->registry, spec, &device, diags);
     if (r < 0)
         return r;
     audit(core, actor, "device add", device->id);
