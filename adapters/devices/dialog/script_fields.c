@@ -19,6 +19,7 @@ SB_NAMES(sb_dialog_line, SB_DIALOG_LINE_MAX_, [SB_DIALOG_LEAVE] = "leave", [SB_D
          [SB_DIALOG_OFF] = "off");
 
 /* The keys by which something leads elsewhere, for a struct that holds them as `member`. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member's name cannot stand in them */
 #define THEN(member)                                                                               \
     { .key = "goto",                                                                               \
       .type = SB_TYPE_STRING,                                                                      \
@@ -45,6 +46,7 @@ SB_NAMES(sb_dialog_line, SB_DIALOG_LINE_MAX_, [SB_DIALOG_LEAVE] = "leave", [SB_D
         .key = "set", .type = SB_TYPE_JSON, .offset = AT(member.set),                              \
         .doc = "Variables to set: {name: text}; the texts may have {names}."                       \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define AT(member) offsetof(struct sb_dialog_alternative, member)
 static const struct sb_field alternative_fields[] = {

@@ -68,7 +68,7 @@ int sb_alibaba_decode(const struct sb_words *words, const void *config, const ch
 /* ---- frame.c ---- */
 
 /* The JSON of a message: id, code and `data` of a reply, else `params`. */
-int sb_alibaba_read_envelope(bool reply, const void *text, size_t n, struct sb_message *ret);
+int sb_alibaba_read_envelope(bool reply, const void *payload, size_t n, struct sb_message *ret);
 /*
  * A block of a file. Two bytes, big-endian, say how long the JSON is that follows, after
  * it come `bSize` bytes and their CRC-16, low byte first. What does not hold is in `error`; a
