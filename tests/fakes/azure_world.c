@@ -80,6 +80,8 @@ static void take_message(struct core *core, enum core_actor actor, const struct 
                 (struct hub_answer){ status, strdup(rid), json_incref(output->json) };
         return;
     }
+    if (output->task && sb_set_string(&hub->told_what, output->what) == 0)
+        hub->told_task = output->task;
     take_twin_request(hub, actor, output->topic, output->json, rid);
 }
 
@@ -132,6 +134,7 @@ void hub_free(struct hub *hub)
         free(hub->replies[i].topic);
         free(hub->replies[i].text);
     }
+    free(hub->told_what);
     free(hub);
 }
 

@@ -30,6 +30,8 @@ struct hub {
     bool silent;         /* it does not answer them */
     bool miss;           /* changes of desired properties are not told */
     unsigned reads, patches;
+    int64_t told_task; /* of the last patch that tells the end of one, for the audit */
+    char *told_what;
     struct hub_reply replies[64];
     size_t reply_count;
     struct hub_answer answers[64];

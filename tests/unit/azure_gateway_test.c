@@ -297,6 +297,54 @@ static void a_crowd_does_not_fill_the_twin(void **state)
     assert_true(reports(hub, "children/meter-8/firmware/fwUpdateStatus", "\"current\""));
 }
 
+/* The audit must not lose one of them. */
+static void a_patch_that_tells_several_ends_names_each(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    (void)hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"pump-7\"}");
+    (void)hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"valve.1\"}");
+    hub->silent = true; /* a patch is on its way meanwhile */
+    core_task(&hub->core, 0, SB_TASK_RUNNING);
+    core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
+    core_task(&hub->core, 1, SB_TASK_FAILED);
+    assert_int_equal(hub->told_task, 0);
+    hub->silent = false;
+    core_passes(&hub->core, 10 * SB_MINUTE);
+    sb_cleanup(sb_freep) char *what =
+        sb_format("failed; task %lld succeeded", (long long)hub->core.tasks[0].task.id);
+    assert_int_equal(hub->told_task, hub->core.tasks[1].task.id);
+    assert_string_equal(hub->told_what, what);
+}
+
+static void use_mode(struct hub *hub, enum sb_azure_mode mode)
+{
+    all_is_down(hub);
+    hub->config.mode = (int)mode;
+    for (int i = 0; i < CORE_ACTORS; i++)
+        hub->core.line[i] = mode == SB_AZURE_GATEWAY ? CORE_GATEWAY : (enum core_actor)i;
+    core_restarts(&hub->core);
+    everybody_is_up(hub);
+}
+
+/* Nobody would ever delete its part again. */
+static void a_device_with_a_connection_of_its_own_leaves_the_gateways_twin(void **state)
+{
+    struct hub *hub = *state;
+    everybody_is_up(hub);
+    use_mode(hub, SB_AZURE_DEVICES);
+    assert_true(reports(hub, "children/pump-7", NULL));
+    assert_true(reports(hub, "children/valve%2E1", NULL));
+    assert_true(hub_reports(hub, CORE_PUMP, "firmware/currentFwVersion", "\"1.0.0\""));
+    sb_cleanup(json_decrefp) json_t *gateway =
+        sb_azure_dialect.save(hub->core.states[CORE_GATEWAY]);
+    sb_cleanup(json_decrefp) json_t *pump = sb_azure_dialect.save(hub->core.states[CORE_PUMP]);
+    assert_int_equal(json_array_size(sb_json_array(gateway, "gone")), 0);
+    assert_null(sb_json_str(pump, "name"));
+    use_mode(hub, SB_AZURE_GATEWAY);
+    assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
+}
+
 static void only_the_gateway_renews(void **state)
 {
     struct hub *hub = *state;
@@ -318,6 +366,8 @@ int main(void)
         T(a_device_that_goes_leaves_the_twin),
         T(the_size_of_the_twin_is_watched),
         T(only_the_gateway_renews),
+        T(a_patch_that_tells_several_ends_names_each),
+        T(a_device_with_a_connection_of_its_own_leaves_the_gateways_twin),
         T(a_device_with_another_name_leaves_its_old_part),
         T(a_device_that_went_before_a_restart),
         T(a_wish_for_a_device_that_comes_later),

@@ -43,7 +43,6 @@ static void on_verdict(struct sb_azure_turn *turn)
 
 static void on_task(struct sb_azure_turn *turn, const struct sb_task *task, bool own)
 {
-    struct sb_azure_state *state = turn->state;
     bool final = sb_task_state_is_final(task->state);
     sb_azure_follow(turn, task, own);
     if (own) {
@@ -53,10 +52,8 @@ static void on_task(struct sb_azure_turn *turn, const struct sb_task *task, bool
             (void)sb_azure_await(turn, task->id, task->job->op);
         sb_azure_wishes_follow(turn, task);
         sb_azure_asks_follow(turn, task);
-        if (final) {
-            state->final_task = task->id;
-            sb_effects_set(turn->effects, &state->what, sb_task_state_name((int)task->state));
-        }
+        if (final)
+            sb_azure_ended(turn, task->id, sb_task_state_name((int)task->state));
     }
     sb_azure_report(turn);
 }
@@ -173,6 +170,7 @@ static void on_loaded(struct sb_azure_turn *turn)
 {
     struct sb_azure_state *state = turn->state;
     sb_azure_wishes_loaded(turn);
+    sb_azure_alone(turn);
     for (size_t i = 0; i < state->task_count; i++)
         sb_effects_look(turn->effects, state->tasks[i].task);
     if (state->moving && !sb_azure_awaits(state, state->moving))

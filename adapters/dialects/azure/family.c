@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mode gateway: the devices' documents are parts of the gateway's twin, and so are their wishes.
- *     a device -> "document" {id, doc, task, what}, "gone" {id, name} -> the gateway
+ *     a device -> "document" {id, doc, task, what}, "gone" {id, name} -> the gateway,
+ *         this one also when the link's mode has become devices
  *     the gateway -> "desired" {desired, version} -> a device
  */
 #include <ctype.h>
@@ -162,10 +163,8 @@ static void take_document(struct sb_azure_turn *turn, const char *key)
         (void)json_object_del(state->wished, key); /* nobody was there to hear it */
     put_child(turn, key, json_incref(document));
     sb_effects_put(turn->effects, state->owners, key, json_incref(json_object_get(told, "id")));
-    if (sb_json_int(told, "task", 0) > 0) {
-        state->final_task = sb_json_int(told, "task", 0);
-        sb_effects_set(turn->effects, &state->what, sb_json_str(told, "what"));
-    }
+    if (sb_json_int(told, "task", 0) > 0)
+        sb_azure_ended(turn, sb_json_int(told, "task", 0), sb_json_str(told, "what"));
     if (state->desired)
         tell_wish(turn, key);
 }
@@ -221,6 +220,17 @@ bool sb_azure_told(struct sb_azure_turn *turn)
     else
         return false;
     return true;
+}
+
+/* The link was switched from mode gateway: its part of the gateway's twin tells nothing any more.
+ */
+void sb_azure_alone(struct sb_azure_turn *turn)
+{
+    if (turn->child || !turn->state->name)
+        return;
+    say_gone(turn);
+    free(SB_STEAL(turn->state->name));
+    turn->effects->save = true;
 }
 
 void sb_azure_leave(struct sb_azure_turn *turn)

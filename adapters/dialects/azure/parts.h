@@ -69,11 +69,11 @@ struct sb_azure_state {
     unsigned refused;   /* patches in a row */
     size_t left_out;    /* how much of the twin has no room: see room.c */
     int64_t answered;   /* monotonic: when a method was answered last; 0 never */
-    int64_t final_task; /* of a final state that the next patch tells; 0 none */
-    char *what;
-    json_t *handed; /* mode gateway, a device: the document as it was handed over last */
-    json_t *wished; /* mode gateway: {key: part of desired} as the devices were told */
-    json_t *owners; /* mode gateway: {key: device id} */
+    int64_t final_task; /* of the last final state that the next patch tells; 0 none */
+    char *what;         /* that state, and which of other tasks the patch tells */
+    json_t *handed;     /* mode gateway, a device: the document as it was handed over last */
+    json_t *wished;     /* mode gateway: {key: part of desired} as the devices were told */
+    json_t *owners;     /* mode gateway: {key: device id} */
 };
 
 struct sb_azure_turn { /* one step */
@@ -144,6 +144,8 @@ void sb_azure_refused(struct sb_azure_turn *turn, const struct sb_azure_wish *wi
 /* twin.c: the document and the hub */
 void sb_azure_read(struct sb_azure_turn *turn);
 void sb_azure_report(struct sb_azure_turn *turn);
+/* The next patch tells the end of this task, beside those that it tells already. */
+void sb_azure_ended(struct sb_azure_turn *turn, int64_t task, const char *what);
 void sb_azure_result(struct sb_azure_turn *turn);
 void sb_azure_desired(struct sb_azure_turn *turn);
 void sb_azure_twin_due(struct sb_azure_turn *turn);
@@ -157,3 +159,4 @@ bool sb_azure_told(struct sb_azure_turn *turn);      /* true: there may be somet
 void sb_azure_tell_wishes(struct sb_azure_turn *turn);
 void sb_azure_family_settled(struct sb_azure_turn *turn);
 void sb_azure_leave(struct sb_azure_turn *turn); /* a device */
+void sb_azure_alone(struct sb_azure_turn *turn); /* a device, loaded */

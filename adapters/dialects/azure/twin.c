@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The document and the hub: read after each connect, then kept equal by merge patches. */
+#include <inttypes.h>
+
 #include "adapters/dialects/azure/parts.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
 #define TIMER       "twin"
-#define REFUSED_MAX 16 /* patches in a row */
+#define REFUSED_MAX 16  /* patches in a row */
+#define WHAT_MAX    512 /* bytes about the tasks of one patch */
 
 static void forget_patch(struct sb_azure_state *state)
 {
@@ -189,6 +192,24 @@ static json_t *cut(const struct sb_azure_state *state, json_t *patch)
     json_t *some = first_of(patch, &room);
     json_decref(patch);
     return some;
+}
+
+void sb_azure_ended(struct sb_azure_turn *turn, int64_t task, const char *what)
+{
+    struct sb_azure_state *state = turn->state;
+    if (state->final_task == task)
+        return;
+    sb_cleanup(sb_freep) char *before = SB_STEAL(state->what);
+    what = what ? what : "ended";
+    if (!state->final_task)
+        state->what = strdup(what);
+    else if (before && strlen(before) > WHAT_MAX)
+        state->what = sb_format("%s; and tasks before it", what);
+    else
+        state->what = sb_format("%s; task %" PRId64 " %s", what, state->final_task,
+                                before ? before : "ended");
+    turn->effects->broken |= !state->what;
+    state->final_task = task;
 }
 
 static void send_patch(struct sb_azure_turn *turn, json_t *patch)
