@@ -5,13 +5,6 @@
 
 #include "adapters/dialects/uplink_parts.h"
 #include "bridge/base/log.h"
-#include "bridge/base/str.h"
-#include "bridge/base/time.h"
-
-#define BEAT_MIN   (30 * SB_SECOND)
-#define BEAT_MAX   (5 * SB_MINUTE)
-#define ROUND_STEP 100 /* ms between two groups of devices that are told of a connect */
-#define ROUND_SIZE 10  /* of a group, where the mapping does not say */
 
 static struct sb_uplink *uplink_of(struct sb_door *door)
 {
@@ -23,32 +16,7 @@ int sb_uplink_send(struct sb_door *door, const struct sb_parcel *parcel)
     return sb_line_send(uplink_of(door), parcel);
 }
 
-/* ---- signs of life ---- */
-
-static void save_self(struct sb_uplink *uplink)
-{
-    if (uplink->self && sb_host_ready(uplink->door.host, &uplink->door, NULL))
-        sb_convo_save(uplink->self);
-}
-
-static void on_beat(void *arg)
-{
-    struct sb_uplink *uplink = arg;
-    if (uplink->lit == 0)
-        return;
-    save_self(uplink);
-    int64_t half = sb_words_limit(uplink->door.words, "stale_after") / 2;
-    sb_timer_in(uplink->beat, SB_MIN(SB_MAX(half, BEAT_MIN), BEAT_MAX));
-}
-
-/* ---- rounds ---- */
-
-/* What a group is, of those that a second has. */
-static int64_t group_size(const struct sb_uplink *uplink)
-{
-    int64_t rate = sb_words_limit(uplink->door.words, "connect_rate");
-    return rate > 0 ? SB_MAX(rate * ROUND_STEP / SB_SECOND, 1) : ROUND_SIZE;
-}
+/* ---- who has a connection ---- */
 
 static void need_line(struct sb_uplink *uplink, const struct sb_device *device)
 {
@@ -63,7 +31,7 @@ static void on_dial(void *arg)
 {
     struct sb_uplink *uplink = arg;
     const struct sb_device *device = NULL;
-    int64_t room = group_size(uplink);
+    int64_t room = sb_uplink_pace(uplink);
     while (room > 0 && (device = sb_host_device_at(uplink->door.host, uplink->next_dial))) {
         size_t before = uplink->open;
         uplink->next_dial++;
@@ -71,125 +39,7 @@ static void on_dial(void *arg)
         room -= uplink->open > before;
     }
     if (device)
-        sb_timer_in(uplink->dial, ROUND_STEP);
-}
-
-/* Groups of devices, so that a thousand neither hold the loop up nor exceed what the platform
- * takes. Who has been told meanwhile, by a message of his own, is passed over. */
-static void on_round(void *arg)
-{
-    struct sb_uplink *uplink = arg;
-    const struct sb_device *device = NULL;
-    int64_t room = group_size(uplink);
-    while (uplink->own && uplink->own->up && room > 0 &&
-           (device = sb_host_device_at(uplink->door.host, uplink->next))) {
-        struct sb_convo *convo = device->gateway ? NULL : sb_convo_find(uplink, device);
-        uplink->next++;
-        room -= convo && sb_convo_greet(convo);
-    }
-    if (uplink->own && uplink->own->up && device)
-        sb_timer_in(uplink->round, ROUND_STEP);
-}
-
-static void part(struct sb_convo *convo)
-{
-    if (!convo || !convo->up)
-        return;
-    convo->up = false;
-    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
-}
-
-/* ---- connections that come and go ---- */
-
-/* The conversations that use it, but the link's own. */
-void sb_uplink_down(struct sb_line *line)
-{
-    struct sb_uplink *uplink = line->uplink;
-    const struct sb_device *device;
-    if (line->device) {
-        part(sb_map_get(&uplink->convos, line->device));
-        return;
-    }
-    part(uplink->self);
-    for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++)
-        if (!sb_map_get(&uplink->lines, device->id))
-            part(sb_map_get(&uplink->convos, device->id));
-}
-
-void sb_uplink_up(struct sb_line *line)
-{
-    struct sb_uplink *uplink = line->uplink;
-    const struct sb_device *device =
-        line->device ? sb_host_device(uplink->door.host, line->device) : NULL;
-    struct sb_convo *convo = device ? sb_convo_find(uplink, device) : uplink->self;
-    if (convo && (device || !line->device))
-        (void)sb_convo_greet(convo);
-    if (!line->device) {
-        uplink->next = 0;
-        on_round(uplink);
-    }
-    if (uplink->lit == 1)
-        on_beat(uplink);
-}
-
-void sb_uplink_dark(struct sb_line *line)
-{
-    struct sb_uplink *uplink = line->uplink;
-    if (!line->device)
-        sb_timer_stop(uplink->round);
-    if (uplink->lit > 0)
-        return;
-    sb_timer_stop(uplink->beat);
-    save_self(uplink);
-}
-
-/* ---- messages ---- */
-
-/* Ready to be spoken to: first of all it hears that the link is up. */
-static struct sb_convo *convo_of(struct sb_uplink *uplink, const struct sb_device *device)
-{
-    struct sb_convo *convo = sb_convo_find(uplink, device);
-    if (convo)
-        (void)sb_convo_greet(convo);
-    return convo;
-}
-
-/* Whom decode() named, else whose connection it is. */
-static struct sb_convo *convo_named(struct sb_line *line, const char *name)
-{
-    struct sb_uplink *uplink = line->uplink;
-    const char *called = name ? name : line->name;
-    if (!called)
-        return sb_convo_self(uplink);
-    const struct sb_device *device =
-        name ? sb_host_find(uplink->door.host, uplink->dialect->name, called)
-             : sb_host_device(uplink->door.host, line->device);
-    return device ? convo_of(uplink, device) : sb_convo_stranger(uplink, called, line);
-}
-
-void sb_uplink_message(struct sb_line *line, const struct sb_mqtt_event *event)
-{
-    struct sb_uplink *uplink = line->uplink;
-    struct sb_message message = { 0 };
-    int r = uplink->dialect->decode(uplink->door.words, uplink->config, event->topic,
-                                    event->payload, event->size, &message);
-    if (r == -ENOMSG) {
-        sb_debug(SB_AT(.link = uplink->door.link), "ignored: %s", event->topic);
-        return;
-    }
-    struct sb_convo *convo = r < 0 ? NULL : convo_named(line, message.name);
-    if (!convo) {
-        sb_error(SB_AT(.link = uplink->door.link), "a message is lost: %s",
-                 strerror(r < 0 ? -r : ENOMEM));
-    } else {
-        bool stranger = !convo->id;
-        sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_MESSAGE, .message = &message });
-        if (stranger)
-            sb_convo_free(convo);
-        sb_host_keep(uplink->door.host, &uplink->door, line->device, event->topic, event->payload,
-                     event->size);
-    }
-    sb_message_done(&message);
+        sb_timer_in(uplink->dial, SB_UPLINK_STEP);
 }
 
 /* ---- news ---- */
@@ -198,7 +48,7 @@ static struct sb_convo *convo_of_news(struct sb_uplink *uplink, const struct sb_
 {
     if (news->device) /* one that leaves need not be told of a connect any more */
         return news->kind == SB_NEWS_DEVICE_REMOVED ? sb_convo_find(uplink, news->device)
-                                                    : convo_of(uplink, news->device);
+                                                    : sb_convo_ready(uplink, news->device);
     return news->task ? sb_map_get(&uplink->convos, news->task->device) : NULL;
 }
 
@@ -267,19 +117,12 @@ void sb_uplink_close(struct sb_door *door)
     struct sb_uplink *uplink = uplink_of(door);
     size_t cursor = 0;
     struct sb_convo *convo;
-    if (uplink->lit > 0)
-        save_self(uplink);
-    sb_lines_free(uplink);
-    uplink->own = sb_line_free(uplink->own);
-    sb_mqtt_crew_free(uplink->crew);
+    sb_uplink_lines_done(uplink);
     while ((convo = sb_map_next(&uplink->convos, &cursor, NULL)))
         sb_convo_free(convo);
     sb_map_done(&uplink->convos);
     sb_convo_free(uplink->self);
-    sb_timer_free(uplink->beat);
     sb_timer_free(uplink->dial);
-    sb_timer_free(uplink->patience);
-    sb_timer_free(uplink->round);
     free(uplink->gateway);
     free(uplink->trouble);
     free(door->link);
@@ -296,13 +139,9 @@ int sb_uplink_open(const struct sb_door_ops *ops, struct sb_host *host, const ch
     uplink->door = (struct sb_door){ .ops = ops, .host = host, .words = words };
     uplink->dialect = ops->adapter;
     uplink->config = config;
-    struct sb_loop *loop = sb_host_loop(host);
     int r = sb_set_string(&uplink->door.link, link);
-    r = r ? r : sb_timer_new(loop, on_beat, uplink, &uplink->beat);
-    r = r ? r : sb_timer_new(loop, sb_uplink_patience, uplink, &uplink->patience);
-    r = r ? r : sb_timer_new(loop, on_round, uplink, &uplink->round);
-    r = r ? r : sb_timer_new(loop, on_dial, uplink, &uplink->dial);
-    r = r ? r : sb_mqtt_crew_new(&uplink->crew);
+    r = r ? r : sb_timer_new(sb_host_loop(host), on_dial, uplink, &uplink->dial);
+    r = r ? r : sb_uplink_lines_init(uplink);
     if (r) {
         sb_uplink_close(&uplink->door);
         return r;

@@ -36,14 +36,14 @@ static bool may_note(struct sb_uplink *uplink)
     return uplink->notes <= NOTES_MAX;
 }
 
-struct sb_line *sb_convo_line(const struct sb_convo *convo)
+static struct sb_line *line_of(const struct sb_convo *convo)
 {
     return convo->heard ? convo->heard : sb_line_of(convo->uplink, convo->id);
 }
 
 static bool is_up(const struct sb_convo *convo)
 {
-    const struct sb_line *line = sb_convo_line(convo);
+    const struct sb_line *line = line_of(convo);
     return line && line->up;
 }
 
@@ -89,7 +89,7 @@ static void fill_facts(struct sb_convo *convo, struct sb_input *input)
     input->config = uplink->config;
     input->now = sb_loop_now(loop);
     input->wall = sb_loop_wall(loop);
-    const struct sb_line *line = sb_convo_line(convo);
+    const struct sb_line *line = line_of(convo);
     input->connected = line && line->up;
     input->backlog = !input->connected || line->backlog;
     input->outage = sb_line_outage(line);
@@ -106,7 +106,7 @@ static void do_send(struct sb_convo *convo, struct sb_output *output, const stru
         complain(convo, "cannot encode a message", -ENOMEM);
         return;
     }
-    const struct sb_line *line = sb_convo_line(convo);
+    const struct sb_line *line = line_of(convo);
     bool leaving = input->news && input->news->kind == SB_NEWS_DEVICE_REMOVED;
     struct sb_parcel parcel = { .device = leaving || is_self(convo) ? NULL : convo->id,
                                 .key = output->key,
@@ -250,7 +250,7 @@ static void do_tell(struct sb_convo *convo, struct sb_output *output,
 static void do_renew(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
                      const struct sb_input *input SB_UNUSED)
 {
-    struct sb_line *line = sb_convo_line(convo);
+    struct sb_line *line = line_of(convo);
     if (line && line->up)
         sb_mqtt_renew(line->mqtt);
 }
@@ -296,7 +296,7 @@ static void do_supply(struct sb_convo *convo, struct sb_output *output,
 static void do_current(struct sb_convo *convo, struct sb_output *output SB_UNUSED,
                        const struct sb_input *input SB_UNUSED)
 {
-    struct sb_line *line = sb_convo_line(convo);
+    struct sb_line *line = line_of(convo);
     if (line)
         line->backlog = false;
 }
@@ -477,8 +477,7 @@ bool sb_convo_greet(struct sb_convo *convo)
     if (!is_up(convo) || convo->up)
         return false;
     convo->up = true;
-    sb_convo_step(convo,
-                  &(struct sb_input){ .kind = SB_IN_UP, .value = sb_convo_line(convo)->outage });
+    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_UP, .value = line_of(convo)->outage });
     return true;
 }
 
@@ -509,5 +508,13 @@ struct sb_convo *sb_convo_find(struct sb_uplink *uplink, const struct sb_device 
         return sb_convo_free(convo);
     if (saved)
         sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_LOADED });
+    return convo;
+}
+
+struct sb_convo *sb_convo_ready(struct sb_uplink *uplink, const struct sb_device *device)
+{
+    struct sb_convo *convo = sb_convo_find(uplink, device);
+    if (convo)
+        (void)sb_convo_greet(convo);
     return convo;
 }

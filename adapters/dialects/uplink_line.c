@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connections of an uplink, and what is on its way on them. */
+/* The connections of an uplink: they come and go, and what they bring is told. */
 #include <errno.h>
 
 #include "adapters/dialects/uplink_parts.h"
@@ -7,152 +7,15 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 
-#define SHOW_MS   (2 * SB_SECOND)
-#define ENDING_MS (10 * SB_SECOND) /* a connection without a device goes on for so long */
+#define SHOW_MS    (2 * SB_SECOND)
+#define ENDING_MS  (10 * SB_SECOND) /* a connection without a device goes on for so long */
+#define BEAT_MIN   (30 * SB_SECOND)
+#define BEAT_MAX   (5 * SB_MINUTE)
+#define ROUND_SIZE 10 /* devices of a group that is told of a connect, if the mapping is silent */
 
 static struct sb_loop *loop_of(const struct sb_uplink *uplink)
 {
     return sb_host_loop(uplink->door.host);
-}
-
-/* One that is to have its own, and has it not yet, must not speak on the link's. */
-struct sb_line *sb_line_of(struct sb_uplink *uplink, const char *device)
-{
-    const struct sb_dialect_ops *dialect = uplink->dialect;
-    if (!device || !*device)
-        return uplink->own;
-    struct sb_line *line = sb_map_get(&uplink->lines, device);
-    const struct sb_device *record =
-        line || !dialect->has_connection ? NULL : sb_host_device(uplink->door.host, device);
-    bool waits = record && dialect->has_connection(uplink->config, record);
-    return line || waits ? line : uplink->own;
-}
-
-int64_t sb_line_outage(const struct sb_line *line)
-{
-    if (!line)
-        return -1;
-    if (line->up)
-        return line->outage;
-    const struct sb_uplink *uplink = line->uplink;
-    int64_t wall = sb_loop_wall(loop_of(uplink));
-    if (line->ever_up)
-        return sb_loop_now(loop_of(uplink)) - line->down_at;
-    /* A clock that was set back in between tells nothing. */
-    return uplink->seen > 0 && wall >= uplink->seen ? wall - uplink->seen : -1;
-}
-
-/* ---- parcels ---- */
-
-static void flying_free(struct sb_flying *flying)
-{
-    free(flying->token);
-    free(flying);
-}
-
-int64_t sb_uplink_land(struct sb_uplink *uplink, const char *token)
-{
-    for (struct sb_flying **at = &uplink->flying; *at; at = &(*at)->next) {
-        struct sb_flying *flying = *at;
-        if (!sb_streq(flying->token, token))
-            continue;
-        int64_t id = flying->id;
-        *at = flying->next;
-        flying_free(flying);
-        return id;
-    }
-    return 0;
-}
-
-static void land_all(const struct sb_line *line)
-{
-    struct sb_uplink *uplink = line->uplink;
-    for (struct sb_flying **at = &uplink->flying; *at;) {
-        struct sb_flying *flying = *at;
-        if (flying->line != line) {
-            at = &flying->next;
-            continue;
-        }
-        *at = flying->next;
-        flying_free(flying);
-    }
-    if (!uplink->flying && uplink->patience)
-        sb_timer_stop(uplink->patience);
-}
-
-static int take_off(struct sb_line *line, const struct sb_parcel *parcel)
-{
-    struct sb_flying *flying = calloc(1, sizeof(*flying));
-    if (!flying || !(flying->token = strdup(parcel->token))) {
-        free(flying);
-        return -ENOMEM;
-    }
-    flying->line = line;
-    flying->id = parcel->id;
-    flying->next = line->uplink->flying;
-    line->uplink->flying = flying;
-    return 0;
-}
-
-int sb_line_send(struct sb_uplink *uplink, const struct sb_parcel *parcel)
-{
-    struct sb_line *line =
-        parcel->connection ? sb_map_get(&uplink->lines, parcel->connection) : uplink->own;
-    if (!line || !line->up)
-        return -EAGAIN;
-    bool awaits = parcel->token && sb_words_limit(uplink->door.words, "reply_timeout") > 0;
-    int r = awaits ? take_off(line, parcel) : 0;
-    r = r ? r
-          : sb_mqtt_publish(line->mqtt, parcel->topic, parcel->payload, parcel->size, parcel->qos,
-                            parcel->id);
-    if (r == -ENOMEM || r == -ENOBUFS)
-        r = -EBUSY; /* it can be sent, later */
-    if (r < 0 && awaits)
-        (void)sb_uplink_land(uplink, parcel->token);
-    return r;
-}
-
-static struct sb_flying *flying_of(struct sb_uplink *uplink, int64_t id)
-{
-    struct sb_flying *flying = uplink->flying;
-    while (flying && flying->id != id)
-        flying = flying->next;
-    return flying;
-}
-
-static void on_puback(struct sb_uplink *uplink, int64_t id)
-{
-    struct sb_flying *flying = flying_of(uplink, id);
-    if (!flying) {
-        sb_host_settle(uplink->door.host, &uplink->door, id);
-        return;
-    }
-    int64_t wait = sb_words_limit(uplink->door.words, "reply_timeout");
-    flying->due = sb_loop_now(loop_of(uplink)) + wait;
-    if (!sb_timer_armed(uplink->patience))
-        sb_timer_in(uplink->patience, wait);
-}
-
-/* No reply came: the broker has the message, and that has to do. */
-void sb_uplink_patience(void *arg)
-{
-    struct sb_uplink *uplink = arg;
-    int64_t now = sb_loop_now(loop_of(uplink)), next = INT64_MAX;
-    for (struct sb_flying **at = &uplink->flying; *at;) {
-        struct sb_flying *flying = *at;
-        if (flying->due == 0 || flying->due > now) {
-            next = flying->due > 0 ? SB_MIN(next, flying->due) : next;
-            at = &flying->next;
-            continue;
-        }
-        *at = flying->next;
-        sb_info(SB_AT(.link = uplink->door.link), "no reply to %s: taken as delivered",
-                flying->token);
-        sb_host_settle(uplink->door.host, &uplink->door, flying->id);
-        flying_free(flying);
-    }
-    if (next != INT64_MAX)
-        sb_timer_at(uplink->patience, next);
 }
 
 /* ---- what `link list` shows ---- */
@@ -192,13 +55,141 @@ static void show_line(struct sb_line *line, const char *why, int64_t next)
     show(uplink);
 }
 
+/* ---- signs of life ---- */
+
+static void save_self(struct sb_uplink *uplink)
+{
+    if (uplink->self && sb_host_ready(uplink->door.host, &uplink->door, NULL))
+        sb_convo_save(uplink->self);
+}
+
+static void on_beat(void *arg)
+{
+    struct sb_uplink *uplink = arg;
+    if (uplink->lit == 0)
+        return;
+    save_self(uplink);
+    int64_t half = sb_words_limit(uplink->door.words, "stale_after") / 2;
+    sb_timer_in(uplink->beat, SB_MIN(SB_MAX(half, BEAT_MIN), BEAT_MAX));
+}
+
+/* ---- rounds ---- */
+
+/* What a group is, of those that a second has. */
+int64_t sb_uplink_pace(const struct sb_uplink *uplink)
+{
+    int64_t rate = sb_words_limit(uplink->door.words, "connect_rate");
+    return rate > 0 ? SB_MAX(rate * SB_UPLINK_STEP / SB_SECOND, 1) : ROUND_SIZE;
+}
+
+/* Groups of devices, so that a thousand neither hold the loop up nor exceed what the platform
+ * takes. Who has been told meanwhile, by a message of his own, is passed over. */
+static void on_round(void *arg)
+{
+    struct sb_uplink *uplink = arg;
+    const struct sb_device *device = NULL;
+    int64_t room = sb_uplink_pace(uplink);
+    while (uplink->own && uplink->own->up && room > 0 &&
+           (device = sb_host_device_at(uplink->door.host, uplink->next))) {
+        struct sb_convo *convo = device->gateway ? NULL : sb_convo_find(uplink, device);
+        uplink->next++;
+        room -= convo && sb_convo_greet(convo);
+    }
+    if (uplink->own && uplink->own->up && device)
+        sb_timer_in(uplink->round, SB_UPLINK_STEP);
+}
+
+/* ---- messages ---- */
+
+/* Whom decode() named, else whose connection it is. */
+static struct sb_convo *convo_named(struct sb_line *line, const char *name)
+{
+    struct sb_uplink *uplink = line->uplink;
+    const char *called = name ? name : line->name;
+    if (!called)
+        return sb_convo_self(uplink);
+    const struct sb_device *device =
+        name ? sb_host_find(uplink->door.host, uplink->dialect->name, called)
+             : sb_host_device(uplink->door.host, line->device);
+    return device ? sb_convo_ready(uplink, device) : sb_convo_stranger(uplink, called, line);
+}
+
+static void on_message(void *arg, const char *topic, const void *payload, size_t n)
+{
+    struct sb_line *line = arg;
+    struct sb_uplink *uplink = line->uplink;
+    struct sb_message message = { 0 };
+    int r =
+        uplink->dialect->decode(uplink->door.words, uplink->config, topic, payload, n, &message);
+    if (r == -ENOMSG) {
+        sb_debug(SB_AT(.link = uplink->door.link), "ignored: %s", topic);
+        return;
+    }
+    struct sb_convo *convo = r < 0 ? NULL : convo_named(line, message.name);
+    if (!convo) {
+        sb_error(SB_AT(.link = uplink->door.link), "a message is lost: %s",
+                 strerror(r < 0 ? -r : ENOMEM));
+    } else {
+        bool stranger = !convo->id;
+        sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_MESSAGE, .message = &message });
+        if (stranger)
+            sb_convo_free(convo);
+        sb_host_keep(uplink->door.host, &uplink->door, line->device, topic, payload, n);
+    }
+    sb_message_done(&message);
+}
+
 /* ---- a connection's events ---- */
 
-static void on_recall(void *arg, const char *topic, const void *payload, size_t n)
+static void part(struct sb_convo *convo)
 {
-    sb_uplink_message(arg,
-                      &(struct sb_mqtt_event){
-                          .kind = SB_MQTT_MESSAGE, .topic = topic, .payload = payload, .size = n });
+    if (!convo || !convo->up)
+        return;
+    convo->up = false;
+    sb_convo_step(convo, &(struct sb_input){ .kind = SB_IN_DOWN });
+}
+
+/* The conversations that use it, but the link's own. */
+static void part_all(struct sb_line *line)
+{
+    struct sb_uplink *uplink = line->uplink;
+    const struct sb_device *device;
+    if (line->device) {
+        part(sb_map_get(&uplink->convos, line->device));
+        return;
+    }
+    part(uplink->self);
+    for (size_t i = 0; (device = sb_host_device_at(uplink->door.host, i)); i++)
+        if (!sb_map_get(&uplink->lines, device->id))
+            part(sb_map_get(&uplink->convos, device->id));
+}
+
+static void greet_all(struct sb_line *line)
+{
+    struct sb_uplink *uplink = line->uplink;
+    const struct sb_device *device =
+        line->device ? sb_host_device(uplink->door.host, line->device) : NULL;
+    struct sb_convo *convo = device ? sb_convo_find(uplink, device) : uplink->self;
+    if (convo && (device || !line->device))
+        (void)sb_convo_greet(convo);
+    if (!line->device) {
+        uplink->next = 0;
+        on_round(uplink);
+    }
+    if (uplink->lit == 1)
+        on_beat(uplink);
+}
+
+/* First of all: signs of life and rounds end. */
+static void dark(struct sb_line *line)
+{
+    struct sb_uplink *uplink = line->uplink;
+    if (!line->device)
+        sb_timer_stop(uplink->round);
+    if (uplink->lit > 0)
+        return;
+    sb_timer_stop(uplink->beat);
+    save_self(uplink);
 }
 
 static void on_up(struct sb_line *line, bool session_present)
@@ -211,8 +202,8 @@ static void on_up(struct sb_line *line, bool session_present)
     line->up = line->ever_up = true;
     show_line(line, NULL, 0);
     sb_host_connection(uplink->door.host, &uplink->door, line->device, true);
-    sb_uplink_up(line);
-    sb_host_recall(uplink->door.host, &uplink->door, line->device, on_recall, line);
+    greet_all(line);
+    sb_host_recall(uplink->door.host, &uplink->door, line->device, on_message, line);
 }
 
 static void close_line(struct sb_line *line);
@@ -225,14 +216,14 @@ static void on_down(struct sb_line *line, const struct sb_mqtt_event *event)
     line->up = false;
     if (was_up) {
         line->down_at = sb_loop_now(loop_of(uplink));
-        land_all(line);
-        sb_uplink_dark(line);
+        sb_line_land_all(line);
+        dark(line);
     }
     if (!event->renewal) /* else it is back at once, or says why not */
         show_line(line, event->text ? event->text : "disconnected", event->value);
     sb_host_connection(uplink->door.host, &uplink->door, line->device, false);
     if (was_up)
-        sb_uplink_down(line);
+        part_all(line);
     if (line->ending) /* its name may be another device's by now */
         close_line(line);
 }
@@ -248,10 +239,10 @@ static void on_event(void *arg, const struct sb_mqtt_event *event)
         on_down(line, event);
         break;
     case SB_MQTT_MESSAGE:
-        sb_uplink_message(line, event);
+        on_message(line, event->topic, event->payload, event->size);
         break;
     case SB_MQTT_PUBACK:
-        on_puback(line->uplink, event->value);
+        sb_uplink_puback(line->uplink, event->value);
         break;
     case SB_MQTT_LOST:
         break; /* the outbox sends it again after the reconnect */
@@ -268,13 +259,13 @@ static int on_login(void *arg, struct sb_connect *ret, char **ret_error)
 
 /* ---- their life ---- */
 
-struct sb_line *sb_line_free(struct sb_line *line)
+static struct sb_line *line_free(struct sb_line *line)
 {
     if (!line)
         return NULL;
     line->uplink->open--;
     line->uplink->lit -= line->up;
-    land_all(line);
+    sb_line_land_all(line);
     sb_mqtt_free(line->mqtt);
     sb_timer_free(line->ending);
     free(line->device);
@@ -294,7 +285,7 @@ static struct sb_line *line_new(struct sb_uplink *uplink, const char *device, co
     int r = sb_set_string(&line->device, device);
     r = r ? r : sb_set_string(&line->name, name);
     r = r ? r : sb_mqtt_new(loop_of(uplink), uplink->crew, on_login, on_event, line, &line->mqtt);
-    return r ? sb_line_free(line) : line;
+    return r ? line_free(line) : line;
 }
 
 static int add_line(struct sb_uplink *uplink, const char *device, const char *name)
@@ -302,7 +293,7 @@ static int add_line(struct sb_uplink *uplink, const char *device, const char *na
     struct sb_line *line = line_new(uplink, device, name);
     int r = !line ? -ENOMEM : device ? sb_map_set(&uplink->lines, device, line) : 0;
     if (r < 0) {
-        sb_line_free(line);
+        line_free(line);
         return r;
     }
     if (!device)
@@ -342,7 +333,7 @@ static void close_line(struct sb_line *line)
     struct sb_uplink *uplink = line->uplink;
     (void)sb_map_take(&uplink->lines, line->device);
     sb_host_connection_gone(uplink->door.host, &uplink->door, line->device);
-    sb_line_free(line);
+    line_free(line);
     show(uplink);
 }
 
@@ -363,11 +354,27 @@ void sb_line_end(struct sb_uplink *uplink, const char *device)
         sb_timer_in(line->ending, ENDING_MS);
 }
 
-void sb_lines_free(struct sb_uplink *uplink)
+int sb_uplink_lines_init(struct sb_uplink *uplink)
+{
+    struct sb_loop *loop = loop_of(uplink);
+    int r = sb_timer_new(loop, on_beat, uplink, &uplink->beat);
+    r = r ? r : sb_timer_new(loop, sb_uplink_patience, uplink, &uplink->patience);
+    r = r ? r : sb_timer_new(loop, on_round, uplink, &uplink->round);
+    return r ? r : sb_mqtt_crew_new(&uplink->crew);
+}
+
+void sb_uplink_lines_done(struct sb_uplink *uplink)
 {
     size_t cursor = 0;
     struct sb_line *line;
+    if (uplink->lit > 0)
+        save_self(uplink);
     while ((line = sb_map_next(&uplink->lines, &cursor, NULL)))
-        sb_line_free(line);
+        line_free(line);
     sb_map_done(&uplink->lines);
+    uplink->own = line_free(uplink->own);
+    sb_mqtt_crew_free(uplink->crew);
+    sb_timer_free(uplink->beat);
+    sb_timer_free(uplink->patience);
+    sb_timer_free(uplink->round);
 }

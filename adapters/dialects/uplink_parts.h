@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of the uplink share: uplink.c has the door, uplink_line.c the connections,
- * uplink_convo.c the conversations. Internal.
+ * What the parts of the uplink share. uplink.c has the door, uplink_line.c the connections,
+ * uplink_convo.c the conversations, uplink_parcel.c what they send; each calls those behind it
+ * only. Internal.
  */
 #pragma once
 
@@ -75,32 +76,24 @@ struct sb_uplink {
     unsigned notes;
 };
 
-/* ---- uplink_line.c ---- */
+/* ---- uplink_parcel.c ---- */
 
 /* Its device's, or the link's own; NULL: has none, or not yet. */
 struct sb_line *sb_line_of(struct sb_uplink *uplink, const char *device);
-/* Opens what the device (NULL: the link itself) should have, or renews it under a new name. */
-int sb_line_need(struct sb_uplink *uplink, const struct sb_device *device) SB_MUST_CHECK;
-void sb_line_end(struct sb_uplink *uplink, const char *device); /* its device is gone */
-void sb_lines_free(struct sb_uplink *uplink);                   /* of devices */
-struct sb_line *sb_line_free(struct sb_line *line);
 int64_t sb_line_outage(const struct sb_line *line); /* NULL: -1 */
 int sb_line_send(struct sb_uplink *uplink, const struct sb_parcel *parcel);
+void sb_line_land_all(const struct sb_line *line); /* no reply will come */
+void sb_uplink_puback(struct sb_uplink *uplink, int64_t id);
 /* A parcel whose reply came: its number, or 0: none of these connections has the token. */
 int64_t sb_uplink_land(struct sb_uplink *uplink, const char *token);
 void sb_uplink_patience(void *arg); /* timer */
-
-/* ---- uplink.c: what the connections tell it ---- */
-
-void sb_uplink_up(struct sb_line *line);
-void sb_uplink_dark(struct sb_line *line); /* first of all: signs of life and rounds end */
-void sb_uplink_down(struct sb_line *line);
-void sb_uplink_message(struct sb_line *line, const struct sb_mqtt_event *event);
 
 /* ---- uplink_convo.c ---- */
 
 /* The conversation of a device, read back if need be; NULL: the device has no name here. */
 struct sb_convo *sb_convo_find(struct sb_uplink *uplink, const struct sb_device *device);
+/* The same, ready to be spoken to: first of all it hears that its connection is up. */
+struct sb_convo *sb_convo_ready(struct sb_uplink *uplink, const struct sb_device *device);
 struct sb_convo *sb_convo_self(struct sb_uplink *uplink); /* or NULL without memory */
 /* Tells that its connection is up, if it is and was not told. True: it was told now. */
 bool sb_convo_greet(struct sb_convo *convo);
@@ -112,4 +105,14 @@ struct sb_convo *sb_convo_free(struct sb_convo *convo); /* deferred while it is 
  */
 void sb_convo_step(struct sb_convo *convo, struct sb_input *input);
 void sb_convo_save(struct sb_convo *convo);
-struct sb_line *sb_convo_line(const struct sb_convo *convo);
+
+/* ---- uplink_line.c ---- */
+
+#define SB_UPLINK_STEP 100 /* ms between two groups of devices that connect, or are told of it */
+
+int sb_uplink_lines_init(struct sb_uplink *uplink) SB_MUST_CHECK;
+void sb_uplink_lines_done(struct sb_uplink *uplink);
+int64_t sb_uplink_pace(const struct sb_uplink *uplink); /* devices of a group */
+/* Opens what the device (NULL: the link itself) should have, or renews it under a new name. */
+int sb_line_need(struct sb_uplink *uplink, const struct sb_device *device) SB_MUST_CHECK;
+void sb_line_end(struct sb_uplink *uplink, const char *device); /* its device is gone */
