@@ -5,17 +5,15 @@
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/control/lines.h"
 #include "bridge/control/socket.h"
 #include "bridge/control/verb.h"
 #include "bridge/control/visit.h"
 
 #define CONNECTIONS 32
-#define LINE_MAX_   (1u << 20)
-#define PILE_MAX    (4u << 20)
-#define IDLE_MS     10000  /* who asks nothing for so long gives way when there are too many */
-#define AHEAD_MAX   65536u /* read while whole lines wait for their turn */
-#define LINES_TURN  16     /* of one connection in a turn: the others are served in between */
-#define EVENTS_MAX  1000   /* that wait for the disk; the last line of a watch says it all */
+#define IDLE_MS     10000 /* who asks nothing for so long gives way when there are too many */
+#define LINES_TURN  16    /* of one connection in a turn: the others are served in between */
+#define EVENTS_MAX  1000  /* that wait for the disk; the last line of a watch says it all */
 
 enum promise_kind { EVENT, READ, CHANGE };
 
@@ -29,11 +27,8 @@ struct promise {
 struct connection {
     struct connection *next;
     struct sb_control *control;
-    int fd;
-    struct sb_watch *watch;
+    struct sb_lines lines;
     char *actor;
-    struct sb_str in, out;
-    size_t out_sent;
     int64_t job;   /* watched, 0 none */
     bool patient;  /* waits for the visit's end */
     int64_t heard; /* monotonic: when something came last */
@@ -54,8 +49,6 @@ struct sb_control {
     struct sb_visit *visit; /* under way, or NULL */
     struct sb_timer *more;  /* lines are left from this turn */
 };
-
-static void on_news(void *arg, const struct sb_news *news);
 
 /* ---- writing ---- */
 
@@ -86,97 +79,25 @@ static void drop(struct connection *connection)
         break;
     }
     sb_store_forget(control->core->store, on_durable, connection);
-    sb_watch_free(connection->watch);
-    close(connection->fd);
+    sb_lines_done(&connection->lines);
     while (connection->promises)
         json_decref(take_promise(connection, NULL));
-    sb_str_done(&connection->in);
-    sb_str_done(&connection->out);
     free(connection->actor);
     free(connection);
 }
 
-/* Who asks faster than he is answered waits in his own socket. */
-static void want(struct connection *connection)
-{
-    const struct sb_str *in = &connection->in;
-    bool ahead = in->length >= AHEAD_MAX && memchr(in->text, '\n', in->length);
-    bool more = connection->out_sent < connection->out.length;
-    sb_watch_want(connection->watch, (ahead ? 0 : SB_READABLE) | (more ? SB_WRITABLE : 0));
-}
-
-/* False: the peer is gone; the caller drops it. */
-static bool flush(struct connection *connection)
-{
-    while (connection->out_sent < connection->out.length) {
-        ssize_t n = send(connection->fd, connection->out.text + connection->out_sent,
-                         connection->out.length - connection->out_sent, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n < 0)
-            return false;
-        connection->out_sent += (size_t)n;
-    }
-    if (connection->out_sent == connection->out.length) {
-        sb_str_done(&connection->out);
-        connection->out_sent = 0;
-    }
-    want(connection);
-    return true;
-}
-
-/* One answer may be longer than what may pile up; a second one behind it then not. */
 static void write_line(struct connection *connection, const json_t *value)
 {
-    sb_cleanup(sb_freep) char *text = sb_json_text(value);
-    connection->closing |= connection->out.length - connection->out_sent >= PILE_MAX;
-    if (text) {
-        sb_str_add(&connection->out, text);
-        sb_str_add_char(&connection->out, '\n');
-    }
-    connection->closing |= !text || connection->out.broken || !flush(connection);
+    connection->closing |= !sb_lines_write(&connection->lines, value);
 }
 
 /* ---- answering ---- */
 
-/* Line by line: findings have one each. */
-static void redact_lines(const char *text, struct sb_str *ret)
-{
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        sb_cleanup(sb_freep) char *line = strndup(text, n);
-        sb_cleanup(sb_freep) char *shown = line ? sb_redact(line) : NULL;
-        if (ret->length)
-            sb_str_add_char(ret, '\n');
-        sb_str_add(ret, shown ? shown : "");
-        text += n + (text[n] == '\n');
-    }
-}
-
-static json_t *refusal(enum sb_refusal refusal, const char *text)
-{
-    struct sb_str shown = { 0 };
-    redact_lines(text ? text : "", &shown);
-    json_t *line = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", sb_refusal_name((int)refusal),
-                             "text", sb_str_get(&shown));
-    sb_str_done(&shown);
-    return line;
-}
-
-static json_t *answer_of(const struct sb_call *call)
-{
-    if (call->refusal != SB_REFUSAL_NONE)
-        return refusal(call->refusal, call->text);
-    return json_pack("{s:b,s:O}", "ok", 1, "data", call->data ? call->data : json_null());
-}
-
 static json_t *lost_answer(int kind)
 {
-    return refusal(SB_REFUSAL_UNAVAILABLE,
-                   kind == CHANGE ? "the store could not keep this change: nothing was done"
-                                  : "the store failed while this was answered: ask again");
+    return sb_refusal_line(SB_REFUSAL_UNAVAILABLE,
+                           kind == CHANGE ? "the store could not keep this change: nothing was done"
+                                          : "the store failed while this was answered: ask again");
 }
 
 /* What an event told did not come to pass; the watcher hears how things are in on_rebuild(). */
@@ -219,7 +140,7 @@ static void promise(struct connection *connection, int kind, json_t *line)
 /* The status is told at once: it says how the store is, also of one that hangs. */
 static void answer(struct connection *connection, struct sb_call *call, const struct sb_verb *verb)
 {
-    json_t *line = answer_of(call);
+    json_t *line = sb_call_line(call);
     if (!verb || verb->run == sb_verb_status) {
         write_line(connection, line);
         json_decref(line);
@@ -236,7 +157,7 @@ static void end_watch(struct connection *connection, int64_t id)
     connection->job = 0;
     promise(connection, READ,
             job ? json_pack("{s:b,s:O}", "ok", 1, "data", job)
-                : refusal(SB_REFUSAL_NOT_FOUND, text));
+                : sb_refusal_line(SB_REFUSAL_NOT_FOUND, text));
 }
 
 static void start_watch(struct connection *connection, int64_t id, bool quiet)
@@ -307,7 +228,7 @@ static const struct sb_verb *read_request(struct sb_call *call, const json_t *re
 
 static void handle(struct connection *connection, const char *text, size_t n)
 {
-    const struct sb_json_limits limits = { .bytes = LINE_MAX_ };
+    const struct sb_json_limits limits = { .bytes = SB_LINE_MAX };
     sb_cleanup(json_decrefp) json_t *request = NULL;
     sb_cleanup(json_decrefp) json_t *none = json_object();
     sb_cleanup(sb_freep) char *error = NULL;
@@ -376,28 +297,20 @@ static void on_rebuild(void *arg, bool there)
 /* One request at a time: the next waits until the answer has left. */
 static void take_lines(struct connection *connection)
 {
-    struct sb_str *in = &connection->in;
-    size_t taken = 0, lines = 0;
-    while (!connection->closing && !connection->promises && !connection->job &&
-           !connection->patient) {
-        const char *start = sb_str_get(in) + taken;
-        const char *end = strchr(start, '\n');
-        if (!end)
-            break;
-        if (lines++ == LINES_TURN) {
+    const char *line;
+    size_t n;
+    for (unsigned lines = 0;
+         !connection->closing && !connection->promises && !connection->job && !connection->patient;
+         lines++) {
+        if (lines == LINES_TURN) {
             sb_timer_in(connection->control->more, 0);
             break;
         }
-        taken += (size_t)(end - start) + 1;
-        handle(connection, start, (size_t)(end - start));
+        if (!(line = sb_lines_next(&connection->lines, &n)))
+            break;
+        handle(connection, line, n);
     }
-    if (taken == 0)
-        return;
-    struct sb_str rest = { 0 };
-    sb_str_add(&rest, in->text + taken);
-    sb_str_done(in);
-    *in = rest;
-    want(connection);
+    sb_lines_taken(&connection->lines);
 }
 
 static void on_more(void *arg)
@@ -415,24 +328,20 @@ static void on_more(void *arg)
 static void on_ready(void *arg, unsigned ready)
 {
     struct connection *connection = arg;
-    char buffer[4096];
-    if (ready & SB_WRITABLE && !flush(connection)) {
+    if (ready & SB_WRITABLE && !sb_lines_flush(&connection->lines)) {
         drop(connection);
         return;
     }
     if (!(ready & SB_READABLE))
         return;
-    ssize_t n = recv(connection->fd, buffer, sizeof(buffer), 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    int r = sb_lines_read(&connection->lines);
+    if (r == -EAGAIN)
         return;
-    if (n <= 0 || connection->in.length + (size_t)n > LINE_MAX_ || memchr(buffer, 0, (size_t)n)) {
+    if (r < 0) {
         drop(connection);
         return;
     }
     connection->heard = sb_loop_now(connection->control->loop);
-    sb_str_add_bytes(&connection->in, buffer, (size_t)n);
-    connection->closing |= connection->in.broken;
-    want(connection);
     take_lines(connection);
     if (connection->closing)
         drop(connection);
@@ -444,14 +353,12 @@ static struct connection *connection_new(struct sb_control *control, int fd)
     struct connection *connection = calloc(1, sizeof(*connection));
     char *actor = sb_control_peer(fd);
     if (!connection || !actor ||
-        sb_watch_new(control->loop, fd, SB_READABLE, on_ready, connection, &connection->watch) <
-            0) {
+        sb_lines_open(&connection->lines, control->loop, fd, on_ready, connection) < 0) {
         free(connection);
         free(actor);
         return NULL;
     }
     connection->control = control;
-    connection->fd = fd;
     connection->actor = actor;
     connection->heard = sb_loop_now(control->loop);
     return connection;

@@ -12,9 +12,9 @@
  * Policy: at most 32 connections; the next one takes the place of the one that has asked nothing
  * for the longest, 10 s at least, and waits for nothing, or is told that there are too many. A
  * request line of at most 1 MiB; of what is asked ahead 64 KiB are read, and 16 requests of one
- * connection are served in a turn; a reader that lets more than 4 MiB pile up is cut off. Whatever is said leaves when what it rests
- * on is durable; only `status` answers at once, for it must work while the disk does not. Thread:
- * the loop.
+ * connection are served in a turn; a reader that lets more than 4 MiB pile up is cut off. Whatever
+ * is said leaves when what it rests on is durable; only `status` answers at once, for it must work
+ * while the disk does not. Thread: the loop.
  */
 #pragma once
 

@@ -39,6 +39,11 @@ int sb_call_refuse(struct sb_call *call, enum sb_refusal refusal, const char *fm
 struct sb_device *sb_call_device(struct sb_call *call, const char *key);
 /* For -errno of the core: chooses refusal and words. */
 int sb_call_failed(struct sb_call *call, int error, const char *what);
+/* What is answered, as a line: {"ok": true, "data"} or its refusal. New reference; NULL: no memory.
+ */
+json_t *sb_call_line(const struct sb_call *call);
+/* {"ok": false, "error", "text"}, without what the log would not show either. */
+json_t *sb_refusal_line(enum sb_refusal refusal, const char *text);
 
 struct sb_verb {
     const char *name;

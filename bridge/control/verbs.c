@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/control/verb.h"
 
+#include "bridge/base/log.h"
 #include "bridge/base/str.h"
 
 SB_NAMES(sb_refusal, SB_REFUSAL_MAX_, [SB_REFUSAL_NONE] = "none", [SB_REFUSAL_USAGE] = "usage",
@@ -72,6 +73,41 @@ int sb_call_failed(struct sb_call *call, int error, const char *what)
             return sb_call_refuse(call, known[i].refusal, "%s: %s", what, known[i].text);
     return sb_call_refuse(call, SB_REFUSAL_REFUSED, "%s: %s", what, strerror(-error));
 }
+
+/* ---- the answer ---- */
+
+/* Line by line: findings have one each. */
+static void redact_lines(const char *text, struct sb_str *ret)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        sb_cleanup(sb_freep) char *line = strndup(text, n);
+        sb_cleanup(sb_freep) char *shown = line ? sb_redact(line) : NULL;
+        if (ret->length)
+            sb_str_add_char(ret, '\n');
+        sb_str_add(ret, shown ? shown : "");
+        text += n + (text[n] == '\n');
+    }
+}
+
+json_t *sb_refusal_line(enum sb_refusal refusal, const char *text)
+{
+    struct sb_str shown = { 0 };
+    redact_lines(text ? text : "", &shown);
+    json_t *line = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", sb_refusal_name((int)refusal),
+                             "text", sb_str_get(&shown));
+    sb_str_done(&shown);
+    return line;
+}
+
+json_t *sb_call_line(const struct sb_call *call)
+{
+    if (call->refusal != SB_REFUSAL_NONE)
+        return sb_refusal_line(call->refusal, call->text);
+    return json_pack("{s:b,s:O}", "ok", 1, "data", call->data ? call->data : json_null());
+}
+
+/* ---- the arguments ---- */
 
 /* One word of a verb's list: `name`, then `!` when required, then its type. */
 struct arg {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between fetch.c (queue, who waits), fetch_spec.c (what is asked) and fetch_source.c (what a door
- * supplies). Tests may shorten the
- * helper's grace by this. Thread: the loop.
+ * Between fetch.c (the queue), fetch_transfer.c (one download), fetch_spec.c (what is asked) and
+ * fetch_source.c (what a door supplies). Tests may shorten the helper's grace by this. Thread: the
+ * loop.
  */
 #pragma once
 
