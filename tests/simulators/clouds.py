@@ -115,7 +115,7 @@ class Ibm(Cloud):
 
     @property
     def hearing(self):
-        return self.platform.connected
+        return self.platform.hearing
 
     @property
     def uri(self):

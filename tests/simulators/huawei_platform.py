@@ -104,7 +104,7 @@ class HuaweiPlatform(CloudLife):
 
     # ---- what the gateway sends ----
 
-    def _on_message(self, _client, _userdata, message):
+    def _hear(self, message):
         match = UP.fullmatch(message.topic)
         sender, topic = match[1], match[2]
         if topic.endswith("/down") or "/request_id=" in topic and "/response/" not in topic:

@@ -9,28 +9,25 @@ they told, starts actions, and notes every breach of the protocol. As a program:
 Documented behaviour only (IBM documentation, "Device management protocol" and "requests"). What
 it does not do: check credentials or rights of topics (the broker's part), REST.
 
-Threads: Paho's loop thread hears; actions run in the caller's thread and wait, each with a
-deadline, on one condition. Every public method may be called from any thread.
+Threads: as in cloud_life.py; actions run in the caller's thread. Every public method may be called
+from any thread.
 """
 import collections
 import concurrent.futures
 import contextlib
 import json
-import socket
 import sys
-import threading
 import time
 import uuid
 
-import paho.mqtt.client as mqtt
-
+from cloud_life import CloudLife
 from ibm_actions import Actions
 from ibm_device import Device, Message, Request, Violation
 from ibm_protocol import (FIRMWARE, BadTopic, Finding, check_request, check_response, decode,
                           firmware_in, platform_topic, split_topic)
 
 
-class IbmPlatform(Actions):
+class IbmPlatform(CloudLife, Actions):
     """The platform's side of one organisation on one broker.
 
     form: "gateway" (all topics carry type and id) or "device" (one device, `device`).
@@ -48,103 +45,38 @@ class IbmPlatform(Actions):
                  step_timeout=10.0, run_timeout=60.0, watcher=None):
         if form == "device" and not device:
             raise ValueError("the device form needs the device's name: device='type/id'")
+        # 2: see the QoS that was published
+        super().__init__(port, client_id or f"platform-{org}", [("iotdevice-1/#", 2)], host=host,
+                         clean_session=clean_session)
         self.form, self.org, self.known, self.repeats_policy = form, org, known, repeats
         self.step_timeout, self.run_timeout = step_timeout, run_timeout
         self.truth, self.clock, self.watcher = truth, clock, watcher
-        self.messages, self.violations, self.devices = [], [], {}
+        self.messages, self.devices = [], {}
         self.single = device
-        self.failures = []  # exceptions of our own code in Paho's thread
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
-        self._connected = self._subscribed = False
         self._connections = 0
         self._answered = {}  # (device, reqId) -> connection in which it was answered
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=32)
-        self._address = (host, port)
-        self._client = mqtt.Client(client_id or f"platform-{org}", clean_session=clean_session)
-        self._client.reconnect_delay_set(0.1, 1)
         self._client.max_inflight_messages_set(1000)
         if username:
             self._client.username_pw_set(username, password)
         if cafile:
             self._client.tls_set(cafile)
-        self._client.on_socket_open = self._no_delay
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
 
     # ---- life ----
 
-    def __enter__(self):
-        return self.open()
-
-    def __exit__(self, *_):
-        self.close()
-
-    def open(self, timeout=10.0):
-        """Connects and subscribes; keeps connecting again whenever the connection is lost."""
-        self._client.connect_async(*self._address, keepalive=30)
-        self._client.loop_start()
-        try:
-            self.wait(lambda: self._subscribed, timeout, "the platform's subscription")
-        except TimeoutError:
-            self.close()
-            raise
-        return self
-
     def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
+        super().close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def connected(self):
-        return self._subscribed
-
-    @staticmethod
-    def _no_delay(_client, _userdata, sock):
-        # A QoS 1 answer in lock-step otherwise waits for a delayed acknowledgement.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _on_connect(self, client, _userdata, _flags, rc):
-        with self._changed:
-            self._connected = rc == 0
-            self._connections += 1
-            if rc == 0:
-                client.subscribe("iotdevice-1/#", 2)  # 2: see the QoS that was published
-            self._changed.notify_all()
-
-    def _on_subscribe(self, *_):
-        with self._changed:
-            self._subscribed = True
-            self._changed.notify_all()
-
-    def _on_disconnect(self, *_):
-        with self._changed:
-            self._connected = self._subscribed = False
-            self._changed.notify_all()
+    def _on_connect(self, *args):
+        self._connections += 1
+        super()._on_connect(*args)
 
     # ---- waiting and looking ----
 
-    def wait(self, condition, timeout, what):
-        """Returns the condition's first true value; TimeoutError when there is none in time."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                if self.failures:
-                    raise RuntimeError("the platform script failed") from self.failures[0]
-                value = condition()
-                if value:
-                    return value
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"no {what} within {timeout:g} s{self._tail()}")
-                self._changed.wait(left)
-
-    def _tail(self):
+    def _known(self):
         lines = [f"  {m.direction:3} {m.topic} {m.payload!r}" for m in self.messages[-8:]]
-        return "; last messages:\n" + "\n".join(lines) if lines else "; no message yet"
+        return "last messages:\n" + "\n".join(lines) if lines else "no message yet"
 
     @contextlib.contextmanager
     def lock(self):
@@ -253,7 +185,7 @@ class IbmPlatform(Actions):
         """send() and await_answer(); TimeoutError without an answer. The Request."""
         request = self.send(device, suffix, d, req_id)
         if self.await_answer(request, timeout) is None:
-            raise TimeoutError(f"{device} did not answer {suffix}{self._tail()}")
+            raise TimeoutError(f"{device} did not answer {suffix}; {self._known()}")
         return request
 
     def notify_gateway(self, gateway, topic, rc, message, request="Publish"):
@@ -270,15 +202,6 @@ class IbmPlatform(Actions):
             self.device(device).script(suffix, codes)
 
     # ---- hearing (Paho's thread) ----
-
-    def _on_message(self, _client, _userdata, raw):
-        try:
-            self._hear(raw)
-        except Exception as error:  # a bug of ours must fail the test, not vanish in a thread
-            with self._changed:
-                self.failures.append(error)
-                self._changed.notify_all()
-            print(f"ibm_platform: {error!r}", file=sys.stderr)
 
     def _hear(self, raw):
         body = decode(raw.payload)

@@ -106,7 +106,7 @@ class Course:
     def settle(self):
         """Until all processes are there, nothing is open and nothing is left to tell."""
         def settled():
-            if not self.world.platform.connected:
+            if not self.world.platform.hearing:
                 return False
             try:
                 status = self.world.southbridge.status()

@@ -145,7 +145,7 @@ def test_a_cloud_that_is_away_hears_the_end(world, broker):
     running = world.platform.start("update", DEVICE)
     world.device.wait_event("upload", lambda e: e["off"] > 4000)
     broker.stop()
-    wait_until(lambda: not world.platform.connected, what="loss of the connection")
+    wait_until(lambda: not world.platform.hearing, what="loss of the connection")
     world.device.fault("slow", 0.0)
     world.device.wait_event("swap", timeout=120)
     broker.start()

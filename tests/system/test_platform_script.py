@@ -249,9 +249,9 @@ def test_one_reply_per_reqid_and_reuse(peer, platform):
 def test_a_repeat_after_a_lost_connection_is_answered(peer, platform, broker):
     """The first reply may have died with the broker."""
     broker.kill9()
-    platform.wait(lambda: not platform.connected, 10, "loss")
+    platform.wait(lambda: not platform.hearing, 10, "loss")
     broker.start()
-    platform.wait(lambda: platform.connected, 10, "return")
+    platform.wait(lambda: platform.hearing, 10, "return")
     before = len(peer.replies("m"))
     peer.manage()
     wait_until(lambda: len(peer.replies("m")) > before, what="reply")
@@ -445,7 +445,7 @@ def test_told_success_is_compared_with_the_truth(peer, platform):
 
 def test_a_failure_of_the_script_is_not_swallowed(peer, platform):
     platform.truth = lambda *_: 1 / 0
-    with pytest.raises(RuntimeError, match="the platform script failed"):
+    with pytest.raises(RuntimeError, match="the script of the cloud failed"):
         platform.download(DEVICE, "http://h/a", "2", run_timeout=5)
 
 
