@@ -59,7 +59,7 @@ endfunction()
 function(sb_test name)
   cmake_parse_arguments(T "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
-  target_link_libraries(${name} PRIVATE sb_options ${T_DEPS} PkgConfig::CMOCKA)
+  target_link_libraries(${name} PRIVATE sb_options ${T_DEPS} sb_tests)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT 400
     ENVIRONMENT "SB_SOURCE=${PROJECT_SOURCE_DIR};SB_BUILD=${PROJECT_BINARY_DIR}")

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fakes/starving.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "tests/fakes/starved.h"
+#include "tests/test.h"
 
 static int budget; /* what is left between two steps */
 

@@ -3,8 +3,7 @@
 """Every test that tests/requirements.md names exists and is run, and every behaviour names one.
 
 A test is named `ctest-name` or `ctest-name:function`, as in `unit_machine:test_every_edge` or
-`system_ibm_errors:test_unknown_device`. A function in C must stand in its program's list too: one
-that is only written shows nothing.
+`system_ibm_errors:test_unknown_device`. In C it is one that SB_TEST, or a macro made of it, begins.
 """
 import os
 import pathlib
@@ -37,8 +36,11 @@ def source_of(test):
 
 
 def is_run(text, function):
-    """Is it a test of this source: defined, and in C registered by its name or its macro's?"""
+    """Is it a test of this source, by its name or, after a macro that adds "test_", without?"""
     if re.search(rf"^ *def {function}\(", text, re.MULTILINE):
+        return True
+    if re.search(rf"^\w+\((?:{function}|{function.removeprefix('test_')})(?:, [\w, ]+)?\)\n\{{",
+                 text, re.MULTILINE):
         return True
     found = re.search(rf"^static void {function}\(void \*\*state\b", text, re.MULTILINE)
     if not found:

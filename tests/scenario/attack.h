@@ -5,16 +5,11 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 static struct world world;
 
@@ -109,4 +104,4 @@ static inline struct sb_task *open_task(int64_t id)
 #define assert_reason(task, expected)                                                              \
     assert_string_equal(sb_reason_name((int)open_task(task)->reason),                              \
                         sb_reason_name((int)(expected)))
-#define ATTACK(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down_judged)
+#define ATTACK(name) SB_TEST(test_##name, set_up, tear_down_judged)

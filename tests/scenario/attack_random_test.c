@@ -313,9 +313,8 @@ static void run_course(uint64_t seed)
     sb_random_seed(0);
 }
 
-static void test_any_course(void **state)
+SB_TEST(test_any_course)
 {
-    (void)state;
     const char *seed = getenv("SB_SEED"), *courses = getenv("SB_COURSES");
     uint64_t first = seed ? strtoull(seed, NULL, 10) : 20260105;
     uint64_t count = courses ? strtoull(courses, NULL, 10) : seed ? 1 : COURSES;
@@ -323,10 +322,4 @@ static void test_any_course(void **state)
         print_message("SB_SEED=%llu\n", (unsigned long long)(first + i));
         run_course(first + i);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_any_course) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

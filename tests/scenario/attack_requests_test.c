@@ -38,9 +38,8 @@ static const char *const a_and_b[] = { "a", "b" };
 /* ---- the same request ---- */
 
 /* What is asked for two devices is not what was asked for one of them. */
-static void test_same_content_for_more_devices(void **state)
+ATTACK(same_content_for_more_devices)
 {
-    (void)state;
     struct sb_policy later = { .start = SB_START_AT, .start_at = sb_loop_wall(world.loop) + 2000 };
     struct sb_request request = {
         .op = SB_OP_REBOOT, .devices = a_alone, .device_count = 1, .policy = later
@@ -57,9 +56,8 @@ static void test_same_content_for_more_devices(void **state)
     assert_int_equal(bench_device("b")->boots, 1);
 }
 
-static void test_id_with_another_body(void **state)
+ATTACK(id_with_another_body)
 {
-    (void)state;
     struct sb_verdict first = accepted(reboot_with_id("X", a_alone, 1));
     refused(reboot_with_id("X", a_and_b, 2), SB_CAUSE_CONFLICT);
     refused(reboot_with_id("X", b_alone, 1), SB_CAUSE_CONFLICT);
@@ -85,9 +83,8 @@ static void test_id_with_another_body(void **state)
     assert_state(first.job, SB_TASK_SUCCEEDED);
 }
 
-static void test_id_again_after_success(void **state)
+ATTACK(id_again_after_success)
 {
-    (void)state;
     struct sb_verdict first = accepted(reboot_with_id("X", a_alone, 1));
     world_run(&world, 5000);
     for (int i = 0; i < 2; i++) {
@@ -105,9 +102,8 @@ static void test_id_again_after_success(void **state)
 }
 
 /* After a failure: a new round under the same id, and the same job. */
-static void test_id_again_after_failure(void **state)
+ATTACK(id_again_after_failure)
 {
-    (void)state;
     fault("b", BENCH_LOOK, SB_CAUSE_LINK_LOST);
     struct sb_verdict first = accepted(reboot_with_id("X", a_and_b, 2));
     world_run(&world, 20000);
@@ -128,9 +124,8 @@ static void test_id_again_after_failure(void **state)
 }
 
 /* Its end is decided but not yet durable: nothing is made of what the store still says. */
-static void test_again_while_the_end_is_written(void **state)
+ATTACK(again_while_the_end_is_written)
 {
-    (void)state;
     fault("a", BENCH_TRANSFER, SB_CAUSE_UNSUPPORTED_IMAGE);
     struct sb_request request = {
         .op = SB_OP_REBOOT, .external_id = "X", .devices = a_and_b, .device_count = 2
@@ -153,9 +148,8 @@ static void test_again_while_the_end_is_written(void **state)
 }
 
 /* Nor before the store says anything: it was made and ended while the disk wrote. */
-static void test_again_before_the_store_knows_it(void **state)
+ATTACK(again_before_the_store_knows_it)
 {
-    (void)state;
     struct sb_request request = {
         .op = SB_OP_REBOOT, .external_id = "X", .devices = a_alone, .device_count = 1
     };
@@ -172,9 +166,8 @@ static void test_again_before_the_store_knows_it(void **state)
     assert_int_equal(sb_store_mem_rows(world.disk, SB_TABLE_JOB), 1);
 }
 
-static void test_a_device_twice(void **state)
+ATTACK(a_device_twice)
 {
-    (void)state;
     static const char *const twice[] = { "a", "b", "a" };
     refused(reboot_with_id(NULL, twice, 3), SB_CAUSE_INVALID_REQUEST);
     world_run(&world, 3000);
@@ -183,9 +176,8 @@ static void test_a_device_twice(void **state)
 
 /* ---- two clouds ---- */
 
-static void test_two_clouds_one_device(void **state)
+ATTACK(two_clouds_one_device)
 {
-    (void)state;
     struct sb_verdict north = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     refused(world_ask_by(&south, SB_OP_FIRMWARE_UPDATE, "a", "3.0.0", NULL), SB_CAUSE_CONFLICT);
     struct sb_policy queue = { .conflict = SB_CONFLICT_QUEUE };
@@ -209,9 +201,8 @@ static int count_refused(void *arg, const struct sb_row *row)
     return 0;
 }
 
-static void test_a_cloud_without_rights(void **state)
+ATTACK(a_cloud_without_rights)
 {
-    (void)state;
     refused(world_ask_by(&south, SB_OP_REBOOT, "d", NULL, NULL), SB_CAUSE_REFUSED);
     struct sb_policy hold = { .hold = true, .conflict = SB_CONFLICT_REPLACE_UNCOMMITTED };
     struct sb_verdict held =
@@ -239,9 +230,8 @@ static void test_a_cloud_without_rights(void **state)
     assert_int_equal(bench_device("c")->boots, 0);
 }
 
-static void test_unstaging_needs_rights(void **state)
+ATTACK(unstaging_needs_rights)
 {
-    (void)state;
     accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, "d", "2.0.0"));
     world_run(&world, 3000);
     assert_non_null(device("d")->staged.package);
@@ -252,9 +242,8 @@ static void test_unstaging_needs_rights(void **state)
 }
 
 /* Nothing is taken back for a request that is refused in the end. */
-static void test_refused_requests_override_nothing(void **state)
+ATTACK(refused_requests_override_nothing)
 {
-    (void)state;
     struct sb_verdict on_a = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     struct sb_verdict on_b = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "b", "2.0.0"));
     bench_device("a")->pieces = 10; /* slower: it can still be taken back */
@@ -275,9 +264,8 @@ static void test_refused_requests_override_nothing(void **state)
 }
 
 /* What is queued behind an update stays behind it, also while that waits for another attempt. */
-static void test_a_retry_keeps_its_place(void **state)
+ATTACK(a_retry_keeps_its_place)
 {
-    (void)state;
     struct sb_policy retry = { .retries = 1, .retry_interval = 60000 };
     struct sb_policy queue = { .conflict = SB_CONFLICT_QUEUE };
     fault("a", BENCH_TRANSFER, SB_CAUSE_LINK_LOST);
@@ -306,9 +294,8 @@ static void delete_depot(void)
     assert_int_equal(system(command), 0); // NOLINT(cert-env33-c): the world's own directory
 }
 
-static void test_depot_file_deleted(void **state)
+ATTACK(depot_file_deleted)
 {
-    (void)state;
     struct sb_policy queue = { .conflict = SB_CONFLICT_QUEUE };
     accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 5000);
@@ -325,9 +312,8 @@ static void test_depot_file_deleted(void **state)
     assert_int_equal(shelf.completed, 3);
 }
 
-static void test_staged_file_deleted(void **state)
+ATTACK(staged_file_deleted)
 {
-    (void)state;
     static const char *const devices[] = { "a", "c" }; /* in the gateway, on the device */
     for (size_t i = 0; i < SB_COUNT(devices); i++) {
         accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, devices[i], "2.0.0"));
@@ -350,9 +336,8 @@ static void test_staged_file_deleted(void **state)
 }
 
 /* What is fetched again in the place of a staged image is that image, or nothing. */
-static void test_staged_file_replaced_by_another(void **state)
+ATTACK(staged_file_replaced_by_another)
 {
-    (void)state;
     accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, "a", "2.0.0"));
     world_run(&world, 5000);
     delete_depot();
@@ -365,9 +350,8 @@ static void test_staged_file_replaced_by_another(void **state)
 }
 
 /* Asked for one image, and another is staged before its turn comes. */
-static void test_another_image_is_staged_meanwhile(void **state)
+ATTACK(another_image_is_staged_meanwhile)
 {
-    (void)state;
     accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, "a", "2.0.0"));
     world_run(&world, 5000);
     struct sb_policy later = { .start = SB_START_AT, .start_at = sb_loop_wall(world.loop) + 60000 };
@@ -391,9 +375,8 @@ static void test_another_image_is_staged_meanwhile(void **state)
 }
 
 /* An install is of the module that is staged. */
-static void test_staged_module(void **state)
+ATTACK(staged_module)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *package =
         json_pack("{s:s,s:s,s:s}", "uri", "https://fw.example.com/radio.bin", "version", "7.0.0",
                   "module", "radio");
@@ -408,9 +391,8 @@ static void test_staged_module(void **state)
     assert_cause(verdict.job, SB_CAUSE_OUTCOME_UNKNOWN); /* this device has no such module */
 }
 
-static void test_package_removed_while_fetched(void **state)
+ATTACK(package_removed_while_fetched)
 {
-    (void)state;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 100);
     assert_state(verdict.job, SB_TASK_DOWNLOADING);
@@ -424,9 +406,8 @@ static void test_package_removed_while_fetched(void **state)
     assert_state(again.job, SB_TASK_SUCCEEDED);
 }
 
-static void test_no_download_can_be_started(void **state)
+ATTACK(no_download_can_be_started)
 {
-    (void)state;
     shelf.refusal = -EMFILE;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 1000);
@@ -434,9 +415,8 @@ static void test_no_download_can_be_started(void **state)
     assert_cause(verdict.job, SB_CAUSE_INTERNAL);
 }
 
-static void test_install_after_a_restart_without_an_image(void **state)
+ATTACK(install_after_a_restart_without_an_image)
 {
-    (void)state;
     cut();
     world_run(&world, 1000);
     refused(world_ask(&world, SB_OP_FIRMWARE_INSTALL, "a", NULL), SB_CAUSE_NOT_READY);
@@ -449,9 +429,8 @@ static void test_install_after_a_restart_without_an_image(void **state)
 }
 
 /* What the device runs already is not installed, and not staged any more either. */
-static void test_staged_is_there_already(void **state)
+ATTACK(staged_is_there_already)
 {
-    (void)state;
     accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, "a", "2.0.0"));
     world_run(&world, 5000);
     struct sb_policy queue = { .conflict = SB_CONFLICT_QUEUE, .source_versions = (char *)"1.0.0" };
@@ -467,9 +446,8 @@ static void test_staged_is_there_already(void **state)
     assert_int_equal(bench_device("a")->installs, 1);
 }
 
-static void test_source_versions_of_the_package(void **state)
+ATTACK(source_versions_of_the_package)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *package =
         json_pack("{s:s,s:s,s:{s:[s,s]}}", "uri", "https://fw.example.com/x.bin", "version",
                   "5.0.0", "fits", "source_versions", "3.0.0", "4.0.0");
@@ -497,9 +475,8 @@ static void ask_now(void *arg, int error)
     sb_verdict_done(&verdict);
 }
 
-static void test_request_in_the_failing_turn(void **state)
+ATTACK(request_in_the_failing_turn)
 {
-    (void)state;
     int turn = 0;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
     sb_store_mem_fail_next(world.disk, 2, -EIO);
@@ -517,9 +494,8 @@ static void test_request_in_the_failing_turn(void **state)
 }
 
 /* The disk fails while a checkpoint, or a commit point, waits for its grant. */
-static void test_store_fails_before_the_grant(void **state)
+ATTACK(store_fails_before_the_grant)
 {
-    (void)state;
     for (int commit = 0; commit < 2; commit++) {
         tear_down(NULL);
         set_up(NULL);
@@ -543,36 +519,4 @@ static void test_store_fails_before_the_grant(void **state)
         assert_int_equal(bench_device("a")->installs, 1);
         judge();
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(same_content_for_more_devices),
-        ATTACK(id_with_another_body),
-        ATTACK(id_again_after_success),
-        ATTACK(id_again_after_failure),
-        ATTACK(again_while_the_end_is_written),
-        ATTACK(again_before_the_store_knows_it),
-        ATTACK(a_device_twice),
-        ATTACK(two_clouds_one_device),
-        ATTACK(a_cloud_without_rights),
-        ATTACK(unstaging_needs_rights),
-        ATTACK(refused_requests_override_nothing),
-        ATTACK(a_retry_keeps_its_place),
-        ATTACK(depot_file_deleted),
-        ATTACK(staged_file_deleted),
-        ATTACK(staged_file_replaced_by_another),
-        ATTACK(another_image_is_staged_meanwhile),
-        ATTACK(staged_module),
-        ATTACK(package_removed_while_fetched),
-        ATTACK(no_download_can_be_started),
-        ATTACK(install_after_a_restart_without_an_image),
-        ATTACK(staged_is_there_already),
-        ATTACK(source_versions_of_the_package),
-        ATTACK(request_in_the_failing_turn),
-        ATTACK(store_fails_before_the_grant),
-    };
-    cmocka_set_test_filter(getenv("SB_TEST")); /* one of them alone: a name or a pattern */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

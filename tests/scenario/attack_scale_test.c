@@ -69,9 +69,8 @@ static void see(void *arg, const struct sb_news *news)
     seen->last_sent = task->id;
 }
 
-static void test_one_job_for_thousands(void **state)
+ATTACK(one_job_for_thousands)
 {
-    (void)state;
     struct seen seen = { 0 };
     struct sb_policy policy = { .retries = 1, .retry_interval = 1000, .concurrency = 50 };
     add_devices(DEVICES);
@@ -122,9 +121,8 @@ static void run_out(int64_t job, size_t devices)
 }
 
 /* They do not fit all at once; each joins once, also over a restart, and what failed is retried. */
-static void test_a_rule_for_thousands(void **state)
+ATTACK(a_rule_for_thousands)
 {
-    (void)state;
     struct sb_verdict verdict = { 0 };
     struct sb_targets targets = { .types = json_pack("[s]", "one-step") };
     const struct sb_request request = { .op = SB_OP_REBOOT,
@@ -166,9 +164,8 @@ static void test_a_rule_for_thousands(void **state)
 
 /* ---- orders to all of them ---- */
 
-static void test_cancel_thousands(void **state)
+ATTACK(cancel_thousands)
 {
-    (void)state;
     struct sb_policy policy = { 0 };
     add_devices(DEVICES);
     struct sb_verdict verdict =
@@ -194,9 +191,8 @@ static void test_cancel_thousands(void **state)
 /* ---- reports of all of them ---- */
 
 /* A week without the link: every outcome is told in the end, and no more is taken than fits. */
-static void test_an_outage_with_thousands(void **state)
+ATTACK(an_outage_with_thousands)
 {
-    (void)state;
     struct sb_policy policy = { 0 };
     add_devices(DEVICES);
     cloud_link(false);
@@ -225,9 +221,8 @@ static void test_an_outage_with_thousands(void **state)
 /* ---- an old one is not starved ---- */
 
 /* Newer requests keep coming, and there is room for one at a time. */
-static void test_the_oldest_goes_first(void **state)
+ATTACK(the_oldest_goes_first)
 {
-    (void)state;
     struct sb_policy policy = { .conflict = SB_CONFLICT_QUEUE };
     bench_device("b")->offline = true;
     assert_int_equal(sb_runner_identify(world.core->runner, "b"), 0);
@@ -245,14 +240,4 @@ static void test_the_oldest_goes_first(void **state)
     world_run(&world, 10 * SB_MINUTE);
     assert_int_equal(sb_book_jobs(world.core->book), 0);
     assert_string_equal(bench_device("a")->version, "101.0.0"); /* in order, to the last */
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(one_job_for_thousands),    ATTACK(a_rule_for_thousands),  ATTACK(cancel_thousands),
-        ATTACK(an_outage_with_thousands), ATTACK(the_oldest_goes_first),
-    };
-    cmocka_set_test_filter(getenv("SB_TEST")); /* one of them alone: a name or a pattern */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

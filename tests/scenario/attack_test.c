@@ -19,9 +19,8 @@ static void reload(void)
 }
 
 /* A device that no longer stands in the files leaves like any other. */
-static void test_taken_out_of_the_files(void **state)
+ATTACK(taken_out_of_the_files)
 {
-    (void)state;
     struct sb_policy queue = { .conflict = SB_CONFLICT_QUEUE };
     struct sb_verdict runs = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "b", "2.0.0"));
     struct sb_verdict waits =
@@ -43,9 +42,8 @@ static void test_taken_out_of_the_files(void **state)
 }
 
 /* The same while the gateway was off. */
-static void test_taken_out_of_the_files_before_a_boot(void **state)
+ATTACK(taken_out_of_the_files_before_a_boot)
 {
-    (void)state;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "b", "2.0.0"));
     world_run(&world, 600);
     world_off(&world, true);
@@ -66,9 +64,8 @@ static void add(const char *text)
 }
 
 /* Another device under an old name: what the old one's session says is not the new one's. */
-static void test_same_name_another_device(void **state)
+ATTACK(same_name_another_device)
 {
-    (void)state;
     struct sb_verdict old = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 1000); /* past its commit point */
     assert_true(open_task(old.task)->committed);
@@ -84,9 +81,8 @@ static void test_same_name_another_device(void **state)
 }
 
 /* A store that cannot write: nothing of a removal happens. */
-static void test_no_removal_without_a_store(void **state)
+ATTACK(no_removal_without_a_store)
 {
-    (void)state;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 600);
     sb_store_mem_fail_next(world.disk, 3, -ENOSPC);
@@ -101,9 +97,8 @@ static void test_no_removal_without_a_store(void **state)
 }
 
 /* A damaged record: its tasks do not wait for ever for a device that nobody knows. */
-static void test_lost_device_record(void **state)
+ATTACK(lost_device_record)
 {
-    (void)state;
     struct sb_policy later = { .start = SB_START_AT, .start_at = sb_loop_wall(world.loop) + 5000 };
     add("{\"id\":\"x\",\"type\":\"one-step\"}");
     world_run(&world, 1000);
@@ -120,9 +115,8 @@ static void test_lost_device_record(void **state)
 
 /* ---- mappings change ---- */
 
-static void test_type_changes_under_a_running_task(void **state)
+ATTACK(type_changes_under_a_running_task)
 {
-    (void)state;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 600);
     world_write(&world, "devices/one-step.yaml",
@@ -133,9 +127,8 @@ static void test_type_changes_under_a_running_task(void **state)
     refused(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "3.0.0"), SB_CAUSE_UNSUPPORTED);
 }
 
-static void test_type_vanishes(void **state)
+ATTACK(type_vanishes)
 {
-    (void)state;
     struct sb_policy retry = { .retries = 1, .retry_interval = 2000 };
     struct sb_policy queue = { .conflict = SB_CONFLICT_QUEUE };
     bench_device("a")->fault = BENCH_TRANSFER;
@@ -154,9 +147,8 @@ static void test_type_vanishes(void **state)
 }
 
 /* What is new in the files is asked who it is, without a restart. */
-static void test_reload_identifies(void **state)
+ATTACK(reload_identifies)
 {
-    (void)state;
     world_write(&world, "devices.d/more.yaml", "devices:\n  - { id: e, type: one-step }\n");
     reload();
     world_run(&world, 2000);
@@ -176,9 +168,8 @@ static void fault(const char *id, enum bench_step step, enum sb_cause cause)
 }
 
 /* Neither progress nor an answer to a stop: the task ends all the same, and so does the next. */
-static void test_silent_and_deaf(void **state)
+ATTACK(silent_and_deaf)
 {
-    (void)state;
     for (int cancelled = 0; cancelled <= 1; cancelled++) {
         bench_device("a")->deaf = true;
         fault("a", BENCH_TRANSFER, SB_CAUSE_NONE);
@@ -199,9 +190,8 @@ static void test_silent_and_deaf(void **state)
 }
 
 /* Past its commit point silence is not cut off; but neither does the task wait for ever. */
-static void test_silent_past_its_commit_point(void **state)
+ATTACK(silent_past_its_commit_point)
 {
-    (void)state;
     fault("a", BENCH_RESTART, SB_CAUSE_NONE);
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 20000);
@@ -215,9 +205,8 @@ static void test_silent_past_its_commit_point(void **state)
 }
 
 /* A timeout ends the task; the install that has begun goes on, and is only noted. */
-static void test_timeout_past_the_commit_point(void **state)
+ATTACK(timeout_past_the_commit_point)
 {
-    (void)state;
     struct sb_policy policy = { .run_timeout = 2000 };
     struct sb_verdict verdict =
         accepted(world_ask_with(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &policy));
@@ -237,9 +226,8 @@ static void test_timeout_past_the_commit_point(void **state)
 }
 
 /* The disk stalls between the commit point and its grant, and the task times out meanwhile. */
-static void test_timeout_before_the_grant(void **state)
+ATTACK(timeout_before_the_grant)
 {
-    (void)state;
     struct sb_policy policy = { .run_timeout = 900 };
     struct sb_verdict verdict =
         accepted(world_ask_with(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &policy));
@@ -256,9 +244,8 @@ static void test_timeout_before_the_grant(void **state)
     assert_int_equal(bench_device("a")->installs, 0); /* it was told to go no further */
 }
 
-static void test_occupied_for_no_time(void **state)
+ATTACK(occupied_for_no_time)
 {
-    (void)state;
     world_write(&world, "devices/one-step.yaml",
                 "name: one-step\ndriver: bench\nverify: version\nstall: 30s\noccupied: 0s\n");
     reload();
@@ -280,9 +267,8 @@ static void cut(void)
     world_boot(&world);
 }
 
-static void test_cut_while_cancelling(void **state)
+ATTACK(cut_while_cancelling)
 {
-    (void)state;
     bench_device("a")->deaf = true;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 600);
@@ -297,9 +283,8 @@ static void test_cut_while_cancelling(void **state)
     assert_int_equal(cloud_finals(verdict.task, NULL), 1);
 }
 
-static void test_cut_while_a_retry_waits(void **state)
+ATTACK(cut_while_a_retry_waits)
 {
-    (void)state;
     struct sb_policy policy = { .retries = 1, .retry_interval = SB_HOUR };
     fault("a", BENCH_TRANSFER, SB_CAUSE_LINK_LOST);
     struct sb_verdict verdict =
@@ -313,9 +298,8 @@ static void test_cut_while_a_retry_waits(void **state)
     assert_int_equal(shelf.completed, 1); /* its image was kept */
 }
 
-static void test_cut_while_occupied(void **state)
+ATTACK(cut_while_occupied)
 {
-    (void)state;
     bench_device("a")->deaf = true;
     struct sb_policy policy = { .run_timeout = 600 };
     struct sb_verdict verdict =
@@ -338,9 +322,8 @@ static void test_cut_while_occupied(void **state)
 }
 
 /* Power goes while the memory is made anew after a failed commit, and again soon after. */
-static void test_cut_around_a_rebuild(void **state)
+ATTACK(cut_around_a_rebuild)
 {
-    (void)state;
     for (int64_t wait = 0; wait < 3000; wait += 190) {
         tear_down(NULL);
         set_up(NULL);
@@ -360,9 +343,8 @@ static void test_cut_around_a_rebuild(void **state)
 }
 
 /* What was told of the progress is not taken back by a power cut. */
-static void test_cut_between_saved_percents(void **state)
+ATTACK(cut_between_saved_percents)
 {
-    (void)state;
     for (int64_t wait = 400; wait < 1300; wait += 30) {
         tear_down(NULL);
         set_up(NULL);
@@ -385,9 +367,8 @@ static void cancel_now(void *arg, int error)
     assert_int_equal(sb_host_cancel(cloud.host, cloud.door, verdict->task, SB_CAUSE_OPERATOR), 0);
 }
 
-static void test_orders_between_batches(void **state)
+ATTACK(orders_between_batches)
 {
-    (void)state;
     struct sb_policy hold = { .hold = true };
     struct sb_verdict verdict = accepted(world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &hold));
     world_run(&world, 100);
@@ -403,9 +384,8 @@ static void test_orders_between_batches(void **state)
 /* ---- odd answers ---- */
 
 /* Only an install has a version to show. */
-static void test_modest_device(void **state)
+ATTACK(modest_device)
 {
-    (void)state;
     bench_device("a")->modest = true;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_READ, "a", NULL));
     world_run(&world, 3000);
@@ -416,9 +396,8 @@ static void test_modest_device(void **state)
 }
 
 /* A result too large to keep does not undo the outcome. */
-static void test_talkative_device(void **state)
+ATTACK(talkative_device)
 {
-    (void)state;
     bench_device("a")->chatter = (size_t)400 * 1024;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_READ, "a", NULL));
     world_run(&world, 3000);
@@ -431,9 +410,8 @@ static void test_talkative_device(void **state)
 }
 
 /* A failure always has a cause and a text: the judge looks at each of these. */
-static void test_mute_device(void **state)
+ATTACK(mute_device)
 {
-    (void)state;
     bench_device("a")->mute = true;
     struct sb_policy policy = { .retries = 1, .retry_interval = 500 };
     for (int cause = SB_CAUSE_UNSUPPORTED; cause < SB_CAUSE_MAX_; cause++) {
@@ -457,9 +435,8 @@ static void test_mute_device(void **state)
 }
 
 /* What made the first attempt fail is not said of what made the second one end. */
-static void test_words_of_the_last_attempt(void **state)
+ATTACK(words_of_the_last_attempt)
 {
-    (void)state;
     struct sb_policy policy = { .retries = 3, .retry_interval = 1000 };
     fault("a", BENCH_TRANSFER, SB_CAUSE_LINK_LOST);
     struct sb_verdict verdict =
@@ -482,43 +459,10 @@ static void test_words_of_the_last_attempt(void **state)
 }
 
 /* A reboot runs before it restarts. */
-static void test_furthest_of_a_reboot(void **state)
+ATTACK(furthest_of_a_reboot)
 {
-    (void)state;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
     world_run(&world, 3000);
     sb_cleanup(sb_job_freep) struct sb_job *job = world_job(&world, verdict.job);
     assert_string_equal(sb_task_state_name((int)job->tasks[0]->furthest), "restarting");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(taken_out_of_the_files),
-        ATTACK(taken_out_of_the_files_before_a_boot),
-        ATTACK(same_name_another_device),
-        ATTACK(no_removal_without_a_store),
-        ATTACK(lost_device_record),
-        ATTACK(type_changes_under_a_running_task),
-        ATTACK(type_vanishes),
-        ATTACK(reload_identifies),
-        ATTACK(silent_and_deaf),
-        ATTACK(silent_past_its_commit_point),
-        ATTACK(timeout_past_the_commit_point),
-        ATTACK(timeout_before_the_grant),
-        ATTACK(occupied_for_no_time),
-        ATTACK(cut_while_cancelling),
-        ATTACK(cut_while_a_retry_waits),
-        ATTACK(cut_while_occupied),
-        ATTACK(cut_around_a_rebuild),
-        ATTACK(cut_between_saved_percents),
-        ATTACK(orders_between_batches),
-        ATTACK(modest_device),
-        ATTACK(talkative_device),
-        ATTACK(mute_device),
-        ATTACK(words_of_the_last_attempt),
-        ATTACK(furthest_of_a_reboot),
-    };
-    cmocka_set_test_filter(getenv("SB_TEST")); /* one of them alone: a name or a pattern */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

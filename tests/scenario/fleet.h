@@ -5,13 +5,7 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +13,7 @@
 #include "bridge/base/str.h"
 #include "tests/scenario/four_platforms.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 #define FLEET  1000
 #define MINUTE INT64_C(60000)

@@ -20,9 +20,8 @@ static int set_up(void **state)
     return 0;
 }
 
-static void a_thousand_come_in(void **state)
+SB_TEST(a_thousand_come_in, set_up, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, 10 * MINUTE));
     assert_in_range(logins, FLEET / 50, 120);
     logins = 0;
@@ -33,9 +32,8 @@ static void a_thousand_come_in(void **state)
 }
 
 /* Each batch has one who is refused. */
-static void who_is_disabled_keeps_out_nobody_else(void **state)
+SB_TEST(who_is_disabled_keeps_out_nobody_else, set_up, fleet_done)
 {
-    (void)state;
     for (int i = 0; i < FLEET; i += 40)
         units[i].disabled = true;
     assert_true(fleet_comes(FLEET - FLEET / 40, 60 * MINUTE));
@@ -44,9 +42,8 @@ static void who_is_disabled_keeps_out_nobody_else(void **state)
     assert_in_range(logins - before, 0, 200); /* they are tried now and then, no more */
 }
 
-static void all_are_updated_once(void **state)
+SB_TEST(all_are_updated_once, set_up, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, 10 * MINUTE));
     offering = true;
     net.twice = 20;
@@ -127,9 +124,8 @@ static void something(void)
     }
 }
 
-static void in_the_end_all_are_in_and_updated(void **state)
+SB_TEST(in_the_end_all_are_in_and_updated, set_up, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, 10 * MINUTE));
     offering = true;
     for (int i = 0; i < FLEET; i++)
@@ -156,15 +152,4 @@ static void in_the_end_all_are_in_and_updated(void **state)
     print_message("%u in, %u updated\n", fleet_online(), succeeded);
     assert_int_equal(fleet_online(), FLEET);
     assert_int_equal(succeeded, FLEET);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_thousand_come_in, set_up, fleet_done),
-        cmocka_unit_test_setup_teardown(who_is_disabled_keeps_out_nobody_else, set_up, fleet_done),
-        cmocka_unit_test_setup_teardown(all_are_updated_once, set_up, fleet_done),
-        cmocka_unit_test_setup_teardown(in_the_end_all_are_in_and_updated, set_up, fleet_done),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

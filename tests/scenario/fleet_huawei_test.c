@@ -39,9 +39,8 @@ static int set_up_with_strangers(void **state)
     return 0;
 }
 
-static void a_thousand_come_in(void **state)
+SB_TEST(a_thousand_come_in, set_up, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, MINUTE));
     assert_in_range(statuses, FLEET / 100, 200);
     statuses = 0;
@@ -51,16 +50,14 @@ static void a_thousand_come_in(void **state)
     assert_in_range(statuses, FLEET / 100, 200);
 }
 
-static void strangers_are_added(void **state)
+SB_TEST(strangers_are_added, set_up_with_strangers, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, 30 * MINUTE));
     assert_in_range(additions, FLEET / 3 / 50, FLEET / 3);
 }
 
-static void all_are_updated_once(void **state)
+SB_TEST(all_are_updated_once, set_up, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, MINUTE));
     shelf.completed = 0;
     net.twice = 20;
@@ -117,9 +114,8 @@ static void something(void)
     }
 }
 
-static void in_the_end_all_are_known_and_updated(void **state)
+SB_TEST(in_the_end_all_are_known_and_updated, set_up, fleet_done)
 {
-    (void)state;
     assert_true(fleet_comes(FLEET, MINUTE));
     failures = true;
     for (int i = 0; i < FLEET; i++) {
@@ -151,15 +147,4 @@ static void in_the_end_all_are_known_and_updated(void **state)
     assert_int_equal(done, FLEET);
     for (int i = 0; i < FLEET; i++)
         assert_string_equal(units[i].version, "2.0.0");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_thousand_come_in, set_up, fleet_done),
-        cmocka_unit_test_setup_teardown(strangers_are_added, set_up_with_strangers, fleet_done),
-        cmocka_unit_test_setup_teardown(all_are_updated_once, set_up, fleet_done),
-        cmocka_unit_test_setup_teardown(in_the_end_all_are_known_and_updated, set_up, fleet_done),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,16 +2,11 @@
 /*
  * Where two clouds meet at one device: one scenario for each crossing that breaks naive models.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "tests/scenario/four_world.h"
+#include "tests/test.h"
 
 #define MINUTE INT64_C(60000)
 
@@ -56,9 +51,10 @@ static void runs(enum four_device device, const char *version, unsigned installs
 /* ---- a push meets an installation ---- */
 
 /* Nobody can stop the push; it waits, and comes to its end afterwards. */
-static void push_waits_for_an_installation(void **state)
+#define CROSSING(test) SB_TEST(test, set_up, tear_down)
+
+CROSSING(push_waits_for_an_installation)
 {
-    (void)state;
     const struct request *azure = ask(AZURE, PUMP, UPDATE, "2.0.0");
     assert_true(four_until(&world, "azure", PUMP, SB_TASK_RESTARTING));
     const struct request *push = ask(ALIBABA, PUMP, UPDATE, "3.0.0");
@@ -75,9 +71,8 @@ static void push_waits_for_an_installation(void **state)
 }
 
 /* The same version: one installation, two ends. */
-static void push_of_what_is_being_installed(void **state)
+CROSSING(push_of_what_is_being_installed)
 {
-    (void)state;
     const struct request *azure = ask(AZURE, PUMP, UPDATE, "2.0.0");
     assert_true(four_until(&world, "azure", PUMP, SB_TASK_RESTARTING));
     const struct request *push = ask(ALIBABA, PUMP, UPDATE, "2.0.0");
@@ -88,9 +83,8 @@ static void push_of_what_is_being_installed(void **state)
 }
 
 /* The other way round Azure has an answer for it, and is told so at once. */
-static void method_meets_a_push(void **state)
+CROSSING(method_meets_a_push)
 {
-    (void)state;
     const struct request *push = ask(ALIBABA, PUMP, UPDATE, "3.0.0");
     assert_true(four_until(&world, "alibaba", PUMP, SB_TASK_RESTARTING));
     const struct request *azure = ask(AZURE, PUMP, UPDATE, "2.0.0");
@@ -103,9 +97,8 @@ static void method_meets_a_push(void **state)
 
 /* ---- a wish that comes again ---- */
 
-static void wish_again_after_each_reconnect(void **state)
+CROSSING(wish_again_after_each_reconnect)
 {
-    (void)state;
     const struct request *wish = ask(AZURE, PUMP, WISH, "2.0.0");
     assert_true(four_until(&world, "azure", PUMP, SB_TASK_DOWNLOADING));
     net_break(&four_azure.server); /* it is read again while it is carried out */
@@ -124,9 +117,8 @@ static void wish_again_after_each_reconnect(void **state)
 }
 
 /* Nor is one that failed tried again, until it is another one. */
-static void failed_wish_stays_failed(void **state)
+CROSSING(failed_wish_stays_failed)
 {
-    (void)state;
     struct bench_device *pump = four_bench(PUMP);
     pump->fault = BENCH_TRANSFER;
     pump->cause = SB_CAUSE_NO_SPACE;
@@ -166,9 +158,8 @@ static void look_at_twin(enum four_device device)
 
 /* Each attempt but the last fails when all of it has been transferred: what was told (steps from 40
  * on) would fall back. The platforms refuse a step that falls and a failure that is none. */
-static void retry_is_no_step_back(void **state)
+CROSSING(retry_is_no_step_back)
 {
-    (void)state;
     for (int c = 0; c < CLOUDS; c++) {
         struct bench_device *pump = four_bench(PUMP);
         sb_cleanup(sb_freep) char *version = sb_format("3.%d.0", c);
@@ -208,9 +199,8 @@ static void retry_is_no_step_back(void **state)
 
 /* The hub takes its method back; the device does it all the same, and everybody hears what it runs
  * now. It is no success of the method. */
-static void cancelled_and_done_all_the_same(void **state)
+CROSSING(cancelled_and_done_all_the_same)
 {
-    (void)state;
     struct bench_device *pump = four_bench(PUMP);
     pump->fault = BENCH_COMMIT; /* silent from there on: it has the image, and its own mind */
     pump->cause = SB_CAUSE_NONE;
@@ -239,9 +229,8 @@ static void cancelled_and_done_all_the_same(void **state)
 
 /* Huawei and Alibaba have no message for it: their platform gives up, the device goes on, and the
  * platform hears its version. */
-static void given_up_by_the_platform_alone(void **state)
+CROSSING(given_up_by_the_platform_alone)
 {
-    (void)state;
     for (int c = HUAWEI; c <= ALIBABA; c++) {
         sb_cleanup(sb_freep) char *version = sb_format("2.%d.0", c);
         struct request *request = ask((enum four_cloud)c, PUMP, UPDATE, version);
@@ -255,9 +244,8 @@ static void given_up_by_the_platform_alone(void **state)
 
 /* A step, a report names no version: the failure of an update is not the end of the next one, which
  * is offered while the platform cannot be told. */
-static void old_failure_is_not_the_new_ones(void **state)
+CROSSING(old_failure_is_not_the_new_ones)
 {
-    (void)state;
     struct bench_device *pump = four_bench(PUMP);
     for (int i = 0; i < 4; i++) {
         enum four_cloud from = i % 2 ? HUAWEI : ALIBABA;
@@ -281,9 +269,8 @@ static void old_failure_is_not_the_new_ones(void **state)
 }
 
 /* And one that is waited for is told then: the device is not tried again for it. */
-static void failure_while_nobody_hears(void **state)
+CROSSING(failure_while_nobody_hears)
 {
-    (void)state;
     struct bench_device *pump = four_bench(PUMP);
     for (int c = 0; c < CLOUDS; c++) {
         pump->fault = BENCH_CHECKPOINT;
@@ -305,11 +292,10 @@ static void failure_while_nobody_hears(void **state)
 
 /* ---- staged by one, installed by another ---- */
 
-static void staged_here_installed_there(void **state)
+CROSSING(staged_here_installed_there)
 {
     static const enum four_cloud who[][2] = { { IBM, AZURE }, { AZURE, IBM } };
     static const enum four_device where[] = { PUMP, METER }; /* in the gateway; in the device */
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(who); i++)
         for (size_t d = 0; d < SB_COUNT(where); d++) {
             sb_cleanup(sb_freep) char *version = sb_format("2.%zu.%zu", i, d);
@@ -326,24 +312,4 @@ static void staged_here_installed_there(void **state)
             four_everything(&world);
             assert_int_equal(four_bench(where[d])->installs, installs + 1);
         }
-}
-
-#define CROSSING(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        CROSSING(push_waits_for_an_installation),
-        CROSSING(push_of_what_is_being_installed),
-        CROSSING(method_meets_a_push),
-        CROSSING(wish_again_after_each_reconnect),
-        CROSSING(failed_wish_stays_failed),
-        CROSSING(retry_is_no_step_back),
-        CROSSING(cancelled_and_done_all_the_same),
-        CROSSING(given_up_by_the_platform_alone),
-        CROSSING(old_failure_is_not_the_new_ones),
-        CROSSING(failure_while_nobody_hears),
-        CROSSING(staged_here_installed_there),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

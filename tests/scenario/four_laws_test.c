@@ -7,16 +7,11 @@
  *
  * SB_SEED=n plays one course, SB_COURSES=n so many; SB_TRACE=1 says what happens.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "tests/scenario/four_world.h"
+#include "tests/test.h"
 
 #define COURSES 10
 #define EVENTS  40
@@ -360,10 +355,9 @@ static unsigned play(uint32_t seed)
     return wrong;
 }
 
-static void any_order(void **state)
+SB_TEST(any_order)
 {
     const char *one = getenv("SB_SEED"), *many = getenv("SB_COURSES");
-    (void)state;
     unsigned wrong = 0;
     unsigned first = one ? (unsigned)strtoul(one, NULL, 10) : 1;
     unsigned count = one ? 1 : many ? (unsigned)strtoul(many, NULL, 10) : COURSES;
@@ -371,12 +365,4 @@ static void any_order(void **state)
         wrong += play(first + i) > 0;
     if (wrong)
         fail_msg("%u of %u courses broke a law; SB_SEED=n SB_TRACE=1 shows one", wrong, count);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_order),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

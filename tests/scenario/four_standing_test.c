@@ -3,16 +3,11 @@
  * Four clouds over a long time: wishes that stand, a cloud that is away, who may command, and that
  * everybody knows what runs where.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "tests/scenario/four_world.h"
+#include "tests/test.h"
 
 #define MINUTE INT64_C(60000)
 #define HOUR   (60 * MINUTE)
@@ -67,9 +62,10 @@ static void day_goes_by(void)
 
 /* A twin's wish and a task of Huawei's or a push of Alibaba's, each for another version; the twin
  * is read at each connect, and an operator's rule stands beside them. */
-static void two_wishes_and_no_flashing_about(void **state)
+#define SCENARIO(test) SB_TEST(test, set_up, tear_down)
+
+SCENARIO(two_wishes_and_no_flashing_about)
 {
-    (void)state;
     ends_well(four_ask(AZURE, PUMP, WISH, "2.0.0"));
     ends_well(four_ask(HUAWEI, PUMP, UPDATE, "3.0.0"));
     ends_well(four_ask(AZURE, VALVE, WISH, "2.0.0"));
@@ -90,9 +86,8 @@ static void two_wishes_and_no_flashing_about(void **state)
 }
 
 /* Both at once: one after the other, and then no more. */
-static void two_wishes_at_once(void **state)
+SCENARIO(two_wishes_at_once)
 {
-    (void)state;
     struct request *wish = four_ask(AZURE, PUMP, WISH, "2.0.0");
     struct request *push = four_ask(ALIBABA, PUMP, UPDATE, "4.0.0");
     ends_well(wish);
@@ -139,9 +134,8 @@ static void week_without(enum four_cloud lost)
                  before->done ? "badly" : "open", before->final);
 }
 
-static void week_without_each(void **state)
+SCENARIO(week_without_each)
 {
-    (void)state;
     for (int c = 0; c < CLOUDS; c++) {
         week_without((enum four_cloud)c);
         for (int d = 0; d < DEVICES; d++)
@@ -151,9 +145,8 @@ static void week_without_each(void **state)
 
 /* ---- versions ---- */
 
-static void version_is_told_whoever_changed_it(void **state)
+SCENARIO(version_is_told_whoever_changed_it)
 {
-    (void)state;
     for (int c = 0; c < CLOUDS; c++) {
         sb_cleanup(sb_freep) char *version = sb_format("2.%d.0", c);
         ends_well(four_ask((enum four_cloud)c, METER, UPDATE, version));
@@ -172,9 +165,8 @@ static void version_is_told_whoever_changed_it(void **state)
 }
 
 /* While three clouds are away, and the gateway loses its power before they are back. */
-static void version_is_told_later(void **state)
+SCENARIO(version_is_told_later)
 {
-    (void)state;
     for (int c = AZURE; c < CLOUDS; c++)
         net_cut(&four_platforms[c]->server, true);
     ends_well(four_ask(IBM, PUMP, UPDATE, "2.0.0"));
@@ -194,7 +186,7 @@ struct right {
 };
 
 /* Who may not is told so, in its own way, at once, and hears of the device all the same. */
-static void who_may_command(void **state)
+SCENARIO(who_may_command)
 {
     static const struct right rights[] = {
         { PUMP, { true, true, true, true } },
@@ -202,7 +194,6 @@ static void who_may_command(void **state)
         { BOARD, { [ALIBABA] = true } },
     };
     static const int told[CLOUDS] = { [IBM] = 500, [AZURE] = 403, [HUAWEI] = 255, [ALIBABA] = -1 };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(rights); i++)
         for (int c = 0; c < CLOUDS; c++) {
             enum four_device device = rights[i].device;
@@ -223,9 +214,8 @@ static void who_may_command(void **state)
 }
 
 /* A reboot, a stop, and what is staged need the right, too. */
-static void what_else_needs_the_right(void **state)
+SCENARIO(what_else_needs_the_right)
 {
-    (void)state;
     struct bench_device *drive = four_bench(DRIVE);
     for (int c = 0; c < CLOUDS; c++) {
         unsigned boots = drive->boots;
@@ -243,20 +233,4 @@ static void what_else_needs_the_right(void **state)
     ends_well(four_ask(AZURE, DRIVE, INSTALL, "2.0.0"));
     four_run(&world, MINUTE);
     all_agree(DRIVE, "2.0.0");
-}
-
-#define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        SCENARIO(two_wishes_and_no_flashing_about),
-        SCENARIO(two_wishes_at_once),
-        SCENARIO(week_without_each),
-        SCENARIO(version_is_told_whoever_changed_it),
-        SCENARIO(version_is_told_later),
-        SCENARIO(who_may_command),
-        SCENARIO(what_else_needs_the_right),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

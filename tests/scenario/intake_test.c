@@ -47,9 +47,8 @@ static void assert_says(struct sb_verdict verdict, enum sb_cause cause, const ch
 /* ---- who ---- */
 
 /* Device d takes orders from north alone; an operator at the gateway is bound by nothing. */
-static void test_who_may_command(void **state)
+ATTACK(who_may_command)
 {
-    (void)state;
     static const char *const devices[] = { "d" };
     const struct sb_request request = request_for(SB_OP_REBOOT, devices, 1);
     assert_says(ask(&south, &request), SB_CAUSE_REFUSED, "link 'south' may not command device 'd'");
@@ -67,9 +66,8 @@ static void test_who_may_command(void **state)
 
 /* ---- how much ---- */
 
-static void test_open_jobs_and_tasks_are_bounded(void **state)
+ATTACK(open_jobs_and_tasks_are_bounded)
 {
-    (void)state;
     static const char *const devices[] = { "a", "b", "c" };
     struct sb_request request = request_for(SB_OP_REBOOT, devices, 1);
     request.policy.hold = true;
@@ -94,9 +92,8 @@ static void test_open_jobs_and_tasks_are_bounded(void **state)
 
 /* Where there is no room for more, what was asked for is answered as before; a new round is more.
  */
-static void test_the_same_again_without_room(void **state)
+ATTACK(the_same_again_without_room)
 {
-    (void)state;
     static const char *const devices[] = { "a", "b" };
     struct sb_request request = request_for(SB_OP_REBOOT, devices, 1);
     struct sb_request other = request_for(SB_OP_REBOOT, devices + 1, 1);
@@ -120,9 +117,8 @@ static void test_the_same_again_without_room(void **state)
     assert_true(accepted(ask(&cloud, &other)).existing);
 }
 
-static void test_parameters_are_bounded(void **state)
+ATTACK(parameters_are_bounded)
 {
-    (void)state;
     static const char *const devices[] = { "a" };
     struct sb_request request = request_for(SB_OP_READ, devices, 1);
     sb_cleanup(sb_freep) char *text = calloc(1, 70001);
@@ -147,9 +143,8 @@ static void test_parameters_are_bounded(void **state)
 }
 
 /* One device that cannot do it, and nothing is done on the others. */
-static void test_all_devices_or_none(void **state)
+ATTACK(all_devices_or_none)
 {
-    (void)state;
     static const char *const devices[] = { "a", "nobody" };
     const struct sb_request request = request_for(SB_OP_REBOOT, devices, 2);
     assert_says(ask(&cloud, &request), SB_CAUSE_DEVICE_GONE, "no device 'nobody'");
@@ -162,9 +157,8 @@ static void test_all_devices_or_none(void **state)
 
 #define SHA "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-static void test_from_where_an_image_may_come(void **state)
+ATTACK(from_where_an_image_may_come)
 {
-    (void)state;
     static const struct {
         const char *package, *part;
     } cases[] = {
@@ -181,9 +175,8 @@ static void test_from_where_an_image_may_come(void **state)
     assert_int_equal(shelf.started, 0);
 }
 
-static void test_a_digest_is_demanded(void **state)
+ATTACK(a_digest_is_demanded)
 {
-    (void)state;
     retype("name: one-step\ndriver: bench\nverify: version\nrequire_digest: true\n");
     assert_says(ask_image("{\"uri\":\"https://fw.example.com/2.bin\",\"version\":\"2.0.0\"}"),
                 SB_CAUSE_INVALID_REQUEST, "sha256");
@@ -194,9 +187,8 @@ static void test_a_digest_is_demanded(void **state)
 }
 
 /* Whose success is read from the version must be told which one it is. */
-static void test_a_version_is_demanded(void **state)
+ATTACK(a_version_is_demanded)
 {
-    (void)state;
     static const char *const devices[] = { "a" };
     static const char bare[] = "{\"uri\":\"https://fw.example.com/2.bin\"}";
     assert_says(ask_image(bare), SB_CAUSE_INVALID_REQUEST, "which one the image is");
@@ -213,9 +205,8 @@ static void test_a_version_is_demanded(void **state)
     (void)accepted(ask_image(bare));
 }
 
-static void test_for_what_an_image_is_made(void **state)
+ATTACK(for_what_an_image_is_made)
 {
-    (void)state;
     static const struct {
         const char *fits;
         bool taken;
@@ -240,9 +231,8 @@ static void test_for_what_an_image_is_made(void **state)
 }
 
 /* Two modules of one device: neither is in the other's way, and they go one after the other. */
-static void test_modules(void **state)
+ATTACK(modules)
 {
-    (void)state;
     retype("name: one-step\ndriver: bench\nverify: hash\n");
     bench.peak = 0;
     struct sb_verdict board = accepted(ask_image(
@@ -302,9 +292,8 @@ static char *lines_with(const char *trail, const char *part)
 }
 
 /* Who asked what, every transition and who made it, every report told and to whom. */
-static void test_the_trail_of_an_update(void **state)
+ATTACK(the_trail_of_an_update)
 {
-    (void)state;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 5000);
     assert_state(verdict.job, SB_TASK_SUCCEEDED);
@@ -323,9 +312,8 @@ static void test_the_trail_of_an_update(void **state)
 }
 
 /* A cancel bears the name of who asked for it. */
-static void test_the_trail_of_a_cancel(void **state)
+ATTACK(the_trail_of_a_cancel)
 {
-    (void)state;
     struct sb_policy hold = { .hold = true };
     struct sb_verdict verdict = accepted(world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &hold));
     struct sb_task *task = open_task(verdict.task);
@@ -337,24 +325,4 @@ static void test_the_trail_of_a_cancel(void **state)
     sb_cleanup(sb_freep) char *states = lines_with(trail, ": state ");
     assert_string_equal(states, "uid 7 (ann): state queued\n"
                                 "uid 8 (bob): state cancelled\n");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(who_may_command),
-        ATTACK(open_jobs_and_tasks_are_bounded),
-        ATTACK(the_same_again_without_room),
-        ATTACK(parameters_are_bounded),
-        ATTACK(all_devices_or_none),
-        ATTACK(from_where_an_image_may_come),
-        ATTACK(a_digest_is_demanded),
-        ATTACK(a_version_is_demanded),
-        ATTACK(for_what_an_image_is_made),
-        ATTACK(modules),
-        ATTACK(the_trail_of_an_update),
-        ATTACK(the_trail_of_a_cancel),
-    };
-    cmocka_set_test_filter(getenv("SB_TEST")); /* one of them alone: a name or a pattern */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs from request to final report, in a world where nothing breaks unless a test says so. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 static struct world world;
 
@@ -46,9 +41,10 @@ static void refused(struct sb_verdict verdict, enum sb_cause cause)
     assert_string_equal(sb_task_state_name((int)world_state(&world, job)),                         \
                         sb_task_state_name((int)(expected)))
 
-static void test_update(void **state)
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
+TEST(update)
 {
-    (void)state;
     struct sb_verdict verdict = world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0");
     int64_t task = verdict.task, job = accepted(verdict);
     world_run(&world, 5000);
@@ -71,9 +67,8 @@ static void test_update(void **state)
     assert_true(cloud.news[SB_NEWS_IDENTITY] >= 1);
 }
 
-static void test_download_today_install_later(void **state)
+TEST(download_today_install_later)
 {
-    (void)state;
     static const char *const devices[] = { "a", "c" }; /* staged in the gateway, on the device */
     for (size_t i = 0; i < SB_COUNT(devices); i++) {
         int64_t job = accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, devices[i], "2.0.0"));
@@ -99,9 +94,8 @@ static void test_download_today_install_later(void **state)
     assert_int_equal(shelf.completed, 1); /* one image, fetched once */
 }
 
-static void test_other_operations(void **state)
+TEST(other_operations)
 {
-    (void)state;
     unsigned boots = bench_device("a")->boots;
     int64_t job = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
     world_run(&world, 3000);
@@ -119,9 +113,8 @@ static void test_other_operations(void **state)
 }
 
 /* Its package is fetched like an image, but it is none: no version, nothing staged. */
-static void test_configure_by_a_package(void **state)
+TEST(configure_by_a_package)
 {
-    (void)state;
     const struct sb_device *device = sb_registry_get(world.core->registry, "c");
     sb_cleanup(sb_freep) char *version = strdup(sb_device_version(device, ""));
     int64_t job = accepted(world_ask(&world, SB_OP_CONFIGURE, "c", "7.0.0"));
@@ -152,9 +145,8 @@ static void test_configure_by_a_package(void **state)
     refused(verdict, SB_CAUSE_INVALID_REQUEST);
 }
 
-static void test_refusals(void **state)
+TEST(refusals)
 {
-    (void)state;
     refused(world_ask(&world, SB_OP_REBOOT, "nobody", NULL), SB_CAUSE_DEVICE_GONE);
     refused(world_ask(&world, SB_OP_CONFIGURE, "a", NULL), SB_CAUSE_UNSUPPORTED);
     refused(world_ask(&world, SB_OP_FIRMWARE_INSTALL, "a", NULL), SB_CAUSE_NOT_READY);
@@ -165,9 +157,8 @@ static void test_refusals(void **state)
     assert_int_equal(sb_book_jobs(world.core->book), 0);
 }
 
-static void test_same_request_while_open(void **state)
+TEST(same_request_while_open)
 {
-    (void)state;
     struct sb_verdict first = world_ask(&world, SB_OP_REBOOT, "a", NULL);
     struct sb_verdict second = world_ask(&world, SB_OP_REBOOT, "a", NULL);
     assert_true(second.existing);
@@ -180,9 +171,8 @@ static void test_same_request_while_open(void **state)
     assert_int_equal(bench_device("a")->boots, 2);
 }
 
-static void test_conflicts(void **state)
+TEST(conflicts)
 {
-    (void)state;
     struct sb_policy policy = { .conflict = SB_CONFLICT_REFUSE };
     int64_t first = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     refused(world_ask_with(&world, SB_OP_FIRMWARE_UPDATE, "a", "3.0.0", &policy),
@@ -202,9 +192,8 @@ static void test_conflicts(void **state)
     assert_int_equal(bench_device("a")->installs, 1);
 }
 
-static void test_replace_unstarted_leaves_a_started_one(void **state)
+TEST(replace_unstarted_leaves_a_started_one)
 {
-    (void)state;
     struct sb_policy policy = { .conflict = SB_CONFLICT_REPLACE_UNSTARTED };
     accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 200);
@@ -212,9 +201,8 @@ static void test_replace_unstarted_leaves_a_started_one(void **state)
             SB_CAUSE_CONFLICT);
 }
 
-static void test_hold_and_confirm(void **state)
+TEST(hold_and_confirm)
 {
-    (void)state;
     struct sb_policy policy = { .hold = true };
     int64_t job = accepted(world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &policy));
     world_run(&world, SB_HOUR);
@@ -226,9 +214,8 @@ static void test_hold_and_confirm(void **state)
     assert_state(job, SB_TASK_SUCCEEDED);
 }
 
-static void test_pause(void **state)
+TEST(pause)
 {
-    (void)state;
     assert_int_equal(sb_runner_pause(world.core->runner, true), 0);
     int64_t job = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
     world_run(&world, SB_MINUTE);
@@ -242,9 +229,8 @@ static void test_pause(void **state)
     assert_state(job, SB_TASK_SUCCEEDED);
 }
 
-static void test_window_and_clock(void **state)
+TEST(window_and_clock)
 {
-    (void)state;
     /* It is Monday 00:00 UTC: 02:00-03:00 in Berlin is 01:00-02:00 UTC. */
     struct sb_policy policy = {
         .window = { .from_minute = 120, .to_minute = 180, .zone = (char *)"Europe/Berlin" }
@@ -261,9 +247,8 @@ static void test_window_and_clock(void **state)
     assert_state(job, SB_TASK_SUCCEEDED);
 }
 
-static void test_start_at_and_end(void **state)
+TEST(start_at_and_end)
 {
-    (void)state;
     int64_t now = sb_loop_wall(world.loop);
     struct sb_policy policy = { .start = SB_START_AT, .start_at = now + SB_HOUR };
     int64_t job = accepted(world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &policy));
@@ -281,9 +266,8 @@ static void test_start_at_and_end(void **state)
     assert_int_equal(world_cause(&world, expired), SB_CAUSE_EXPIRED);
 }
 
-static void test_cancel_everywhere(void **state)
+TEST(cancel_everywhere)
 {
-    (void)state;
     /* After so many ms the task is queued, fetching, transferring, committed. */
     static const struct {
         int64_t after;
@@ -311,9 +295,8 @@ static void test_cancel_everywhere(void **state)
     assert_int_equal(bench_device("a")->installs, 1);
 }
 
-static void test_removed_device(void **state)
+TEST(removed_device)
 {
-    (void)state;
     struct sb_verdict verdict = world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0");
     world_run(&world, 600);
     assert_int_equal(sb_core_remove_device(world.core, "a", "test"), 0);
@@ -325,9 +308,8 @@ static void test_removed_device(void **state)
     assert_int_equal(sb_core_remove_device(world.core, "a", "test"), -ENOENT);
 }
 
-static void test_retry_opens_a_round(void **state)
+TEST(retry_opens_a_round)
 {
-    (void)state;
     bench_device("a")->fault = BENCH_TRANSFER;
     bench_device("a")->cause = SB_CAUSE_UNSUPPORTED_IMAGE;
     bench_device("a")->faults = 1;
@@ -364,9 +346,8 @@ static struct sb_verdict ask_both(enum sb_conflict conflict, bool hold)
 }
 
 /* A new round is for who failed: on the others nothing is taken back, and they refuse nothing. */
-static void test_a_round_leaves_the_others_alone(void **state)
+TEST(a_round_leaves_the_others_alone)
 {
-    (void)state;
     bench_device("a")->fault = BENCH_TRANSFER;
     bench_device("a")->cause = SB_CAUSE_UNSUPPORTED_IMAGE;
     bench_device("a")->faults = 2;
@@ -393,9 +374,8 @@ static void test_a_round_leaves_the_others_alone(void **state)
 }
 
 /* Who was held back for a person is so in each round, unless a person orders it. */
-static void test_a_round_of_what_was_held(void **state)
+TEST(a_round_of_what_was_held)
 {
-    (void)state;
     int64_t job = accepted(ask_both(SB_CONFLICT_REFUSE, true));
     struct sb_job *open = sb_book_job(world.core->book, job);
     for (size_t i = 0; i < 2; i++)
@@ -417,9 +397,8 @@ static void test_a_round_of_what_was_held(void **state)
     assert_int_equal(bench_device("a")->installs + bench_device("b")->installs, 2);
 }
 
-static void test_rate_and_concurrency(void **state)
+TEST(rate_and_concurrency)
 {
-    (void)state;
     const char *devices[] = { "a", "b", "c" };
     struct sb_request request = { .op = SB_OP_REBOOT, .devices = devices, .device_count = 3 };
     struct sb_verdict verdict;
@@ -442,9 +421,8 @@ static void test_rate_and_concurrency(void **state)
     assert_null(sb_book_job(world.core->book, verdict.job));
 }
 
-static void test_downgrade_and_already_there(void **state)
+TEST(downgrade_and_already_there)
 {
-    (void)state;
     struct sb_policy policy = { .allow_downgrade = true };
     int64_t older = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "0.9.0"));
     world_run(&world, 3000);
@@ -461,32 +439,4 @@ static void test_downgrade_and_already_there(void **state)
     int64_t misfit = accepted(world_ask_with(&world, SB_OP_FIRMWARE_UPDATE, "a", "3.0.0", &policy));
     world_run(&world, 3000);
     assert_int_equal(world_cause(&world, misfit), SB_CAUSE_VERSION_MISMATCH);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(update),
-        TEST(download_today_install_later),
-        TEST(other_operations),
-        TEST(configure_by_a_package),
-        TEST(refusals),
-        TEST(same_request_while_open),
-        TEST(conflicts),
-        TEST(replace_unstarted_leaves_a_started_one),
-        TEST(hold_and_confirm),
-        TEST(pause),
-        TEST(window_and_clock),
-        TEST(start_at_and_end),
-        TEST(cancel_everywhere),
-        TEST(removed_device),
-        TEST(retry_opens_a_round),
-        TEST(a_round_leaves_the_others_alone),
-        TEST(a_round_of_what_was_held),
-        TEST(rate_and_concurrency),
-        TEST(downgrade_and_already_there),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

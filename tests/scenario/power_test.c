@@ -3,15 +3,10 @@
  * The power goes at every single commit, before and after it takes effect; then the gateway boots
  * again. Whatever the moment: the job ends right, the device did it once, one outcome was told.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 #define COMMITS_MAX 400
 

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Law 7: what a success was read from is kept, and told where it is less than the version. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 static struct world world;
 
@@ -58,9 +52,10 @@ static void proved(enum sb_op op, const char *device, const char *version, enum 
     assert_int_equal(sb_task_is_unproven(job->tasks[0]), doubtful);
 }
 
-static void test_as_the_driver_says(void **state)
+#define PROOF(name) SB_TEST(test_##name, set_up, tear_down)
+
+PROOF(as_the_driver_says)
 {
-    (void)state;
     bench_device("a")->verified = "hash";
     proved(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", SB_VERIFY_HASH, false);
     bench_device("e")->verified = "none";
@@ -70,9 +65,8 @@ static void test_as_the_driver_says(void **state)
 }
 
 /* The device's word alone counts as such, until the core has seen the version itself. */
-static void test_as_the_core_has_seen(void **state)
+PROOF(as_the_core_has_seen)
 {
-    (void)state;
     bench_device("e")->verified = "status";
     bench_device("e")->secret = true;
     proved(SB_OP_FIRMWARE_UPDATE, "e", "2.0.0", SB_VERIFY_STATUS, true);
@@ -83,9 +77,8 @@ static void test_as_the_core_has_seen(void **state)
 }
 
 /* Where the type promises the image's digest, the device's word alone is no success. */
-static void test_no_less_than_promised(void **state)
+PROOF(no_less_than_promised)
 {
-    (void)state;
     bench_device("g")->verified = "hash";
     bench_device("g")->secret = true;
     proved(SB_OP_FIRMWARE_UPDATE, "g", "2.0.0", SB_VERIFY_HASH, false);
@@ -98,9 +91,8 @@ static void test_no_less_than_promised(void **state)
     proved(SB_OP_FIRMWARE_UPDATE, "g", "4.0.0", SB_VERIFY_VERSION, false);
 }
 
-static void test_downloads(void **state)
+PROOF(downloads)
 {
-    (void)state;
     proved(SB_OP_FIRMWARE_DOWNLOAD, "a", "2.0.0", SB_VERIFY_STATUS, false); /* no digest given */
     bench_device("c")->verified = "hash";
     proved(SB_OP_FIRMWARE_DOWNLOAD, "c", "3.0.0", SB_VERIFY_HASH, false);
@@ -113,9 +105,8 @@ static int take_audit(void *arg, const struct sb_row *row)
     return 0;
 }
 
-static void test_it_is_in_the_audit(void **state)
+PROOF(it_is_in_the_audit)
 {
-    (void)state;
     unsigned found = 0;
     bench_device("e")->verified = "status";
     bench_device("e")->secret = true;
@@ -123,15 +114,4 @@ static void test_it_is_in_the_audit(void **state)
     struct sb_query all = { .table = SB_TABLE_AUDIT, .state = -1 };
     assert_int_equal(sb_store_query(world.core->store, &all, take_audit, &found), 0);
     assert_int_equal(found, 1);
-}
-
-#define PROOF(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        PROOF(as_the_driver_says), PROOF(as_the_core_has_seen), PROOF(no_less_than_promised),
-        PROOF(downloads),          PROOF(it_is_in_the_audit),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,9 +64,8 @@ static bool kept(int64_t job)
 
 /* ---- what goes ---- */
 
-static void test_the_oldest_go_by_count(void **state)
+ATTACK(the_oldest_go_by_count)
 {
-    (void)state;
     world.config->retention.job_count = 16;
     restart();
     struct sb_verdict first = accepted(ask(SB_OP_READ, "a", NULL));
@@ -78,9 +77,8 @@ static void test_the_oldest_go_by_count(void **state)
     assert_int_equal(rows(SB_TABLE_TASK), 16);
 }
 
-static void test_by_age(void **state)
+ATTACK(by_age)
 {
-    (void)state;
     struct sb_verdict first = accepted(ask(SB_OP_READ, "a", "first"));
     sb_sim_advance(world.loop, 60 * SB_DAY);
     struct sb_verdict second = accepted(ask(SB_OP_READ, "a", "second"));
@@ -92,9 +90,8 @@ static void test_by_age(void **state)
     assert_int_equal(rows(SB_TABLE_TASK), 1);
 }
 
-static void test_by_bytes(void **state)
+ATTACK(by_bytes)
 {
-    (void)state;
     world.config->retention.bytes = 256 << 10;
     restart();
     bench_device("a")->chatter = 8000;
@@ -107,9 +104,8 @@ static void test_by_bytes(void **state)
     assert_true(rows(SB_TABLE_AUDIT) > SB_AUDIT_LEAST);
 }
 
-static void test_records_by_count(void **state)
+ATTACK(records_by_count)
 {
-    (void)state;
     world.config->retention.audit_count = 256;
     restart();
     end_jobs(200, NULL);
@@ -117,9 +113,8 @@ static void test_records_by_count(void **state)
 }
 
 /* Packages of a cloud go with their images; an operator's stay. */
-static void test_packages(void **state)
+ATTACK(packages)
 {
-    (void)state;
     world.config->retention.package_count = 16;
     restart();
     struct sb_package *mine;
@@ -151,9 +146,8 @@ static void test_packages(void **state)
 
 /* ---- what never goes ---- */
 
-static void test_open_work_keeps_what_it_needs(void **state)
+ATTACK(open_work_keeps_what_it_needs)
 {
-    (void)state;
     world.config->retention.package_count = 0; /* below what a file may say */
     restart();
     struct sb_verdict staged = accepted(world_ask(&world, SB_OP_FIRMWARE_DOWNLOAD, "c", "2.0.0"));
@@ -175,9 +169,8 @@ static void test_open_work_keeps_what_it_needs(void **state)
 
 /* Count and bytes take no job whose id may come again; while such jobs fill the store, requests
  * with ids wait, and only those. */
-static void test_ids_are_remembered(void **state)
+ATTACK(ids_are_remembered)
 {
-    (void)state;
     struct sb_verdict first = accepted(ask(SB_OP_REBOOT, "a", "first"));
     world_run(&world, 5000);
     end_jobs(20, "more");
@@ -202,9 +195,8 @@ static void test_ids_are_remembered(void **state)
 
 /* ---- the clock ---- */
 
-static void test_no_age_without_a_clock(void **state)
+ATTACK(no_age_without_a_clock)
 {
-    (void)state;
     sb_sim_set_wall(world.loop, 0);
     struct sb_verdict first = accepted(ask(SB_OP_READ, "a", "first"));
     sb_sim_advance(world.loop, 200 * SB_DAY);
@@ -217,9 +209,8 @@ static void test_no_age_without_a_clock(void **state)
 }
 
 /* A clock that jumps is not believed for a day: it may jump back. */
-static void test_a_clock_that_jumps(void **state)
+ATTACK(a_clock_that_jumps)
 {
-    (void)state;
     struct sb_verdict first = accepted(ask(SB_OP_READ, "a", "first"));
     sb_sim_advance(world.loop, SB_DAY);
     sb_sim_set_wall(world.loop, SB_SIM_WALL + 3650 * SB_DAY);
@@ -235,9 +226,8 @@ static void test_a_clock_that_jumps(void **state)
 
 /* ---- a job that is asked for again in the moment it goes ---- */
 
-static void test_again_while_it_goes(void **state)
+ATTACK(again_while_it_goes)
 {
-    (void)state;
     bench_device("a")->fault = BENCH_LOOK;
     bench_device("a")->cause = SB_CAUSE_WRITE_FAILED;
     bench_device("a")->faults = 1;
@@ -307,9 +297,8 @@ static int64_t large_job(void)
     return verdict.job;
 }
 
-static void test_a_large_job_goes_whole(void **state)
+ATTACK(a_large_job_goes_whole)
 {
-    (void)state;
     int64_t job = large_job();
     sb_sim_advance(world.loop, 89 * SB_DAY);
     assert_int_equal(rows(SB_TABLE_TASK), MANY);
@@ -320,9 +309,8 @@ static void test_a_large_job_goes_whole(void **state)
 }
 
 /* The power goes before or after each commit of a pass, in which a large job goes in steps. */
-static void test_power_cuts(void **state)
+ATTACK(power_cuts)
 {
-    (void)state;
     unsigned cuts = 0;
     for (uint64_t nth = 1; nth < 60; nth++) {
         tear_down(NULL);
@@ -354,9 +342,8 @@ static void test_power_cuts(void **state)
 
 /* ---- the floor ---- */
 
-static void test_no_room_on_the_disk(void **state)
+ATTACK(no_room_on_the_disk)
 {
-    (void)state;
     struct sb_verdict known = accepted(ask(SB_OP_REBOOT, "a", "known"));
     world_run(&world, 5000);
     struct sb_policy policy = { .hold = true };
@@ -382,24 +369,4 @@ static void test_no_room_on_the_disk(void **state)
     struct sb_verdict later = accepted(ask(SB_OP_READ, "a", "unknown"));
     sb_verdict_done(&later);
     world_run(&world, 5000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(the_oldest_go_by_count),
-        ATTACK(by_age),
-        ATTACK(by_bytes),
-        ATTACK(records_by_count),
-        ATTACK(packages),
-        ATTACK(open_work_keeps_what_it_needs),
-        ATTACK(ids_are_remembered),
-        ATTACK(no_age_without_a_clock),
-        ATTACK(a_clock_that_jumps),
-        ATTACK(again_while_it_goes),
-        ATTACK(a_large_job_goes_whole),
-        ATTACK(power_cuts),
-        ATTACK(no_room_on_the_disk),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,9 +135,8 @@ static void end_rule(int64_t job)
 
 /* ---- groups and samples ---- */
 
-static void test_a_group(void **state)
+ATTACK(a_group)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     add("g2", "two-step", "hall");
     add("g3", "one-step", "yard");
@@ -169,9 +168,8 @@ static void test_a_group(void **state)
 }
 
 /* Of those that were chosen, who cannot do it fails alone, with the cause; named, it refuses. */
-static void test_one_of_a_group_cannot(void **state)
+ATTACK(one_of_a_group_cannot)
 {
-    (void)state;
     world_write(&world, "devices/reader.yaml",
                 "name: reader\ndriver: bench\nverify: none\noperations: [ read ]\n");
     struct sb_diags diags = { 0 };
@@ -201,9 +199,8 @@ static void test_one_of_a_group_cannot(void **state)
     assert_int_equal(tasks(job, NULL, NULL, NULL), 4);
 }
 
-static void test_the_same_choice_again(void **state)
+ATTACK(the_same_choice_again)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     world_run(&world, 1000);
     const struct wish wish = { UPDATE, .group = "hall", .id = "x1", .policy = { .hold = true } };
@@ -240,9 +237,8 @@ static void test_the_same_choice_again(void **state)
 #define has_task(job, on) (tasks(job, on, NULL, NULL) > 0)
 
 /* The exact share, the same again, and a larger one holds the smaller. */
-static void test_a_sample(void **state)
+ATTACK(a_sample)
 {
-    (void)state;
     char id[16];
     for (int i = 0; i < 20; i++) {
         (void)snprintf(id, sizeof(id), "s%d", i);
@@ -276,9 +272,8 @@ static void test_a_sample(void **state)
 
 /* ---- rules ---- */
 
-static void test_a_rule_meets_all_that_come(void **state)
+ATTACK(a_rule_meets_all_that_come)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     add("g2", "one-step", NULL);
     world_run(&world, 1000);
@@ -313,9 +308,8 @@ static void test_a_rule_meets_all_that_come(void **state)
 }
 
 /* Somebody else's change does not arm it again: no two clouds flash a device back and forth. */
-static void test_a_rule_acts_once(void **state)
+ATTACK(a_rule_acts_once)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     world_run(&world, 1000);
     int64_t job = WISH(UPDATE, .group = "hall", .rule = true);
@@ -344,9 +338,8 @@ static void test_a_rule_acts_once(void **state)
 }
 
 /* Two rules of two clouds that want two versions: each acts once, and there is peace. */
-static void test_two_rules_do_not_quarrel(void **state)
+ATTACK(two_rules_do_not_quarrel)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     world_run(&world, 1000);
     int64_t first = WISH(.op = SB_OP_FIRMWARE_UPDATE, .version = "2.0.0", .group = "hall",
@@ -369,9 +362,8 @@ static void test_two_rules_do_not_quarrel(void **state)
 }
 
 /* By version: who says an old one joins when it says so. */
-static void test_a_rule_by_version(void **state)
+ATTACK(a_rule_by_version)
 {
-    (void)state;
     add("g1", "one-step", NULL);
     (void)snprintf(bench_device("g1")->version, sizeof(bench_device("g1")->version), "1.8.0");
     world_run(&world, 1000);
@@ -388,9 +380,8 @@ static void test_a_rule_by_version(void **state)
 }
 
 /* A device that could be named, too, only with a sample of its own. */
-static void test_a_rule_with_a_sample(void **state)
+ATTACK(a_rule_with_a_sample)
 {
-    (void)state;
     char id[16];
     int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .sample = 50, .rule = true);
     for (int i = 0; i < 40; i++) {
@@ -406,9 +397,8 @@ static void test_a_rule_with_a_sample(void **state)
 }
 
 /* What it cannot act on does not match; when that changes, it does. */
-static void test_who_is_passed_by(void **state)
+ATTACK(who_is_passed_by)
 {
-    (void)state;
     world_write(&world, "devices/reader.yaml",
                 "name: reader\ndriver: bench\nverify: none\noperations: [ read ]\n");
     struct sb_diags diags = { 0 };
@@ -428,9 +418,8 @@ static void test_who_is_passed_by(void **state)
     end_rule(other);
 }
 
-static void test_switching(void **state)
+ATTACK(switching)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = NULL;
     int64_t job =
         WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true, .policy = { .hold = true });
@@ -455,9 +444,8 @@ static void test_switching(void **state)
 }
 
 /* Ended in the turn in which it is switched on again: it stays ended. */
-static void test_switched_on_too_late(void **state)
+ATTACK(switched_on_too_late)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = NULL;
     const struct sb_edit on = { .rule = 1 };
     int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true);
@@ -470,9 +458,8 @@ static void test_switched_on_too_late(void **state)
 }
 
 /* Ended, taken up again, and switched on: it knows its tasks as they are now. */
-static void test_switched_on_after_a_retry(void **state)
+ATTACK(switched_on_after_a_retry)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     add("g2", "one-step", "hall");
     world_run(&world, 1000);
@@ -491,9 +478,8 @@ static void test_switched_on_after_a_retry(void **state)
 }
 
 /* A rule may come to touch any device: only the door that made it may change it. */
-static void test_whose_rule_it_is(void **state)
+ATTACK(whose_rule_it_is)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = NULL;
     const struct sb_edit off = { .rule = 0 };
     int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true, .by = &cloud);
@@ -507,9 +493,8 @@ static void test_whose_rule_it_is(void **state)
 }
 
 /* Under the free-space floor nobody joins; whoever came meanwhile does when there is room. */
-static void test_no_room_on_the_disk(void **state)
+ATTACK(no_room_on_the_disk)
 {
-    (void)state;
     int64_t job = WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true);
     world_run(&world, 100);
     int64_t floor = world.config->artifacts.free_floor;
@@ -528,9 +513,8 @@ static void test_no_room_on_the_disk(void **state)
 }
 
 /* What failed is tried again while the rule is on. */
-static void test_retry_under_a_rule(void **state)
+ATTACK(retry_under_a_rule)
 {
-    (void)state;
     add("g1", "one-step", "hall");
     world_run(&world, 1000);
     bench_device("g1")->fault = BENCH_COMMIT;
@@ -550,9 +534,8 @@ static void test_retry_under_a_rule(void **state)
     end_rule(job);
 }
 
-static void test_the_end_time_of_a_rule(void **state)
+ATTACK(the_end_time_of_a_rule)
 {
-    (void)state;
     int64_t end = sb_loop_wall(world.loop) + 90 * SB_SECOND;
     int64_t job =
         WISH(.op = SB_OP_REBOOT, .group = "hall", .rule = true, .policy = { .end_at = end });
@@ -563,9 +546,8 @@ static void test_the_end_time_of_a_rule(void **state)
 }
 
 /* More than there is room for at once: the others join as tasks end. */
-static void test_room(void **state)
+ATTACK(room)
 {
-    (void)state;
     char id[16];
     world_off(&world, false);
     world.config->limits.tasks = 5;
@@ -588,9 +570,8 @@ static void test_room(void **state)
 }
 
 /* Rules wait for room in order of their age, and none is forgotten for it. */
-static void test_room_for_two_rules(void **state)
+ATTACK(room_for_two_rules)
 {
-    (void)state;
     char id[16];
     world_off(&world, false);
     world.config->limits.tasks = 3;
@@ -616,9 +597,8 @@ static void test_room_for_two_rules(void **state)
 
 /* A link that is down has room for so many reports: its rule goes no further, and its groups are
  * refused, while others' rules go on. What was asked for already is answered as before. */
-static void test_no_room_for_reports(void **state)
+ATTACK(no_room_for_reports)
 {
-    (void)state;
     char id[16];
     world_off(&world, false);
     world.config->outbox.count = 16;
@@ -656,9 +636,8 @@ static void test_no_room_for_reports(void **state)
 }
 
 /* The power goes at each commit around a joining: there is one task, done once. */
-static void test_power_cuts(void **state)
+ATTACK(power_cuts)
 {
-    (void)state;
     for (unsigned n = 0; n < 12; n++) {
         char id[16];
         (void)snprintf(id, sizeof(id), "g%u", n);
@@ -682,9 +661,8 @@ static void test_power_cuts(void **state)
 }
 
 /* A commit that fails takes the joining with it; afterwards there is one task. */
-static void test_failed_commits(void **state)
+ATTACK(failed_commits)
 {
-    (void)state;
     for (int n = 0; n < 5; n++) {
         char id[16];
         (void)snprintf(id, sizeof(id), "g%d", n);
@@ -703,33 +681,4 @@ static void test_failed_commits(void **state)
         assert_int_equal(bench_device(id)->boots, 1);
         end_rule(job);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(a_group),
-        ATTACK(one_of_a_group_cannot),
-        ATTACK(the_same_choice_again),
-        ATTACK(a_sample),
-        ATTACK(a_rule_meets_all_that_come),
-        ATTACK(a_rule_acts_once),
-        ATTACK(two_rules_do_not_quarrel),
-        ATTACK(a_rule_by_version),
-        ATTACK(a_rule_with_a_sample),
-        ATTACK(who_is_passed_by),
-        ATTACK(switching),
-        ATTACK(switched_on_too_late),
-        ATTACK(switched_on_after_a_retry),
-        ATTACK(whose_rule_it_is),
-        ATTACK(no_room_on_the_disk),
-        ATTACK(retry_under_a_rule),
-        ATTACK(the_end_time_of_a_rule),
-        ATTACK(room),
-        ATTACK(room_for_two_rules),
-        ATTACK(no_room_for_reports),
-        ATTACK(power_cuts),
-        ATTACK(failed_commits),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,13 +3,7 @@
  * The laws over all four dialects: each one's words, codec and conversation, with the same task.
  * What one dialect does beyond that is in its own tests.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -17,6 +11,7 @@
 #include "tests/fakes/azure_world.h"
 #include "tests/fakes/huawei_world.h"
 #include "tests/fakes/ibm_world.h"
+#include "tests/test.h"
 
 #define UNTOLD (-1000)
 
@@ -163,9 +158,8 @@ static void speaks(const struct dialect *dialect, enum sb_op op, const struct en
                  sb_cause_name((int)end->cause));
 }
 
-static void total_each_cell_speaks(void **state)
+SB_TEST(total_each_cell_speaks)
 {
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(dialects); i++)
         for (int op = 0; op < SB_OP_MAX_; op++)
             for (int s = 0; s < SB_TASK_STATE_MAX_; s++)
@@ -187,10 +181,9 @@ static void tells_as_written(const struct dialect *dialect, const struct end *en
 }
 
 /* Each end is told, in each dialect, as its mapping has it. */
-static void total_each_end_is_told(void **state)
+SB_TEST(total_each_end_is_told)
 {
     static const enum sb_task_state states[] = { SB_TASK_FAILED, SB_TASK_CANCELLED };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(dialects); i++)
         for (size_t s = 0; s < SB_COUNT(states); s++)
             for (int c = SB_CAUSE_NONE + 1; c < SB_CAUSE_MAX_; c++)
@@ -201,9 +194,8 @@ static void total_each_end_is_told(void **state)
 }
 
 /* A device's own code comes out unchanged where it is at home, and nowhere else. */
-static void round_trip_of_native_codes(void **state)
+SB_TEST(round_trip_of_native_codes)
 {
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(dialects); i++)
         for (size_t n = 0; dialects[i].natives[n]; n++)
             for (size_t k = 0; k < SB_COUNT(dialects); k++) {
@@ -254,9 +246,8 @@ static bool go_on(struct course *course)
 }
 
 /* A retry is not seen: the step never falls, and is 100 only when the device restarts. */
-static void forward_only_for_alibaba(void **state)
+SB_TEST(forward_only_for_alibaba)
 {
-    (void)state;
     for (uint32_t seed = 0; seed < 100; seed++) {
         struct course course = { .seed = seed, .retries = 3 };
         struct ali *ali = ali_new();
@@ -283,9 +274,8 @@ static void forward_only_for_alibaba(void **state)
 }
 
 /* Within an attempt no percent falls; 100 is the end alone, and no retry reads as a failure. */
-static void forward_only_for_huawei(void **state)
+SB_TEST(forward_only_for_huawei)
 {
-    (void)state;
     for (uint32_t seed = 0; seed < 100; seed++) {
         struct course course = { .seed = seed, .retries = 3 };
         struct iot *iot = iot_new();
@@ -312,9 +302,8 @@ static void forward_only_for_huawei(void **state)
 
 /* ---- a version, whoever changed it ---- */
 
-static void a_version_is_told_in_each_ones_own_way(void **state)
+SB_TEST(a_version_is_told_in_each_ones_own_way)
 {
-    (void)state;
     struct hub *hub = hub_new(SB_AZURE_DEVICES);
     core_up(&hub->core, CORE_PUMP);
     json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("7.0"));
@@ -343,17 +332,4 @@ static void a_version_is_told_in_each_ones_own_way(void **state)
     sb_cleanup(sb_freep) char *text = sb_json_text(manage->json);
     assert_non_null(strstr(text, "\"fwVersion\":\"7.0\""));
     wiot_free(w);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(total_each_cell_speaks),
-        cmocka_unit_test(total_each_end_is_told),
-        cmocka_unit_test(round_trip_of_native_codes),
-        cmocka_unit_test(forward_only_for_alibaba),
-        cmocka_unit_test(forward_only_for_huawei),
-        cmocka_unit_test(a_version_is_told_in_each_ones_own_way),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,9 +34,8 @@ static void device_asks(const char *id)
         &(struct sb_driver_event){ .kind = SB_DRIVER_FACTS, .device = id, .identity = &identity });
 }
 
-static void test_nothing_is_pushed(void **state)
+ATTACK(nothing_is_pushed)
 {
-    (void)state;
     const struct sb_policy policy = { .pull = true };
     struct sb_verdict verdict = ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &policy);
     world_run(&world, 60000);
@@ -56,9 +55,8 @@ static void test_nothing_is_pushed(void **state)
 }
 
 /* By a property of its type, as one look after the other finds it. */
-static void test_asked_for_by_a_property(void **state)
+ATTACK(asked_for_by_a_property)
 {
-    (void)state;
     static const struct {
         const char *values;
         bool asks;
@@ -91,9 +89,8 @@ static void test_asked_for_by_a_property(void **state)
 }
 
 /* Each attempt is one that the device asks for; what it asks before it is due does not count. */
-static void test_asked_for_each_attempt(void **state)
+ATTACK(asked_for_each_attempt)
 {
-    (void)state;
     const struct sb_policy policy = { .pull = true,
                                       .retries = 1,
                                       .retry_interval = 1000,
@@ -117,9 +114,8 @@ static void test_asked_for_each_attempt(void **state)
     assert_state(verdict.job, SB_TASK_SUCCEEDED);
 }
 
-static void test_somebody_fetches_for_it(void **state)
+ATTACK(somebody_fetches_for_it)
 {
-    (void)state;
     const struct sb_policy policy = { .pull = true };
     struct sb_verdict verdict = ask(SB_OP_REBOOT, "a", NULL, &policy);
     struct sb_verdict plain = ask(SB_OP_REBOOT, "b", NULL, &(struct sb_policy){ .hold = true });
@@ -134,9 +130,8 @@ static void test_somebody_fetches_for_it(void **state)
 
 /* ---- parent ---- */
 
-static void test_a_parent_that_is_silent(void **state)
+ATTACK(a_parent_that_is_silent)
 {
-    (void)state;
     add("child", "a");
     bench_device("a")->offline = true;
     assert_int_equal(sb_runner_identify(world.core->runner, "a"), 0);
@@ -160,9 +155,8 @@ static void test_a_parent_that_is_silent(void **state)
     assert_cause(verdict.job, SB_CAUSE_OFFLINE);
 }
 
-static void test_firmware_on_the_parent(void **state)
+ATTACK(firmware_on_the_parent)
 {
-    (void)state;
     add("child", "a");
     bench_device("a")->pieces = 50;
     struct sb_verdict parent = ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", NULL);
@@ -182,9 +176,8 @@ static void test_firmware_on_the_parent(void **state)
 }
 
 /* Why it waits is said as it is now, not as it was. */
-static void test_why_a_parent_keeps_it(void **state)
+ATTACK(why_a_parent_keeps_it)
 {
-    (void)state;
     add("child", "a");
     bench_device("a")->pieces = 50;
     (void)ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", NULL);
@@ -203,9 +196,8 @@ static void test_why_a_parent_keeps_it(void **state)
 
 /* ---- artifact ---- */
 
-static void test_a_download_for_many(void **state)
+ATTACK(a_download_for_many)
 {
-    (void)state;
     static const char *const on[] = { "a", "b", "d" };
     struct sb_verdict verdicts[SB_COUNT(on)];
     shelf.step_ms = 2000;
@@ -224,9 +216,8 @@ static void test_a_download_for_many(void **state)
 }
 
 /* The one that fetches fails: the next one tries, nobody is stuck. */
-static void test_a_download_that_fails(void **state)
+ATTACK(a_download_that_fails)
 {
-    (void)state;
     shelf.cause = SB_CAUSE_VERIFY_FAILED;
     shelf.faults = 1;
     struct sb_verdict one = ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", NULL);
@@ -244,9 +235,8 @@ static void reboot_with_floor(int64_t floor)
     world_run(&world, 1000);
 }
 
-static void test_under_the_free_space_floor(void **state)
+ATTACK(under_the_free_space_floor)
 {
-    (void)state;
     struct sb_verdict verdict =
         ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &(struct sb_policy){ .hold = true });
     world_run(&world, 100);
@@ -262,9 +252,8 @@ static void test_under_the_free_space_floor(void **state)
 }
 
 /* Over a power cut, too. */
-static void test_a_fetch_that_ends_under_the_floor(void **state)
+ATTACK(a_fetch_that_ends_under_the_floor)
 {
-    (void)state;
     shelf.step_ms = 2000;
     struct sb_verdict verdict = ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", NULL);
     world_run(&world, 1000);
@@ -276,9 +265,8 @@ static void test_a_fetch_that_ends_under_the_floor(void **state)
     reboot_with_floor(0);
 }
 
-static void test_a_wait_for_an_image_ends(void **state)
+ATTACK(a_wait_for_an_image_ends)
 {
-    (void)state;
     struct sb_verdict verdict =
         ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &(struct sb_policy){ .hold = true });
     world_run(&world, 100);
@@ -292,9 +280,8 @@ static void test_a_wait_for_an_image_ends(void **state)
 }
 
 /* Also of a gateway whose power goes every few hours. */
-static void test_a_wait_for_an_image_ends_over_power_cuts(void **state)
+ATTACK(a_wait_for_an_image_ends_over_power_cuts)
 {
-    (void)state;
     struct sb_verdict verdict =
         ask(SB_OP_FIRMWARE_UPDATE, "a", "2.0.0", &(struct sb_policy){ .hold = true });
     world_run(&world, 100);
@@ -312,9 +299,8 @@ static void test_a_wait_for_an_image_ends_over_power_cuts(void **state)
 
 /* Who waits for another's download can be taken back, and the other goes on; who fetches can, and
  * the next one fetches. */
-static void test_cancels_around_a_download(void **state)
+ATTACK(cancels_around_a_download)
 {
-    (void)state;
     struct sb_verdict verdicts[3];
     static const char *const on[] = { "a", "b", "d" };
     shelf.step_ms = 2000;
@@ -334,9 +320,8 @@ static void test_cancels_around_a_download(void **state)
 }
 
 /* A package that was only named; later somebody says where it is. */
-static void test_an_image_known_by_name(void **state)
+ATTACK(an_image_known_by_name)
 {
-    (void)state;
     static const char *const devices[] = { "a" };
     struct sb_verdict verdict = { 0 };
     sb_cleanup(json_decrefp) json_t *name =
@@ -359,9 +344,8 @@ static void test_an_image_known_by_name(void **state)
 /* ---- start: online ---- */
 
 /* What was known of its presence does not count: it has gone meanwhile, and nobody has noticed. */
-static void test_a_fresh_sign_of_life(void **state)
+ATTACK(a_fresh_sign_of_life)
 {
-    (void)state;
     const struct sb_policy policy = { .start = SB_START_ONLINE };
     bench_device("a")->offline = true;
     struct sb_verdict verdict = ask(SB_OP_REBOOT, "a", NULL, &policy);
@@ -391,9 +375,8 @@ static int edit(struct cloud *by, int64_t job, const char *policy, const char *t
     return sb_host_edit(by->host, by->door, job, &what, ret_text);
 }
 
-static void test_limits_and_tags_change(void **state)
+ATTACK(limits_and_tags_change)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = NULL;
     const struct sb_policy policy = { .whole_timeout = SB_HOUR, .pull = true };
     struct sb_verdict verdict = ask(SB_OP_REBOOT, "a", NULL, &policy);
@@ -419,9 +402,8 @@ static void test_limits_and_tags_change(void **state)
     assert_int_equal(edit(&cloud, verdict.job, "{\"whole_timeout\":0}", NULL, &text), -ENOENT);
 }
 
-static void test_a_rate_is_raised(void **state)
+ATTACK(a_rate_is_raised)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = NULL;
     static const char *const devices[] = { "a", "b", "c" };
     struct sb_request request = { .op = SB_OP_REBOOT, .devices = devices, .device_count = 3 };
@@ -436,9 +418,8 @@ static void test_a_rate_is_raised(void **state)
     assert_null(sb_book_job(world.core->book, verdict.job));
 }
 
-static void test_what_cannot_be_edited(void **state)
+ATTACK(what_cannot_be_edited)
 {
-    (void)state;
     static const struct {
         const char *policy, *tags, *says;
     } table[] = {
@@ -469,30 +450,4 @@ static void test_what_cannot_be_edited(void **state)
         sb_sim_turn(world.loop);
     assert_int_equal(edit(&cloud, verdict.job, "{\"concurrency\":1}", NULL, &text), -EAGAIN);
     world_run(&world, 10000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        ATTACK(nothing_is_pushed),
-        ATTACK(asked_for_each_attempt),
-        ATTACK(asked_for_by_a_property),
-        ATTACK(somebody_fetches_for_it),
-        ATTACK(a_parent_that_is_silent),
-        ATTACK(firmware_on_the_parent),
-        ATTACK(why_a_parent_keeps_it),
-        ATTACK(a_wait_for_an_image_ends_over_power_cuts),
-        ATTACK(cancels_around_a_download),
-        ATTACK(a_download_for_many),
-        ATTACK(a_download_that_fails),
-        ATTACK(under_the_free_space_floor),
-        ATTACK(a_fetch_that_ends_under_the_floor),
-        ATTACK(a_wait_for_an_image_ends),
-        ATTACK(an_image_known_by_name),
-        ATTACK(a_fresh_sign_of_life),
-        ATTACK(limits_and_tags_change),
-        ATTACK(a_rate_is_raised),
-        ATTACK(what_cannot_be_edited),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

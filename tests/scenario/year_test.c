@@ -3,19 +3,14 @@
  * A year of jobs on four devices, with a real store in a file: what has ended does not fill the
  * flash, and memory does not grow. Prints what a job costs in bytes written and in syncs.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include <malloc.h>
 #include <sys/stat.h>
 
 #include "bridge/base/str.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 #define MONTHS     12
 #define MONTH      30 /* days */
@@ -171,11 +166,13 @@ static void restart(void)
     sb_sim_advance(world.loop, SB_MINUTE);
 }
 
-static void test_a_year(void **state)
+static int set_up(void **state);
+static int tear_down(void **state);
+
+SB_TEST(test_a_year, set_up, tear_down)
 {
     struct month second = { 0 };
     int64_t bytes = written();
-    (void)state;
     for (int month = 0; month < MONTHS; month++) {
         one_month(month);
         struct month now = measure(month);
@@ -200,9 +197,8 @@ static void test_a_year(void **state)
 }
 
 /* What was asked lately is answered by what it was; after its time the id is a new request. */
-static void test_ids_are_remembered(void **state)
+SB_TEST(test_ids_are_remembered, set_up, tear_down)
 {
-    (void)state;
     struct sb_verdict first = ask(SB_OP_REBOOT, "a", NULL, "once");
     sb_sim_advance(world.loop, 6 * SB_DAY);
     struct sb_verdict again = ask(SB_OP_REBOOT, "a", NULL, "once");
@@ -237,13 +233,4 @@ static int tear_down(void **state)
     (void)state;
     world_done(&world);
     return 0;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_year, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_ids_are_remembered, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

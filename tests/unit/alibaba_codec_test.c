@@ -4,21 +4,16 @@
  * have them, signatures (vectors made with another implementation), packages, settings.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "adapters/dialects/alibaba/conversation.h"
 #include "adapters/dialects/alibaba/sign.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "tests/fakes/alibaba_world.h"
+#include "tests/test.h"
 
 #define WORDS core_words(&sb_alibaba_shape)
 
@@ -33,9 +28,8 @@ static int decode(const char *topic, const char *payload, struct sb_message *ret
     return sb_alibaba_decode(WORDS, &config, topic, payload, strlen(payload), ret);
 }
 
-static void topics_and_whose_they_are(void **state)
+SB_TEST(topics_and_whose_they_are)
 {
-    (void)state;
     static const struct {
         const char *topic, *payload;
         int kind;
@@ -86,9 +80,8 @@ static void topics_and_whose_they_are(void **state)
     }
 }
 
-static void what_is_not_for_us(void **state)
+SB_TEST(what_is_not_for_us)
 {
-    (void)state;
     static const char *const topics[] = {
         "/sys/pk1/pump-7/thing/event/property/post", /* our own, where all is subscribed */
         "/sys/pk1/pump-7/thing/ota/firmware/get",
@@ -110,9 +103,8 @@ static void what_is_not_for_us(void **state)
     assert_int_equal(decode(longer, "{}", &message), -ENOMSG);
 }
 
-static void ids_are_echoed_as_they_were(void **state)
+SB_TEST(ids_are_echoed_as_they_were)
 {
-    (void)state;
     static const char *const cases[][2] = {
         { "{\"id\":\"5|exp-topic|/sys/x\"}", "5|exp-topic|/sys/x" },
         { "{\"id\":1626969597470}", "1626969597470" },
@@ -128,9 +120,8 @@ static void ids_are_echoed_as_they_were(void **state)
     }
 }
 
-static void what_is_no_json_is_said_to_be_so(void **state)
+SB_TEST(what_is_no_json_is_said_to_be_so)
 {
-    (void)state;
     struct sb_message message;
     assert_int_equal(decode("/sys/pk1/pump-7/thing/service/rinse", "{nonsense", &message), 0);
     assert_string_equal(message.error, "not valid JSON");
@@ -144,9 +135,8 @@ static void what_is_no_json_is_said_to_be_so(void **state)
     sb_message_done(&message);
 }
 
-static void signatures_match_the_vectors(void **state)
+SB_TEST(signatures_match_the_vectors)
 {
-    (void)state;
     static const struct {
         enum sb_alibaba_sign how;
         const char *hex;
@@ -174,9 +164,8 @@ static char *secret_file(const char *text)
     return path;
 }
 
-static void the_gateway_logs_in(void **state)
+SB_TEST(the_gateway_logs_in)
 {
-    (void)state;
     char *path = secret_file("secret\n");
     sb_cleanup(sb_freep) char *setting = sb_format("file:%s", path);
     struct sb_connect login = { 0 };
@@ -200,9 +189,8 @@ static void the_gateway_logs_in(void **state)
     config.secret = NULL;
 }
 
-static void a_devices_secret_is_in_its_file(void **state)
+SB_TEST(a_devices_secret_is_in_its_file)
 {
-    (void)state;
     char *path = secret_file("its-secret\n");
     char *secret = NULL;
     sb_cleanup(sb_freep) char *error = NULL;
@@ -217,9 +205,8 @@ static void a_devices_secret_is_in_its_file(void **state)
     assert_int_equal(sb_alibaba_dialect.secret(&config, name, &secret, &error), -ENOENT);
 }
 
-static void packages_of_one_file(void **state)
+SB_TEST(packages_of_one_file)
 {
-    (void)state;
     static const struct {
         const char *data, *package;
     } cases[] = {
@@ -255,9 +242,8 @@ static void packages_of_one_file(void **state)
     }
 }
 
-static void packages_that_cannot_be(void **state)
+SB_TEST(packages_that_cannot_be)
 {
-    (void)state;
     static const struct {
         const char *data;
         enum sb_cause cause;
@@ -289,9 +275,8 @@ static void packages_that_cannot_be(void **state)
 }
 
 /* What a failure reads as follows from what failed and where (law 1: the loader refuses holes). */
-static void failures_by_cause_and_phase(void **state)
+SB_TEST(failures_by_cause_and_phase)
 {
-    (void)state;
     static const struct {
         enum sb_cause cause;
         enum sb_phase phase;
@@ -339,31 +324,12 @@ static unsigned found(const char *text, const char *part)
 
 #define GATEWAY "product_key: pk0\ndevice_name: gw-1\nsecret: file:/k\n"
 
-static void settings_are_checked(void **state)
+SB_TEST(settings_are_checked)
 {
-    (void)state;
     assert_int_equal(found("uri: mqtts://h\n" GATEWAY, NULL), 0);
     assert_int_equal(found("uri: wss://host\ndevice_secret: file:/k/{name}\n" GATEWAY, NULL), 0);
     found("uri: http://h\n" GATEWAY, "uri must begin with");
     found("uri: mqtts://h\ndevice_secret: file:/k\n" GATEWAY, "{name}");
     found("uri: mqtts://h\nsign_method: crc\n" GATEWAY, "sign_method");
     found("uri: mqtts://h\n", "product_key");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(topics_and_whose_they_are),
-        cmocka_unit_test(what_is_not_for_us),
-        cmocka_unit_test(ids_are_echoed_as_they_were),
-        cmocka_unit_test(what_is_no_json_is_said_to_be_so),
-        cmocka_unit_test(signatures_match_the_vectors),
-        cmocka_unit_test(the_gateway_logs_in),
-        cmocka_unit_test(a_devices_secret_is_in_its_file),
-        cmocka_unit_test(settings_are_checked),
-        cmocka_unit_test(packages_of_one_file),
-        cmocka_unit_test(packages_that_cannot_be),
-        cmocka_unit_test(failures_by_cause_and_phase),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

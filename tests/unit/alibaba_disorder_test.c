@@ -3,17 +3,11 @@
  * Everything in any order, with restarts: steps never fall within an update, nothing is said for a
  * sub-device that is not logged in, and in the end the platform has the version, or the failure.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/alibaba_world.h"
+#include "tests/test.h"
 
 #define PROGRESS "/ota/device/progress/"
 #define INFORM   "/ota/device/inform/"
@@ -121,9 +115,8 @@ static void disturb(struct ali *ali)
 
 /* The answer to a login may be lost: then the platform thinks it is in, and we say nothing. Never
  * the other way round. */
-static void anything_in_any_order(void **state)
+SB_TEST(anything_in_any_order)
 {
-    (void)state;
     for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
         struct ali *ali = ali_new();
         struct watch watch = { 0, -1 };
@@ -156,10 +149,4 @@ static void anything_in_any_order(void **state)
         ali_free(ali);
     }
     sb_random_seed(0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = { cmocka_unit_test(anything_in_any_order) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

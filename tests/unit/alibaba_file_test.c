@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files over MQTT: frames, and the gateway that asks for blocks until they are there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/alibaba_world.h"
+#include "tests/test.h"
 
 #define DOWNLOAD "thing/file/download"
 #define URI      "stream:?id=14267&file=1"
@@ -61,9 +55,10 @@ static struct sb_message frame_of(const void *bytes, size_t n)
     "\0\x51{\"id\":\"7\",\"code\":200,\"data\":{\"fileLength\":9,\"bSize\":9,\"bOffset\":0}}  "    \
     "            "
 
-static void a_frame_is_taken_apart(void **state)
+#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+
+SB_TEST(a_frame_is_taken_apart)
 {
-    (void)state;
     assert_int_equal(sb_alibaba_crc16("123456789", 9), 0xbb3d); /* the catalogue's check value */
     static const char frame[] = HEADER "123456789\x3d\xbb";
     struct sb_message message = frame_of(frame, sizeof(frame) - 1);
@@ -76,9 +71,8 @@ static void a_frame_is_taken_apart(void **state)
     sb_message_done(&message);
 }
 
-static void a_frame_that_does_not_hold_says_why(void **state)
+SB_TEST(a_frame_that_does_not_hold_says_why)
 {
-    (void)state;
     static const struct {
         const char *bytes;
         size_t n;
@@ -109,9 +103,8 @@ static void a_frame_that_does_not_hold_says_why(void **state)
 }
 
 /* Whatever is damaged or missing: what is taken for the block is the block. */
-static void a_frame_that_is_damaged_anywhere(void **state)
+SB_TEST(a_frame_that_is_damaged_anywhere)
 {
-    (void)state;
     static const char frame[] = HEADER "123456789\x3d\xbb";
     char bytes[sizeof(frame) - 1];
     for (size_t n = 0; n < sizeof(bytes); n++) {
@@ -131,9 +124,8 @@ static void a_frame_that_is_damaged_anywhere(void **state)
     }
 }
 
-static void streams_are_uris(void **state)
+SB_TEST(streams_are_uris)
 {
-    (void)state;
     struct sb_alibaba_stream stream = { 14267, 1 };
     sb_cleanup(sb_freep) char *uri = sb_alibaba_stream_uri(&stream);
     assert_string_equal(uri, URI);
@@ -156,7 +148,7 @@ static void streams_are_uris(void **state)
 
 /* ---- blocks ---- */
 
-static void blocks_are_asked_for_and_supplied(void **state)
+TEST(blocks_are_asked_for_and_supplied)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
@@ -180,7 +172,7 @@ static void blocks_are_asked_for_and_supplied(void **state)
     assert_int_equal(asked(ali), 2);
 }
 
-static void a_damaged_block_is_asked_for_again(void **state)
+TEST(a_damaged_block_is_asked_for_again)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
@@ -200,7 +192,7 @@ static void a_damaged_block_is_asked_for_again(void **state)
     assert_int_equal(core_timer(&ali->core, CORE_GATEWAY, "file"), -1);
 }
 
-static void silence_and_refusals_end_in_a_failure(void **state)
+TEST(silence_and_refusals_end_in_a_failure)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
@@ -220,7 +212,7 @@ static void silence_and_refusals_end_in_a_failure(void **state)
     assert_non_null(strstr(ali->core.supplied.text, "460"));
 }
 
-static void what_is_not_the_answer_changes_nothing(void **state)
+TEST(what_is_not_the_answer_changes_nothing)
 {
     struct ali *ali = ali_ready(state);
     answers(ali, "1", 0, BLOCK, TOTAL, 0); /* nothing was asked for */
@@ -241,7 +233,7 @@ static void what_is_not_the_answer_changes_nothing(void **state)
     assert_int_equal(ali->core.supplied.count, 1);
 }
 
-static void sizes_that_cannot_be_are_not_believed(void **state)
+TEST(sizes_that_cannot_be_are_not_believed)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
@@ -254,7 +246,7 @@ static void sizes_that_cannot_be_are_not_believed(void **state)
 }
 
 /* Short blocks are taken, but not for ever. */
-static void short_blocks_are_taken_a_few_times(void **state)
+TEST(short_blocks_are_taken_a_few_times)
 {
     struct ali *ali = ali_ready(state);
     for (int i = 0; i < 3; i++) {
@@ -268,7 +260,7 @@ static void short_blocks_are_taken_a_few_times(void **state)
     assert_non_null(strstr(ali->core.supplied.text, "too short"));
 }
 
-static void it_goes_on_when_the_connection_is_back(void **state)
+TEST(it_goes_on_when_the_connection_is_back)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, BLOCK);
@@ -293,7 +285,7 @@ static void it_goes_on_when_the_connection_is_back(void **state)
 }
 
 /* The platform pushes anew after a connect, and refuses what it had before. */
-static void what_is_asked_for_again_is_called_as_it_is_now(void **state)
+TEST(what_is_asked_for_again_is_called_as_it_is_now)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, BLOCK);
@@ -317,7 +309,7 @@ static void what_is_asked_for_again_is_called_as_it_is_now(void **state)
     assert_int_equal(ali->core.supplied.cause, SB_CAUSE_NONE);
 }
 
-static void who_is_not_wanted_any_more_is_left_alone(void **state)
+TEST(who_is_not_wanted_any_more_is_left_alone)
 {
     struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
@@ -330,26 +322,4 @@ static void who_is_not_wanted_any_more_is_left_alone(void **state)
     assert_int_equal(asked(ali), 1);
     core_pulls(&ali->core, 7, "stream:?id=1", 0);
     assert_int_equal(ali->core.supplied.cause, SB_CAUSE_INVALID_URI);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_frame_is_taken_apart),
-        cmocka_unit_test(a_frame_that_does_not_hold_says_why),
-        cmocka_unit_test(a_frame_that_is_damaged_anywhere),
-        cmocka_unit_test(streams_are_uris),
-        TEST(blocks_are_asked_for_and_supplied),
-        TEST(a_damaged_block_is_asked_for_again),
-        TEST(silence_and_refusals_end_in_a_failure),
-        TEST(what_is_not_the_answer_changes_nothing),
-        TEST(sizes_that_cannot_be_are_not_believed),
-        TEST(short_blocks_are_taken_a_few_times),
-        TEST(it_goes_on_when_the_connection_is_back),
-        TEST(what_is_asked_for_again_is_called_as_it_is_now),
-        TEST(who_is_not_wanted_any_more_is_left_alone),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

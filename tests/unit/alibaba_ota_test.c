@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Updates that the platform pushes: steps, failures, versions, redelivery, restarts. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/alibaba_world.h"
+#include "tests/test.h"
 
 #define PROGRESS "/ota/device/progress/"
 #define INFORM   "/ota/device/inform/"
@@ -26,7 +20,9 @@ static const char *step(const struct ali *ali)
 
 /* ---- the course ---- */
 
-static void an_update_is_told_step_by_step(void **state)
+#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+
+TEST(an_update_is_told_step_by_step)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -53,7 +49,7 @@ static void an_update_is_told_step_by_step(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 4);
 }
 
-static void a_success_without_a_restart_has_its_last_step(void **state)
+TEST(a_success_without_a_restart_has_its_last_step)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -63,7 +59,7 @@ static void a_success_without_a_restart_has_its_last_step(void **state)
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
-static void modules_are_told_apart(void **state)
+TEST(modules_are_told_apart)
 {
     struct ali *ali = *state;
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "mcu", json_string("7"));
@@ -84,7 +80,7 @@ static void modules_are_told_apart(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 3);
 }
 
-static void a_retry_is_not_seen(void **state)
+TEST(a_retry_is_not_seen)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -110,7 +106,7 @@ static void offers(struct ali *ali, const char *data)
     ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", text);
 }
 
-static void failures_have_their_step(void **state)
+TEST(failures_have_their_step)
 {
     struct ali *ali = ali_ready(state);
     static const struct {
@@ -140,7 +136,7 @@ static void failures_have_their_step(void **state)
 }
 
 /* Somebody else has installed it meanwhile: to the platform that is the success. */
-static void an_end_with_the_version_is_no_failure(void **state)
+TEST(an_end_with_the_version_is_no_failure)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -151,7 +147,7 @@ static void an_end_with_the_version_is_no_failure(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 0);
 }
 
-static void offers_that_cannot_be_are_refused(void **state)
+TEST(offers_that_cannot_be_are_refused)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"files\":[{},{}]}");
@@ -175,7 +171,7 @@ static void offers_that_cannot_be_are_refused(void **state)
     assert_non_null(strstr(ali->core.note, "not valid JSON"));
 }
 
-static void a_busy_gateway_asks_again(void **state)
+TEST(a_busy_gateway_asks_again)
 {
     struct ali *ali = ali_ready(state);
     ali->core.ready = false;
@@ -190,7 +186,7 @@ static void a_busy_gateway_asks_again(void **state)
 
 /* ---- once ---- */
 
-static void a_push_again_is_the_same_update_with_fresh_credentials(void **state)
+TEST(a_push_again_is_the_same_update_with_fresh_credentials)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -201,7 +197,7 @@ static void a_push_again_is_the_same_update_with_fresh_credentials(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, PROGRESS), 1);
 }
 
-static void what_is_there_is_answered_by_its_version(void **state)
+TEST(what_is_there_is_answered_by_its_version)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE_("1.0.0", "x"));
@@ -209,7 +205,7 @@ static void what_is_there_is_answered_by_its_version(void **state)
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "1.0.0");
 }
 
-static void another_version_waits_or_takes_the_place(void **state)
+TEST(another_version_waits_or_takes_the_place)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -229,7 +225,7 @@ static void another_version_waits_or_takes_the_place(void **state)
 
 /* ---- connections and restarts ---- */
 
-static void each_login_tells_and_asks(void **state)
+TEST(each_login_tells_and_asks)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -252,7 +248,7 @@ static void each_login_tells_and_asks(void **state)
 }
 
 /* A step names no version: what the platform does not wait for is not told. */
-static void a_failure_is_told_when_it_is_offered_again(void **state)
+TEST(a_failure_is_told_when_it_is_offered_again)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -277,7 +273,7 @@ static void a_failure_is_told_when_it_is_offered_again(void **state)
 }
 
 /* It has it, and wants another attempt at once. */
-static void a_failure_is_tried_anew_when_it_is_wanted(void **state)
+TEST(a_failure_is_tried_anew_when_it_is_wanted)
 {
     struct ali *ali = ali_ready(state);
     for (size_t i = 0; i < 3; i++) {
@@ -295,7 +291,7 @@ static void a_failure_is_tried_anew_when_it_is_wanted(void **state)
     }
 }
 
-static void a_failure_is_not_told_of_another_version(void **state)
+TEST(a_failure_is_not_told_of_another_version)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -312,7 +308,7 @@ static void a_failure_is_not_told_of_another_version(void **state)
 }
 
 /* One that was told is not told again with the next login. */
-static void a_failure_is_told_once(void **state)
+TEST(a_failure_is_told_once)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -330,7 +326,7 @@ static void a_failure_is_told_once(void **state)
 #define GET_REPLY(data) "{\"id\":\"1\",\"code\":200,\"data\":" data "}"
 
 /* Else the next login would tell it as the end of what is offered then. */
-static void a_failure_is_not_told_of_another_task(void **state)
+TEST(a_failure_is_not_told_of_another_task)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -346,7 +342,7 @@ static void a_failure_is_not_told_of_another_task(void **state)
 }
 
 /* What was on its way before the failure was heard there is no new wish. */
-static void an_offer_that_crosses_a_failure_is_none(void **state)
+TEST(an_offer_that_crosses_a_failure_is_none)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -374,7 +370,7 @@ static void an_offer_that_crosses_a_failure_is_none(void **state)
     assert_int_equal(ali->core.task_count, 4);
 }
 
-static void an_update_goes_on_over_a_restart_after_each_step(void **state)
+TEST(an_update_goes_on_over_a_restart_after_each_step)
 {
     static const struct {
         enum sb_task_state state;
@@ -402,7 +398,7 @@ static void an_update_goes_on_over_a_restart_after_each_step(void **state)
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
-static void an_update_that_ended_unheard(void **state)
+TEST(an_update_that_ended_unheard)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -423,7 +419,7 @@ static void an_update_that_ended_unheard(void **state)
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
-static void versions_are_told_whoever_changed_them(void **state)
+TEST(versions_are_told_whoever_changed_them)
 {
     struct ali *ali = ali_ready(state);
     core_version(&ali->core, CORE_PUMP, "", "1.5.0");
@@ -434,7 +430,7 @@ static void versions_are_told_whoever_changed_them(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 2);
 }
 
-static void who_is_updated_stays_logged_in(void **state)
+TEST(who_is_updated_stays_logged_in)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -449,7 +445,7 @@ static void who_is_updated_stays_logged_in(void **state)
 /* ---- who is away ---- */
 
 /* The connection was lost while the device restarts: its update goes on, and so does the report. */
-static void an_update_of_a_device_that_is_away_is_told(void **state)
+TEST(an_update_of_a_device_that_is_away_is_told)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -466,7 +462,7 @@ static void an_update_of_a_device_that_is_away_is_told(void **state)
 }
 
 /* It failed while nobody could be told, and stays away. */
-static void a_failure_of_a_device_that_is_away_is_told(void **state)
+TEST(a_failure_of_a_device_that_is_away_is_told)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -488,7 +484,7 @@ static void a_failure_of_a_device_that_is_away_is_told(void **state)
 }
 
 /* The same version at another place is the same update to the platform. */
-static void a_push_with_another_url_does_not_begin_anew(void **state)
+TEST(a_push_with_another_url_does_not_begin_anew)
 {
     struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -511,38 +507,4 @@ static void a_push_with_another_url_does_not_begin_anew(void **state)
     assert_string_equal(step(ali), "80");
     core_fails(&ali->core, 1, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
     assert_string_equal(step(ali), "-3");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(an_update_is_told_step_by_step),
-        TEST(a_failure_is_not_told_of_another_task),
-        TEST(an_offer_that_crosses_a_failure_is_none),
-        TEST(an_update_of_a_device_that_is_away_is_told),
-        TEST(a_failure_of_a_device_that_is_away_is_told),
-        TEST(a_push_with_another_url_does_not_begin_anew),
-        TEST(a_success_without_a_restart_has_its_last_step),
-        TEST(modules_are_told_apart),
-        TEST(a_retry_is_not_seen),
-        TEST(failures_have_their_step),
-        TEST(an_end_with_the_version_is_no_failure),
-        TEST(offers_that_cannot_be_are_refused),
-        TEST(a_busy_gateway_asks_again),
-        TEST(a_push_again_is_the_same_update_with_fresh_credentials),
-        TEST(what_is_there_is_answered_by_its_version),
-        TEST(another_version_waits_or_takes_the_place),
-        TEST(each_login_tells_and_asks),
-        TEST(a_failure_is_told_when_it_is_offered_again),
-        TEST(a_failure_is_tried_anew_when_it_is_wanted),
-        TEST(a_failure_is_not_told_of_another_version),
-        TEST(a_failure_is_told_once),
-        TEST(an_update_goes_on_over_a_restart_after_each_step),
-        TEST(an_update_that_ended_unheard),
-        TEST(versions_are_told_whoever_changed_them),
-        TEST(who_is_updated_stays_logged_in),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Properties, services and device jobs: answered with their result, over connections and restarts.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/alibaba_world.h"
+#include "tests/test.h"
 
 #define SET   "thing/service/property/set"
 #define GET   "thing/service/property/get"
@@ -26,7 +20,9 @@ static bool answered(const struct ali *ali, const char *rest, const char *id, co
 
 /* ---- properties and services ---- */
 
-static void requests_are_answered_with_their_result(void **state)
+#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+
+TEST(requests_are_answered_with_their_result)
 {
     struct ali *ali = ali_ready(state);
     static const struct {
@@ -65,7 +61,7 @@ static void requests_are_answered_with_their_result(void **state)
     }
 }
 
-static void values_are_posted(void **state)
+TEST(values_are_posted)
 {
     struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].properties =
@@ -80,7 +76,7 @@ static void values_are_posted(void **state)
 }
 
 /* Equal requests are one to the core: each has its answer. */
-static void equal_requests_are_both_answered(void **state)
+TEST(equal_requests_are_both_answered)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}");
@@ -98,7 +94,7 @@ static void equal_requests_are_both_answered(void **state)
     "\"url\":\"https://h/c?E=1\",\"getType\":\"file\"}"
 #define SIGN "32163eb623e0f665b9a717779339772c9008b3adb48cc8780ade6d59f99b3d62"
 
-static void a_configuration_file_is_pushed(void **state)
+TEST(a_configuration_file_is_pushed)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"1\",\"params\":" FILE_("c1", SIGN) "}");
@@ -134,7 +130,7 @@ static void a_configuration_file_is_pushed(void **state)
 
 #define GOT(data) "{\"id\":\"1\",\"code\":200,\"data\":" data "}"
 
-static void a_configuration_file_is_asked_for_and_taken_once(void **state)
+TEST(a_configuration_file_is_asked_for_and_taken_once)
 {
     struct ali *ali = ali_ready(state);
     assert_int_equal(ali_count(ali, CORE_PUMP, "thing/config/get"), 0);
@@ -174,7 +170,7 @@ static void a_configuration_file_is_asked_for_and_taken_once(void **state)
 }
 
 /* It was answered as refused: nobody has it. */
-static void a_configuration_that_found_no_room_is_not_taken(void **state)
+TEST(a_configuration_that_found_no_room_is_not_taken)
 {
     struct ali *ali = ali_ready(state);
     ali->config.remote_config = true;
@@ -191,7 +187,7 @@ static void a_configuration_that_found_no_room_is_not_taken(void **state)
     assert_int_equal(ali->core.task_count, 2);
 }
 
-static void many_values_are_posted_in_parts(void **state)
+TEST(many_values_are_posted_in_parts)
 {
     struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].properties = json_object();
@@ -206,7 +202,7 @@ static void many_values_are_posted_in_parts(void **state)
                      50);
 }
 
-static void refusals_by_code(void **state)
+TEST(refusals_by_code)
 {
     struct ali *ali = ali_ready(state);
     static const struct {
@@ -247,7 +243,7 @@ static void refusals_by_code(void **state)
     assert_int_equal(ali->core.task_count, 0);
 }
 
-static void failures_by_code(void **state)
+TEST(failures_by_code)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, SET, "{\"id\":7,\"params\":{\"speed\":99999}}");
@@ -257,7 +253,7 @@ static void failures_by_code(void **state)
     assert_string_equal(ali_text(ali, CORE_PUMP, SET "_reply", "message"), "speed: out of range");
 }
 
-static void a_request_is_done_once_and_answered_after_all(void **state)
+TEST(a_request_is_done_once_and_answered_after_all)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
@@ -280,7 +276,7 @@ static void a_request_is_done_once_and_answered_after_all(void **state)
     assert_true(answered(ali, RINSE, "2", "100021"));
 }
 
-static void requests_that_wait_are_bounded(void **state)
+TEST(requests_that_wait_are_bounded)
 {
     struct ali *ali = ali_ready(state);
     for (int i = 0; i < 40; i++) {
@@ -300,7 +296,7 @@ static void requests_that_wait_are_bounded(void **state)
     "\",\"status\":\"" status "\"" rest "}}}"
 #define REBOOT ",\"jobDocument\":{\"serviceIdentifier\":\"reboot\",\"params\":{}}"
 
-static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
+TEST(a_job_is_done_and_its_end_is_told_until_taken)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
@@ -330,7 +326,7 @@ static void a_job_is_done_and_its_end_is_told_until_taken(void **state)
     ",\"jobDocument\":{\"serviceIdentifier\":\"configure\"" more                                   \
     "},\"jobFile\":{\"signMethod\":\"Sha256\",\"fileUrl\":\"https://h/f\",\"sign\":" sign "}"
 
-static void jobs_by_their_documents(void **state)
+TEST(jobs_by_their_documents)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(
@@ -365,7 +361,7 @@ static void jobs_by_their_documents(void **state)
                         "{\"uri\":\"https://h/f\",\"name\":\"d\",\"sha256\":\"" SIGN "\"}"));
 }
 
-static void a_job_that_fails_or_is_taken_back(void **state)
+TEST(a_job_that_fails_or_is_taken_back)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
@@ -391,7 +387,7 @@ static void a_job_that_fails_or_is_taken_back(void **state)
 }
 
 /* A refusal of an update need not name its task: its id does. */
-static void an_update_that_is_refused_is_an_end(void **state)
+TEST(an_update_that_is_refused_is_an_end)
 {
     struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
@@ -407,28 +403,4 @@ static void an_update_that_is_refused_is_an_end(void **state)
     ali_clear(ali);
     ali_up(ali);
     assert_int_equal(ali_count(ali, CORE_PUMP, "thing/job/update"), 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(requests_are_answered_with_their_result),
-        TEST(values_are_posted),
-        TEST(a_configuration_file_is_pushed),
-        TEST(a_configuration_that_found_no_room_is_not_taken),
-        TEST(a_configuration_file_is_asked_for_and_taken_once),
-        TEST(equal_requests_are_both_answered),
-        TEST(many_values_are_posted_in_parts),
-        TEST(an_update_that_is_refused_is_an_end),
-        TEST(refusals_by_code),
-        TEST(failures_by_code),
-        TEST(a_request_is_done_once_and_answered_after_all),
-        TEST(requests_that_wait_are_bounded),
-        TEST(a_job_is_done_and_its_end_is_told_until_taken),
-        TEST(jobs_by_their_documents),
-        TEST(a_job_that_fails_or_is_taken_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sub-devices on their way into the platform, and out of it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/alibaba_world.h"
+#include "tests/test.h"
 
 static void both_are(const struct ali *ali, bool in)
 {
@@ -19,7 +13,9 @@ static void both_are(const struct ali *ali, bool in)
 
 /* ---- in ---- */
 
-static void who_has_no_secret_registers_and_joins(void **state)
+#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+
+TEST(who_has_no_secret_registers_and_joins)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -40,7 +36,7 @@ static void who_has_no_secret_registers_and_joins(void **state)
     assert_int_equal(ali->registrations, registrations);
 }
 
-static void a_given_secret_signs(void **state)
+TEST(a_given_secret_signs)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
@@ -63,7 +59,7 @@ static void a_given_secret_signs(void **state)
                         "558ef645a45d2524a976d5fc9554dbeba79358a1f9d156b81168b711e9fd6b7b");
 }
 
-static void a_secret_that_cannot_be_read_is_tried_again(void **state)
+TEST(a_secret_that_cannot_be_read_is_tried_again)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
@@ -77,7 +73,7 @@ static void a_secret_that_cannot_be_read_is_tried_again(void **state)
     assert_int_equal(ali->registrations, 0);
 }
 
-static void logins_are_gathered(void **state)
+TEST(logins_are_gathered)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
@@ -89,7 +85,7 @@ static void logins_are_gathered(void **state)
     assert_int_equal(ali->logins, 1);
 }
 
-static void a_batch_that_is_refused_is_tried_one_by_one(void **state)
+TEST(a_batch_that_is_refused_is_tried_one_by_one)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
@@ -101,7 +97,7 @@ static void a_batch_that_is_refused_is_tried_one_by_one(void **state)
     assert_int_equal(ali->logins, 3);
 }
 
-static void who_is_not_in_the_topology_joins_it_first(void **state)
+TEST(who_is_not_in_the_topology_joins_it_first)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
@@ -116,7 +112,7 @@ static void who_is_not_in_the_topology_joins_it_first(void **state)
     assert_string_equal(sb_json_str(json_array_get(list, 0), "signmethod"), "hmacsha256");
 }
 
-static void throttling_and_silence_are_waited_out(void **state)
+TEST(throttling_and_silence_are_waited_out)
 {
     struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
@@ -143,7 +139,7 @@ static void throttling_and_silence_are_waited_out(void **state)
     assert_int_equal(ali_count(ali, CORE_PUMP, "/ota/device/inform/"), 1);
 }
 
-static void a_secret_that_was_changed_is_fetched_once_more(void **state)
+TEST(a_secret_that_was_changed_is_fetched_once_more)
 {
     struct ali *ali = *state;
     ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
@@ -158,7 +154,7 @@ static void a_secret_that_was_changed_is_fetched_once_more(void **state)
     assert_true(ali->in[CORE_PUMP]);
 }
 
-static void a_refusal_is_said_and_tried_ever_later(void **state)
+TEST(a_refusal_is_said_and_tried_ever_later)
 {
     struct ali *ali = *state;
     ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
@@ -172,7 +168,7 @@ static void a_refusal_is_said_and_tried_ever_later(void **state)
     assert_true(core_timer(&ali->core, CORE_PUMP, "session") <= 10 * SB_MINUTE);
 }
 
-static void a_name_without_a_product_is_said_to_be_so(void **state)
+TEST(a_name_without_a_product_is_said_to_be_so)
 {
     struct ali *ali = *state;
     ali->config.device_product = NULL;
@@ -184,7 +180,7 @@ static void a_name_without_a_product_is_said_to_be_so(void **state)
 
 /* ---- out ---- */
 
-static void who_is_offline_is_logged_out(void **state)
+TEST(who_is_offline_is_logged_out)
 {
     struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
@@ -198,7 +194,7 @@ static void who_is_offline_is_logged_out(void **state)
     assert_int_equal(ali->logouts, 1);
 }
 
-static void notices_are_answered_and_kept_to(void **state)
+TEST(notices_are_answered_and_kept_to)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -225,7 +221,7 @@ static void notices_are_answered_and_kept_to(void **state)
     assert_string_equal(ali_text(ali, CORE_GATEWAY, "thing/disable_reply", "id"), "n5");
 }
 
-static void a_lost_session_is_opened_again(void **state)
+TEST(a_lost_session_is_opened_again)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -244,7 +240,7 @@ static void a_lost_session_is_opened_again(void **state)
     assert_string_equal(ali->core.note, "the platform reports error 429");
 }
 
-static void the_platform_changes_the_topology(void **state)
+TEST(the_platform_changes_the_topology)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -262,7 +258,7 @@ static void the_platform_changes_the_topology(void **state)
     assert_true(ali->topology[CORE_PUMP]);
 }
 
-static void a_device_that_goes_leaves_the_topology(void **state)
+TEST(a_device_that_goes_leaves_the_topology)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -274,7 +270,7 @@ static void a_device_that_goes_leaves_the_topology(void **state)
 /* ---- in and out at once ---- */
 
 /* A logout that waits does not overtake the login that came after it. */
-static void who_comes_back_in_time_stays_in(void **state)
+TEST(who_comes_back_in_time_stays_in)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -297,7 +293,7 @@ static void who_comes_back_in_time_stays_in(void **state)
 }
 
 /* The platform says yes to one that is not there any more. */
-static void who_goes_while_it_logs_in_is_logged_out(void **state)
+TEST(who_goes_while_it_logs_in_is_logged_out)
 {
     struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
@@ -318,7 +314,7 @@ static void who_goes_while_it_logs_in_is_logged_out(void **state)
 }
 
 /* A reply is one to what was asked for, whatever its id. */
-static void a_reply_to_something_else_is_none(void **state)
+TEST(a_reply_to_something_else_is_none)
 {
     struct ali *ali = *state;
     ali->silent = true;
@@ -334,7 +330,7 @@ static void a_reply_to_something_else_is_none(void **state)
 }
 
 /* Two gateways that have the same device put each other out: not once a second for ever. */
-static void a_session_that_is_lost_again_and_again(void **state)
+TEST(a_session_that_is_lost_again_and_again)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -357,7 +353,7 @@ static void a_session_that_is_lost_again_and_again(void **state)
     assert_true(ali->in[CORE_PUMP]);
 }
 
-static void who_goes_while_the_link_is_down_leaves_later(void **state)
+TEST(who_goes_while_the_link_is_down_leaves_later)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -380,7 +376,7 @@ static void who_goes_while_the_link_is_down_leaves_later(void **state)
 }
 
 /* Whom the platform took out of the topology it puts in again, not we. */
-static void who_was_taken_out_stays_out(void **state)
+TEST(who_was_taken_out_stays_out)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -405,7 +401,7 @@ static void who_was_taken_out_stays_out(void **state)
     both_are(ali, true);
 }
 
-static void a_notice_that_is_nonsense_does_nothing(void **state)
+TEST(a_notice_that_is_nonsense_does_nothing)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -415,7 +411,7 @@ static void a_notice_that_is_nonsense_does_nothing(void **state)
     assert_string_equal(ali_text(ali, CORE_PUMP, "/ota/device/inform/", "params/version"), "1.0.1");
 }
 
-static void a_device_with_another_name(void **state)
+TEST(a_device_with_another_name)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -456,7 +452,7 @@ static size_t gathered(const struct ali *ali, const char *end)
     return json_array_size(json_object_get(ali_last(ali, CORE_GATEWAY, end), "params"));
 }
 
-static void a_batch_has_one_kind(void **state)
+TEST(a_batch_has_one_kind)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -473,7 +469,7 @@ static void a_batch_has_one_kind(void **state)
 }
 
 /* A bus that is cut off takes many with it. */
-static void logouts_are_gathered(void **state)
+TEST(logouts_are_gathered)
 {
     struct ali *ali = *state;
     ali_up(ali);
@@ -486,38 +482,4 @@ static void logouts_are_gathered(void **state)
     core_passes(&ali->core, SB_MINUTE);
     assert_int_equal(ali_count(ali, CORE_GATEWAY, "combine/batch_logout"), 2);
     assert_int_equal(gathered(ali, "combine/batch_logout"), 10);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, ali_begin, ali_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(who_has_no_secret_registers_and_joins),
-        TEST(a_given_secret_signs),
-        TEST(a_secret_that_cannot_be_read_is_tried_again),
-        TEST(logins_are_gathered),
-        TEST(a_batch_that_is_refused_is_tried_one_by_one),
-        TEST(who_is_not_in_the_topology_joins_it_first),
-        TEST(throttling_and_silence_are_waited_out),
-        TEST(a_secret_that_was_changed_is_fetched_once_more),
-        TEST(a_refusal_is_said_and_tried_ever_later),
-        TEST(a_name_without_a_product_is_said_to_be_so),
-        TEST(who_is_offline_is_logged_out),
-        TEST(notices_are_answered_and_kept_to),
-        TEST(a_lost_session_is_opened_again),
-        TEST(the_platform_changes_the_topology),
-        TEST(a_device_that_goes_leaves_the_topology),
-        TEST(a_device_with_another_name),
-        TEST(a_batch_has_one_kind),
-        TEST(logouts_are_gathered),
-        TEST(who_comes_back_in_time_stays_in),
-        TEST(who_goes_while_it_logs_in_is_logged_out),
-        TEST(a_reply_to_something_else_is_none),
-        TEST(a_session_that_is_lost_again_and_again),
-        TEST(who_goes_while_the_link_is_down_leaves_later),
-        TEST(who_was_taken_out_stays_out),
-        TEST(a_notice_that_is_nonsense_does_nothing),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

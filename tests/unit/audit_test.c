@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/audit.h"
 #include "bridge/base/crypto.h"
@@ -13,6 +7,7 @@
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/starved.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/test.h"
 
 #define WALL INT64_C(1767571200123)
 
@@ -90,7 +85,9 @@ static size_t verified(const json_t *list, size_t from)
     return i - from;
 }
 
-static void a_record_says_who_what_and_when(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(a_record_says_who_what_and_when)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *detail = json_pack("{s:s}", "op", "reboot");
@@ -110,7 +107,7 @@ static void a_record_says_who_what_and_when(void **state)
 }
 
 /* The formula of the header, computed here by hand. */
-static void the_hash_is_what_the_header_says(void **state)
+T(the_hash_is_what_the_header_says)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
@@ -127,7 +124,7 @@ static void the_hash_is_what_the_header_says(void **state)
     assert_string_equal(sb_json_str(second, "hash"), hash);
 }
 
-static void found_by_subject_and_actor(void **state)
+T(found_by_subject_and_actor)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *found = json_array();
@@ -154,7 +151,7 @@ static void fill_five(struct world *w)
     }
 }
 
-static void an_untouched_chain_verifies(void **state)
+T(an_untouched_chain_verifies)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
@@ -165,7 +162,7 @@ static void an_untouched_chain_verifies(void **state)
     assert_int_equal(verified(list, 2), 3); /* retention took the oldest two */
 }
 
-static void every_altered_field_shows(void **state)
+T(every_altered_field_shows)
 {
     static const char *const fields[] = { "id",      "time",   "actor",    "verb",
                                           "subject", "detail", "previous", "hash" };
@@ -184,7 +181,7 @@ static void every_altered_field_shows(void **state)
     }
 }
 
-static void a_removed_or_moved_record_shows(void **state)
+T(a_removed_or_moved_record_shows)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL, *moved = NULL;
@@ -199,7 +196,7 @@ static void a_removed_or_moved_record_shows(void **state)
 }
 
 /* Somebody rewrites a record and its hash: the next one does not follow. */
-static void a_rehashed_record_shows_at_the_next(void **state)
+T(a_rehashed_record_shows_at_the_next)
 {
     struct world *w = *state, other = { 0 };
     sb_cleanup(json_decrefp) json_t *list = NULL, *forged = NULL;
@@ -216,7 +213,7 @@ static void a_rehashed_record_shows_at_the_next(void **state)
     sb_store_mem_free(other.disk);
 }
 
-static void the_first_record_has_no_predecessor(void **state)
+T(the_first_record_has_no_predecessor)
 {
     struct world *w = *state;
     struct sb_audit_check check = { 0 };
@@ -231,7 +228,7 @@ static void the_first_record_has_no_predecessor(void **state)
     assert_int_equal(check.expected_id, 0);
 }
 
-static void a_restart_continues_the_chain(void **state)
+T(a_restart_continues_the_chain)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
@@ -244,7 +241,7 @@ static void a_restart_continues_the_chain(void **state)
     assert_int_equal(verified(list, 0), 6);
 }
 
-static void a_lost_batch_leaves_no_gap(void **state)
+T(a_lost_batch_leaves_no_gap)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
@@ -264,7 +261,7 @@ static void a_lost_batch_leaves_no_gap(void **state)
     assert_string_equal(sb_json_str(json_array_get(list, 1), "subject"), "job 3");
 }
 
-static void secrets_are_redacted_at_every_depth(void **state)
+T(secrets_are_redacted_at_every_depth)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *detail =
@@ -281,7 +278,7 @@ static void secrets_are_redacted_at_every_depth(void **state)
     assert_int_equal(verified(list, 0), 1);
 }
 
-static void a_huge_detail_is_recorded_by_its_digest(void **state)
+T(a_huge_detail_is_recorded_by_its_digest)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *detail = json_object(), *list = NULL;
@@ -298,7 +295,7 @@ static void a_huge_detail_is_recorded_by_its_digest(void **state)
     assert_int_equal(verified(list, 0), 1);
 }
 
-static void a_damaged_tail_is_no_silent_new_beginning(void **state)
+T(a_damaged_tail_is_no_silent_new_beginning)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_pack("{s:s}", "hash", "short");
@@ -314,7 +311,7 @@ static void a_damaged_tail_is_no_silent_new_beginning(void **state)
     assert_null(audit);
 }
 
-static void an_incomplete_record_is_refused(void **state)
+T(an_incomplete_record_is_refused)
 {
     struct world *w = *state;
 
@@ -357,7 +354,7 @@ static bool whole(struct world *w, int64_t *ret_first)
     return sb_audit_whole(&check);
 }
 
-static void a_trim_is_recorded_and_the_rest_verifies(void **state)
+T(a_trim_is_recorded_and_the_rest_verifies)
 {
     struct world *w = *state;
     int64_t first;
@@ -380,7 +377,7 @@ static void a_trim_is_recorded_and_the_rest_verifies(void **state)
     assert_true(whole(w, &first));
 }
 
-static void a_trim_by_age_ends_at_the_first_younger_one(void **state)
+T(a_trim_by_age_ends_at_the_first_younger_one)
 {
     struct world *w = *state;
     int64_t first;
@@ -396,7 +393,7 @@ static void a_trim_by_age_ends_at_the_first_younger_one(void **state)
 }
 
 /* Without a clock a record has no age: it goes with the next one that has. */
-static void records_from_before_the_clock_go_with_their_successor(void **state)
+T(records_from_before_the_clock_go_with_their_successor)
 {
     struct world *w = *state;
     int64_t first;
@@ -419,7 +416,7 @@ static int one_less(void *arg, const struct sb_row *row)
 }
 
 /* Somebody takes more of the oldest than the trim says: nothing vouches for the rest. */
-static void oldest_records_that_were_not_trimmed_show(void **state)
+T(oldest_records_that_were_not_trimmed_show)
 {
     struct world *w = *state;
     const struct sb_query oldest = { .table = SB_TABLE_AUDIT, .state = -1, .limit = 1 };
@@ -438,7 +435,7 @@ static void oldest_records_that_were_not_trimmed_show(void **state)
 }
 
 /* The power goes between a trim and its commit: nothing of it happened, and it works again. */
-static void a_lost_trim_is_no_break(void **state)
+T(a_lost_trim_is_no_break)
 {
     struct world *w = *state;
     int64_t first;
@@ -477,7 +474,7 @@ static int to_read_three(struct world *w)
 }
 
 /* Its first, second, ... allocation fails: no record goes without one that says so. */
-static void a_trim_without_memory_is_no_break(void **state)
+T(a_trim_without_memory_is_no_break)
 {
     struct world *w = *state;
     int64_t first = 1;
@@ -497,33 +494,4 @@ static void a_trim_without_memory_is_no_break(void **state)
         assert_int_equal(sb_audit_new(w->store, &w->audit), 0);
     }
     assert_int_equal(n, 3);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_record_says_who_what_and_when),
-        T(the_hash_is_what_the_header_says),
-        T(found_by_subject_and_actor),
-        T(an_untouched_chain_verifies),
-        T(every_altered_field_shows),
-        T(a_removed_or_moved_record_shows),
-        T(a_rehashed_record_shows_at_the_next),
-        T(the_first_record_has_no_predecessor),
-        T(a_restart_continues_the_chain),
-        T(a_lost_batch_leaves_no_gap),
-        T(secrets_are_redacted_at_every_depth),
-        T(a_huge_detail_is_recorded_by_its_digest),
-        T(a_damaged_tail_is_no_silent_new_beginning),
-        T(an_incomplete_record_is_refused),
-        T(a_trim_is_recorded_and_the_rest_verifies),
-        T(a_trim_by_age_ends_at_the_first_younger_one),
-        T(records_from_before_the_clock_go_with_their_successor),
-        T(oldest_records_that_were_not_trimmed_show),
-        T(a_lost_trim_is_no_break),
-        T(a_trim_without_memory_is_no_break),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

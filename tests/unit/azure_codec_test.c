@@ -4,14 +4,8 @@
  * send and take them, signature vectors, twins, settings, hostile input.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
 
 #include "adapters/dialects/azure/conversation.h"
 #include "adapters/dialects/azure/token.h"
@@ -21,6 +15,7 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
+#include "tests/test.h"
 
 #define WORDS core_words(&sb_azure_shape)
 
@@ -36,9 +31,8 @@ static int decode(const void *config, const char *topic, const char *payload,
 
 /* ---- topics ---- */
 
-static void methods(void **state)
+SB_TEST(methods)
 {
-    (void)state;
     struct sb_message message;
     assert_int_equal(decode(&devices, "$iothub/methods/POST/firmwareUpdate/?$rid=3f",
                             "{\"fwPackageUri\":\"https://x/y\"}", &message),
@@ -64,9 +58,8 @@ static void methods(void **state)
     sb_message_done(&message);
 }
 
-static void a_gateways_methods_name_their_device(void **state)
+SB_TEST(a_gateways_methods_name_their_device)
 {
-    (void)state;
     const char *topic = "$iothub/methods/POST/reboot/?$rid=1";
     struct sb_message message;
     assert_int_equal(decode(&gateway, topic, "{\"target\":\"pump-7\",\"delay\":3}", &message), 0);
@@ -90,9 +83,8 @@ static void a_gateways_methods_name_their_device(void **state)
     sb_message_done(&message);
 }
 
-static void twin_results_and_desired_patches(void **state)
+SB_TEST(twin_results_and_desired_patches)
 {
-    (void)state;
     struct sb_message message;
     assert_int_equal(decode(&devices, "$iothub/twin/res/200/?$rid=a-b",
                             "{\"desired\":{\"$version\":4},\"reported\":{\"$version\":7}}",
@@ -119,9 +111,8 @@ static void twin_results_and_desired_patches(void **state)
     sb_message_done(&message);
 }
 
-static void what_is_not_for_us(void **state)
+SB_TEST(what_is_not_for_us)
 {
-    (void)state;
     static const char *const topics[] = {
         "",
         "$iothub",
@@ -147,9 +138,8 @@ static void what_is_not_for_us(void **state)
     assert_int_equal(decode(&devices, endless, "{}", &message), -ENOMSG);
 }
 
-static void what_is_no_json_can_be_answered(void **state)
+SB_TEST(what_is_no_json_can_be_answered)
 {
-    (void)state;
     static const char *const payloads[] = { "{", "nonsense", "{\"a\":1}}", "{\"a\":1,\"a\":2}" };
     struct sb_message message;
     for (size_t i = 0; i < SB_COUNT(payloads); i++) {
@@ -164,9 +154,8 @@ static void what_is_no_json_can_be_answered(void **state)
 /* ---- signatures ---- */
 
 /* Both from Microsoft's node package, recomputed independently. */
-static void signatures_match_the_vectors(void **state)
+SB_TEST(signatures_match_the_vectors)
 {
-    (void)state;
     static const struct {
         const char *key, *resource, *sr, *sig;
         int64_t expiry;
@@ -208,9 +197,8 @@ static void put_key(const char *name, const char *text)
     assert_int_equal(chmod(path, 0600), 0);
 }
 
-static void each_device_logs_in_for_itself(void **state)
+SB_TEST(each_device_logs_in_for_itself)
 {
-    (void)state;
     assert_non_null(mkdtemp(folder));
     put_key("pump-7", "c2VjcmV0a2V5\n");
     sb_cleanup(sb_freep) char *key = sb_format("file:%s/{name}.key", folder);
@@ -263,9 +251,8 @@ static void each_device_logs_in_for_itself(void **state)
     (void)rmdir(folder);
 }
 
-static void certificates_take_the_place_of_keys(void **state)
+SB_TEST(certificates_take_the_place_of_keys)
 {
-    (void)state;
     struct sb_azure_config config = { .link.uri = "wss://hub.example:443/$iothub/websocket",
                                       .link.cert_file = "/c/{name}.pem",
                                       .link.key_file = "/c/{name}.key",
@@ -283,9 +270,8 @@ static void certificates_take_the_place_of_keys(void **state)
     sb_connect_done(&login);
 }
 
-static void who_has_a_connection(void **state)
+SB_TEST(who_has_a_connection)
 {
-    (void)state;
     struct sb_azure_config config = { .mode = SB_AZURE_DEVICES };
     struct sb_device pump = { .id = "pump-7" }, own = { .id = "gw", .gateway = true };
     assert_true(sb_azure_has_connection(&config, &pump));
@@ -316,9 +302,8 @@ static unsigned found(const char *text, const char *part)
     return total;
 }
 
-static void settings_are_checked(void **state)
+SB_TEST(settings_are_checked)
 {
-    (void)state;
     assert_int_equal(found("uri: mqtts://hub\nkey: file:/k/{name}\n", NULL), 0);
     assert_int_equal(found("uri: wss://hub\nid: gw\nmode: gateway\nkey: file:/k\n", NULL), 0);
     assert_int_equal(found("uri: mqtts://hub\ncert_file: /{name}\nkey_file: /{name}\n", NULL), 0);
@@ -334,9 +319,8 @@ static void settings_are_checked(void **state)
 
 /* ---- twins ---- */
 
-static void differences(void **state)
+SB_TEST(differences)
 {
-    (void)state;
     static const struct {
         const char *from, *to, *patch;
     } cases[] = {
@@ -372,9 +356,8 @@ static void differences(void **state)
     json_decref(patch);
 }
 
-static void values_as_a_twin_may_hold_them(void **state)
+SB_TEST(values_as_a_twin_may_hold_them)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *key = sb_azure_key("a.b$c d%\t\xc2\x85\xc2\xa0");
     assert_string_equal(key, "a%2Eb%24c%20d%25%09%C2%85\xc2\xa0");
     sb_cleanup(sb_freep) char *text = malloc(9000);
@@ -398,9 +381,8 @@ static void values_as_a_twin_may_hold_them(void **state)
     json_decref(clean);
 }
 
-static void judgements(void **state)
+SB_TEST(judgements)
 {
-    (void)state;
     assert_true(sb_dialect_uri_ok("https://fw.example/a?sig=1"));
     assert_true(sb_dialect_uri_ok("https://h"));
     static const char *const bad[] = {
@@ -428,24 +410,4 @@ static void judgements(void **state)
             assert_string_equal(hex,
                                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(methods),
-        cmocka_unit_test(a_gateways_methods_name_their_device),
-        cmocka_unit_test(twin_results_and_desired_patches),
-        cmocka_unit_test(what_is_not_for_us),
-        cmocka_unit_test(what_is_no_json_can_be_answered),
-        cmocka_unit_test(signatures_match_the_vectors),
-        cmocka_unit_test(each_device_logs_in_for_itself),
-        cmocka_unit_test(certificates_take_the_place_of_keys),
-        cmocka_unit_test(who_has_a_connection),
-        cmocka_unit_test(settings_are_checked),
-        cmocka_unit_test(differences),
-        cmocka_unit_test(values_as_a_twin_may_hold_them),
-        cmocka_unit_test(judgements),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,17 +4,12 @@
  * restarts after any step. Whatever happened, once the world calms down the twin says what is so,
  * a wish was acted on once, and every method was answered once at most.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
+#include "tests/test.h"
 
 #define SEEDS 50
 #define STEPS 120
@@ -178,25 +173,14 @@ static void run(enum sb_azure_mode mode, unsigned number)
     hub_free(hub);
 }
 
-static void anything_in_any_order(void **state)
+SB_TEST(anything_in_any_order)
 {
-    (void)state;
     for (unsigned i = 0; i < SEEDS; i++)
         run(SB_AZURE_DEVICES, i);
 }
 
-static void anything_in_any_order_by_a_gateway(void **state)
+SB_TEST(anything_in_any_order_by_a_gateway)
 {
-    (void)state;
     for (unsigned i = 0; i < SEEDS; i++)
         run(SB_AZURE_GATEWAY, i);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(anything_in_any_order),
-        cmocka_unit_test(anything_in_any_order_by_a_gateway),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

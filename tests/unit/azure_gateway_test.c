@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mode gateway: one identity carries its devices in its methods and in its twin. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
+#include "tests/test.h"
 
 static int set_up(void **state)
 {
@@ -41,7 +35,9 @@ static bool reports(const struct hub *hub, const char *path, const char *json)
     return hub_reports(hub, CORE_GATEWAY, path, json);
 }
 
-static void devices_are_parts_of_one_twin(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(devices_are_parts_of_one_twin)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -57,7 +53,7 @@ static void devices_are_parts_of_one_twin(void **state)
     assert_int_equal(hub->patches, patches);
 }
 
-static void a_reconnect_sends_what_differs(void **state)
+T(a_reconnect_sends_what_differs)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -71,7 +67,7 @@ static void a_reconnect_sends_what_differs(void **state)
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
 }
 
-static void methods_reach_their_device(void **state)
+T(methods_reach_their_device)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -92,7 +88,7 @@ static void methods_reach_their_device(void **state)
     assert_int_equal(hub->core.task_count, 2);
 }
 
-static void wishes_reach_their_device(void **state)
+T(wishes_reach_their_device)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -115,7 +111,7 @@ static void wishes_reach_their_device(void **state)
 }
 
 /* The device's part was taken away while everything was down. */
-static void a_wish_that_went_unheard(void **state)
+T(a_wish_that_went_unheard)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -130,7 +126,7 @@ static void a_wish_that_went_unheard(void **state)
     assert_int_equal(hub->core.task_count, 2);
 }
 
-static void a_device_that_goes_leaves_the_twin(void **state)
+T(a_device_that_goes_leaves_the_twin)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -150,7 +146,7 @@ static void a_device_that_goes_leaves_the_twin(void **state)
 }
 
 /* Its old part would stay for ever: also if the new name came while the gateway was away. */
-static void a_device_with_another_name_leaves_its_old_part(void **state)
+T(a_device_with_another_name_leaves_its_old_part)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -167,7 +163,7 @@ static void a_device_with_another_name_leaves_its_old_part(void **state)
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
 }
 
-static void a_device_that_went_before_a_restart(void **state)
+T(a_device_that_went_before_a_restart)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -184,7 +180,7 @@ static void a_device_that_went_before_a_restart(void **state)
 }
 
 /* Wished for before the gateway had heard of it. */
-static void a_wish_for_a_device_that_comes_later(void **state)
+T(a_wish_for_a_device_that_comes_later)
 {
     struct hub *hub = *state;
     hub->core.names[CORE_VALVE] = "not yet";
@@ -200,7 +196,7 @@ static void a_wish_for_a_device_that_comes_later(void **state)
 }
 
 /* An escape may be written in more than one way. */
-static void a_key_that_is_spelled_otherwise(void **state)
+T(a_key_that_is_spelled_otherwise)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -216,7 +212,7 @@ static void a_key_that_is_spelled_otherwise(void **state)
     assert_int_equal(hub->core.cancelled, 101);
 }
 
-static void the_gateways_own_record_may_go(void **state)
+T(the_gateways_own_record_may_go)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -226,7 +222,7 @@ static void the_gateways_own_record_may_go(void **state)
     assert_true(reports(hub, "children/valve%2E1/firmware/currentFwVersion", "\"1.0.0\""));
 }
 
-static void a_wish_for_the_gateway_itself(void **state)
+T(a_wish_for_the_gateway_itself)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -238,7 +234,7 @@ static void a_wish_for_the_gateway_itself(void **state)
 }
 
 /* 32 KB are few for many devices: values go first, the firmware states stay. */
-static void the_size_of_the_twin_is_watched(void **state)
+T(the_size_of_the_twin_is_watched)
 {
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 3000);
@@ -276,7 +272,7 @@ static void says(struct hub *hub, int device, const char *status, const char *en
 }
 
 /* More devices than a twin has room for: those that are at something are told of first. */
-static void a_crowd_does_not_fill_the_twin(void **state)
+T(a_crowd_does_not_fill_the_twin)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -298,7 +294,7 @@ static void a_crowd_does_not_fill_the_twin(void **state)
 }
 
 /* The audit must not lose one of them. */
-static void a_patch_that_tells_several_ends_names_each(void **state)
+T(a_patch_that_tells_several_ends_names_each)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -328,7 +324,7 @@ static void use_mode(struct hub *hub, enum sb_azure_mode mode)
 }
 
 /* Nobody would ever delete its part again. */
-static void a_device_with_a_connection_of_its_own_leaves_the_gateways_twin(void **state)
+T(a_device_with_a_connection_of_its_own_leaves_the_gateways_twin)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
@@ -345,36 +341,10 @@ static void a_device_with_a_connection_of_its_own_leaves_the_gateways_twin(void 
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
 }
 
-static void only_the_gateway_renews(void **state)
+T(only_the_gateway_renews)
 {
     struct hub *hub = *state;
     everybody_is_up(hub);
     core_passes(&hub->core, 46 * SB_MINUTE);
     assert_int_equal(hub->core.renewals, 1);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(devices_are_parts_of_one_twin),
-        T(a_reconnect_sends_what_differs),
-        T(methods_reach_their_device),
-        T(wishes_reach_their_device),
-        T(a_wish_that_went_unheard),
-        T(a_device_that_goes_leaves_the_twin),
-        T(the_size_of_the_twin_is_watched),
-        T(only_the_gateway_renews),
-        T(a_patch_that_tells_several_ends_names_each),
-        T(a_device_with_a_connection_of_its_own_leaves_the_gateways_twin),
-        T(a_device_with_another_name_leaves_its_old_part),
-        T(a_device_that_went_before_a_restart),
-        T(a_wish_for_a_device_that_comes_later),
-        T(a_key_that_is_spelled_otherwise),
-        T(the_gateways_own_record_may_go),
-        T(a_wish_for_the_gateway_itself),
-        T(a_crowd_does_not_fill_the_twin),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Short of memory: once there is some, and a new connection, the twin says what is so. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
 #include "tests/fakes/starving.h"
+#include "tests/test.h"
 
 /* ---- what is tried ---- */
 
@@ -132,17 +126,15 @@ static void goes_on(starve_act trial)
     hub_free(hub);
 }
 
-static void steps(void **state)
+SB_TEST(steps)
 {
-    (void)state;
     for (mode = 0; mode < SB_AZURE_MODE_MAX_; mode++)
         starve_steps(trials, SB_COUNT(trials), fresh, goes_on);
     mode = SB_AZURE_DEVICES;
 }
 
-static void saving_and_loading(void **state)
+SB_TEST(saving_and_loading)
 {
-    (void)state;
     (void)fresh();
     ups();
     wishes();
@@ -154,9 +146,5 @@ static void saving_and_loading(void **state)
 int main(void)
 {
     starved_begin();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps),
-        cmocka_unit_test(saving_and_loading),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Direct methods: what they ask for, when and how they are answered. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
+#include "tests/test.h"
 
 #define IMAGE "{\"fwPackageUri\":\"https://fw.example/a.bin?sig=1\",\"fwVersion\":\"2.0.0\"}"
 
@@ -34,7 +28,9 @@ static const char *call(struct hub *hub, const char *method, const char *payload
 
 /* ---- the six device jobs ---- */
 
-static void the_jobs_that_are_answered_at_once(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(the_jobs_that_are_answered_at_once)
 {
     struct hub *hub = *state;
     static const struct {
@@ -60,7 +56,7 @@ static void the_jobs_that_are_answered_at_once(void **state)
                                                     "\"version\": \"2.0.0\"}"));
 }
 
-static void the_jobs_that_are_answered_with_their_result(void **state)
+T(the_jobs_that_are_answered_with_their_result)
 {
     struct hub *hub = *state;
     static const struct {
@@ -103,7 +99,7 @@ static void the_jobs_that_are_answered_with_their_result(void **state)
 
 /* ---- refusals ---- */
 
-static void payloads_that_ask_for_nothing(void **state)
+T(payloads_that_ask_for_nothing)
 {
     struct hub *hub = *state;
     static const struct {
@@ -141,7 +137,7 @@ static void payloads_that_ask_for_nothing(void **state)
                      202, "*"));
 }
 
-static void what_the_core_refuses(void **state)
+T(what_the_core_refuses)
 {
     struct hub *hub = *state;
     static const struct {
@@ -163,7 +159,7 @@ static void what_the_core_refuses(void **state)
     }
 }
 
-static void what_cannot_be_asked_for(void **state)
+T(what_cannot_be_asked_for)
 {
     struct hub *hub = *state;
     assert_true(hub_answered(hub, call(hub, "explode", "{}"), 501, "*"));
@@ -182,7 +178,7 @@ static void what_cannot_be_asked_for(void **state)
     assert_int_equal(hub->core.task_count, 0);
 }
 
-static void a_method_without_an_id_is_ignored(void **state)
+T(a_method_without_an_id_is_ignored)
 {
     struct hub *hub = *state;
     core_hears(&hub->core, CORE_PUMP, "$iothub/methods/POST/reboot/?$rid=", "", 0);
@@ -194,7 +190,7 @@ static void a_method_without_an_id_is_ignored(void **state)
 
 /* ---- how it ends ---- */
 
-static void a_result_that_is_a_failure(void **state)
+T(a_result_that_is_a_failure)
 {
     struct hub *hub = *state;
     const char *rid = call(hub, "writeProperties", "{\"speed\":99999}");
@@ -215,7 +211,7 @@ static void a_result_that_is_a_failure(void **state)
     assert_true(hub_answered(hub, rid, 504, "*"));
 }
 
-static void a_result_that_does_not_come_in_time(void **state)
+T(a_result_that_does_not_come_in_time)
 {
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *waits = strdup(call(hub, "readProperties", "[\"speed\"]"));
@@ -232,7 +228,7 @@ static void a_result_that_does_not_come_in_time(void **state)
     assert_int_equal(hub->answer_count, 2);
 }
 
-static void a_result_that_is_too_large(void **state)
+T(a_result_that_is_too_large)
 {
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 140000);
@@ -243,7 +239,7 @@ static void a_result_that_is_too_large(void **state)
     assert_true(hub_answered(hub, rid, 200, "{\"status\":\"done; the result is too large\"}"));
 }
 
-static void methods_that_wait_are_bounded(void **state)
+T(methods_that_wait_are_bounded)
 {
     struct hub *hub = *state;
     for (int i = 0; i < 10; i++)
@@ -251,7 +247,7 @@ static void methods_that_wait_are_bounded(void **state)
     assert_true(hub_answered(hub, call(hub, "readProperties", "[\"speed\"]"), 409, "*"));
 }
 
-static void an_answer_dies_with_its_connection(void **state)
+T(an_answer_dies_with_its_connection)
 {
     struct hub *hub = *state;
     const char *rid = call(hub, "readProperties", "[\"speed\"]");
@@ -263,7 +259,7 @@ static void an_answer_dies_with_its_connection(void **state)
 }
 
 /* Its caller was told that it failed: it must not be done when the device is back tomorrow. */
-static void what_nobody_waits_for_is_taken_back(void **state)
+T(what_nobody_waits_for_is_taken_back)
 {
     struct hub *hub = *state;
     call(hub, "writeProperties", "{\"speed\":1}");
@@ -288,7 +284,7 @@ static void what_nobody_waits_for_is_taken_back(void **state)
 }
 
 /* The twin still asks for it. */
-static void what_is_wished_as_well_is_not_taken_back(void **state)
+T(what_is_wished_as_well_is_not_taken_back)
 {
     struct hub *hub = *state;
     hub->core.merges = true;
@@ -300,7 +296,7 @@ static void what_is_wished_as_well_is_not_taken_back(void **state)
     assert_int_equal(hub->core.cancelled, 0);
 }
 
-static void a_repeated_method_is_done_once(void **state)
+T(a_repeated_method_is_done_once)
 {
     struct hub *hub = *state;
     const char *topic = "$iothub/methods/POST/reboot/?$rid=77";
@@ -317,7 +313,7 @@ static void a_repeated_method_is_done_once(void **state)
 
 /* ---- taking back ---- */
 
-static void an_update_is_taken_back(void **state)
+T(an_update_is_taken_back)
 {
     struct hub *hub = *state;
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
@@ -336,7 +332,7 @@ static void an_update_is_taken_back(void **state)
 }
 
 /* Behind what somebody else does, where the twin does not show it. */
-static void an_update_that_waits_is_taken_back(void **state)
+T(an_update_that_waits_is_taken_back)
 {
     struct hub *hub = *state;
     core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
@@ -347,36 +343,10 @@ static void an_update_that_waits_is_taken_back(void **state)
     assert_int_equal(hub->core.cancelled, 102);
 }
 
-static void a_device_that_goes_is_answered_for(void **state)
+T(a_device_that_goes_is_answered_for)
 {
     struct hub *hub = *state;
     const char *rid = call(hub, "readProperties", "[\"speed\"]");
     core_news(&hub->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_true(hub_answered(hub, rid, 404, "*"));
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(the_jobs_that_are_answered_at_once),
-        T(the_jobs_that_are_answered_with_their_result),
-        T(payloads_that_ask_for_nothing),
-        T(what_the_core_refuses),
-        T(what_cannot_be_asked_for),
-        T(a_method_without_an_id_is_ignored),
-        T(a_result_that_is_a_failure),
-        T(a_result_that_does_not_come_in_time),
-        T(a_result_that_is_too_large),
-        T(methods_that_wait_are_bounded),
-        T(an_answer_dies_with_its_connection),
-        T(what_nobody_waits_for_is_taken_back),
-        T(what_is_wished_as_well_is_not_taken_back),
-        T(a_repeated_method_is_done_once),
-        T(an_update_is_taken_back),
-        T(an_update_that_waits_is_taken_back),
-        T(a_device_that_goes_is_answered_for),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

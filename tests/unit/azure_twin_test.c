@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reported and desired properties of a device with a twin of its own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/azure_world.h"
+#include "tests/test.h"
 
 #define WISH                                                                                       \
     "{\"firmware\":{\"fwVersion\":\"2.0.0\",\"fwPackageURI\":\"https://fw.example/a?sig=1\"}}"
@@ -46,7 +40,9 @@ static void new_version(struct hub *hub, const char *version)
 
 /* ---- being there ---- */
 
-static void a_connect_reads_the_twin_and_reports_what_differs(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(a_connect_reads_the_twin_and_reports_what_differs)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -65,7 +61,7 @@ static void a_connect_reads_the_twin_and_reports_what_differs(void **state)
     assert_true(reports(hub, "others", "true"));
 }
 
-static void what_others_do_is_told(void **state)
+T(what_others_do_is_told)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -88,7 +84,7 @@ static void what_others_do_is_told(void **state)
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"rolledback\"")); /* not in motion */
 }
 
-static void nothing_is_sent_while_it_is_down(void **state)
+T(nothing_is_sent_while_it_is_down)
 {
     struct hub *hub = *state;
     new_version(hub, "1.5.0");
@@ -104,7 +100,7 @@ static void nothing_is_sent_while_it_is_down(void **state)
 
 /* ---- a method's update, step by step ---- */
 
-static void an_update_is_reported_in_both_vocabularies(void **state)
+T(an_update_is_reported_in_both_vocabularies)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -146,7 +142,7 @@ static void an_update_is_reported_in_both_vocabularies(void **state)
                         "\"lastFirmwareUpdate\":\"2025-11-24T16:00:07.000Z\"}"));
 }
 
-static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
+T(a_success_that_was_not_read_back_is_said_to_be_so)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -161,7 +157,7 @@ static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
                         "back\""));
 }
 
-static void failures_say_what_and_where(void **state)
+T(failures_say_what_and_where)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -195,7 +191,7 @@ static void failures_say_what_and_where(void **state)
     assert_true(reports(hub, "iothubDM/firmwareUpdate/error", NULL));
 }
 
-static void percent_moves_in_steps(void **state)
+T(percent_moves_in_steps)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -210,7 +206,7 @@ static void percent_moves_in_steps(void **state)
 }
 
 /* Whoever counts the devices that are "current" must not count one between two attempts. */
-static void a_status_does_not_fall_when_it_is_tried_again(void **state)
+T(a_status_does_not_fall_when_it_is_tried_again)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -230,7 +226,7 @@ static void a_status_does_not_fall_when_it_is_tried_again(void **state)
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"error\""));
 }
 
-static void reboots_and_resets_are_reported(void **state)
+T(reboots_and_resets_are_reported)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -262,7 +258,7 @@ static void reboots_and_resets_are_reported(void **state)
 
 /* ---- the hub's moods ---- */
 
-static void one_patch_at_a_time(void **state)
+T(one_patch_at_a_time)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -279,7 +275,7 @@ static void one_patch_at_a_time(void **state)
     assert_non_null(strstr(hub->core.note, "does not answer"));
 }
 
-static void throttling_is_respected(void **state)
+T(throttling_is_respected)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -305,7 +301,7 @@ static void throttling_is_respected(void **state)
 }
 
 /* A line with hundreds of devices fails, and the hub throttles most of what they say of it. */
-static void who_is_throttled_does_not_come_back_as_one(void **state)
+T(who_is_throttled_does_not_come_back_as_one)
 {
     struct hub *hub = *state;
     sb_random_seed(4711);
@@ -318,7 +314,7 @@ static void who_is_throttled_does_not_come_back_as_one(void **state)
     sb_random_seed(0);
 }
 
-static void a_read_that_is_throttled_comes_again(void **state)
+T(a_read_that_is_throttled_comes_again)
 {
     struct hub *hub = *state;
     hub->status = 503;
@@ -330,7 +326,7 @@ static void a_read_that_is_throttled_comes_again(void **state)
     assert_int_equal(hub->patches, 1);
 }
 
-static void a_patch_that_is_refused_is_not_sent_for_ever(void **state)
+T(a_patch_that_is_refused_is_not_sent_for_ever)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -345,7 +341,7 @@ static void a_patch_that_is_refused_is_not_sent_for_ever(void **state)
 }
 
 /* One value that the hub does not take costs the others nothing. */
-static void what_is_refused_is_left_out_alone(void **state)
+T(what_is_refused_is_left_out_alone)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -367,7 +363,7 @@ static void what_is_refused_is_left_out_alone(void **state)
     assert_int_equal(hub->patches, patches + 1);
 }
 
-static void a_twin_that_is_nonsense(void **state)
+T(a_twin_that_is_nonsense)
 {
     struct hub *hub = *state;
     hub->silent = true;
@@ -381,7 +377,7 @@ static void a_twin_that_is_nonsense(void **state)
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.0.0\""));
 }
 
-static void a_twin_that_is_full_keeps_the_firmware(void **state)
+T(a_twin_that_is_full_keeps_the_firmware)
 {
     struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 3000);
@@ -403,7 +399,7 @@ static void a_twin_that_is_full_keeps_the_firmware(void **state)
 
 /* ---- the token ---- */
 
-static void the_connection_is_renewed_in_time(void **state)
+T(the_connection_is_renewed_in_time)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -413,7 +409,7 @@ static void the_connection_is_renewed_in_time(void **state)
     assert_int_equal(hub->core.renewals, 1);
 }
 
-static void a_renewal_waits_for_answers_that_are_owed(void **state)
+T(a_renewal_waits_for_answers_that_are_owed)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -438,7 +434,7 @@ static void a_renewal_waits_for_answers_that_are_owed(void **state)
 }
 
 /* It leaves when the store has it: so long the connection stays. */
-static void a_renewal_lets_an_answer_out(void **state)
+T(a_renewal_lets_an_answer_out)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -450,7 +446,7 @@ static void a_renewal_lets_an_answer_out(void **state)
     assert_int_equal(hub->core.renewals, 1);
 }
 
-static void a_certificate_needs_no_renewal(void **state)
+T(a_certificate_needs_no_renewal)
 {
     struct hub *hub = *state;
     hub->config.key = NULL;
@@ -461,7 +457,7 @@ static void a_certificate_needs_no_renewal(void **state)
 
 /* ---- wishes ---- */
 
-static void a_wish_is_acted_on_and_acknowledged(void **state)
+T(a_wish_is_acted_on_and_acknowledged)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -480,7 +476,7 @@ static void a_wish_is_acted_on_and_acknowledged(void **state)
     assert_true(reports(hub, "firmware/currentFwVersion", "\"2.0.0\""));
 }
 
-static void a_wish_that_stood_before_the_connect(void **state)
+T(a_wish_that_stood_before_the_connect)
 {
     struct hub *hub = *state;
     desires(hub, WISH);
@@ -490,7 +486,7 @@ static void a_wish_that_stood_before_the_connect(void **state)
 }
 
 /* Reconnects, restarts, other changes, fresh credentials, another door's flashing: none re-arms. */
-static void a_wish_acts_once_per_content(void **state)
+T(a_wish_acts_once_per_content)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -515,7 +511,7 @@ static void a_wish_acts_once_per_content(void **state)
 }
 
 /* Not even for as long as the hub takes to answer: its operators count what `ac` says of `av`. */
-static void a_new_wish_has_not_the_old_ones_end(void **state)
+T(a_new_wish_has_not_the_old_ones_end)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -530,7 +526,7 @@ static void a_new_wish_has_not_the_old_ones_end(void **state)
     assert_true(reports(hub, "firmware/ac", "202"));
 }
 
-static void a_wish_that_failed_is_not_tried_again(void **state)
+T(a_wish_that_failed_is_not_tried_again)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -549,7 +545,7 @@ static void a_wish_that_failed_is_not_tried_again(void **state)
 }
 
 /* While it waits or runs: a signed address does not last as long as a device may be away. */
-static void a_wish_with_fresh_credentials(void **state)
+T(a_wish_with_fresh_credentials)
 {
     struct hub *hub = *state;
     hub->core.merges = true;
@@ -573,7 +569,7 @@ static void a_wish_with_fresh_credentials(void **state)
                         "https://fw.example/a?sig=3");
 }
 
-static void a_wish_for_what_is_there(void **state)
+T(a_wish_for_what_is_there)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -590,7 +586,7 @@ static void a_wish_for_what_is_there(void **state)
     assert_true(reports(hub, "firmware/error", NULL));
 }
 
-static void a_wish_that_cannot_be(void **state)
+T(a_wish_that_cannot_be)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -611,7 +607,7 @@ static void a_wish_that_cannot_be(void **state)
     assert_int_equal(hub->core.task_count, 0);
 }
 
-static void a_wish_waits_until_it_can_be_acted_on(void **state)
+T(a_wish_waits_until_it_can_be_acted_on)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -633,7 +629,7 @@ static void a_wish_waits_until_it_can_be_acted_on(void **state)
     assert_int_equal(hub->core.task_count, 1);
 }
 
-static void a_wish_that_is_withdrawn(void **state)
+T(a_wish_that_is_withdrawn)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -648,7 +644,7 @@ static void a_wish_that_is_withdrawn(void **state)
     assert_int_equal(hub->core.cancelled, 0); /* what has begun goes on */
 }
 
-static void a_missed_change_is_read(void **state)
+T(a_missed_change_is_read)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -661,7 +657,7 @@ static void a_missed_change_is_read(void **state)
 }
 
 /* A hub that has throttled is not asked before its time, whatever it tells. */
-static void a_missed_change_of_a_throttled_hub(void **state)
+T(a_missed_change_of_a_throttled_hub)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -680,7 +676,7 @@ static void a_missed_change_of_a_throttled_hub(void **state)
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.1.0\""));
 }
 
-static void changes_that_come_again_or_too_late(void **state)
+T(changes_that_come_again_or_too_late)
 {
     struct hub *hub = *state;
     static const char old[] =
@@ -695,7 +691,7 @@ static void changes_that_come_again_or_too_late(void **state)
 }
 
 /* A hub that speaks of versions it does not have is read, but not for ever at once. */
-static void a_version_that_never_comes(void **state)
+T(a_version_that_never_comes)
 {
     struct hub *hub = *state;
     static const char far[] = "{\"x\":1,\"$version\":99999999}";
@@ -709,7 +705,7 @@ static void a_version_that_never_comes(void **state)
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.1.0\""));
 }
 
-static void configuration_is_applied_and_acknowledged(void **state)
+T(configuration_is_applied_and_acknowledged)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -736,7 +732,7 @@ static void configuration_is_applied_and_acknowledged(void **state)
 
 /* ---- restarts ---- */
 
-static void tasks_go_on_over_a_restart(void **state)
+T(tasks_go_on_over_a_restart)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -751,7 +747,7 @@ static void tasks_go_on_over_a_restart(void **state)
     assert_true(reports(hub, "firmware/ac", "200"));
 }
 
-static void tasks_that_ended_unheard(void **state)
+T(tasks_that_ended_unheard)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -770,7 +766,7 @@ static void tasks_that_ended_unheard(void **state)
 
 /* ---- two at once ---- */
 
-static void what_runs_is_shown_before_what_waits(void **state)
+T(what_runs_is_shown_before_what_waits)
 {
     struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
@@ -782,52 +778,4 @@ static void what_runs_is_shown_before_what_waits(void **state)
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"current\""));
     core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
     assert_true(reports(hub, "firmware/fwUpdateStatus", "\"downloading\""));
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_connect_reads_the_twin_and_reports_what_differs),
-        T(what_others_do_is_told),
-        T(nothing_is_sent_while_it_is_down),
-        T(an_update_is_reported_in_both_vocabularies),
-        T(a_success_that_was_not_read_back_is_said_to_be_so),
-        T(failures_say_what_and_where),
-        T(percent_moves_in_steps),
-        T(a_status_does_not_fall_when_it_is_tried_again),
-        T(reboots_and_resets_are_reported),
-        T(one_patch_at_a_time),
-        T(throttling_is_respected),
-        T(who_is_throttled_does_not_come_back_as_one),
-        T(a_read_that_is_throttled_comes_again),
-        T(a_patch_that_is_refused_is_not_sent_for_ever),
-        T(what_is_refused_is_left_out_alone),
-        T(a_twin_that_is_nonsense),
-        T(a_twin_that_is_full_keeps_the_firmware),
-        T(the_connection_is_renewed_in_time),
-        T(a_renewal_waits_for_answers_that_are_owed),
-        T(a_renewal_lets_an_answer_out),
-        T(a_certificate_needs_no_renewal),
-        T(a_wish_is_acted_on_and_acknowledged),
-        T(a_wish_that_stood_before_the_connect),
-        T(a_wish_acts_once_per_content),
-        T(a_new_wish_has_not_the_old_ones_end),
-        T(a_wish_that_failed_is_not_tried_again),
-        T(a_wish_with_fresh_credentials),
-        T(a_wish_for_what_is_there),
-        T(a_wish_that_cannot_be),
-        T(a_wish_waits_until_it_can_be_acted_on),
-        T(a_wish_that_is_withdrawn),
-        T(a_missed_change_is_read),
-        T(a_missed_change_of_a_throttled_hub),
-        T(changes_that_come_again_or_too_late),
-        T(a_version_that_never_comes),
-        T(configuration_is_applied_and_acknowledged),
-        T(tasks_go_on_over_a_restart),
-        T(tasks_that_ended_unheard),
-        T(what_runs_is_shown_before_what_waits),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

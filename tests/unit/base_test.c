@@ -2,11 +2,6 @@
 /*
  * Strings, names, diagnostics, time, maps.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,14 +14,14 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/base/util.h"
+#include "tests/test.h"
 
 enum colour { RED, GREEN, BLUE, COLOUR_MAX_, COLOUR_INVALID = -EINVAL };
 SB_NAMES_DECLARE(colour)
 SB_NAMES(colour, COLOUR_MAX_, [RED] = "red", [GREEN] = "green", [BLUE] = "blue");
 
-static void set_string_copies_and_clears(void **state)
+SB_TEST(set_string_copies_and_clears)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *slot = NULL;
     char text[] = "pump";
     assert_int_equal(sb_set_string(&slot, text), 0);
@@ -38,9 +33,8 @@ static void set_string_copies_and_clears(void **state)
     assert_null(slot);
 }
 
-static void names_go_both_ways(void **state)
+SB_TEST(names_go_both_ways)
 {
-    (void)state;
     for (int i = 0; i < COLOUR_MAX_; i++)
         assert_int_equal(colour_from_name(colour_name(i)), i);
     assert_null(colour_name(COLOUR_MAX_));
@@ -50,9 +44,8 @@ static void names_go_both_ways(void **state)
     assert_int_equal(colour_from_name(NULL), COLOUR_INVALID);
 }
 
-static void string_grows(void **state)
+SB_TEST(string_grows)
 {
-    (void)state;
     struct sb_str s = { 0 };
     assert_string_equal(sb_str_get(&s), "");
     for (int i = 0; i < 1000; i++)
@@ -68,9 +61,8 @@ static void string_grows(void **state)
     assert_int_equal(s.length, 0);
 }
 
-static void string_holds_bytes(void **state)
+SB_TEST(string_holds_bytes)
 {
-    (void)state;
     struct sb_str s = { 0 };
     sb_str_add_bytes(&s, "a\0b", 3);
     sb_str_add_bytes(&s, NULL, 0);
@@ -82,9 +74,8 @@ static void string_holds_bytes(void **state)
 }
 
 /* A string of an impossible length is a string without memory. */
-static void string_breaks_but_never_truncates(void **state)
+SB_TEST(string_breaks_but_never_truncates)
 {
-    (void)state;
     struct sb_str s = { 0 };
     sb_str_add(&s, "kept");
     sb_str_add_bytes(&s, "x", SIZE_MAX - 2);
@@ -99,9 +90,8 @@ static void string_breaks_but_never_truncates(void **state)
     sb_str_done(&s);
 }
 
-static void format_of_any_length(void **state)
+SB_TEST(format_of_any_length)
 {
-    (void)state;
     for (int n = 0; n < 200; n++) {
         sb_cleanup(sb_freep) char *text = sb_format("%*s|", n, "");
         assert_int_equal(strlen(text), n + 1);
@@ -109,9 +99,8 @@ static void format_of_any_length(void **state)
     }
 }
 
-static void diags_say_where(void **state)
+SB_TEST(diags_say_where)
 {
-    (void)state;
     struct sb_diags diags = { 0 };
     sb_diags_add(&diags, "pump.yaml", 7, 3, "unknown key '%s'", "lifetme");
     sb_diags_add(&diags, "pump.yaml", 9, 0, "second");
@@ -130,9 +119,8 @@ static void diags_say_where(void **state)
     assert_string_equal(none, "");
 }
 
-static void diags_are_bounded(void **state)
+SB_TEST(diags_are_bounded)
 {
-    (void)state;
     struct sb_diags diags = { 0 };
     for (int i = 0; i < SB_DIAG_LIMIT + 5; i++)
         sb_diags_add(&diags, "f", i + 1, 1, "wrong");
@@ -143,9 +131,8 @@ static void diags_are_bounded(void **state)
     sb_diags_done(&diags);
 }
 
-static void nearest_is_near(void **state)
+SB_TEST(nearest_is_near)
 {
-    (void)state;
     static const char *const keys[] = { "lifetime", "device_type", "observe", "id", "retry" };
     static const struct {
         const char *word, *nearest;
@@ -170,9 +157,8 @@ static void nearest_is_near(void **state)
     assert_null(sb_nearest("id", NULL, 0));
 }
 
-static void nearest_is_bounded(void **state)
+SB_TEST(nearest_is_bounded)
 {
-    (void)state;
     char longer[66], fits[65];
     memset(longer, 'a', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
@@ -198,9 +184,8 @@ static const struct {
     { 253402300799999, "9999-12-31T23:59:59.999Z" },
 };
 
-static void stamps_go_both_ways(void **state)
+SB_TEST(stamps_go_both_ways)
 {
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(stamps); i++) {
         sb_cleanup(sb_freep) char *text = sb_time_iso8601(stamps[i].ms);
         assert_string_equal(text, stamps[i].text);
@@ -222,9 +207,8 @@ static void stamps_go_both_ways(void **state)
     assert_string_equal(least, "-292275055-05-16T16:47:04.192Z");
 }
 
-static void stamps_have_offsets_and_fractions(void **state)
+SB_TEST(stamps_have_offsets_and_fractions)
 {
-    (void)state;
     static const struct {
         const char *text;
         int64_t ms;
@@ -240,9 +224,8 @@ static void stamps_have_offsets_and_fractions(void **state)
     }
 }
 
-static void stamps_are_strict(void **state)
+SB_TEST(stamps_are_strict)
 {
-    (void)state;
     static const char *const wrong[] = {
         "",
         "2026",
@@ -298,9 +281,8 @@ static void check_numbers(int (*parse)(const char *, int64_t *), const struct nu
     }
 }
 
-static void durations_parse(void **state)
+SB_TEST(durations_parse)
 {
-    (void)state;
     static const struct number_case cases[] = {
         { "0", 0, 0 },
         { "0s", 0, 0 },
@@ -329,9 +311,8 @@ static void durations_parse(void **state)
     check_numbers(sb_duration_parse, cases, SB_COUNT(cases));
 }
 
-static void sizes_parse(void **state)
+SB_TEST(sizes_parse)
 {
-    (void)state;
     static const struct number_case cases[] = {
         { "0", 0, 0 },
         { "512", 0, 512 },
@@ -359,9 +340,8 @@ static void check_texts(char *(*text)(int64_t), const struct number_case *cases,
     }
 }
 
-static void durations_and_sizes_are_told(void **state)
+SB_TEST(durations_and_sizes_are_told)
 {
-    (void)state;
     static const struct number_case durations[] = {
         { "0s", 0, 0 },
         { "500ms", 0, 500 },
@@ -388,9 +368,8 @@ static void map_key(char ret[8], int i)
     (void)snprintf(ret, 8, "k%d", i);
 }
 
-static void map_keeps_what_it_is_given(void **state)
+SB_TEST(map_keeps_what_it_is_given)
 {
-    (void)state;
     static int values[KEYS];
     struct sb_map map = { 0 };
     char key[8];
@@ -417,9 +396,8 @@ static void map_keeps_what_it_is_given(void **state)
 }
 
 /* Many short lives in a small map do not make it grow. */
-static void map_reuses_its_room(void **state)
+SB_TEST(map_reuses_its_room)
 {
-    (void)state;
     struct sb_map map = { 0 };
     char key[8];
     for (int i = 0; i < KEYS; i++) {
@@ -432,9 +410,8 @@ static void map_reuses_its_room(void **state)
     sb_map_done(&map);
 }
 
-static void map_visits_each_once(void **state)
+SB_TEST(map_visits_each_once)
 {
-    (void)state;
     int seen[KEYS] = { 0 };
     struct sb_map map = { 0 };
     char key[8];
@@ -457,9 +434,8 @@ static void map_visits_each_once(void **state)
     sb_map_done(&map);
 }
 
-static void text_is_percent_encoded(void **state)
+SB_TEST(text_is_percent_encoded)
 {
-    (void)state;
     struct sb_str s = { 0 };
     sb_str_add_percent(&s, "hub.example/devices/a-b_~ !'()*+\xc3\xa9=&");
     assert_string_equal(sb_str_get(&s),
@@ -483,9 +459,8 @@ static int listen_somewhere(char ret[static 128])
     return fd;
 }
 
-static void a_datagram_reaches_who_listens(void **state)
+SB_TEST(a_datagram_reaches_who_listens)
 {
-    (void)state;
     const struct iovec parts[] = { { (char[]){ "READY=" }, 6 }, { (char[]){ "1" }, 1 } };
     char path[128], got[32];
     int fd = listen_somewhere(path);
@@ -507,32 +482,4 @@ static void a_datagram_reaches_who_listens(void **state)
     assert_int_equal(sb_datagram_send(path, parts, 2, 0), -EINVAL);
     for (size_t i = 0; i < SB_COUNT(none); i++)
         assert_int_equal(sb_datagram_send(none[i], parts, 2, 0), -EINVAL);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_is_percent_encoded),
-        cmocka_unit_test(a_datagram_reaches_who_listens),
-        cmocka_unit_test(set_string_copies_and_clears),
-        cmocka_unit_test(names_go_both_ways),
-        cmocka_unit_test(string_grows),
-        cmocka_unit_test(string_holds_bytes),
-        cmocka_unit_test(string_breaks_but_never_truncates),
-        cmocka_unit_test(format_of_any_length),
-        cmocka_unit_test(diags_say_where),
-        cmocka_unit_test(diags_are_bounded),
-        cmocka_unit_test(nearest_is_near),
-        cmocka_unit_test(nearest_is_bounded),
-        cmocka_unit_test(stamps_go_both_ways),
-        cmocka_unit_test(stamps_have_offsets_and_fractions),
-        cmocka_unit_test(stamps_are_strict),
-        cmocka_unit_test(durations_parse),
-        cmocka_unit_test(sizes_parse),
-        cmocka_unit_test(durations_and_sizes_are_told),
-        cmocka_unit_test(map_keeps_what_it_is_given),
-        cmocka_unit_test(map_reuses_its_room),
-        cmocka_unit_test(map_visits_each_once),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

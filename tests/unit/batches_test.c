@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store's own behaviour, turn by turn, on a simulated clock and a disk that obeys. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/store/batch.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/test.h"
 
 #define SEEN_MAX 64
 
@@ -142,7 +137,9 @@ static struct sb_store_stats stats(struct world *w)
 
 /* ---- order ---- */
 
-static void nothing_pending_runs_at_the_turns_end(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(nothing_pending_runs_at_the_turns_end)
 {
     struct world *w = *state;
     struct mark marks[2];
@@ -155,7 +152,7 @@ static void nothing_pending_runs_at_the_turns_end(void **state)
     assert_int_equal(sb_store_mem_commits(w->disk), 0);
 }
 
-static void a_function_waits_for_its_batch(void **state)
+T(a_function_waits_for_its_batch)
 {
     struct world *w = *state;
     struct mark marks[2];
@@ -182,7 +179,7 @@ static void put_at_leisure(struct world *w, int64_t id, struct mark *mark, int n
     sb_store_at_leisure(w->store, false);
 }
 
-static void what_is_at_leisure_goes_with_what_is_not(void **state)
+T(what_is_at_leisure_goes_with_what_is_not)
 {
     struct world *w = *state;
     struct mark marks[3];
@@ -201,7 +198,7 @@ static void what_is_at_leisure_goes_with_what_is_not(void **state)
     assert_int_equal(sb_store_mem_commits(w->disk), 1);
 }
 
-static void leisure_has_an_end(void **state)
+T(leisure_has_an_end)
 {
     struct world *w = *state;
     struct mark marks[3];
@@ -219,7 +216,7 @@ static void leisure_has_an_end(void **state)
 }
 
 /* Else the gateway would say that its disk is slow while that has nothing to do. */
-static void a_lot_at_leisure_does_not_wait(void **state)
+T(a_lot_at_leisure_does_not_wait)
 {
     struct world *w = *state;
     struct mark mark;
@@ -242,7 +239,7 @@ static void a_lot_at_leisure_does_not_wait(void **state)
     assert_int_equal(sb_store_mem_commits(w->disk), 1);
 }
 
-static void who_waits_hurries_what_is_at_leisure(void **state)
+T(who_waits_hurries_what_is_at_leisure)
 {
     struct world *w = *state;
     struct mark marks[2];
@@ -255,7 +252,7 @@ static void who_waits_hurries_what_is_at_leisure(void **state)
     assert_int_equal(sb_store_mem_commits(w->disk), 1);
 }
 
-static void a_failure_tells_what_was_at_leisure(void **state)
+T(a_failure_tells_what_was_at_leisure)
 {
     struct world *w = *state;
     struct mark mark;
@@ -273,7 +270,7 @@ static void a_failure_tells_what_was_at_leisure(void **state)
     EXPECT(w, 2);
 }
 
-static void turns_during_a_commit_make_one_batch(void **state)
+T(turns_during_a_commit_make_one_batch)
 {
     struct world *w = *state;
     struct mark marks[12];
@@ -295,7 +292,7 @@ static void turns_during_a_commit_make_one_batch(void **state)
     assert_int_equal(stats(w).waiting, 0);
 }
 
-static void what_waits_for_an_earlier_batch_does_not_wait_for_a_later(void **state)
+T(what_waits_for_an_earlier_batch_does_not_wait_for_a_later)
 {
     struct world *w = *state;
     struct mark marks[2];
@@ -329,7 +326,7 @@ static void put_and_ask(void *arg, int error)
     then(chain->mark.world, &chain->next, 2);
 }
 
-static void a_function_may_put_and_ask_again(void **state)
+T(a_function_may_put_and_ask_again)
 {
     struct world *w = *state;
     struct chain chain = { .mark = { w, 1 }, .id = 5 };
@@ -359,7 +356,7 @@ static void ask_again(void *arg, int error)
         assert_int_equal(sb_store_then(again->world->store, ask_again, again), 0);
 }
 
-static void asking_again_is_for_the_next_turn(void **state)
+T(asking_again_is_for_the_next_turn)
 {
     struct world *w = *state;
     struct again again = { w, 0 };
@@ -389,7 +386,7 @@ static void put_once(void *arg)
 }
 
 /* Another turn-end hook, behind the store's: its changes do not wait for the next event. */
-static void what_is_put_after_the_turns_end_has_a_turn_too(void **state)
+T(what_is_put_after_the_turns_end_has_a_turn_too)
 {
     struct world *w = *state;
     struct afterwards hook = { .world = w };
@@ -399,7 +396,7 @@ static void what_is_put_after_the_turns_end_has_a_turn_too(void **state)
     EXPECT(w, 7);
 }
 
-static void a_forgotten_function_does_not_run(void **state)
+T(a_forgotten_function_does_not_run)
 {
     struct world *w = *state;
     struct mark marks[4];
@@ -418,7 +415,7 @@ static void a_forgotten_function_does_not_run(void **state)
 
 /* ---- failure ---- */
 
-static void a_failed_commit_drops_all_that_came_after(void **state)
+T(a_failed_commit_drops_all_that_came_after)
 {
     struct world *w = *state;
     struct mark marks[4];
@@ -453,7 +450,7 @@ static void fail_once(struct world *w, unsigned n)
     assert_false(ready(w));
 }
 
-static void while_failing_changes_are_refused_and_refusals_leave(void **state)
+T(while_failing_changes_are_refused_and_refusals_leave)
 {
     struct world *w = *state;
     struct mark mark;
@@ -469,7 +466,7 @@ static void while_failing_changes_are_refused_and_refusals_leave(void **state)
     EXPECT(w, 7);
 }
 
-static void it_recovers_by_itself(void **state)
+T(it_recovers_by_itself)
 {
     struct world *w = *state;
     struct mark mark;
@@ -492,7 +489,7 @@ static void it_recovers_by_itself(void **state)
 }
 
 /* The disk is well, but memory is not yet what the store has: a change would be nobody's. */
-static void until_it_is_renewed_a_recovered_store_takes_nothing(void **state)
+T(until_it_is_renewed_a_recovered_store_takes_nothing)
 {
     struct world *w = *state;
     struct mark marks[2];
@@ -518,7 +515,7 @@ static void until_it_is_renewed_a_recovered_store_takes_nothing(void **state)
 }
 
 /* As after a failure: what is asked for later in its turn is forgotten with the rest. */
-static void a_renewal_alone_mends_nothing(void **state)
+T(a_renewal_alone_mends_nothing)
 {
     struct world *w = *state;
     struct mark marks[2];
@@ -534,7 +531,7 @@ static void a_renewal_alone_mends_nothing(void **state)
 }
 
 /* Probes at 1, 3, 7, 15, 31, 61, 91 s: the wait doubles up to 30 s. */
-static void probes_become_rare(void **state)
+T(probes_become_rare)
 {
     static const int64_t at[] = { 1, 3, 7, 15, 31, 61, 91 };
     struct world *w = *state;
@@ -552,7 +549,7 @@ static void probes_become_rare(void **state)
 }
 
 /* A disk with room for a probe but for nothing else is not asked every second. */
-static void a_recovery_that_does_not_last_keeps_the_wait(void **state)
+T(a_recovery_that_does_not_last_keeps_the_wait)
 {
     struct world *w = *state;
 
@@ -571,7 +568,7 @@ static void a_recovery_that_does_not_last_keeps_the_wait(void **state)
     assert_int_equal(w->recoveries, 3);
 }
 
-static void functions_asked_during_a_probe_do_not_wait_for_it(void **state)
+T(functions_asked_during_a_probe_do_not_wait_for_it)
 {
     struct world *w = *state;
     struct mark mark;
@@ -587,7 +584,7 @@ static void functions_asked_during_a_probe_do_not_wait_for_it(void **state)
     assert_int_equal(w->recoveries, 1);
 }
 
-static void what_was_handed_over_behind_a_failure_fails_too(void **state)
+T(what_was_handed_over_behind_a_failure_fails_too)
 {
     struct world *w = *state;
 
@@ -601,7 +598,7 @@ static void what_was_handed_over_behind_a_failure_fails_too(void **state)
     power_on(w);
 }
 
-static void a_clean_end_keeps_all(void **state)
+T(a_clean_end_keeps_all)
 {
     struct world *w = *state;
 
@@ -616,7 +613,7 @@ static void a_clean_end_keeps_all(void **state)
 
 /* ---- power ---- */
 
-static void a_power_cut_keeps_what_was_committed(void **state)
+T(a_power_cut_keeps_what_was_committed)
 {
     struct world *w = *state;
     struct mark mark;
@@ -649,7 +646,7 @@ static void cut_here(void *arg, uint64_t number, bool durable)
         sb_store_mem_cut(cut->world->disk);
 }
 
-static void power_can_be_cut_at_every_commit(void **state)
+T(power_can_be_cut_at_every_commit)
 {
     struct world *w = *state;
 
@@ -674,7 +671,7 @@ static void power_can_be_cut_at_every_commit(void **state)
 
 /* ---- bounds ---- */
 
-static void what_gathers_behind_a_stalled_disk_is_bounded(void **state)
+T(what_gathers_behind_a_stalled_disk_is_bounded)
 {
     struct world *w = *state;
     const char *why = NULL;
@@ -704,7 +701,7 @@ static void what_gathers_behind_a_stalled_disk_is_bounded(void **state)
     assert_true(ready(w));
 }
 
-static void a_row_that_does_not_fit_is_refused_alone(void **state)
+T(a_row_that_does_not_fit_is_refused_alone)
 {
     struct world *w = *state;
     sb_cleanup(sb_freep) char *long_text = malloc(SB_STORE_BODY_MAX + 1);
@@ -724,7 +721,7 @@ static void a_row_that_does_not_fit_is_refused_alone(void **state)
     assert_int_equal(sb_store_mem_commits(w->disk), 1);
 }
 
-static void a_key_of_the_wrong_kind_is_refused(void **state)
+T(a_key_of_the_wrong_kind_is_refused)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_object();
@@ -753,7 +750,7 @@ static void a_key_of_the_wrong_kind_is_refused(void **state)
     assert_true(ready(w));
 }
 
-static void a_store_that_cannot_be_read_does_not_start(void **state)
+T(a_store_that_cannot_be_read_does_not_start)
 {
     struct world *w = *state;
     struct sb_store_mem *disk;
@@ -765,42 +762,4 @@ static void a_store_that_cannot_be_read_does_not_start(void **state)
     assert_null(store);
     sb_sim_advance(w->loop, 10);
     sb_store_mem_free(disk);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(nothing_pending_runs_at_the_turns_end),
-        T(what_is_at_leisure_goes_with_what_is_not),
-        T(leisure_has_an_end),
-        T(a_lot_at_leisure_does_not_wait),
-        T(who_waits_hurries_what_is_at_leisure),
-        T(a_failure_tells_what_was_at_leisure),
-        T(a_function_waits_for_its_batch),
-        T(turns_during_a_commit_make_one_batch),
-        T(what_waits_for_an_earlier_batch_does_not_wait_for_a_later),
-        T(a_function_may_put_and_ask_again),
-        T(asking_again_is_for_the_next_turn),
-        T(what_is_put_after_the_turns_end_has_a_turn_too),
-        T(a_forgotten_function_does_not_run),
-        T(a_failed_commit_drops_all_that_came_after),
-        T(while_failing_changes_are_refused_and_refusals_leave),
-        T(it_recovers_by_itself),
-        T(until_it_is_renewed_a_recovered_store_takes_nothing),
-        T(a_renewal_alone_mends_nothing),
-        T(probes_become_rare),
-        T(a_recovery_that_does_not_last_keeps_the_wait),
-        T(functions_asked_during_a_probe_do_not_wait_for_it),
-        T(what_was_handed_over_behind_a_failure_fails_too),
-        T(a_clean_end_keeps_all),
-        T(a_power_cut_keeps_what_was_committed),
-        T(power_can_be_cut_at_every_commit),
-        T(what_gathers_behind_a_stalled_disk_is_bounded),
-        T(a_row_that_does_not_fit_is_refused_alone),
-        T(a_key_of_the_wrong_kind_is_refused),
-        T(a_store_that_cannot_be_read_does_not_start),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,9 +273,10 @@ static bool is_offline(void *arg)
 
 /* ---- tests ---- */
 
-static void test_one_at_a_time_on_a_bus(void **state)
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
+TEST(one_at_a_time_on_a_bus)
 {
-    (void)state;
     int64_t jobs[4];
     atomic_store(&line.hold, 1);
     for (int i = 0; i < 4; i++)
@@ -292,9 +293,8 @@ static void test_one_at_a_time_on_a_bus(void **state)
     assert_int_equal(atomic_load(&line.peak[0]), 1);
 }
 
-static void test_buses_work_side_by_side(void **state)
+TEST(buses_work_side_by_side)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t a = reboot("a1"), b = reboot("b1");
     until_driving(2, 0);
@@ -304,9 +304,8 @@ static void test_buses_work_side_by_side(void **state)
 }
 
 /* An image comes while the bus is still busy with another device, and then waits for it. */
-static void test_fetching_does_not_wait_for_the_bus(void **state)
+TEST(fetching_does_not_wait_for_the_bus)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t first = reboot("a1");
     until_driving(1, 0);
@@ -326,9 +325,8 @@ static void test_fetching_does_not_wait_for_the_bus(void **state)
 }
 
 /* While it waits for its bus, a task is on no device yet: a cancel ends it at once. */
-static void test_cancel_while_waiting_for_the_bus(void **state)
+TEST(cancel_while_waiting_for_the_bus)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t first = reboot("a1");
     until_driving(1, 0);
@@ -350,9 +348,8 @@ static void send_now(const struct client *client, const char *text)
 }
 
 /* A driver that shares lets short commands in between its blocks, long ones not. */
-static void test_short_commands_on_a_shared_bus(void **state)
+TEST(short_commands_on_a_shared_bus)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t update = create("firmware_update", "b1", IMAGE);
     until_driving(1, 0);
@@ -402,9 +399,8 @@ static void test_short_commands_on_a_shared_bus(void **state)
     assert_outcome(read, "succeeded");
 }
 
-static void test_cancel_before_and_after_the_commit_point(void **state)
+TEST(cancel_before_and_after_the_commit_point)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t job = reboot("a1");
     until_driving(1, 0);
@@ -423,9 +419,8 @@ static void test_cancel_before_and_after_the_commit_point(void **state)
     assert_int_equal(atomic_load(&line.boots), 1);
 }
 
-static void test_a_line_that_is_not_there(void **state)
+TEST(a_line_that_is_not_there)
 {
-    (void)state;
     atomic_store(&refuse, -EBUSY);
     world_off(&world);
     world_on(&world); /* ports are opened anew */
@@ -441,9 +436,8 @@ static void test_a_line_that_is_not_there(void **state)
 }
 
 /* No sign of life for the type's time: stopped, and told as what it is. */
-static void test_silence_on_a_bus(void **state)
+TEST(silence_on_a_bus)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     atomic_store(&line.mute, 1);
     int64_t job = reboot("a1");
@@ -455,9 +449,8 @@ static void test_silence_on_a_bus(void **state)
     assert_outcome(reboot("a2"), "succeeded");
 }
 
-static void test_a_bus_that_is_not_configured(void **state)
+TEST(a_bus_that_is_not_configured)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *data = wait_job(&world, reboot("lost"));
     const json_t *task = json_array_get(json_object_get(data, "tasks"), 0);
     assert_string_equal(sb_json_str(data, "outcome"), "failed");
@@ -466,9 +459,8 @@ static void test_a_bus_that_is_not_configured(void **state)
 }
 
 /* The daemon ends while drivers work: at once, and what was under way goes on at the next start. */
-static void test_stop_and_start_in_the_middle(void **state)
+TEST(stop_and_start_in_the_middle)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t a = reboot("a1"), b = create("firmware_update", "b1", IMAGE);
     until_driving(2, 0);
@@ -484,9 +476,8 @@ static void test_stop_and_start_in_the_middle(void **state)
 }
 
 /* The store fails at a driver's commit point: it goes no further, and the job is taken up again. */
-static void test_no_commit_point_without_the_store(void **state)
+TEST(no_commit_point_without_the_store)
 {
-    (void)state;
     atomic_store(&line.hold, 1);
     int64_t job = reboot("a1");
     until_driving(1, 0);
@@ -498,9 +489,8 @@ static void test_no_commit_point_without_the_store(void **state)
 }
 
 /* A device that must be looked at first is not kept waiting by one that is always busy. */
-static void test_a_look_has_its_turn(void **state)
+TEST(a_look_has_its_turn)
 {
-    (void)state;
     int64_t jobs[4];
     atomic_store(&line.hold, 1);
     jobs[0] = reboot("a1");
@@ -515,25 +505,4 @@ static void test_a_look_has_its_turn(void **state)
     assert_int_equal(atomic_load(&line.boots_at_look), 1);
     for (size_t i = 0; i < SB_COUNT(jobs); i++)
         assert_outcome(jobs[i], "succeeded");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(one_at_a_time_on_a_bus),
-        TEST(buses_work_side_by_side),
-        TEST(fetching_does_not_wait_for_the_bus),
-        TEST(cancel_while_waiting_for_the_bus),
-        TEST(short_commands_on_a_shared_bus),
-        TEST(a_look_has_its_turn),
-        TEST(cancel_before_and_after_the_commit_point),
-        TEST(a_line_that_is_not_there),
-        TEST(silence_on_a_bus),
-        TEST(a_bus_that_is_not_configured),
-        TEST(stop_and_start_in_the_middle),
-        TEST(no_commit_point_without_the_store),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who has to give way on a full control socket: real sockets, simulated time. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -13,6 +7,7 @@
 #include "bridge/base/str.h"
 #include "bridge/control/control.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 #define FULL 32
 
@@ -100,7 +95,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void test_the_longest_idle_gives_way(void **state)
+SB_TEST(test_the_longest_idle_gives_way, set_up, tear_down)
 {
     struct place *place = *state;
     char text[4096];
@@ -119,7 +114,7 @@ static void test_the_longest_idle_gives_way(void **state)
     assert_false(is_open(place->clients[2]));
 }
 
-static void test_who_watches_or_waits_is_not_idle(void **state)
+SB_TEST(test_who_watches_or_waits_is_not_idle, set_up, tear_down)
 {
     struct place *place = *state;
     const struct sb_policy held = { .hold = true };
@@ -136,13 +131,4 @@ static void test_who_watches_or_waits_is_not_idle(void **state)
     assert_true(hear(late, text, sizeof(text)) > 0 && strstr(text, "too many connections"));
     for (size_t i = 0; i < FULL; i++)
         assert_true(is_open(place->clients[i]));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_the_longest_idle_gives_way, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_who_watches_or_waits_is_not_idle, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

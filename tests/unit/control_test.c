@@ -54,9 +54,10 @@ static int64_t create(const char *args)
 
 /* ---- lines ---- */
 
-static void test_requests_in_any_pieces(void **state)
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
+TEST(requests_in_any_pieces)
 {
-    (void)state;
     static const char text[] = "{\"verb\":\"status\"}\n{\"verb\":\"link list\"}\n{\"verb\"";
     struct client client;
     client_open(&world, &client);
@@ -76,9 +77,8 @@ static void test_requests_in_any_pieces(void **state)
 }
 
 /* Many at once: one after the other, each answered in its turn. */
-static void test_requests_in_one_piece(void **state)
+TEST(requests_in_one_piece)
 {
-    (void)state;
     struct sb_str text = { 0 };
     struct client client;
     for (int i = 0; i < 200; i++)
@@ -97,9 +97,8 @@ static void test_requests_in_one_piece(void **state)
 }
 
 /* Whatever the line: a refusal that says why, and the connection goes on. */
-static void test_lines_that_are_no_requests(void **state)
+TEST(lines_that_are_no_requests)
 {
-    (void)state;
     static const struct {
         const char *line, *part;
     } lines[] = {
@@ -138,9 +137,8 @@ static void test_lines_that_are_no_requests(void **state)
     client_close(&client);
 }
 
-static void test_long_lines(void **state)
+TEST(long_lines)
 {
-    (void)state;
     enum { LONG = 1000000, TOO_LONG = 2 * 1024 * 1024 };
     sb_cleanup(sb_freep) char *text = malloc(TOO_LONG);
     struct client client, other;
@@ -165,9 +163,8 @@ static void test_long_lines(void **state)
     client_close(&other);
 }
 
-static void test_nul_bytes_end_a_connection(void **state)
+TEST(nul_bytes_end_a_connection)
 {
-    (void)state;
     static const char text[] = "{\"verb\":\"status\"}\0\n{\"verb\":\"status\"}\n";
     struct client client;
     client_open(&world, &client);
@@ -179,9 +176,8 @@ static void test_nul_bytes_end_a_connection(void **state)
 
 /* ---- connections ---- */
 
-static void test_the_33rd_connection_is_told(void **state)
+TEST(the_33rd_connection_is_told)
 {
-    (void)state;
     struct client clients[33];
     for (size_t i = 0; i < 32; i++) {
         client_open(&world, &clients[i]);
@@ -202,9 +198,8 @@ static void test_the_33rd_connection_is_told(void **state)
         client_close(&clients[i]);
 }
 
-static void test_who_says_nothing_is_left_alone(void **state)
+TEST(who_says_nothing_is_left_alone)
 {
-    (void)state;
     struct client client;
     client_open(&world, &client);
     world_turns(&world, 5);
@@ -232,9 +227,8 @@ static void add_devices(int count)
 }
 
 /* Longer than what may pile up, and read by somebody who takes his time. */
-static void test_one_long_answer(void **state)
+TEST(one_long_answer)
 {
-    (void)state;
     struct client client;
     add_devices(1200);
     client_open(&world, &client);
@@ -250,9 +244,8 @@ static void test_one_long_answer(void **state)
 }
 
 /* Asks and asks, and never reads: cut off, before it costs the gateway its memory. */
-static void test_who_never_reads_is_cut_off(void **state)
+TEST(who_never_reads_is_cut_off)
 {
-    (void)state;
     struct client client;
     add_devices(1000);
     client_open(&world, &client);
@@ -273,9 +266,8 @@ static bool row_kept(void *arg)
     return sb_store_mem_rows(world.disk, SB_TABLE_JOB) == *(size_t *)arg;
 }
 
-static void test_who_dies_while_the_store_works(void **state)
+TEST(who_dies_while_the_store_works)
 {
-    (void)state;
     struct client client;
     size_t one = 1;
     sb_store_mem_hold(world.disk, true);
@@ -293,9 +285,8 @@ static void test_who_dies_while_the_store_works(void **state)
 
 /* ---- the truth ---- */
 
-static void test_answers_wait_for_the_disk(void **state)
+TEST(answers_wait_for_the_disk)
 {
-    (void)state;
     struct client asker, reader, watcher;
     client_open(&world, &asker);
     client_open(&world, &reader);
@@ -326,9 +317,8 @@ static void test_answers_wait_for_the_disk(void **state)
 }
 
 /* The disk is full: nobody was told that it was done, nothing was, and the watch ends. */
-static void test_what_the_store_loses_was_never_said(void **state)
+TEST(what_the_store_loses_was_never_said)
 {
-    (void)state;
     struct client asker, watcher;
     client_open(&world, &asker);
     client_open(&world, &watcher);
@@ -364,9 +354,8 @@ static bool store_broken(void *arg)
 }
 
 /* While nothing can be kept, changes are refused and the rest goes on; then all is well again. */
-static void test_a_store_that_fails_for_a_while(void **state)
+TEST(a_store_that_fails_for_a_while)
 {
-    (void)state;
     int64_t job = create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true}}");
     struct client watcher;
     client_open(&world, &watcher);
@@ -400,9 +389,8 @@ static void test_a_store_that_fails_for_a_while(void **state)
 
 /* ---- watching ---- */
 
-static void test_watch_to_the_end(void **state)
+TEST(watch_to_the_end)
 {
-    (void)state;
     struct client watcher;
     client_open(&world, &watcher);
     int64_t job = create("{'operation': 'firmware_update', 'devices': ['a'], 'version': '2.0.0',"
@@ -444,9 +432,8 @@ static void test_watch_to_the_end(void **state)
 }
 
 /* Each watcher hears of his own job; one that leaves does not disturb the others. */
-static void test_several_watchers(void **state)
+TEST(several_watchers)
 {
-    (void)state;
     struct client watchers[4];
     int64_t jobs[2];
     jobs[0] = create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true}}");
@@ -477,9 +464,8 @@ static void test_several_watchers(void **state)
 
 /* ---- who may ---- */
 
-static void test_the_peer_is_named_in_the_audit(void **state)
+TEST(the_peer_is_named_in_the_audit)
 {
-    (void)state;
     (void)create(REBOOT_A);
     const struct passwd *user = getpwuid(geteuid());
     sb_cleanup(sb_freep) char *name =
@@ -515,9 +501,8 @@ static void assert_file(const char *path, gid_t group)
     assert_int_equal(st.st_gid, group);
 }
 
-static void test_mode_and_group(void **state)
+TEST(mode_and_group)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/other", world.directory);
     assert_file(world.socket, getegid());
     mode_t before = umask(0);
@@ -535,9 +520,8 @@ static void test_mode_and_group(void **state)
 
 /* ---- the file ---- */
 
-static void test_a_file_that_is_left_over_is_replaced(void **state)
+TEST(a_file_that_is_left_over_is_replaced)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/other", world.directory);
     assert_listens(path, NULL, 0, NULL); /* closed again, the file stays: as after a crash */
     assert_int_equal(access(path, F_OK), 0);
@@ -552,18 +536,16 @@ static void test_a_file_that_is_left_over_is_replaced(void **state)
     assert_int_equal(access(precious, F_OK), 0);
 }
 
-static void test_paths_that_cannot_be(void **state)
+TEST(paths_that_cannot_be)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *nowhere = sb_format("%s/none/control", world.directory);
     sb_cleanup(sb_freep) char *endless = sb_format("%s/%0108d", world.directory, 7);
     assert_listens(nowhere, NULL, -ENOENT, "does its directory exist");
     assert_listens(endless, NULL, -ENAMETOOLONG, "longer than");
 }
 
-static void test_a_second_daemon_is_refused(void **state)
+TEST(a_second_daemon_is_refused)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *error = NULL;
     struct sb_control *second = NULL;
     assert_int_equal(sb_control_new(world.core, world.socket, NULL, &second, &error), -EADDRINUSE);
@@ -576,9 +558,8 @@ static void test_a_second_daemon_is_refused(void **state)
 }
 
 /* One that hangs has a full queue; the second must not hang with it. */
-static void test_a_daemon_that_hangs_is_there(void **state)
+TEST(a_daemon_that_hangs_is_there)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/other", world.directory);
     sb_cleanup(sb_freep) char *error = NULL;
     sb_cleanup(sb_closep) int fd = -1;
@@ -615,9 +596,8 @@ static const json_t *check_at(const json_t *data, size_t index)
     return json_array_get(sb_json_array(data, "checks"), index);
 }
 
-static void test_the_doctor_comes(void **state)
+TEST(the_doctor_comes)
 {
-    (void)state;
     write_doctor("#!/bin/sh\ncat > \"${0%/*}/known\"\necho \"$*\" > \"${0%/*}/words\"\n"
                  "echo no json\n" FINDING("one") FINDING("two"));
     sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "doctor", NULL);
@@ -633,9 +613,8 @@ static void test_the_doctor_comes(void **state)
 }
 
 /* While it examines, others are served, further askers wait for the same, and one may go. */
-static void test_nobody_waits_for_the_doctor(void **state)
+TEST(nobody_waits_for_the_doctor)
 {
-    (void)state;
     struct client patient[3];
     write_doctor("#!/bin/sh\necho x >> \"${0%/*}/visits\"\n" FINDING(
         "one") "while [ ! -e \"${0%/*}/go\" ]; do sleep 0.02; done\n");
@@ -664,9 +643,8 @@ static void test_nobody_waits_for_the_doctor(void **state)
     assert_int_equal(st.st_size, 2); /* one visit */
 }
 
-static void test_a_doctor_that_fails(void **state)
+TEST(a_doctor_that_fails)
 {
-    (void)state;
     ask_refused(&world, "doctor", NULL, "unavailable", "cannot be started: No such file");
     write_doctor("#!/bin/sh\n" FINDING("one") "kill -9 $$\n");
     sb_cleanup(json_decrefp) json_t *data = ask_ok(&world, "doctor", NULL);
@@ -681,9 +659,8 @@ static void test_a_doctor_that_fails(void **state)
     client_close(&client); /* the daemon's end ends it: see tear_down */
 }
 
-static void test_the_file_goes_with_the_daemon(void **state)
+TEST(the_file_goes_with_the_daemon)
 {
-    (void)state;
     struct client client;
     client_open(&world, &client);
     world_turns(&world, 2);
@@ -691,38 +668,4 @@ static void test_the_file_goes_with_the_daemon(void **state)
     assert_int_equal(access(world.socket, F_OK), -1);
     world_until(&world, ended, &client);
     client_close(&client);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(requests_in_any_pieces),
-        TEST(requests_in_one_piece),
-        TEST(lines_that_are_no_requests),
-        TEST(long_lines),
-        TEST(nul_bytes_end_a_connection),
-        TEST(the_33rd_connection_is_told),
-        TEST(who_says_nothing_is_left_alone),
-        TEST(one_long_answer),
-        TEST(who_never_reads_is_cut_off),
-        TEST(who_dies_while_the_store_works),
-        TEST(answers_wait_for_the_disk),
-        TEST(what_the_store_loses_was_never_said),
-        TEST(a_store_that_fails_for_a_while),
-        TEST(watch_to_the_end),
-        TEST(several_watchers),
-        TEST(the_peer_is_named_in_the_audit),
-        TEST(mode_and_group),
-        TEST(a_file_that_is_left_over_is_replaced),
-        TEST(paths_that_cannot_be),
-        TEST(a_second_daemon_is_refused),
-        TEST(a_daemon_that_hangs_is_there),
-        TEST(the_doctor_comes),
-        TEST(nobody_waits_for_the_doctor),
-        TEST(a_doctor_that_fails),
-        TEST(the_file_goes_with_the_daemon),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,13 +6,6 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/control/control.h"
@@ -20,6 +13,7 @@
 #include "tests/fakes/cloud.h"
 #include "tests/fakes/shelf.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/test.h"
 
 struct client {
     int fd; /* -1: closed */

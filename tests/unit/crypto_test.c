@@ -3,11 +3,6 @@
  * Known vectors (FIPS 180-4, RFC 1321, RFC 4648), ids, and secret files with every reason to refuse
  * one.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +11,7 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "tests/test.h"
 
 #define SHA256_ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define SHA256_EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -48,9 +44,8 @@ static char *put_file(const void *bytes, size_t n, mode_t mode)
 }
 
 /* RFC 4231 case 2, RFC 2202 case 2; and the shared access signature of an Azure device SDK. */
-static void keyed_codes_match_the_vectors(void **state)
+SB_TEST(keyed_codes_match_the_vectors)
 {
-    (void)state;
     static const struct {
         enum sb_digest_kind kind;
         const char *key, *text, *hex;
@@ -74,9 +69,8 @@ static void keyed_codes_match_the_vectors(void **state)
     assert_int_equal(sb_hmac((enum sb_digest_kind)99, "", 0, "", 0, code), -EIO);
 }
 
-static void digests_match_the_vectors(void **state)
+SB_TEST(digests_match_the_vectors)
 {
-    (void)state;
     static const struct {
         enum sb_digest_kind kind;
         const char *text, *hex;
@@ -102,9 +96,8 @@ static void digests_match_the_vectors(void **state)
     assert_string_equal(once, SHA256_ABC);
 }
 
-static void files_are_digested(void **state)
+SB_TEST(files_are_digested)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *path = put_file("abc", 3, 0600);
     sb_cleanup(sb_freep) char *hex = sb_sha256_file(path);
     assert_string_equal(hex, SHA256_ABC);
@@ -125,9 +118,8 @@ static void files_are_digested(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-static void hex_goes_both_ways(void **state)
+SB_TEST(hex_goes_both_ways)
 {
-    (void)state;
     uint8_t bytes[4] = { 9, 9, 9, 9 };
     assert_int_equal(sb_hex_decode("00fFA5", bytes, 3), 0);
     assert_memory_equal(bytes, "\x00\xff\xa5\x09", 4);
@@ -144,9 +136,8 @@ static void hex_goes_both_ways(void **state)
     assert_null(sb_hex(bytes, SIZE_MAX / 2));
 }
 
-static void base64_goes_both_ways(void **state)
+SB_TEST(base64_goes_both_ways)
 {
-    (void)state;
     static const char *const cases[][2] = {
         { "", "" },
         { "f", "Zg==" },
@@ -170,9 +161,8 @@ static void base64_goes_both_ways(void **state)
     assert_null(sb_base64("", SIZE_MAX));
 }
 
-static void base64_is_strict(void **state)
+SB_TEST(base64_is_strict)
 {
-    (void)state;
     static const char *const wrong[] = {
         "Zg",   "Zg=",  "Zg===", "Z===",   "====", "=AAA",     "Zh==",
         "Zm9=", "Zm+=", "Z g=",  "Zm8=\n", "Zm-_", "Zg==Zg==", "\xff\xff\xff\xff"
@@ -197,9 +187,8 @@ static void check_uuid(const char *uuid)
     assert_non_null(strchr("89ab", uuid[19]));
 }
 
-static void ids_are_random_unless_seeded(void **state)
+SB_TEST(ids_are_random_unless_seeded)
 {
-    (void)state;
     char first[SB_UUID_TEXT + 1], second[SB_UUID_TEXT + 1], third[SB_UUID_TEXT + 1];
     sb_uuid(first);
     sb_uuid(second);
@@ -223,9 +212,8 @@ static void ids_are_random_unless_seeded(void **state)
     assert_string_not_equal(third, first);
 }
 
-static void random_stays_below(void **state)
+SB_TEST(random_stays_below)
 {
-    (void)state;
     unsigned seen[4] = { 0 };
     for (int i = 0; i < 4000; i++)
         seen[sb_random(4)]++; /* the sanitizer watches the bound */
@@ -235,9 +223,8 @@ static void random_stays_below(void **state)
     assert_int_equal(sb_random(1), 0);
 }
 
-static void secrets_compare(void **state)
+SB_TEST(secrets_compare)
 {
-    (void)state;
     assert_true(sb_secret_equal("abc", "abc"));
     assert_true(sb_secret_equal("", ""));
     assert_false(sb_secret_equal("abc", "abd"));
@@ -269,9 +256,8 @@ static void refused_file(const char *bytes, size_t n, mode_t mode, int expected,
     assert_int_equal(unlink(path), 0);
 }
 
-static void secret_is_loaded_hidden_and_forgotten(void **state)
+SB_TEST(secret_is_loaded_hidden_and_forgotten)
 {
-    (void)state;
     static const char *const texts[] = { "s3cret-key", "s3cret-key\n", "s3cret-key\r\n" };
     for (size_t i = 0; i < SB_COUNT(texts); i++) {
         sb_cleanup(sb_freep) char *path = put_file(texts[i], strlen(texts[i]), 0400);
@@ -290,9 +276,8 @@ static void secret_is_loaded_hidden_and_forgotten(void **state)
     sb_secret_free(NULL);
 }
 
-static void secret_of_the_largest_size(void **state)
+SB_TEST(secret_of_the_largest_size)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *bytes = malloc(65537);
     assert_non_null(bytes);
     memset(bytes, 'k', 65537);
@@ -305,9 +290,8 @@ static void secret_of_the_largest_size(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-static void bad_secret_files_are_refused(void **state)
+SB_TEST(bad_secret_files_are_refused)
 {
-    (void)state;
     refused_file("secret", 6, 0604, -EACCES, "chmod 600");
     refused_file("secret", 6, 0601, -EACCES, "mode 0601");
     refused_file("", 0, 0600, -EBADMSG, "is empty");
@@ -328,9 +312,8 @@ static void bad_secret_files_are_refused(void **state)
 }
 
 /* Only root's group may read along, which systemd's credentials look like. */
-static void group_access_depends_on_the_group(void **state)
+SB_TEST(group_access_depends_on_the_group)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *path = put_file("secret", 6, 0640);
     sb_cleanup(sb_freep) char *setting = sb_format("file:%s", path);
     struct stat st;
@@ -345,9 +328,8 @@ static void group_access_depends_on_the_group(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-static void other_forms_are_refused_unquoted(void **state)
+SB_TEST(other_forms_are_refused_unquoted)
 {
-    (void)state;
     static const char *const forms[] = {
         "hunter2", "file:hunter2", "file:", "env:hunter2", "FILE:/hunter2", "", NULL
     };
@@ -361,9 +343,8 @@ static void other_forms_are_refused_unquoted(void **state)
     }
 }
 
-static void credentials_come_from_their_folder(void **state)
+SB_TEST(credentials_come_from_their_folder)
 {
-    (void)state;
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     refused("credential:key", -ENOENT, "LoadCredential=key:");
     assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "", 1), 0);
@@ -383,22 +364,5 @@ static void credentials_come_from_their_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digests_match_the_vectors),
-        cmocka_unit_test(keyed_codes_match_the_vectors),
-        cmocka_unit_test(files_are_digested),
-        cmocka_unit_test(hex_goes_both_ways),
-        cmocka_unit_test(base64_goes_both_ways),
-        cmocka_unit_test(base64_is_strict),
-        cmocka_unit_test(ids_are_random_unless_seeded),
-        cmocka_unit_test(random_stays_below),
-        cmocka_unit_test(secrets_compare),
-        cmocka_unit_test(secret_is_loaded_hidden_and_forgotten),
-        cmocka_unit_test(secret_of_the_largest_size),
-        cmocka_unit_test(bad_secret_files_are_refused),
-        cmocka_unit_test(group_access_depends_on_the_group),
-        cmocka_unit_test(other_forms_are_refused_unquoted),
-        cmocka_unit_test(credentials_come_from_their_folder),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return sb_tests_run(make_folder, remove_folder);
 }

@@ -16,7 +16,7 @@ static json_t *json_of(const char *text)
     return json;
 }
 
-static void test_names_and_keys(void **state SB_UNUSED)
+SB_TEST(test_names_and_keys)
 {
     static const char *const keys[] = { "address", "type" };
     sb_cleanup(json_decrefp) json_t *good = json_of("{\"address\":1}"),
@@ -33,7 +33,7 @@ static void test_names_and_keys(void **state SB_UNUSED)
     assert_string_equal(error, "no action 'zzzzzz'");
 }
 
-static void test_access_choice_duration(void **state SB_UNUSED)
+SB_TEST(test_access_choice_duration)
 {
     static const char *const texts[] = { "coil", "holding" };
     static const struct sb_names names = { texts, 2 };
@@ -74,7 +74,7 @@ static int property(const struct sb_type *type SB_UNUSED, const char *name, cons
                : sb_described_wrong(ret_error, -EINVAL, "not a number");
 }
 
-static void test_what_may_be_asked(void **state SB_UNUSED)
+SB_TEST(test_what_may_be_asked)
 {
     static const struct {
         int op;
@@ -104,7 +104,7 @@ static void test_what_may_be_asked(void **state SB_UNUSED)
     json_decref(type.properties);
 }
 
-static void test_what_a_read_asks_for(void **state SB_UNUSED)
+SB_TEST(test_what_a_read_asks_for)
 {
     static const struct {
         const char *params, *names;
@@ -123,7 +123,7 @@ static void test_what_a_read_asks_for(void **state SB_UNUSED)
     json_decref(type.properties);
 }
 
-static void test_a_package_of_values(void **state SB_UNUSED)
+SB_TEST(test_a_package_of_values)
 {
     char *folder = new_folder();
     sb_cleanup(sb_freep) char *good = put_file(folder, "good", "{\"a\":1}"),
@@ -139,14 +139,4 @@ static void test_a_package_of_values(void **state SB_UNUSED)
     assert_int_equal(sb_described_package("/nowhere/at/all", &other, &error), -ENOENT);
     assert_null(other);
     remove_folder(folder);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_and_keys),      cmocka_unit_test(test_access_choice_duration),
-        cmocka_unit_test(test_what_may_be_asked),   cmocka_unit_test(test_what_a_read_asks_for),
-        cmocka_unit_test(test_a_package_of_values),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

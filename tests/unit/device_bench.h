@@ -9,17 +9,11 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "adapters/transports/serial.h"
 #include "bridge/base/str.h"
 #include "bridge/mapping/type.h"
 #include "bridge/runner/worker.h"
+#include "tests/test.h"
 
 #define BENCH_LIMIT_MS 60000
 

@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -19,6 +12,7 @@
 #include "bridge/mapping/type.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/test.h"
 
 struct bench {
     struct sb_store_mem *disk;
@@ -106,9 +100,11 @@ static struct sb_device *get(struct bench *b, const char *id)
     return device;
 }
 
-#define PUMP "{\"id\":\"pump-7\",\"type\":\"drive\",\"bus\":\"rs485\",\"address\":{\"unit\":7}}"
+#define PUMP       "{\"id\":\"pump-7\",\"type\":\"drive\",\"bus\":\"rs485\",\"address\":{\"unit\":7}}"
 
-static void a_device_is_registered_and_kept(void **state)
+#define TEST(name) SB_TEST(name, setup, teardown)
+
+TEST(a_device_is_registered_and_kept)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -138,7 +134,7 @@ static void a_device_is_registered_and_kept(void **state)
     assert_null(sb_registry_get(b->registry, NULL));
 }
 
-static void names_are_derived_or_given(void **state)
+TEST(names_are_derived_or_given)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -161,7 +157,7 @@ static void names_are_derived_or_given(void **state)
     assert_null(sb_registry_find(b->registry, "ibm", NULL));
 }
 
-static void a_name_too_long_for_a_dialect_is_none(void **state)
+TEST(a_name_too_long_for_a_dialect_is_none)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, "{\"id\":\"a2345678901234567890123456789012345678\",\"type\":"
@@ -172,7 +168,7 @@ static void a_name_too_long_for_a_dialect_is_none(void **state)
     assert_non_null(sb_device_name(device, "azure"));
 }
 
-static void specs_are_checked_with_findings(void **state)
+TEST(specs_are_checked_with_findings)
 {
     struct bench *b = *state;
     static const struct {
@@ -217,7 +213,7 @@ static void specs_are_checked_with_findings(void **state)
     assert_int_equal(0, sb_store_mem_rows(b->disk, SB_TABLE_DEVICE));
 }
 
-static void ids_and_names_are_unique(void **state)
+TEST(ids_and_names_are_unique)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -238,7 +234,7 @@ static void ids_and_names_are_unique(void **state)
     assert_said(b, "'gw' is the gateway already");
 }
 
-static void the_limit_is_the_configured_one(void **state)
+TEST(the_limit_is_the_configured_one)
 {
     struct bench *b = *state;
     sb_registry_limit(b->registry, 2);
@@ -251,7 +247,7 @@ static void the_limit_is_the_configured_one(void **state)
     assert_int_equal(2, sb_registry_count(b->registry));
 }
 
-static void the_nearest_name_is_told(void **state)
+TEST(the_nearest_name_is_told)
 {
     static const char *const cases[][2] = {
         { "pmup-7", "there is no device 'pmup-7' (did you mean 'pump-7'?)" },
@@ -268,7 +264,7 @@ static void the_nearest_name_is_told(void **state)
     }
 }
 
-static void removing_forgets_it_everywhere(void **state)
+TEST(removing_forgets_it_everywhere)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -323,7 +319,7 @@ static void assert_learnt(struct bench *b, const char *id)
     assert_int_equal(42, device->seen);
 }
 
-static void files_change_what_they_say_and_no_more(void **state)
+TEST(files_change_what_they_say_and_no_more)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, "{\"id\":\"own\",\"type\":\"x\"}"));
@@ -358,7 +354,7 @@ static void files_change_what_they_say_and_no_more(void **state)
     }
 }
 
-static void groups_change_where_they_were_given(void **state)
+TEST(groups_change_where_they_were_given)
 {
     struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *halls = spec_of("[\"hall-1\",\"hall-2\"]");
@@ -386,7 +382,7 @@ static void groups_change_where_they_were_given(void **state)
     assert_false(sb_device_in_group(get(b, "f"), "hall-1"));
 }
 
-static void the_same_files_again_write_nothing(void **state)
+TEST(the_same_files_again_write_nothing)
 {
     struct bench *b = *state;
     static const char files[] = "[" PUMP ",{\"id\":\"b\",\"type\":\"x\",\"names\":{\"ibm\":"
@@ -400,7 +396,7 @@ static void the_same_files_again_write_nothing(void **state)
     assert_int_equal(commits, sb_store_mem_commits(b->disk));
 }
 
-static void two_devices_may_swap_their_names(void **state)
+TEST(two_devices_may_swap_their_names)
 {
     struct bench *b = *state;
     assert_int_equal(0, declare(b, "[{\"id\":\"a\",\"type\":\"x\",\"names\":{\"ibm\":\"t/1\"}},"
@@ -411,7 +407,7 @@ static void two_devices_may_swap_their_names(void **state)
     assert_ptr_equal(get(b, "a"), sb_registry_find(b->registry, "ibm", "t/2"));
 }
 
-static void one_finding_and_nothing_changes(void **state)
+TEST(one_finding_and_nothing_changes)
 {
     struct bench *b = *state;
     assert_int_equal(0, declare(b, "[" PUMP "]"));
@@ -444,7 +440,7 @@ static void one_finding_and_nothing_changes(void **state)
     }
 }
 
-static void a_failing_store_refuses_and_memory_follows_it(void **state)
+TEST(a_failing_store_refuses_and_memory_follows_it)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -470,7 +466,7 @@ static void a_failing_store_refuses_and_memory_follows_it(void **state)
     assert_null(unread);
 }
 
-static void a_broken_record_does_not_hide_the_others(void **state)
+TEST(a_broken_record_does_not_hide_the_others)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -490,7 +486,7 @@ static void a_broken_record_does_not_hide_the_others(void **state)
     get(b, "pump-7");
 }
 
-static void what_is_learnt_is_bounded(void **state)
+TEST(what_is_learnt_is_bounded)
 {
     struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
@@ -572,7 +568,7 @@ static struct sb_types *load_types(const char *directory, const char *title)
     return types;
 }
 
-static void types_are_attached_and_exchanged(void **state)
+TEST(types_are_attached_and_exchanged)
 {
     struct bench *b = *state;
     char directory[] = "/tmp/sb-device-XXXXXX";
@@ -621,7 +617,7 @@ static json_t *fleet(int count)
     return specs;
 }
 
-static void ten_thousand_are_found_fast(void **state)
+TEST(ten_thousand_are_found_fast)
 {
     struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *specs = fleet(10000);
@@ -640,7 +636,7 @@ static void ten_thousand_are_found_fast(void **state)
     assert_true(cpu_ms() - before < 20000); /* with sanitizers: about 1 s; quadratic: minutes */
 }
 
-static void a_thousand_need_little_memory(void **state)
+TEST(a_thousand_need_little_memory)
 {
     struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *specs = fleet(1000);
@@ -659,32 +655,4 @@ static void a_thousand_need_little_memory(void **state)
     assert_null(device->properties);
     assert_null(device->versions);
     assert_null(device->facts);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_device_is_registered_and_kept),
-        TEST(names_are_derived_or_given),
-        TEST(a_name_too_long_for_a_dialect_is_none),
-        TEST(specs_are_checked_with_findings),
-        TEST(ids_and_names_are_unique),
-        TEST(the_limit_is_the_configured_one),
-        TEST(the_nearest_name_is_told),
-        TEST(removing_forgets_it_everywhere),
-        TEST(files_change_what_they_say_and_no_more),
-        TEST(groups_change_where_they_were_given),
-        TEST(the_same_files_again_write_nothing),
-        TEST(two_devices_may_swap_their_names),
-        TEST(one_finding_and_nothing_changes),
-        TEST(a_failing_store_refuses_and_memory_follows_it),
-        TEST(a_broken_record_does_not_hide_the_others),
-        TEST(what_is_learnt_is_bounded),
-        TEST(types_are_attached_and_exchanged),
-        TEST(ten_thousand_are_found_fast),
-        TEST(a_thousand_need_little_memory),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

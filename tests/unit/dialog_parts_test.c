@@ -3,13 +3,6 @@
  * Parts of the driver "dialog" that need no device: what is found in a type, values, texts,
  * consoles and alternatives.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <glob.h>
 #include <stdio.h>
 
@@ -18,6 +11,7 @@
 #include "adapters/devices/dialog/template.h"
 #include "adapters/devices/dialog/type.h"
 #include "bridge/base/str.h"
+#include "tests/test.h"
 
 /* ---- device types ---- */
 
@@ -43,7 +37,7 @@ static int load(const char *text, struct sb_type **ret, char **ret_findings)
 #define DIALOG "dialog:\n  scripts:\n"
 #define ATTACH "    attach: [ { send: '', expect: [ { prompt: '> ' } ] } ]\n"
 
-static void test_types_that_are_wrong(void **state)
+SB_TEST(test_types_that_are_wrong)
 {
     static const struct {
         const char *text, *says; /* says: with the line; NULL: in order */
@@ -148,7 +142,6 @@ static void test_types_that_are_wrong(void **state)
         { HEAD DIALOG ATTACH "  transfer_first: 60s\n", "must be below this type's `stall`" },
         { HEAD DIALOG ATTACH "  eol: type\n", "cannot be `type` here" },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_type *type = NULL;
         sb_cleanup(sb_freep) char *findings = NULL;
@@ -161,10 +154,9 @@ static void test_types_that_are_wrong(void **state)
 }
 
 /* Calls are followed by level, not one by one: each script here calls the next a hundred times. */
-static void test_calls_that_branch(void **state)
+SB_TEST(test_calls_that_branch)
 {
     struct sb_str text = { 0 };
-    (void)state;
     sb_str_add(&text, HEAD DIALOG);
     for (int script = 0; script < 12; script++) {
         sb_str_format(&text, "    %s%d: [ ", script ? "s" : "attach", script);
@@ -180,13 +172,12 @@ static void test_calls_that_branch(void **state)
     sb_str_done(&text);
 }
 
-static void test_shipped_types(void **state)
+SB_TEST(test_shipped_types)
 {
     sb_cleanup(sb_freep) char *pattern =
         sb_format("%s/mappings/devices/*.yaml", getenv("SB_SOURCE"));
     glob_t found = { 0 };
     size_t dialogs = 0;
-    (void)state;
     assert_int_equal(glob(pattern, 0, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct sb_type *type = NULL;
@@ -203,7 +194,7 @@ static void test_shipped_types(void **state)
     assert_int_equal(dialogs, 2);
 }
 
-static void test_accepts(void **state)
+SB_TEST(test_accepts)
 {
     static const struct {
         int op;
@@ -227,7 +218,6 @@ static void test_accepts(void **state)
     };
     struct sb_type *type = NULL;
     sb_cleanup(sb_freep) char *findings = NULL;
-    (void)state;
     assert_int_equal(
         load(HEAD DIALOG ATTACH
              "    read: [ { send: '{key}' } ]\n    say: [ { send: '{args.n}' } ]\n"
@@ -247,7 +237,7 @@ static void test_accepts(void **state)
 
 /* ---- values ---- */
 
-static void test_values(void **state)
+SB_TEST(test_values)
 {
     static const struct {
         const char *spec, *json, *text; /* text NULL: refused */
@@ -270,7 +260,6 @@ static void test_values(void **state)
         { "{\"type\": \"enum\", \"values\": [\"a\", \"b\"]}", "\"c\"", NULL },
         { "{\"type\": \"enum\", \"values\": {\"0\": \"idle\", \"1\": \"auto\"}}", "\"auto\"", "1" },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(json_decrefp) json_t *spec = json_loads(cases[i].spec, 0, NULL);
         sb_cleanup(json_decrefp) json_t *json = json_loads(cases[i].json, JSON_DECODE_ANY, NULL);
@@ -289,7 +278,7 @@ static void test_values(void **state)
     }
 }
 
-static void test_what_a_device_says_is_checked(void **state)
+SB_TEST(test_what_a_device_says_is_checked)
 {
     static const struct {
         const char *spec, *text;
@@ -300,7 +289,6 @@ static void test_what_a_device_says_is_checked(void **state)
         { "{\"type\": \"bool\"}", "2" },    { "{\"type\": \"enum\", \"values\": [\"a\"]}", "b" },
         { "{\"length\": 2}", "abc" },       { "{\"type\": \"int\", \"max\": 3}", "4" },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(json_decrefp) json_t *spec = json_loads(cases[i].spec, 0, NULL);
         sb_cleanup(sb_freep) char *error = NULL;
@@ -326,14 +314,13 @@ static int name_it(void *arg, const char *name, struct sb_str *out, char **ret_e
     return 0;
 }
 
-static void test_texts(void **state)
+SB_TEST(test_texts)
 {
     static const struct {
         const char *text, *filled;
     } cases[] = { { "", "" },         { "plain", "plain" },   { "{a} and {b.c}", "<a> and <b.c>" },
                   { "{{x}}", "{x}" }, { "{{{a}}}", "{<a>}" }, { "{bad}", NULL },
                   { "{open", NULL },  { "shut}", NULL },      { "{a{b}", NULL } };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_str out = { 0 };
         sb_cleanup(sb_freep) char *error = NULL;
@@ -389,7 +376,7 @@ static char *found(const struct sb_dialog_step *step, const char *text)
     return sb_str_take(&out);
 }
 
-static void test_consoles(void **state)
+SB_TEST(test_consoles)
 {
     static const struct {
         const char *text, *found;
@@ -411,7 +398,6 @@ static void test_consoles(void **state)
     };
     const struct sb_dialog_step *step = step_of(
         "{ prompt: '=> ' }, { line: 'OK$' }, { line: 'v ([0-9.]+)', capture: { version: 1 } }");
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *got = found(step, cases[i].text);
         if (strcmp(got, cases[i].found) != 0)
@@ -420,12 +406,11 @@ static void test_consoles(void **state)
     step_done();
 }
 
-static void test_lines_without_end(void **state)
+SB_TEST(test_lines_without_end)
 {
     const struct sb_dialog_step *step = step_of("{ line: '(x*).*y' }, { prompt: 'z' }");
     struct sb_console *console = calloc(1, sizeof(*console));
     struct sb_expect *expect = sb_expect_new(step, console);
-    (void)state;
     (void)sb_expect_begin(expect);
     for (int i = 0; i < 100000; i++)
         assert_int_equal(sb_expect_byte(expect, 'x'), SB_EXPECT_NONE);
@@ -438,12 +423,11 @@ static void test_lines_without_end(void **state)
     step_done();
 }
 
-static void test_groups_are_text(void **state)
+SB_TEST(test_groups_are_text)
 {
     const struct sb_dialog_step *step = step_of("{ line: 'v (.*)', capture: { version: 1 } }");
     struct sb_console *console = calloc(1, sizeof(*console));
     struct sb_expect *expect = sb_expect_new(step, console);
-    (void)state;
     (void)sb_expect_begin(expect);
     for (const char *at = "v \xc3\xa4\xff\n"; *at; at++)
         (void)sb_expect_byte(expect, (uint8_t)*at);
@@ -456,12 +440,11 @@ static void test_groups_are_text(void **state)
 }
 
 /* A prompt that came in two pieces, the second after a key was sent again. */
-static void test_half_a_prompt_is_kept(void **state)
+SB_TEST(test_half_a_prompt_is_kept)
 {
     const struct sb_dialog_step *step = step_of("{ prompt: '=> ' }");
     struct sb_console *console = calloc(1, sizeof(*console));
     struct sb_expect *expect = sb_expect_new(step, console);
-    (void)state;
     (void)sb_expect_begin(expect);
     assert_int_equal(sb_expect_byte(expect, '='), SB_EXPECT_NONE);
     sb_expect_free(expect);
@@ -472,22 +455,4 @@ static void test_half_a_prompt_is_kept(void **state)
     sb_expect_free(expect);
     free(console);
     step_done();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types_that_are_wrong),
-        cmocka_unit_test(test_calls_that_branch),
-        cmocka_unit_test(test_shipped_types),
-        cmocka_unit_test(test_accepts),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_what_a_device_says_is_checked),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_consoles),
-        cmocka_unit_test(test_lines_without_end),
-        cmocka_unit_test(test_groups_are_text),
-        cmocka_unit_test(test_half_a_prompt_is_kept),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

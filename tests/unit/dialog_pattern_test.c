@@ -2,16 +2,10 @@
 /*
  * Patterns of the driver "dialog": what they match, what they refuse, what they cost.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "adapters/devices/dialog/pattern.h"
 #include "bridge/base/str.h"
 #include "bridge/port.h"
+#include "tests/test.h"
 
 static struct sb_pattern *compiled(const char *source)
 {
@@ -37,7 +31,7 @@ static int match(const char *source, const char *line, struct sb_span *ret)
     return found == SB_MATCH_FOUND ? (int)spans[0].to : -1;
 }
 
-static void test_what_matches(void **state)
+SB_TEST(test_what_matches)
 {
     static const struct {
         const char *source, *line;
@@ -78,7 +72,6 @@ static void test_what_matches(void **state)
         { "((a)|b)+", "ab", 2 },
         { "a$|ab", "ab", 2 },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         int length = match(cases[i].source, cases[i].line, NULL);
         if (length != cases[i].length)
@@ -93,10 +86,9 @@ static void assert_span(const struct sb_span *span, size_t from, size_t to)
     assert_int_equal(span->to, to);
 }
 
-static void test_groups(void **state)
+SB_TEST(test_groups)
 {
     struct sb_span spans[SB_PATTERN_GROUPS + 1];
-    (void)state;
     assert_int_equal(match("([a-z]+)=([^ ]*)( .*)?", "key=a b", spans), 7);
     assert_span(&spans[1], 0, 3);
     assert_span(&spans[2], 4, 5);
@@ -110,7 +102,7 @@ static void test_groups(void **state)
     assert_span(&spans[1], 4, 5); /* the first repetition takes most */
 }
 
-static void test_what_is_refused(void **state)
+SB_TEST(test_what_is_refused)
 {
     static const struct {
         const char *source, *says;
@@ -132,7 +124,6 @@ static void test_what_is_refused(void **state)
         { "\\C", "\\C" },
         { "(*UTF)a", "using UTF" },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_pattern *pattern = NULL;
         sb_cleanup(sb_freep) char *error = NULL;
@@ -154,10 +145,9 @@ static enum sb_match grown(const struct sb_pattern *pattern, const char *line)
 }
 
 /* Prompts are wanted as soon as they are there, and only at the line's begin. */
-static void test_byte_by_byte(void **state)
+SB_TEST(test_byte_by_byte)
 {
     struct sb_pattern *pattern = compiled("(U-Boot|=)> ");
-    (void)state;
     assert_int_equal(grown(pattern, "="), SB_MATCH_OPEN);
     assert_int_equal(grown(pattern, "=>"), SB_MATCH_OPEN);
     assert_int_equal(grown(pattern, "=> "), SB_MATCH_FOUND);
@@ -167,7 +157,7 @@ static void test_byte_by_byte(void **state)
     sb_pattern_free(pattern);
 }
 
-static void test_what_asks_for_the_end(void **state)
+SB_TEST(test_what_asks_for_the_end)
 {
     static const struct {
         const char *source;
@@ -176,7 +166,6 @@ static void test_what_asks_for_the_end(void **state)
         { "a(b)$", true },  { "a\\$", false }, { "[$]", false }, { "[]$]a", false },
         { "[^]$]", false }, { "[a]$", true },  { "\\[$", true }, { "$|a", true },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_pattern *pattern = compiled(cases[i].source);
         if (sb_pattern_ends(pattern) != cases[i].ends)
@@ -189,13 +178,12 @@ static void test_what_asks_for_the_end(void **state)
 }
 
 /* What makes a back-tracking matcher run for ever is no match, after a bounded time. */
-static void test_hostile_lines_cost_little(void **state)
+SB_TEST(test_hostile_lines_cost_little)
 {
     static const char *const sources[] = {
         "(a*)*b", "(a|a)*b", "(a|aa)+$", "(.*)(.*)(.*)(.*)x", "((a{1,9}){1,9})*c", "(a+)+\\1x"
     };
     char line[1000];
-    (void)state;
     memset(line, 'a', sizeof(line));
     line[sizeof(line) - 1] = 'y';
     for (size_t i = 0; i < SB_COUNT(sources); i++) {
@@ -211,17 +199,4 @@ static void test_hostile_lines_cost_little(void **state)
         sb_matcher_free(matcher);
         sb_pattern_free(pattern);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_matches),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_what_is_refused),
-        cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_what_asks_for_the_end),
-        cmocka_unit_test(test_hostile_lines_cost_little),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

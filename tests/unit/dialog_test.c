@@ -9,7 +9,9 @@ static const char *text_of(struct bench *bench)
     return bench->outcome.text ? bench->outcome.text : "";
 }
 
-static void test_identify(void **state)
+#define on_board(test) SB_TEST(test, bench_setup, bench_teardown)
+
+on_board(test_identify)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -21,7 +23,7 @@ static void test_identify(void **state)
     assert_true(bench_said(bench, "> version\n< Version: 1.0.0\n< Model: console board\n"));
 }
 
-static void test_attach_from_anywhere(void **state)
+on_board(test_attach_from_anywhere)
 {
     struct bench *bench = *state;
     /* at its login, and once in the middle of one */
@@ -46,7 +48,7 @@ static void test_attach_from_anywhere(void **state)
     assert_true(bench_said(bench, "< loader> "));
 }
 
-static void test_read(void **state)
+on_board(test_read)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -73,7 +75,7 @@ static void test_read(void **state)
     assert_string_equal(bench->outcome.native.text, "ERR 4 no such name: missing");
 }
 
-static void test_write_and_configure(void **state)
+on_board(test_write_and_configure)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -99,7 +101,7 @@ static void test_write_and_configure(void **state)
 }
 
 /* Nothing that comes from outside can become a second command. */
-static void test_no_value_becomes_a_command(void **state)
+on_board(test_no_value_becomes_a_command)
 {
     static const char *const values[] = { "a\\nreboot", "a\\rreboot", "a; reboot", "a\\u0003",
                                           "$(reboot)",  "`reboot`",   "a|b",       "\\u001b[2J",
@@ -118,7 +120,7 @@ static void test_no_value_becomes_a_command(void **state)
     assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, image), SB_CAUSE_INVALID_REQUEST);
 }
 
-static void test_invoke(void **state)
+on_board(test_invoke)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -142,7 +144,7 @@ static void test_invoke(void **state)
     assert_int_equal(bench_events(bench, "blinked"), 2);
 }
 
-static void test_update(void **state)
+on_board(test_update)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -167,7 +169,7 @@ static void test_update(void **state)
 }
 
 /* Every size at which a block or the file ends, by each protocol, into lrzsz. */
-static void test_sizes_and_protocols(void **state)
+on_board(test_sizes_and_protocols)
 {
     static const int sizes[] = { 20, 127, 128, 129, 1023, 1024, 1025, 300000 };
     static const char *const kinds[][2] = { { "load ymodem", "transfer: ymodem" },
@@ -194,7 +196,7 @@ static void test_sizes_and_protocols(void **state)
     assert_int_equal(bench_events(bench, "loaded"), 22);
 }
 
-static void test_rollback_and_wrong_version(void **state)
+on_board(test_rollback_and_wrong_version)
 {
     struct bench *bench = *state;
     bench_device(bench, "--fault", "rollback=true", NULL);
@@ -208,7 +210,7 @@ static void test_rollback_and_wrong_version(void **state)
 }
 
 /* Without a version nothing could be read back: whatever runs would be right. */
-static void test_a_version_is_needed(void **state)
+on_board(test_a_version_is_needed)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -219,7 +221,7 @@ static void test_a_version_is_needed(void **state)
     assert_int_equal(bench_events(bench, "boot"), 1);
 }
 
-static void test_reboot(void **state)
+on_board(test_reboot)
 {
     struct bench *bench = *state;
     bench_device(bench, NULL);
@@ -242,7 +244,7 @@ static void test_reboot(void **state)
     assert_int_equal(bench_events(bench, "factory"), 1);
 }
 
-static void test_modem(void **state)
+on_board(test_modem)
 {
     struct bench *bench = *state;
     static const struct sb_driver_ops *drivers[2];
@@ -273,7 +275,7 @@ static void test_modem(void **state)
     assert_cause(bench_run(bench, SB_OP_FACTORY_RESET, NULL, NULL), SB_CAUSE_NONE);
 }
 
-static void test_modem_errors(void **state)
+on_board(test_modem_errors)
 {
     static const struct {
         int code;
@@ -303,26 +305,4 @@ static void test_modem_errors(void **state)
         assert_cause(bench_run(bench, SB_OP_INVOKE, "{\"action\": \"cme\"}", NULL), cases[i].cause);
         assert_string_equal(bench->outcome.native.code, code);
     }
-}
-
-#define on_board(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        on_board(test_identify),
-        on_board(test_attach_from_anywhere),
-        on_board(test_read),
-        on_board(test_write_and_configure),
-        on_board(test_no_value_becomes_a_command),
-        on_board(test_invoke),
-        on_board(test_update),
-        on_board(test_sizes_and_protocols),
-        on_board(test_rollback_and_wrong_version),
-        on_board(test_a_version_is_needed),
-        on_board(test_reboot),
-        on_board(test_modem),
-        on_board(test_modem_errors),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

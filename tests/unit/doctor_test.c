@@ -3,13 +3,7 @@
  * The doctor's checks, each with the fault that it is for: a whole small gateway in a directory,
  * and one thing wrong with it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include <arpa/inet.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -27,6 +21,7 @@
 #include "bridge/doctor/doctor.h"
 #include "bridge/reach.h"
 #include "bridge/store/store.h"
+#include "tests/test.h"
 
 struct gateway {
     char *directory, *config, *helper;
@@ -209,7 +204,9 @@ static void fault(struct gateway *gateway, const char *check, const char *health
     expect_well_but(gateway, check);
 }
 
-static void test_a_gateway_in_order(void **state)
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
+TEST(a_gateway_in_order)
 {
     struct gateway *g = *state;
     write_config(g);
@@ -225,7 +222,7 @@ static void test_a_gateway_in_order(void **state)
 
 /* ---- files ---- */
 
-static void test_a_configuration_that_cannot_be_read(void **state)
+TEST(a_configuration_that_cannot_be_read)
 {
     struct gateway *g = *state;
     examine(g);
@@ -239,7 +236,7 @@ static void test_a_configuration_that_cannot_be_read(void **state)
         assert_false(sb_streq(word(line, 0), "bus") || sb_streq(word(line, 0), "store"));
 }
 
-static void test_findings_stand_where_they_belong(void **state)
+TEST(findings_stand_where_they_belong)
 {
     struct gateway *g = *state;
     put(g, "devices.d/more.yaml", 0600, "devices: [ { id: b, type: zephyr-smb, bus: uart1 } ]\n");
@@ -249,7 +246,7 @@ static void test_findings_stand_where_they_belong(void **state)
     fault(g, "mappings", "failed", "unknown key 'verfy'", "reload");
 }
 
-static void test_wrong_settings_of_a_bus(void **state)
+TEST(wrong_settings_of_a_bus)
 {
     struct gateway *g = *state;
     g->more = "log: { level: info }\nbuses: {}\n";
@@ -260,7 +257,7 @@ static void test_wrong_settings_of_a_bus(void **state)
     expect(g, "bus", "failed", "its settings are wrong", "config");
 }
 
-static void test_a_configuration_newer_than_the_daemon(void **state)
+TEST(a_configuration_newer_than_the_daemon)
 {
     struct gateway *g = *state;
     g->known = json_pack("{s:i,s:b,s:I}", "pid", 0, "running", 1, "started", (json_int_t)1000);
@@ -271,7 +268,7 @@ static void test_a_configuration_newer_than_the_daemon(void **state)
 
 /* ---- the host ---- */
 
-static void test_control_socket(void **state)
+TEST(control_socket)
 {
     struct gateway *g = *state;
     put(g, "control", 0600, "");
@@ -290,7 +287,7 @@ static void test_control_socket(void **state)
     fault(g, "control", "warning", "there is no group 'no-such-group-here'", "addgroup");
 }
 
-static void test_control_socket_of_the_daemon(void **state)
+TEST(control_socket_of_the_daemon)
 {
     struct gateway *g = *state;
     g->known = json_pack("{s:i,s:b}", "pid", 0, "running", 1);
@@ -307,7 +304,7 @@ static void test_control_socket_of_the_daemon(void **state)
     assert_int_equal(close(fd), 0);
 }
 
-static void test_helper_and_clock(void **state)
+TEST(helper_and_clock)
 {
     struct gateway *g = *state;
     assert_int_equal(chmod(g->helper, 0600), 0);
@@ -317,7 +314,7 @@ static void test_helper_and_clock(void **state)
     fault(g, "clock", "failed", "not set", "date -s");
 }
 
-static void test_what_the_daemon_knows(void **state)
+TEST(what_the_daemon_knows)
 {
     struct gateway *g = *state;
     g->known = json_pack("{s:i,s:b,s:b,s:{s:b,s:s},s:[{s:s,s:b,s:s,s:I}]}", "pid", 1, "running", 1,
@@ -348,7 +345,7 @@ static void sql(const struct gateway *gateway, const char *text)
 
 #define OURS "PRAGMA application_id = 1396863591; " /* 0x53427267 */
 
-static void test_store(void **state)
+TEST(store)
 {
     struct gateway *g = *state;
     sql(g, OURS "PRAGMA user_version = 1; CREATE TABLE t (a); INSERT INTO t VALUES (1)");
@@ -363,7 +360,7 @@ static void test_store(void **state)
     fault(g, "store", "failed", "is damaged", "keep a copy");
 }
 
-static void test_a_store_that_takes_too_much(void **state)
+TEST(a_store_that_takes_too_much)
 {
     struct gateway *g = *state;
     g->known = json_pack("{s:b,s:{s:b,s:I}}", "running", 1, "store", "ready", 1, "bytes",
@@ -383,7 +380,7 @@ static void test_a_store_that_takes_too_much(void **state)
 }
 
 /* Only the check of the pages sees it. */
-static void test_a_damaged_page(void **state)
+TEST(a_damaged_page)
 {
     struct gateway *g = *state;
     sql(g, OURS "PRAGMA user_version = 1; CREATE TABLE t (a); CREATE INDEX i ON t (a); "
@@ -398,7 +395,7 @@ static void test_a_damaged_page(void **state)
     fault(g, "store", "failed", "is damaged", "backup");
 }
 
-static void test_state_directory(void **state)
+TEST(state_directory)
 {
     struct gateway *g = *state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/state", g->directory);
@@ -410,7 +407,7 @@ static void test_state_directory(void **state)
     expect(g, "store", "failed", "cannot be written", "");
 }
 
-static void test_space(void **state)
+TEST(space)
 {
     struct gateway *g = *state;
     folder(g, "state/artifacts");
@@ -423,7 +420,7 @@ static void test_space(void **state)
 
 /* ---- buses and links ---- */
 
-static void test_buses(void **state)
+TEST(buses)
 {
     struct gateway *g = *state;
     g->port_name = "/dev/sb-no-such-line";
@@ -432,7 +429,7 @@ static void test_buses(void **state)
     fault(g, "bus", "failed", "is not a serial line", "by-path");
 }
 
-static void test_links(void **state)
+TEST(links)
 {
     struct gateway *g = *state;
     (void)close(g->server);
@@ -486,7 +483,7 @@ static void reach(const struct gateway *gateway, struct sb_reach *reach, const c
     sb_reach_done(reach);
 }
 
-static void test_servers_that_speak_no_tls(void **state)
+TEST(servers_that_speak_no_tls)
 {
     const struct gateway *g = *state;
     struct sb_reach tls = { .tls = true, .verify = true };
@@ -502,9 +499,8 @@ static void test_servers_that_speak_no_tls(void **state)
 
 /* ---- the rest ---- */
 
-static void test_exams_are_bounded(void **state)
+SB_TEST(test_exams_are_bounded)
 {
-    (void)state;
     struct sb_exam exam = { 0 };
     assert_true(sb_exam_well(&exam));
     for (int i = 0; i < 2 * SB_EXAM_LIMIT; i++)
@@ -519,9 +515,8 @@ static void test_exams_are_bounded(void **state)
     sb_exam_done(&exam);
 }
 
-static void test_manual_has_every_check(void **state)
+SB_TEST(test_manual_has_every_check)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *path =
         sb_format("%s/packaging/man/southbridgectl.1.scd", getenv("SB_SOURCE"));
     FILE *file = fopen(path, "r");
@@ -539,32 +534,4 @@ static void test_manual_has_every_check(void **state)
             fail_msg("the man page does not explain the check '%s'", check->name);
     }
     sb_str_done(&text);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_gateway_in_order),
-        TEST(a_configuration_that_cannot_be_read),
-        TEST(findings_stand_where_they_belong),
-        TEST(wrong_settings_of_a_bus),
-        TEST(a_configuration_newer_than_the_daemon),
-        TEST(control_socket),
-        TEST(control_socket_of_the_daemon),
-        TEST(helper_and_clock),
-        TEST(what_the_daemon_knows),
-        TEST(store),
-        TEST(a_store_that_takes_too_much),
-        TEST(a_damaged_page),
-        TEST(state_directory),
-        TEST(space),
-        TEST(buses),
-        TEST(links),
-        TEST(servers_that_speak_no_tls),
-        cmocka_unit_test(test_exams_are_bounded),
-        cmocka_unit_test(test_manual_has_every_check),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The real helper against a scripted web server (tests/simulators/http_server.py). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -23,6 +16,7 @@
 #include "bridge/base/str.h"
 #include "bridge/package/fetch.h"
 #include "bridge/package/fetch_parts.h"
+#include "tests/test.h"
 
 #define GUARD_MS 30000
 #define SIZE     300000
@@ -356,7 +350,9 @@ static int children(void)
 
 /* ---- whole files, and going on ---- */
 
-static void a_whole_file_arrives(void **state)
+#define TEST(name) SB_TEST(name, setup, teardown)
+
+TEST(a_whole_file_arrives)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000&seed=3&rate=600000");
@@ -373,7 +369,7 @@ static void a_whole_file_arrives(void **state)
     assert_file(b->part, SIZE, 3);
 }
 
-static void chunked_and_empty_files_arrive(void **state)
+TEST(chunked_and_empty_files_arrive)
 {
     struct bench *b = *state;
     expect(b, "size=70000&chunked=1", SB_CAUSE_NONE, NULL);
@@ -384,7 +380,7 @@ static void chunked_and_empty_files_arrive(void **state)
     assert_file(b->part, 0, 0);
 }
 
-static void a_dropped_connection_is_gone_on_with(void **state)
+TEST(a_dropped_connection_is_gone_on_with)
 {
     struct bench *b = *state;
     static const char *const validators[] = { "etag=a", "lm=1" };
@@ -412,7 +408,7 @@ static bool helper_has_written(struct bench *b)
     return size_of(b->part) >= 20000;
 }
 
-static void a_killed_helper_is_internal_and_gone_on_with(void **state)
+TEST(a_killed_helper_is_internal_and_gone_on_with)
 {
     struct bench *b = *state;
     pid_t helper = 0;
@@ -432,7 +428,7 @@ static void a_killed_helper_is_internal_and_gone_on_with(void **state)
     look_done(&log);
 }
 
-static void another_file_at_the_same_place_starts_over(void **state)
+TEST(another_file_at_the_same_place_starts_over)
 {
     struct bench *b = *state;
     expect(b, "size=300000&drop=100000&seed=1&etag=old", SB_CAUSE_LINK_LOST, NULL);
@@ -443,7 +439,7 @@ static void another_file_at_the_same_place_starts_over(void **state)
     look_done(&log);
 }
 
-static void a_server_without_ranges_starts_over(void **state)
+TEST(a_server_without_ranges_starts_over)
 {
     struct bench *b = *state;
     expect(b, "size=300000&drop=100000", SB_CAUSE_LINK_LOST, NULL);
@@ -451,7 +447,7 @@ static void a_server_without_ranges_starts_over(void **state)
     assert_file(b->part, SIZE, 0);
 }
 
-static void wrong_and_unasked_ranges_are_not_believed(void **state)
+TEST(wrong_and_unasked_ranges_are_not_believed)
 {
     struct bench *b = *state;
     expect(b, "size=300000&drop=100000", SB_CAUSE_LINK_LOST, NULL);
@@ -461,7 +457,7 @@ static void wrong_and_unasked_ranges_are_not_believed(void **state)
     expect(b, "size=300000&ranged=1", SB_CAUSE_DOWNLOAD_FAILED, "not asked for");
 }
 
-static void without_a_validator_only_a_digest_lets_go_on(void **state)
+TEST(without_a_validator_only_a_digest_lets_go_on)
 {
     struct bench *b = *state;
     expect(b, "size=300000&drop=100000&none=1", SB_CAUSE_LINK_LOST, NULL);
@@ -479,7 +475,7 @@ static void without_a_validator_only_a_digest_lets_go_on(void **state)
     look_done(&log);
 }
 
-static void a_part_of_before_the_last_boot_is_not_trusted(void **state)
+TEST(a_part_of_before_the_last_boot_is_not_trusted)
 {
     struct bench *b = *state;
     expect(b, "size=300000&drop=100000", SB_CAUSE_LINK_LOST, NULL);
@@ -494,7 +490,7 @@ static void a_part_of_before_the_last_boot_is_not_trusted(void **state)
     look_done(&log);
 }
 
-static void a_damaged_part_is_fetched_once_more(void **state)
+TEST(a_damaged_part_is_fetched_once_more)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000&seed=4");
@@ -511,7 +507,7 @@ static void a_damaged_part_is_fetched_once_more(void **state)
     look_done(&log);
 }
 
-static void a_complete_part_needs_no_second_download(void **state)
+TEST(a_complete_part_needs_no_second_download)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000");
@@ -539,7 +535,7 @@ static void a_complete_part_needs_no_second_download(void **state)
 
 /* ---- what is demanded ---- */
 
-static void another_digest_or_size_fails_verification(void **state)
+TEST(another_digest_or_size_fails_verification)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000");
@@ -573,7 +569,7 @@ static void another_digest_or_size_fails_verification(void **state)
     assert_ended(b, SB_CAUSE_NONE, NULL);
 }
 
-static void what_is_too_large_is_refused(void **state)
+TEST(what_is_too_large_is_refused)
 {
     struct bench *b = *state;
     expect(b, "size=1000001", SB_CAUSE_NO_SPACE, "at most 1000000");
@@ -582,7 +578,7 @@ static void what_is_too_large_is_refused(void **state)
     expect(b, "size=1000000", SB_CAUSE_NONE, NULL);
 }
 
-static void an_end_that_cannot_be_seen_is_not_believed(void **state)
+TEST(an_end_that_cannot_be_seen_is_not_believed)
 {
     struct bench *b = *state;
     expect(b, "size=1000&close=1", SB_CAUSE_DOWNLOAD_FAILED, "where the file ends");
@@ -598,7 +594,7 @@ static void an_end_that_cannot_be_seen_is_not_believed(void **state)
     assert_ended(b, SB_CAUSE_NONE, NULL);
 }
 
-static void a_stalled_server_is_left(void **state)
+TEST(a_stalled_server_is_left)
 {
     struct bench *b = *state;
     static const char *const queries[] = { "size=300000&stall=100000", "stall=head" };
@@ -612,7 +608,7 @@ static void a_stalled_server_is_left(void **state)
     assert_int_equal(100000, size_of(b->part)); /* kept */
 }
 
-static void statuses_become_causes(void **state)
+TEST(statuses_become_causes)
 {
     struct bench *b = *state;
     static const struct {
@@ -632,7 +628,7 @@ static void statuses_become_causes(void **state)
     }
 }
 
-static void hostile_headers_do_no_harm(void **state)
+TEST(hostile_headers_do_no_harm)
 {
     struct bench *b = *state;
     expect(b, "head=flood", SB_CAUSE_DOWNLOAD_FAILED, NULL);
@@ -645,7 +641,7 @@ static void hostile_headers_do_no_harm(void **state)
     assert_int_not_equal(SB_CAUSE_INTERNAL, b->out.cause);
 }
 
-static void nobody_listening_is_download_failed(void **state)
+TEST(nobody_listening_is_download_failed)
 {
     struct bench *b = *state;
     struct sb_fetch_spec spec = spec_of(b, "http://127.0.0.1:1/x");
@@ -658,7 +654,7 @@ static void nobody_listening_is_download_failed(void **state)
 
 /* ---- where it may go ---- */
 
-static void redirects_are_followed_within_the_rules(void **state)
+TEST(redirects_are_followed_within_the_rules)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *to = sb_format("http://127.0.0.1:%u/file%%3Fsize%%3D1000", g.port);
@@ -685,7 +681,7 @@ static void redirects_are_followed_within_the_rules(void **state)
            "answered 302");
 }
 
-static void a_ring_of_redirects_ends(void **state)
+TEST(a_ring_of_redirects_ends)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("status=302&to=self");
@@ -697,7 +693,7 @@ static void a_ring_of_redirects_ends(void **state)
     look_done(&log);
 }
 
-static void loopback_is_refused_without_a_rule(void **state)
+TEST(loopback_is_refused_without_a_rule)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *literal = url("size=1000");
@@ -720,7 +716,7 @@ static void loopback_is_refused_without_a_rule(void **state)
     assert_ended(b, SB_CAUSE_NONE, NULL);
 }
 
-static void secret_headers_stay_at_home(void **state)
+TEST(secret_headers_stay_at_home)
 {
     struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *headers = json_pack("{s:s}", "X-Token", "opensesame");
@@ -745,7 +741,7 @@ static void secret_headers_stay_at_home(void **state)
     look_done(&log);
 }
 
-static void tls_is_verified(void **state)
+TEST(tls_is_verified)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = sb_format("https://127.0.0.1:%u/file?size=1000", g.tls_port);
@@ -762,7 +758,7 @@ static void tls_is_verified(void **state)
     assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, NULL);
 }
 
-static void a_proxy_is_asked_and_host_rules_stay(void **state)
+TEST(a_proxy_is_asked_and_host_rules_stay)
 {
     struct bench *b = *state;
     char *hosts[] = { "*.example.com" }, *http[] = { "http" };
@@ -789,7 +785,7 @@ static void a_proxy_is_asked_and_host_rules_stay(void **state)
     look_done(&log);
 }
 
-static void local_files_are_regular_and_listed(void **state)
+TEST(local_files_are_regular_and_listed)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/a b.bin", g.directory);
@@ -831,7 +827,7 @@ static bool helper_is_gone(struct bench *b)
     return children() == 1;
 }
 
-static void a_stopped_download_says_nothing_more(void **state)
+TEST(a_stopped_download_says_nothing_more)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *slow = url("size=300000&rate=100000");
@@ -871,7 +867,7 @@ static bool all_done(struct bench *b)
     return true;
 }
 
-static void no_more_run_than_allowed(void **state)
+TEST(no_more_run_than_allowed)
 {
     struct bench *b = *state;
     struct outcome outs[4] = { 0 };
@@ -899,7 +895,7 @@ static void no_more_run_than_allowed(void **state)
     look_done(&log);
 }
 
-static void a_second_request_joins_the_first(void **state)
+TEST(a_second_request_joins_the_first)
 {
     struct bench *b = *state;
     struct outcome second = { 0 }, third = { 0 };
@@ -934,7 +930,7 @@ static void on_event_stopping(void *arg, const struct sb_fetch_event *event)
     to_stop = NULL;
 }
 
-static void one_may_stop_another_while_told(void **state)
+TEST(one_may_stop_another_while_told)
 {
     struct bench *b = *state;
     struct outcome first = { .bench = b }, second = { .bench = b };
@@ -950,7 +946,7 @@ static void one_may_stop_another_while_told(void **state)
     assert_ended(b, SB_CAUSE_NONE, NULL);
 }
 
-static void the_rate_is_kept(void **state)
+TEST(the_rate_is_kept)
 {
     struct bench *b = *state;
     struct timespec from, to;
@@ -964,7 +960,7 @@ static void the_rate_is_kept(void **state)
     assert_true((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 > 1000);
 }
 
-static void closing_ends_the_helpers(void **state)
+TEST(closing_ends_the_helpers)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000&rate=50000");
@@ -998,7 +994,7 @@ static void with_helper(struct bench *b, const char *script, const char *said)
     (void)unlink(path);
 }
 
-static void a_helper_that_is_missing_or_mad_is_internal(void **state)
+TEST(a_helper_that_is_missing_or_mad_is_internal)
 {
     struct bench *b = *state;
     close_bench(b);
@@ -1036,7 +1032,7 @@ static int run_helper(const char *spec)
 }
 
 /* Sanitizers make a leak an exit status. */
-static void the_helper_ends_with_what_it_said(void **state)
+TEST(the_helper_ends_with_what_it_said)
 {
     const struct bench *b = *state;
     static const char *const queries[] = { "size=1000", "size=5000", "status=404", "head=flood",
@@ -1055,7 +1051,7 @@ static void the_helper_ends_with_what_it_said(void **state)
         assert_int_equal(2, run_helper(broken[i]));
 }
 
-static void bad_requests_are_refused_at_once(void **state)
+TEST(bad_requests_are_refused_at_once)
 {
     struct bench *b = *state;
     static const struct {
@@ -1115,45 +1111,7 @@ static int group_teardown(void **state)
     return rmdir(g.directory);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(a_whole_file_arrives),
-        TEST(chunked_and_empty_files_arrive),
-        TEST(a_dropped_connection_is_gone_on_with),
-        TEST(a_killed_helper_is_internal_and_gone_on_with),
-        TEST(another_file_at_the_same_place_starts_over),
-        TEST(a_server_without_ranges_starts_over),
-        TEST(wrong_and_unasked_ranges_are_not_believed),
-        TEST(without_a_validator_only_a_digest_lets_go_on),
-        TEST(a_part_of_before_the_last_boot_is_not_trusted),
-        TEST(a_damaged_part_is_fetched_once_more),
-        TEST(a_complete_part_needs_no_second_download),
-        TEST(another_digest_or_size_fails_verification),
-        TEST(what_is_too_large_is_refused),
-        TEST(an_end_that_cannot_be_seen_is_not_believed),
-        TEST(a_stalled_server_is_left),
-        TEST(statuses_become_causes),
-        TEST(hostile_headers_do_no_harm),
-        TEST(nobody_listening_is_download_failed),
-        TEST(redirects_are_followed_within_the_rules),
-        TEST(a_ring_of_redirects_ends),
-        TEST(loopback_is_refused_without_a_rule),
-        TEST(secret_headers_stay_at_home),
-        TEST(tls_is_verified),
-        TEST(a_proxy_is_asked_and_host_rules_stay),
-        TEST(local_files_are_regular_and_listed),
-        TEST(a_stopped_download_says_nothing_more),
-        TEST(no_more_run_than_allowed),
-        TEST(a_second_request_joins_the_first),
-        TEST(one_may_stop_another_while_told),
-        TEST(the_rate_is_kept),
-        TEST(closing_ends_the_helpers),
-        TEST(a_helper_that_is_missing_or_mad_is_internal),
-        TEST(the_helper_ends_with_what_it_said),
-        TEST(bad_requests_are_refused_at_once),
-    };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return sb_tests_run(group_setup, group_teardown);
 }

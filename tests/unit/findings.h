@@ -4,18 +4,15 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include <cmocka.h>
 #include <ftw.h>
 #include <sys/stat.h>
 
 #include "bridge/base/diag.h"
 #include "bridge/base/str.h"
 #include "bridge/config/yaml.h"
+#include "tests/test.h"
 
 /* All findings as text must be exactly this; empties the list. */
 static SB_UNUSED void expect_findings(struct sb_diags *diags, const char *expected)

@@ -4,19 +4,14 @@
  * SDKs have them, packages, settings, hostile input.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
+#include "tests/test.h"
 #include "tests/unit/findings.h"
 
 #define WORDS core_words(&sb_huawei_shape)
@@ -32,9 +27,8 @@ static int decode(const char *topic, const char *payload, struct sb_message *ret
 
 /* ---- the login ---- */
 
-static void the_password_matches_the_vector(void **state)
+SB_TEST(the_password_matches_the_vector)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *password = sb_huawei_password("s3cret", "2026112123");
     assert_string_equal(password,
                         "4b458bf610526de5abffc0ed91af9470f97a16f6e9f88003d8ef4637e46ece47");
@@ -42,9 +36,8 @@ static void the_password_matches_the_vector(void **state)
     assert_string_equal(hour, "2026112123"); /* 23:59 UTC, whatever the zone is */
 }
 
-static void the_gateway_logs_in_with_the_hour(void **state)
+SB_TEST(the_gateway_logs_in_with_the_hour)
 {
-    (void)state;
     char *folder = new_folder(), *path = put_file(folder, "secret", "s3cret\n");
     assert_int_equal(chmod(path, 0600), 0);
     sb_cleanup(sb_freep) char *setting = sb_format("file:%s", path);
@@ -85,9 +78,8 @@ static void the_gateway_logs_in_with_the_hour(void **state)
     free(path);
 }
 
-static void a_certificate_takes_the_place_of_the_secret(void **state)
+SB_TEST(a_certificate_takes_the_place_of_the_secret)
 {
-    (void)state;
     struct sb_huawei_config x509 = { .link.uri = "mqtts://iot.example:8883",
                                      .id = IOT_GATEWAY_ID,
                                      .link.cert_file = "/c.pem",
@@ -104,9 +96,8 @@ static void a_certificate_takes_the_place_of_the_secret(void **state)
     sb_connect_done(&login);
 }
 
-static void settings_are_checked(void **state)
+SB_TEST(settings_are_checked)
 {
-    (void)state;
     static const struct {
         const char *yaml, *finding;
     } cases[] = {
@@ -133,9 +124,8 @@ static void settings_are_checked(void **state)
 
 /* ---- what comes in ---- */
 
-static void events(void **state)
+SB_TEST(events)
 {
-    (void)state;
     struct sb_message message;
     /* as the documentation prints it; without object_device_id it is the gateway's */
     assert_int_equal(decode(DOWN "events/down",
@@ -164,9 +154,8 @@ static void events(void **state)
     }
 }
 
-static void requests(void **state)
+SB_TEST(requests)
 {
-    (void)state;
     struct sb_message message;
     const char *body = "{\"object_device_id\":\"prod_pump7\",\"service_id\":\"S\","
                        "\"command_name\":\"rinse\",\"paras\":{\"n\":1}}";
@@ -185,9 +174,8 @@ static void requests(void **state)
     sb_message_done(&message);
 }
 
-static void what_is_not_for_us(void **state)
+SB_TEST(what_is_not_for_us)
 {
-    (void)state;
     static const char *const topics[] = {
         "",
         "$oc",
@@ -209,9 +197,8 @@ static void what_is_not_for_us(void **state)
     assert_int_equal(decode(longer, "{}", &message), -ENOMSG);
 }
 
-static void what_is_malformed_is_said_to_be_so(void **state)
+SB_TEST(what_is_malformed_is_said_to_be_so)
 {
-    (void)state;
     static const char *const payloads[] = { "",
                                             "{",
                                             "[]",
@@ -234,9 +221,8 @@ static void what_is_malformed_is_said_to_be_so(void **state)
 
 /* ---- what goes out ---- */
 
-static void an_event_as_the_platform_reads_it(void **state)
+SB_TEST(an_event_as_the_platform_reads_it)
 {
-    (void)state;
     json_t *event = sb_huawei_event("prod_pump7", "$ota", "version_report", NULL,
                                     INT64_C(1795305540000), json_pack("{s:s}", "fw_version", "1"));
     assert_true(core_is(event, "{\"object_device_id\":\"prod_pump7\",\"services\":[{\"service_id\":"
@@ -259,9 +245,8 @@ static json_t *package_of(const char *paras, const char **ret_wrong, enum sb_cau
 
 #define SIGN "4312f0bdb8b6eb0b3ac1a4f9e2e9a8c98f7d4dd8ad0c3c0e0ba9a9fbd4e1b2c3"
 
-static void packages(void **state)
+SB_TEST(packages)
 {
-    (void)state;
     const char *wrong = NULL;
     enum sb_cause cause = SB_CAUSE_NONE;
     json_t *package = package_of("{\"version\":\"v1.2\",\"url\":\"https://h:8943/iodm/inner/v1.3.0/"
@@ -295,21 +280,4 @@ static void packages(void **state)
         assert_non_null(wrong);
         assert_int_equal(cause, bad[i].cause);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_password_matches_the_vector),
-        cmocka_unit_test(the_gateway_logs_in_with_the_hour),
-        cmocka_unit_test(a_certificate_takes_the_place_of_the_secret),
-        cmocka_unit_test(settings_are_checked),
-        cmocka_unit_test(events),
-        cmocka_unit_test(requests),
-        cmocka_unit_test(what_is_not_for_us),
-        cmocka_unit_test(what_is_malformed_is_said_to_be_so),
-        cmocka_unit_test(an_event_as_the_platform_reads_it),
-        cmocka_unit_test(packages),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

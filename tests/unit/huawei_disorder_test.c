@@ -5,17 +5,12 @@
  * twice, no success is told without its version, and once the world calms down the platform knows
  * who is there and how the last upgrade ended.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
+#include "tests/test.h"
 
 #define SEEDS 60
 #define STEPS 120
@@ -150,9 +145,8 @@ static void calm_down(struct iot *iot)
     core_passes(&iot->core, 10 * SB_MINUTE);
 }
 
-static void anything_in_any_order(void **state)
+SB_TEST(anything_in_any_order)
 {
-    (void)state;
     for (unsigned n = 1; n <= SEEDS; n++) {
         seed = n;
         struct iot *iot = iot_new();
@@ -172,10 +166,4 @@ static void anything_in_any_order(void **state)
         }
         iot_free(iot);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = { cmocka_unit_test(anything_in_any_order) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

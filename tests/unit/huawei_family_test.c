@@ -2,17 +2,12 @@
 /*
  * $sub_device_manager and values: who is told of, when, in which batches; the platform's list.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
+#include "tests/test.h"
 
 #define FAMILY "$sub_device_manager"
 
@@ -32,7 +27,9 @@ static const json_t *status(const struct iot *iot)
     return iot_last(iot, NULL, "sub_device_update_status");
 }
 
-static void a_connect_announces_everybody_in_one_batch(void **state)
+#define T(name) SB_TEST(name, set_up, iot_end)
+
+T(a_connect_announces_everybody_in_one_batch)
 {
     struct iot *iot = *state;
     iot_up(iot);
@@ -53,7 +50,7 @@ static void a_connect_announces_everybody_in_one_batch(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 2);
 }
 
-static void presence_is_told_as_it_changes(void **state)
+T(presence_is_told_as_it_changes)
 {
     struct iot *iot = *state;
     iot->core.devices[CORE_VALVE].presence = SB_PRESENCE_UNKNOWN; /* nothing to say of it */
@@ -73,7 +70,7 @@ static void presence_is_told_as_it_changes(void **state)
 }
 
 /* A hundred are the platform's limit; the rest follows when it has answered. */
-static void batches_are_bounded(void **state)
+T(batches_are_bounded)
 {
     struct iot *iot = *state;
     iot_up(iot);
@@ -112,7 +109,7 @@ static void batches_are_bounded(void **state)
     assert_int_equal(told, 251);
 }
 
-static void a_platform_that_does_not_answer_is_told_again(void **state)
+T(a_platform_that_does_not_answer_is_told_again)
 {
     struct iot *iot = *state;
     iot->silent = true;
@@ -127,7 +124,7 @@ static void a_platform_that_does_not_answer_is_told_again(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
-static void a_stranger_is_told_of_again_later(void **state)
+T(a_stranger_is_told_of_again_later)
 {
     struct iot *iot = *state;
     json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
@@ -141,7 +138,7 @@ static void a_stranger_is_told_of_again_later(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
-static void a_stranger_is_added_where_that_is_wanted(void **state)
+T(a_stranger_is_added_where_that_is_wanted)
 {
     struct iot *iot = *state;
     iot->config.add_devices = true;
@@ -164,7 +161,7 @@ static void a_stranger_is_added_where_that_is_wanted(void **state)
 }
 
 /* What was not answered is asked again after a restart. */
-static void a_delete_that_was_not_answered(void **state)
+T(a_delete_that_was_not_answered)
 {
     struct iot *iot = *state;
     iot->config.add_devices = true;
@@ -178,7 +175,7 @@ static void a_delete_that_was_not_answered(void **state)
                         "{\"devices\":[\"prod_pump7\"]}"));
 }
 
-static void a_device_that_goes_is_offline(void **state)
+T(a_device_that_goes_is_offline)
 {
     struct iot *iot = *state;
     iot_up(iot);
@@ -189,7 +186,7 @@ static void a_device_that_goes_is_offline(void **state)
 }
 
 /* Who is offline, known there or not, is told of once and then forgotten. */
-static void who_is_offline_takes_no_memory(void **state)
+T(who_is_offline_takes_no_memory)
 {
     struct iot *iot = *state;
     iot_up(iot);
@@ -209,7 +206,7 @@ static void who_is_offline_takes_no_memory(void **state)
     assert_int_equal(statuses(iot), 0);
 }
 
-static void a_device_with_another_name(void **state)
+T(a_device_with_another_name)
 {
     struct iot *iot = *state;
     iot_up(iot);
@@ -226,7 +223,7 @@ static void a_device_with_another_name(void **state)
     "{\"devices\":[{\"parent_device_id\":\"prod_gw1\",\"node_id\":\"pump7\","                      \
     "\"device_id\":\"prod_pump7\"}],\"version\":%d}"
 
-static void whom_the_platform_deleted_is_left_alone(void **state)
+T(whom_the_platform_deleted_is_left_alone)
 {
     struct iot *iot = *state;
     iot->config.add_devices = true;
@@ -252,7 +249,7 @@ static void whom_the_platform_deleted_is_left_alone(void **state)
 }
 
 /* Of whom the platform deleted nothing is said; whom it adds again it knows nothing of. */
-static void whom_the_platform_deleted_is_not_spoken_for(void **state)
+T(whom_the_platform_deleted_is_not_spoken_for)
 {
     struct iot *iot = *state;
     iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 1);
@@ -281,7 +278,7 @@ static void whom_the_platform_deleted_is_not_spoken_for(void **state)
 }
 
 /* The settings have another gateway now: its list begins anew. */
-static void the_list_of_another_gateway_does_not_count(void **state)
+T(the_list_of_another_gateway_does_not_count)
 {
     struct iot *iot = *state;
     static const char *const gateways[] = { IOT_GATEWAY_ID, "prod_former" };
@@ -301,7 +298,7 @@ static void the_list_of_another_gateway_does_not_count(void **state)
 }
 
 /* Its upgrade goes on here; the platform has no task of it any more. */
-static void an_upgrade_of_a_deleted_device_is_not_reported(void **state)
+T(an_upgrade_of_a_deleted_device_is_not_reported)
 {
     struct iot *iot = *state;
     iot_up(iot);
@@ -319,7 +316,7 @@ static void an_upgrade_of_a_deleted_device_is_not_reported(void **state)
 }
 
 /* The answer about a device that has left meanwhile does not bring it back. */
-static void who_leaves_is_not_added_again(void **state)
+T(who_leaves_is_not_added_again)
 {
     struct iot *iot = *state;
     iot->config.add_devices = true;
@@ -340,7 +337,7 @@ static void who_leaves_is_not_added_again(void **state)
 }
 
 /* Who always has something to say does not keep all others from being heard. */
-static void a_flood_of_values_is_reported_in_time(void **state)
+T(a_flood_of_values_is_reported_in_time)
 {
     struct iot *iot = *state;
     iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 0);
@@ -355,7 +352,7 @@ static void a_flood_of_values_is_reported_in_time(void **state)
     assert_in_range(iot->sent_count, 30, 60); /* ten seconds of 200 ms each */
 }
 
-static void responses_that_are_nonsense(void **state)
+T(responses_that_are_nonsense)
 {
     static const char *const types[] = {
         "sub_device_update_status_response", "add_sub_device_response",
@@ -379,7 +376,7 @@ static void responses_that_are_nonsense(void **state)
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 1);
 }
 
-static void values_are_reported_by_the_gateway(void **state)
+T(values_are_reported_by_the_gateway)
 {
     struct iot *iot = *state;
     iot->core.devices[CORE_PUMP].properties =
@@ -406,31 +403,4 @@ static void values_are_reported_by_the_gateway(void **state)
                         json_integer(3)); /* it was polled */
     core_passes(&iot->core, 61 * SB_SECOND);
     assert_int_equal(iot->sent_count, before + 1);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, iot_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_connect_announces_everybody_in_one_batch),
-        T(presence_is_told_as_it_changes),
-        T(batches_are_bounded),
-        T(a_platform_that_does_not_answer_is_told_again),
-        T(a_stranger_is_told_of_again_later),
-        T(a_stranger_is_added_where_that_is_wanted),
-        T(a_delete_that_was_not_answered),
-        T(a_device_that_goes_is_offline),
-        T(who_is_offline_takes_no_memory),
-        T(a_device_with_another_name),
-        T(whom_the_platform_deleted_is_left_alone),
-        T(whom_the_platform_deleted_is_not_spoken_for),
-        T(the_list_of_another_gateway_does_not_count),
-        T(an_upgrade_of_a_deleted_device_is_not_reported),
-        T(who_leaves_is_not_added_again),
-        T(a_flood_of_values_is_reported_in_time),
-        T(responses_that_are_nonsense),
-        T(values_are_reported_by_the_gateway),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Short of memory: once there is some, and a new connection, the platform knows who is there and
  * what they run. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
 #include "tests/fakes/starving.h"
+#include "tests/test.h"
 
 /* ---- what is tried ---- */
 
@@ -120,15 +114,13 @@ static void goes_on(starve_act trial)
     iot_free(iot);
 }
 
-static void steps(void **state)
+SB_TEST(steps)
 {
-    (void)state;
     starve_steps(trials, SB_COUNT(trials), fresh, goes_on);
 }
 
-static void saving_and_loading(void **state)
+SB_TEST(saving_and_loading)
 {
-    (void)state;
     (void)fresh();
     ups();
     upgrades();
@@ -140,9 +132,5 @@ static void saving_and_loading(void **state)
 int main(void)
 {
     starved_begin();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps),
-        cmocka_unit_test(saving_and_loading),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

@@ -2,17 +2,12 @@
 /*
  * $ota: versions, upgrades and their reports, redelivery, disorder of connections and restarts.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
+#include "tests/test.h"
 
 #define UPGRADE "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"access_token\":\"t\"}"
 
@@ -43,7 +38,9 @@ static void becomes(struct iot *iot, const char *version)
 
 /* ---- versions ---- */
 
-static void a_query_is_answered_with_versions(void **state)
+#define T(name) SB_TEST(name, iot_begin, iot_end)
+
+T(a_query_is_answered_with_versions)
 {
     struct iot *iot = *state;
     asks(iot, "version_query", "{}");
@@ -57,7 +54,7 @@ static void a_query_is_answered_with_versions(void **state)
                         "{\"fw_version\":\"1.0.0\",\"sw_version\":\"7\"}"));
 }
 
-static void a_query_waits_until_the_device_answers(void **state)
+T(a_query_waits_until_the_device_answers)
 {
     struct iot *iot = *state;
     iot_presence(iot, CORE_PUMP, SB_PRESENCE_OFFLINE);
@@ -68,7 +65,7 @@ static void a_query_waits_until_the_device_answers(void **state)
 }
 
 /* Three minutes and its task is over: what it runs not being known is an answer, too. */
-static void a_query_is_answered_without_a_version(void **state)
+T(a_query_is_answered_without_a_version)
 {
     struct iot *iot = *state;
     json_object_clear(iot->core.devices[CORE_PUMP].versions);
@@ -82,7 +79,7 @@ static void a_query_is_answered_without_a_version(void **state)
 }
 
 /* While the store takes nothing an answer cannot be kept; it can be given. */
-static void refusals_while_the_store_fails_are_not_kept(void **state)
+T(refusals_while_the_store_fails_are_not_kept)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade_v2", UPGRADE);
@@ -99,7 +96,7 @@ static void refusals_while_the_store_fails_are_not_kept(void **state)
         assert_int_equal(iot->sent[i].class, SB_PARCEL_PASSING);
 }
 
-static void what_others_install_is_told(void **state)
+T(what_others_install_is_told)
 {
     struct iot *iot = *state;
     core_version(&iot->core, CORE_PUMP, "", "1.5.0");
@@ -115,7 +112,7 @@ static void what_others_install_is_told(void **state)
     assert_int_equal(iot->core.task_count, 0);
 }
 
-static void the_gateway_has_a_version_and_no_upgrade(void **state)
+T(the_gateway_has_a_version_and_no_upgrade)
 {
     struct iot *iot = *state;
     iot_event(iot, NULL, "$ota", "version_query", "{}");
@@ -133,7 +130,7 @@ static void the_gateway_has_a_version_and_no_upgrade(void **state)
 
 /* ---- the course of an upgrade ---- */
 
-static void an_upgrade_is_reported_step_by_step(void **state)
+T(an_upgrade_is_reported_step_by_step)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -163,7 +160,7 @@ static void an_upgrade_is_reported_step_by_step(void **state)
     assert_int_equal(reports(iot), before);
 }
 
-static void progress_does_not_fall_when_it_is_tried_again(void **state)
+T(progress_does_not_fall_when_it_is_tried_again)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -176,7 +173,7 @@ static void progress_does_not_fall_when_it_is_tried_again(void **state)
     assert_int_equal(sb_json_int(report(iot), "progress", -1), 60);
 }
 
-static void all_four_events_are_upgrades(void **state)
+T(all_four_events_are_upgrades)
 {
     static const char *const types[] = { "firmware_upgrade", "firmware_upgrade_v2",
                                          "software_upgrade", "software_upgrade_v2" };
@@ -200,7 +197,7 @@ static void all_four_events_are_upgrades(void **state)
     assert_non_null(strstr(iot->core.note, "firmware_upgrade_v3"));
 }
 
-static void what_is_there_already_is_a_success_without_download(void **state)
+T(what_is_there_already_is_a_success_without_download)
 {
     struct iot *iot = *state;
     becomes(iot, "2.0.0");
@@ -214,7 +211,7 @@ static void what_is_there_already_is_a_success_without_download(void **state)
     assert_int_equal(iot->core.task_count, 1);
 }
 
-static void a_success_needs_the_version(void **state)
+T(a_success_needs_the_version)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -233,7 +230,7 @@ static void a_success_needs_the_version(void **state)
     assert_string_equal(sb_json_str(report(iot), "version"), "unknown");
 }
 
-static void every_failure_has_its_code(void **state)
+T(every_failure_has_its_code)
 {
     static const struct {
         enum sb_cause cause;
@@ -264,7 +261,6 @@ static void every_failure_has_its_code(void **state)
         { SB_CAUSE_INTERNAL, SB_PHASE_WAITING, 255 },
         { SB_CAUSE_OUTCOME_UNKNOWN, SB_PHASE_RESTARTING, 255 },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct iot *iot = iot_new();
         iot_up(iot);
@@ -278,9 +274,8 @@ static void every_failure_has_its_code(void **state)
     }
 }
 
-static void every_cause_in_every_phase_is_a_code_that_platforms_know(void **state)
+T(every_cause_in_every_phase_is_a_code_that_platforms_know)
 {
-    (void)state;
     for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++)
         for (int phase = 0; phase < SB_PHASE_MAX_; phase++) {
             const json_t *cell =
@@ -291,7 +286,7 @@ static void every_cause_in_every_phase_is_a_code_that_platforms_know(void **stat
         }
 }
 
-static void a_devices_own_code_comes_back_unchanged(void **state)
+T(a_devices_own_code_comes_back_unchanged)
 {
     static const struct {
         char *dialect, *vocabulary, *code;
@@ -313,7 +308,7 @@ static void a_devices_own_code_comes_back_unchanged(void **state)
     }
 }
 
-static void a_cancelled_upgrade_is_told_as_failed(void **state)
+T(a_cancelled_upgrade_is_told_as_failed)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -324,7 +319,7 @@ static void a_cancelled_upgrade_is_told_as_failed(void **state)
 
 /* ---- what cannot be ---- */
 
-static void upgrades_that_are_malformed(void **state)
+T(upgrades_that_are_malformed)
 {
     static const struct {
         const char *paras;
@@ -350,7 +345,7 @@ static void upgrades_that_are_malformed(void **state)
     assert_int_equal(iot->core.task_count, 0);
 }
 
-static void what_the_core_refuses(void **state)
+T(what_the_core_refuses)
 {
     struct iot *iot = *state;
     iot->core.refuse = SB_CAUSE_CONFLICT;
@@ -373,7 +368,7 @@ static void what_the_core_refuses(void **state)
 }
 
 /* To the platform `busy` is an end; and it has time. */
-static void what_cannot_be_taken_now_is_taken_later(void **state)
+T(what_cannot_be_taken_now_is_taken_later)
 {
     struct iot *iot = *state;
     iot->core.ready = false;
@@ -403,7 +398,7 @@ static void what_cannot_be_taken_now_is_taken_later(void **state)
     assert_int_equal(reports(iot), 1);
 }
 
-static void unknown_devices_are_answered_for(void **state)
+T(unknown_devices_are_answered_for)
 {
     struct iot *iot = *state;
     iot_event(iot, "prod_ghost", "$ota", "firmware_upgrade", UPGRADE);
@@ -417,7 +412,7 @@ static void unknown_devices_are_answered_for(void **state)
 
 /* ---- once ---- */
 
-static void a_redelivered_upgrade_is_done_once(void **state)
+T(a_redelivered_upgrade_is_done_once)
 {
     struct iot *iot = *state;
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
@@ -439,7 +434,7 @@ static void a_redelivered_upgrade_is_done_once(void **state)
     assert_int_equal(iot->core.task_count, 2);
 }
 
-static void a_task_id_is_the_requests_own(void **state)
+T(a_task_id_is_the_requests_own)
 {
     struct iot *iot = *state;
     const char *paras = "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"task_id\":\"5f1c\","
@@ -456,7 +451,7 @@ static void a_task_id_is_the_requests_own(void **state)
 }
 
 /* Reports name no task: those of what was asked for before would be taken for the new one's. */
-static void only_the_last_upgrade_is_reported(void **state)
+T(only_the_last_upgrade_is_reported)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -480,7 +475,7 @@ static void only_the_last_upgrade_is_reported(void **state)
 
 /* ---- connections and restarts ---- */
 
-static void a_reconnect_says_again_how_far_it_is(void **state)
+T(a_reconnect_says_again_how_far_it_is)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -498,12 +493,11 @@ static void a_reconnect_says_again_how_far_it_is(void **state)
     assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
 }
 
-static void a_restart_after_each_step(void **state)
+T(a_restart_after_each_step)
 {
     static const enum sb_task_state steps[] = { SB_TASK_QUEUED,      SB_TASK_SENT,
                                                 SB_TASK_DOWNLOADING, SB_TASK_DOWNLOADED,
                                                 SB_TASK_INSTALLING,  SB_TASK_RESTARTING };
-    (void)state;
     for (size_t at = 0; at < SB_COUNT(steps); at++) {
         struct iot *iot = iot_new();
         iot_up(iot);
@@ -523,7 +517,7 @@ static void a_restart_after_each_step(void **state)
     }
 }
 
-static void an_upgrade_that_ended_unheard_is_said_to_be_unknown(void **state)
+T(an_upgrade_that_ended_unheard_is_said_to_be_unknown)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -535,7 +529,7 @@ static void an_upgrade_that_ended_unheard_is_said_to_be_unknown(void **state)
     assert_int_equal(reports(iot), before);
 }
 
-static void an_upgrade_whose_device_goes(void **state)
+T(an_upgrade_whose_device_goes)
 {
     struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -543,39 +537,4 @@ static void an_upgrade_whose_device_goes(void **state)
     core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_int_equal(code(iot), 255);
     assert_int_equal(reports(iot), 2);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, iot_begin, iot_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_query_is_answered_with_versions),
-        T(a_query_waits_until_the_device_answers),
-        T(a_query_is_answered_without_a_version),
-        T(refusals_while_the_store_fails_are_not_kept),
-        T(what_cannot_be_taken_now_is_taken_later),
-        T(what_others_install_is_told),
-        T(the_gateway_has_a_version_and_no_upgrade),
-        T(an_upgrade_is_reported_step_by_step),
-        T(progress_does_not_fall_when_it_is_tried_again),
-        T(all_four_events_are_upgrades),
-        T(what_is_there_already_is_a_success_without_download),
-        T(a_success_needs_the_version),
-        T(every_failure_has_its_code),
-        T(every_cause_in_every_phase_is_a_code_that_platforms_know),
-        T(a_devices_own_code_comes_back_unchanged),
-        T(a_cancelled_upgrade_is_told_as_failed),
-        T(upgrades_that_are_malformed),
-        T(what_the_core_refuses),
-        T(unknown_devices_are_answered_for),
-        T(a_redelivered_upgrade_is_done_once),
-        T(a_task_id_is_the_requests_own),
-        T(only_the_last_upgrade_is_reported),
-        T(a_reconnect_says_again_how_far_it_is),
-        T(a_restart_after_each_step),
-        T(an_upgrade_that_ended_unheard_is_said_to_be_unknown),
-        T(an_upgrade_whose_device_goes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,17 +2,12 @@
 /*
  * Commands and property requests: done once, answered once, with their result.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/huawei_world.h"
+#include "tests/test.h"
 
 #define RINSE                                                                                      \
     "{\"object_device_id\":\"prod_pump7\",\"service_id\":\"S\",\"command_name\":\"rinse\","        \
@@ -20,9 +15,11 @@
 #define SET                                                                                        \
     "{\"object_device_id\":\"prod_pump7\",\"services\":[{\"service_id\":\"A\",\"properties\":"     \
     "{\"mode\":2}},{\"service_id\":\"B\",\"properties\":{\"level\":3}}]}"
-#define GET "{\"object_device_id\":\"prod_pump7\",\"service_id\":\"S\"}"
+#define GET     "{\"object_device_id\":\"prod_pump7\",\"service_id\":\"S\"}"
 
-static void a_command_is_answered_with_its_result(void **state)
+#define T(name) SB_TEST(name, iot_begin, iot_end)
+
+T(a_command_is_answered_with_its_result)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
@@ -39,7 +36,7 @@ static void a_command_is_answered_with_its_result(void **state)
     assert_int_equal(iot_answers(iot, "commands", "1"), 1);
 }
 
-static void commands_that_every_device_has(void **state)
+T(commands_that_every_device_has)
 {
     static const struct {
         const char *name;
@@ -57,7 +54,7 @@ static void commands_that_every_device_has(void **state)
     }
 }
 
-static void properties_are_written(void **state)
+T(properties_are_written)
 {
     struct iot *iot = *state;
     iot_request(iot, "properties/set", "1", SET);
@@ -68,7 +65,7 @@ static void properties_are_written(void **state)
                         "{\"result_code\":0,\"result_desc\":\"success\"}"));
 }
 
-static void properties_are_read(void **state)
+T(properties_are_read)
 {
     struct iot *iot = *state;
     iot_request(iot, "properties/get", "1", GET);
@@ -91,7 +88,7 @@ static void properties_are_read(void **state)
     assert_true(reported);
 }
 
-static void failures_are_answered(void **state)
+T(failures_are_answered)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
@@ -120,7 +117,7 @@ static void refused(struct iot *iot, const char *what, const char *body)
     assert_int_equal(iot->core.task_count, tasks);
 }
 
-static void what_cannot_be_is_refused_at_once(void **state)
+T(what_cannot_be_is_refused_at_once)
 {
     struct iot *iot = *state;
     refused(iot, "commands", "{nonsense");
@@ -148,7 +145,7 @@ static void what_cannot_be_is_refused_at_once(void **state)
     refused(iot, "properties/get", GET);
 }
 
-static void a_repeated_request_is_done_once(void **state)
+T(a_repeated_request_is_done_once)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
@@ -158,7 +155,7 @@ static void a_repeated_request_is_done_once(void **state)
     assert_int_equal(iot_answers(iot, "commands", "1"), 1);
 }
 
-static void a_result_that_does_not_come_in_time(void **state)
+T(a_result_that_does_not_come_in_time)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
@@ -176,7 +173,7 @@ static void a_result_that_does_not_come_in_time(void **state)
     assert_int_equal(iot_answers(iot, "commands", "2"), 1);
 }
 
-static void requests_that_wait_are_bounded(void **state)
+T(requests_that_wait_are_bounded)
 {
     struct iot *iot = *state;
     for (int i = 0; i < 20; i++) {
@@ -188,7 +185,7 @@ static void requests_that_wait_are_bounded(void **state)
     assert_null(iot_answer(iot, "commands", "15"));
 }
 
-static void a_result_that_is_too_large(void **state)
+T(a_result_that_is_too_large)
 {
     struct iot *iot = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 70000);
@@ -199,7 +196,7 @@ static void a_result_that_is_too_large(void **state)
     assert_int_equal(sb_json_int(iot_answer(iot, "commands", "1"), "result_code", -1), 1);
 }
 
-static void an_answer_dies_with_its_connection(void **state)
+T(an_answer_dies_with_its_connection)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
@@ -210,31 +207,10 @@ static void an_answer_dies_with_its_connection(void **state)
     assert_null(iot_answer(iot, "commands", "1"));
 }
 
-static void a_device_that_goes_is_answered_for(void **state)
+T(a_device_that_goes_is_answered_for)
 {
     struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_int_equal(sb_json_int(iot_answer(iot, "commands", "1"), "result_code", -1), 1);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, iot_begin, iot_end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_command_is_answered_with_its_result),
-        T(commands_that_every_device_has),
-        T(properties_are_written),
-        T(properties_are_read),
-        T(failures_are_answered),
-        T(what_cannot_be_is_refused_at_once),
-        T(a_repeated_request_is_done_once),
-        T(a_result_that_does_not_come_in_time),
-        T(requests_that_wait_are_bounded),
-        T(a_result_that_is_too_large),
-        T(an_answer_dies_with_its_connection),
-        T(a_device_that_goes_is_answered_for),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "adapters/dialects/ibm/codec.h"
 #include "bridge/base/str.h"
 #include "tests/fakes/ibm_world.h"
+#include "tests/test.h"
 
 #define WORDS core_words(&sb_ibm_shape)
 
@@ -27,9 +23,8 @@ static struct sb_message decode(const char *topic, const char *payload)
 
 /* ---- topics ---- */
 
-static void topics_say_who_and_what(void **state)
+SB_TEST(topics_say_who_and_what)
 {
-    (void)state;
     static const struct {
         const char *rest;
         int kind;
@@ -57,18 +52,16 @@ static void topics_say_who_and_what(void **state)
     }
 }
 
-static void custom_actions_keep_bundle_and_action(void **state)
+SB_TEST(custom_actions_keep_bundle_and_action)
 {
-    (void)state;
     struct sb_message message = decode(DEVICE "mgmt/custom/b.1/a-2", "{\"reqId\":\"r\"}");
     assert_string_equal(message.what, "b.1/a-2");
     assert_null(message.error);
     sb_message_done(&message);
 }
 
-static void the_gateways_own_topics_have_no_name(void **state)
+SB_TEST(the_gateways_own_topics_have_no_name)
 {
-    (void)state;
     struct sb_message message =
         decode("iotdm-1/type/gwtype/id/gw1/observe",
                "{\"reqId\":\"r\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\"}]}}");
@@ -81,9 +74,8 @@ static void the_gateways_own_topics_have_no_name(void **state)
     sb_message_done(&message);
 }
 
-static void foreign_topics_are_not_for_us(void **state)
+SB_TEST(foreign_topics_are_not_for_us)
 {
-    (void)state;
     static const char *const topics[] = {
         "",
         "iotdm-1",
@@ -123,9 +115,8 @@ static void check_fields(const char *kind, const char *payload, const char *want
     sb_message_done(&message);
 }
 
-static void fields_of_every_generation_read_alike(void **state)
+SB_TEST(fields_of_every_generation_read_alike)
 {
-    (void)state;
     const char *bare = "[{\"field\":\"mgmt.firmware\"}]";
     const char *full = "[{\"field\":\"mgmt.firmware\",\"value\":{\"state\":0}}]";
     check_fields("observe", "{\"reqId\":\"r\",\"d\":{\"fields\":[{\"field\":\"mgmt.firmware\"}]}}",
@@ -145,9 +136,8 @@ static void fields_of_every_generation_read_alike(void **state)
     check_fields("mgmt/custom/b/a", "{\"reqId\":\"r\",\"d\":{\"fields\":[]}}", "[]");
 }
 
-static void wrong_shapes_are_errors_with_an_id(void **state)
+SB_TEST(wrong_shapes_are_errors_with_an_id)
 {
-    (void)state;
     static const char *const bodies[] = {
         "{\"reqId\":\"r1\"}",
         "{\"reqId\":\"r1\",\"d\":null}",
@@ -168,9 +158,8 @@ static void wrong_shapes_are_errors_with_an_id(void **state)
     }
 }
 
-static void too_many_fields_are_refused(void **state)
+SB_TEST(too_many_fields_are_refused)
 {
-    (void)state;
     for (int n = SB_IBM_FIELDS_MAX; n <= SB_IBM_FIELDS_MAX + 1; n++) {
         struct sb_str text = { 0 };
         sb_str_add(&text, "{\"reqId\":\"r\",\"d\":{\"fields\":[\"f\"");
@@ -184,9 +173,8 @@ static void too_many_fields_are_refused(void **state)
     }
 }
 
-static void request_ids_have_bounds(void **state)
+SB_TEST(request_ids_have_bounds)
 {
-    (void)state;
     struct sb_message message = decode(DEVICE "mgmt/initiate/device/reboot", "{\"reqId\":4711}");
     assert_string_equal(message.id, "4711");
     assert_non_null(message.error); /* refused, by that id */
@@ -222,9 +210,8 @@ static void request_ids_have_bounds(void **state)
     }
 }
 
-static void broken_texts_keep_their_id(void **state)
+SB_TEST(broken_texts_keep_their_id)
 {
-    (void)state;
     static const struct {
         const char *text, *id;
     } table[] = {
@@ -251,9 +238,8 @@ static void broken_texts_keep_their_id(void **state)
     }
 }
 
-static void not_an_object_is_an_error(void **state)
+SB_TEST(not_an_object_is_an_error)
 {
-    (void)state;
     static const char *const bodies[] = { "[]", "7", "\"reqId\"", "null", "true" };
     for (size_t i = 0; i < SB_COUNT(bodies); i++) {
         struct sb_message message = decode(DEVICE "observe", bodies[i]);
@@ -263,9 +249,8 @@ static void not_an_object_is_an_error(void **state)
     }
 }
 
-static void response_codes_of_every_library(void **state)
+SB_TEST(response_codes_of_every_library)
 {
-    (void)state;
     static const struct {
         const char *text;
         int code;
@@ -298,9 +283,8 @@ static void check_json(json_t *value, const char *wanted)
     json_decref(value);
 }
 
-static void payloads_letter_for_letter(void **state)
+SB_TEST(payloads_letter_for_letter)
 {
-    (void)state;
     check_json(sb_ibm_answer(204, NULL, "r", NULL), "{\"rc\":204,\"reqId\":\"r\"}");
     check_json(sb_ibm_answer(500, "why", "r", NULL),
                "{\"rc\":500,\"message\":\"why\",\"reqId\":\"r\"}");
@@ -322,9 +306,8 @@ static void payloads_letter_for_letter(void **state)
                "{\"d\":{\"message\":\"m\",\"severity\":0},\"reqId\":\"r\"}");
 }
 
-static void uris(void **state)
+SB_TEST(uris)
 {
-    (void)state;
     static const char *const good[] = { "https://a/b", "http://[::1]:80/x?y#z", "ftp://h",
                                         "s3+x://bucket/key" };
     static const char *const bad[] = { "",           "some uri",   "https://",
@@ -342,9 +325,8 @@ static void uris(void **state)
     assert_false(sb_ibm_uri_ok(endless));
 }
 
-static void verifiers(void **state)
+SB_TEST(verifiers)
 {
-    (void)state;
     const char *sha = "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff";
     const char *hex = NULL;
     assert_string_equal(sb_ibm_verifier_kind(sha, &hex), "sha256");
@@ -375,9 +357,8 @@ static int settings(const char *text, struct sb_ibm_config *ret, char **ret_find
     return r < 0 ? r : (int)total;
 }
 
-static void settings_are_checked(void **state)
+SB_TEST(settings_are_checked)
 {
-    (void)state;
     static const struct {
         const char *text, *finding;
     } table[] = {
@@ -407,9 +388,8 @@ static void settings_are_checked(void **state)
     sb_schema_done(sb_ibm_fields, &read);
 }
 
-static void the_login_is_a_gateways(void **state)
+SB_TEST(the_login_is_a_gateways)
 {
-    (void)state;
     char folder[] = "/tmp/sb-ibm-codec-XXXXXX";
     assert_non_null(mkdtemp(folder));
     sb_cleanup(sb_freep) char *path = sb_format("%s/token", folder);
@@ -441,27 +421,4 @@ static void the_login_is_a_gateways(void **state)
     sb_connect_done(&login);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(topics_say_who_and_what),
-        cmocka_unit_test(custom_actions_keep_bundle_and_action),
-        cmocka_unit_test(the_gateways_own_topics_have_no_name),
-        cmocka_unit_test(foreign_topics_are_not_for_us),
-        cmocka_unit_test(fields_of_every_generation_read_alike),
-        cmocka_unit_test(wrong_shapes_are_errors_with_an_id),
-        cmocka_unit_test(too_many_fields_are_refused),
-        cmocka_unit_test(request_ids_have_bounds),
-        cmocka_unit_test(broken_texts_keep_their_id),
-        cmocka_unit_test(not_an_object_is_an_error),
-        cmocka_unit_test(response_codes_of_every_library),
-        cmocka_unit_test(payloads_letter_for_letter),
-        cmocka_unit_test(uris),
-        cmocka_unit_test(verifiers),
-        cmocka_unit_test(settings_are_checked),
-        cmocka_unit_test(the_login_is_a_gateways),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,17 +4,13 @@
  * restart after every single step changes nothing that the platform can see. The world answers
  * requests as the core does: a newer firmware request replaces one that has not started.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "adapters/dialects/ibm/conversation.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/ibm_world.h"
+#include "tests/test.h"
 
 #define REBOOT   "mgmt/initiate/device/reboot"
 #define RESET    "mgmt/initiate/device/factory_reset"
@@ -386,9 +382,8 @@ static void check_completions(const struct run *run, uint32_t from)
     }
 }
 
-static void whatever_happens(void **state)
+SB_TEST(whatever_happens)
 {
-    (void)state;
     for (uint32_t from = 1; from <= runs(); from++) {
         struct run run;
         live(&run, from, from % 2, false);
@@ -423,9 +418,8 @@ static char *story(const struct wiot *w)
     return sb_str_take(&text);
 }
 
-static void a_restart_after_every_step_changes_nothing(void **state)
+SB_TEST(a_restart_after_every_step_changes_nothing)
 {
-    (void)state;
     for (uint32_t from = 1; from <= runs(); from++) {
         struct run once, often;
         live(&once, from, false, true);
@@ -443,13 +437,4 @@ static void a_restart_after_every_step_changes_nothing(void **state)
         wiot_free(once.w);
         wiot_free(often.w);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whatever_happens),
-        cmocka_unit_test(a_restart_after_every_step_changes_nothing),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

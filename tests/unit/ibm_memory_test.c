@@ -4,16 +4,12 @@
  * with -ENOMEM until there is enough, leaves nothing behind and a state that can go on.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 #include "adapters/dialects/ibm/conversation.h"
 #include "bridge/base/str.h"
 #include "tests/fakes/ibm_world.h"
 #include "tests/fakes/starving.h"
+#include "tests/test.h"
 
 /* ---- what is tried ---- */
 
@@ -168,9 +164,8 @@ static int go(const struct trial *trial, struct wiot *w, int n)
     return r;
 }
 
-static void every_input_short_of_memory(void **state)
+SB_TEST(every_input_short_of_memory)
 {
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(trials); i++) {
         int failures = 0, r = -ENOMEM;
         for (int n = 0; r != 0 && n < STARVED_MOST; n++) {
@@ -193,9 +188,8 @@ static void every_input_short_of_memory(void **state)
     }
 }
 
-static void keeping_short_of_memory(void **state)
+SB_TEST(keeping_short_of_memory)
 {
-    (void)state;
     struct wiot *w = wiot_new();
     installing(w);
     starve_keeping(&sb_ibm_dialect, w->state);
@@ -205,9 +199,5 @@ static void keeping_short_of_memory(void **state)
 int main(void)
 {
     starved_begin();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_input_short_of_memory),
-        cmocka_unit_test(keeping_short_of_memory),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

@@ -7,16 +7,12 @@
  *   ! up | down | restart | task N STATE | fails N CAUSE PHASE | version V | pass DURATION
  */
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/ibm_world.h"
+#include "tests/test.h"
 
 struct place {
     const char *file;
@@ -103,9 +99,8 @@ static void replay(const char *path)
     (void)fclose(file);
 }
 
-static void every_transcript(void **state)
+SB_TEST(every_transcript)
 {
-    (void)state;
     const char *source = getenv("SB_SOURCE");
     sb_cleanup(sb_freep) char *folder =
         sb_format("%s/tests/transcripts/ibm", source ? source : ".");
@@ -122,10 +117,4 @@ static void every_transcript(void **state)
     }
     (void)closedir(dir);
     assert_in_range(count, 4, 1000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_transcript) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

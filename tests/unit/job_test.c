@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The records of jobs: their closed lists, their JSON form both ways, and versions. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/job/job.h"
 #include "bridge/job/machine.h"
 #include "bridge/job/version.h"
+#include "tests/test.h"
 
 /* ---- the closed lists ---- */
 
-static void test_names_go_both_ways(void **state)
+SB_TEST(test_names_go_both_ways)
 {
-    (void)state;
     static const struct {
         const struct sb_names *names;
         int count;
@@ -44,9 +37,8 @@ static void test_names_go_both_ways(void **state)
     assert_int_equal(sb_cause_from_name("Timeout"), -EINVAL);
 }
 
-static void test_kinds_of_states_and_operations(void **state)
+SB_TEST(test_kinds_of_states_and_operations)
 {
-    (void)state;
     for (int op = 0; op < SB_OP_MAX_; op++)
         assert_int_equal(sb_op_is_firmware((enum sb_op)op),
                          strncmp(sb_op_name(op), "firmware_", 9) == 0);
@@ -124,9 +116,8 @@ static void assert_same(const json_t *found, const json_t *wanted)
 }
 
 /* Below the version it is said, also that it is nothing at all. */
-static void test_what_a_success_was_read_from(void **state)
+SB_TEST(test_what_a_success_was_read_from)
 {
-    (void)state;
     static const enum sb_op doubtful[] = { SB_OP_FIRMWARE_INSTALL, SB_OP_FIRMWARE_UPDATE };
     struct sb_job job = { .id = 1 };
     struct sb_task task = { .job = &job, .state = SB_TASK_SUCCEEDED };
@@ -148,9 +139,8 @@ static void test_what_a_success_was_read_from(void **state)
         }
 }
 
-static void test_a_whole_job_comes_back(void **state)
+SB_TEST(test_a_whole_job_comes_back)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *json = whole_job();
     sb_cleanup(sb_job_freep) struct sb_job *job = NULL;
     assert_int_equal(sb_job_from_json(json, &job, NULL), 0);
@@ -170,9 +160,8 @@ static void test_a_whole_job_comes_back(void **state)
     assert_same(again, json);
 }
 
-static void test_a_whole_task_comes_back(void **state)
+SB_TEST(test_a_whole_task_comes_back)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *json = whole_task();
     sb_cleanup(sb_task_freep) struct sb_task *task = NULL;
     struct sb_job job = { .id = 7 };
@@ -190,9 +179,8 @@ static void test_a_whole_task_comes_back(void **state)
 }
 
 /* Of what is zero nothing is written but what a reader cannot do without. */
-static void test_empty_records_are_short(void **state)
+SB_TEST(test_empty_records_are_short)
 {
-    (void)state;
     struct sb_job job = { .id = 1, .origin = (char *)"native" };
     struct sb_task task = { .id = 2, .job = &job, .device = (char *)"a", .module = (char *)"" };
     sb_cleanup(json_decrefp) json_t *one = sb_job_json(&job), *two = sb_task_json(&task);
@@ -210,9 +198,8 @@ static void test_empty_records_are_short(void **state)
 }
 
 /* A device's text may hold any bytes; its record must be kept all the same. */
-static void test_foreign_bytes_do_not_cost_the_record(void **state)
+SB_TEST(test_foreign_bytes_do_not_cost_the_record)
 {
-    (void)state;
     struct sb_job job = { .id = 1 };
     struct sb_task task = {
         .id = 2, .job = &job, .device = (char *)"a", .text = (char *)"a\xff\xfe b"
@@ -256,9 +243,8 @@ static void assert_refused(enum record record, const json_t *json, const char *m
     assert_int_equal(read_back(record, json, NULL), -EBADMSG);
 }
 
-static void test_missing_members(void **state)
+SB_TEST(test_missing_members)
 {
-    (void)state;
     static const char *const required[] = { "id", "origin", "operation", "state", "device" };
     for (int record = 0; record < RECORDS; record++) {
         sb_cleanup(json_decrefp) json_t *all = whole((enum record)record);
@@ -279,9 +265,8 @@ static void test_missing_members(void **state)
 }
 
 /* Every member with a value of every other type. */
-static void test_ill_typed_members(void **state)
+SB_TEST(test_ill_typed_members)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *wrong = from_text(
         "[null, true, 1, 1.5, 'no such name', '', [], ['no such name'], [1], {}, {'a': 1}]");
     unsigned tried = 0;
@@ -307,9 +292,8 @@ static void test_ill_typed_members(void **state)
     assert_true(tried > 400);
 }
 
-static void test_unknown_names(void **state)
+SB_TEST(test_unknown_names)
 {
-    (void)state;
     static const struct {
         enum record record;
         const char *key;
@@ -330,9 +314,8 @@ static void test_unknown_names(void **state)
     assert_refused(POLICY, json, "retry_causes");
 }
 
-static void test_ranges(void **state)
+SB_TEST(test_ranges)
 {
-    (void)state;
     static const struct {
         enum record record;
         const char *key;
@@ -367,9 +350,8 @@ static void test_ranges(void **state)
     }
 }
 
-static void test_what_is_no_object(void **state)
+SB_TEST(test_what_is_no_object)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *list = json_array();
     assert_refused(POLICY, list, "policy");
     assert_refused(JOB, list, "id");
@@ -383,9 +365,8 @@ static void test_what_is_no_object(void **state)
     assert_int_equal(read_back(JOB, job, NULL), 0);
 }
 
-static void test_the_members_of_a_policy(void **state)
+SB_TEST(test_the_members_of_a_policy)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *all = from_text(policy_text);
     const char *key;
     json_t *value;
@@ -398,9 +379,8 @@ static void test_the_members_of_a_policy(void **state)
 
 /* ---- copies ---- */
 
-static void test_policies_are_copied_deeply(void **state)
+SB_TEST(test_policies_are_copied_deeply)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *json = from_text(policy_text);
     struct sb_policy from, copy;
     assert_int_equal(sb_policy_from_json(json, &from, NULL), 0);
@@ -413,9 +393,8 @@ static void test_policies_are_copied_deeply(void **state)
     sb_policy_done(&copy); /* twice is harmless */
 }
 
-static void test_native_words_are_replaced_whole(void **state)
+SB_TEST(test_native_words_are_replaced_whole)
 {
-    (void)state;
     struct sb_native native = { 0 };
     assert_int_equal(sb_native_set(&native, "ibm", "fw", "3", "full"), 0);
     assert_int_equal(sb_native_set(&native, "smp", NULL, "8", NULL), 0);
@@ -427,9 +406,8 @@ static void test_native_words_are_replaced_whole(void **state)
     assert_null(native.code);
 }
 
-static void test_a_job_owns_its_tasks(void **state)
+SB_TEST(test_a_job_owns_its_tasks)
 {
-    (void)state;
     sb_cleanup(sb_job_freep) struct sb_job *job = calloc(1, sizeof(*job));
     for (int64_t id = 1; id <= 40; id++) {
         struct sb_task *task = calloc(1, sizeof(*task));
@@ -469,9 +447,8 @@ static const char *const ascending[][4] = {
     { "999999999999999999" },
 };
 
-static void test_version_order(void **state)
+SB_TEST(test_version_order)
 {
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(ascending); i++)
         for (size_t j = 0; j < SB_COUNT(ascending); j++)
             for (size_t a = 0; a < 4 && ascending[i][a]; a++)
@@ -486,9 +463,8 @@ static void test_version_order(void **state)
 }
 
 /* A build counts between two that name one. */
-static void test_builds(void **state)
+SB_TEST(test_builds)
 {
-    (void)state;
     int r;
     assert_true(sb_version_equal("1.2.3", "1.2.3+45"));
     assert_true(sb_version_equal("1.2.3+45", "v1.2.3+045"));
@@ -501,9 +477,8 @@ static void test_builds(void **state)
     assert_true(r < 0); /* the pre-release counts first */
 }
 
-static void test_what_is_no_version_equals_itself_alone(void **state)
+SB_TEST(test_what_is_no_version_equals_itself_alone)
 {
-    (void)state;
     static const char *const odd[] = {
         "",
         "v",
@@ -553,9 +528,8 @@ static void test_what_is_no_version_equals_itself_alone(void **state)
     assert_int_equal(r, 77);
 }
 
-static void test_endless_versions(void **state)
+SB_TEST(test_endless_versions)
 {
-    (void)state;
     enum { LONG = 100000 };
     sb_cleanup(sb_freep) char *digits = malloc(LONG + 1);
     sb_cleanup(sb_freep) char *pre = malloc(LONG + 1);
@@ -569,9 +543,8 @@ static void test_endless_versions(void **state)
     assert_int_equal(r, 0);
 }
 
-static void test_lists_of_versions(void **state)
+SB_TEST(test_lists_of_versions)
 {
-    (void)state;
     static const struct {
         const char *list, *version;
         bool listed;
@@ -596,32 +569,4 @@ static void test_lists_of_versions(void **state)
     for (size_t i = 0; i < SB_COUNT(cases); i++)
         if (sb_version_listed(cases[i].list, cases[i].version) != cases[i].listed)
             fail_msg("'%s' in '%s'", cases[i].version, cases[i].list);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_go_both_ways),
-        cmocka_unit_test(test_kinds_of_states_and_operations),
-        cmocka_unit_test(test_what_a_success_was_read_from),
-        cmocka_unit_test(test_a_whole_job_comes_back),
-        cmocka_unit_test(test_a_whole_task_comes_back),
-        cmocka_unit_test(test_empty_records_are_short),
-        cmocka_unit_test(test_foreign_bytes_do_not_cost_the_record),
-        cmocka_unit_test(test_missing_members),
-        cmocka_unit_test(test_ill_typed_members),
-        cmocka_unit_test(test_unknown_names),
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_what_is_no_object),
-        cmocka_unit_test(test_the_members_of_a_policy),
-        cmocka_unit_test(test_policies_are_copied_deeply),
-        cmocka_unit_test(test_native_words_are_replaced_whole),
-        cmocka_unit_test(test_a_job_owns_its_tasks),
-        cmocka_unit_test(test_version_order),
-        cmocka_unit_test(test_builds),
-        cmocka_unit_test(test_what_is_no_version_equals_itself_alone),
-        cmocka_unit_test(test_endless_versions),
-        cmocka_unit_test(test_lists_of_versions),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

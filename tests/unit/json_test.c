@@ -2,15 +2,11 @@
 /*
  * JSON: what is refused and why, the bounds on either side, and the getters.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "bridge/base/json.h"
 #include "bridge/base/str.h"
+#include "tests/test.h"
 
 static json_t *parsed(const char *text)
 {
@@ -36,9 +32,8 @@ static void refused(const void *text, size_t n, const struct sb_json_limits *lim
     assert_int_equal(sb_json_parse(text, n, limits, &value, NULL), expected);
 }
 
-static void texts_come_back(void **state)
+SB_TEST(texts_come_back)
 {
-    (void)state;
     static const char *const texts[] = {
         "{}",
         "[]",
@@ -57,9 +52,8 @@ static void texts_come_back(void **state)
     assert_null(sb_json_text(NULL));
 }
 
-static void broken_texts_are_refused_with_their_place(void **state)
+SB_TEST(broken_texts_are_refused_with_their_place)
 {
-    (void)state;
     static const struct {
         const char *text, *says;
     } cases[] = {
@@ -94,9 +88,8 @@ static void broken_texts_are_refused_with_their_place(void **state)
     refused(NULL, 0, NULL, -EBADMSG, "empty");
 }
 
-static void errors_do_not_quote_values(void **state)
+SB_TEST(errors_do_not_quote_values)
 {
-    (void)state;
     static const char text[] = "{\"password\":\"hunter2\" \"next\":hunter3}";
     json_t *value = NULL;
     sb_cleanup(sb_freep) char *error = NULL;
@@ -116,9 +109,8 @@ static char *nested(size_t n)
     return sb_str_take(&s);
 }
 
-static void depth_is_bounded(void **state)
+SB_TEST(depth_is_bounded)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *at = nested(32);
     sb_cleanup(json_decrefp) json_t *value = parsed(at);
     assert_non_null(value);
@@ -145,9 +137,8 @@ static char *list_of(size_t n)
     return sb_str_take(&s);
 }
 
-static void values_are_bounded(void **state)
+SB_TEST(values_are_bounded)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *at = list_of(19999); /* and the list itself */
     sb_cleanup(json_decrefp) json_t *value = parsed(at);
     assert_int_equal(json_array_size(value), 19999);
@@ -173,9 +164,8 @@ static void values_are_bounded(void **state)
     }
 }
 
-static void length_is_bounded(void **state)
+SB_TEST(length_is_bounded)
 {
-    (void)state;
     size_t n = 131073;
     sb_cleanup(sb_freep) char *text = malloc(n);
     assert_non_null(text);
@@ -188,9 +178,8 @@ static void length_is_bounded(void **state)
     refused("[1,2]", 5, &(struct sb_json_limits){ .bytes = 4 }, -E2BIG, "at most 4");
 }
 
-static void getters_tolerate_anything(void **state)
+SB_TEST(getters_tolerate_anything)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *o =
         parsed("{\"s\":\"x\",\"i\":5,\"r\":6.9,\"n\":-6.9,\"huge\":1e300,\"edge\":9.3e18,"
                "\"b\":true,\"f\":false,\"o\":{\"k\":1},\"a\":[1],\"null\":null}");
@@ -224,9 +213,8 @@ static void getters_tolerate_anything(void **state)
     }
 }
 
-static void setters(void **state)
+SB_TEST(setters)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *o = json_object();
     assert_int_equal(sb_json_put_str(o, "b", "two"), 0);
     assert_int_equal(sb_json_put_int(o, "a", INT64_MIN), 0);
@@ -238,19 +226,4 @@ static void setters(void **state)
     assert_int_equal(sb_json_put_str(o, "x", "\xff"), -ENOMEM);
     assert_int_equal(sb_json_put_str(NULL, "x", "y"), -ENOMEM);
     assert_int_equal(sb_json_put_int(NULL, "x", 1), -ENOMEM);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_come_back),
-        cmocka_unit_test(broken_texts_are_refused_with_their_place),
-        cmocka_unit_test(errors_do_not_quote_values),
-        cmocka_unit_test(depth_is_bounded),
-        cmocka_unit_test(values_are_bounded),
-        cmocka_unit_test(length_is_bounded),
-        cmocka_unit_test(getters_tolerate_anything),
-        cmocka_unit_test(setters),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

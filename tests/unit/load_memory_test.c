@@ -140,9 +140,8 @@ static void corpus(load_fn load, const char *name, int expected)
     refuse_each(load, path, expected);
 }
 
-static void words(void **state)
+SB_TEST(words)
 {
-    (void)state;
     corpus(load_words, "words/total", 0);
     corpus(load_words, "words/phases", 0);
     corpus(load_words, "words/wrong-cells", -EINVAL);
@@ -150,9 +149,8 @@ static void words(void **state)
     corpus(load_words, "words/placeholder", -EINVAL);
 }
 
-static void trees(void **state)
+SB_TEST(trees)
 {
-    (void)state;
     corpus(load_and_turn_back, "yaml/all-types", 0);
     corpus(load_and_turn_back, "yaml/duplicates", -EINVAL);
     corpus(load_and_turn_back, "yaml/anchors", -EINVAL);
@@ -166,9 +164,8 @@ static void one_file(load_fn load, const char *text, int expected)
     remove_folder(folder);
 }
 
-static void configuration(void **state)
+SB_TEST(configuration)
 {
-    (void)state;
     one_file(load_config,
              "links: { c: { dialect: ibm, uri_rules: { a: b } } }\nbuses: { r: }\n"
              "log: { level: debug }\nmappings: /m\n",
@@ -178,9 +175,8 @@ static void configuration(void **state)
              -EINVAL);
 }
 
-static void folders(void **state)
+SB_TEST(folders)
 {
-    (void)state;
     static const char good[] = "name: a\ndriver: meter\nproperties: { a: { b: [1, 2] } }\n"
                                "operations: [read]\nmeter: { unit: 3 }\n";
     static const char bad[] = "name: b\ndriver: metre\nstal: 1\noperations: raed\n";
@@ -204,9 +200,8 @@ static void folders(void **state)
     remove_folder(folder);
 }
 
-static void templates_and_manuals(void **state)
+SB_TEST(templates_and_manuals)
 {
-    (void)state;
     for (int n = 0; n < 40; n++) {
         starved_refuse(n);
         sb_cleanup(sb_freep) char *text = sb_words_fill("{a}/{b}", "a", "x", "b", "y", NULL);
@@ -222,12 +217,5 @@ static void templates_and_manuals(void **state)
 int main(void)
 {
     starved_begin();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words),
-        cmocka_unit_test(trees),
-        cmocka_unit_test(configuration),
-        cmocka_unit_test(folders),
-        cmocka_unit_test(templates_and_manuals),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

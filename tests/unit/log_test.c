@@ -3,11 +3,6 @@
  * The log as its reader sees it: stderr is caught in a pipe, and what would go to the journal is
  * taken here.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,6 +14,7 @@
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
+#include "tests/test.h"
 
 #define ENTRY_MAX 2048
 
@@ -91,9 +87,8 @@ static int setup(void **state)
     return 0;
 }
 
-static void lines_have_fields(void **state)
+SB_TEST(lines_have_fields, setup)
 {
-    (void)state;
     LINE_IS("level=info msg=\"started 3\"\n", SB_LOG_INFO, NULL, "started %d", 3);
     LINE_IS("level=error msg=\"x\" job=7 task=9 device=pump-1 link=factory bus=/dev/ttyS0\n",
             SB_LOG_ERROR,
@@ -105,9 +100,8 @@ static void lines_have_fields(void **state)
     LINE_IS("level=warning msg=\"No such file or directory\"\n", SB_LOG_WARNING, NULL, "%m");
 }
 
-static void errno_is_kept(void **state)
+SB_TEST(errno_is_kept, setup)
 {
-    (void)state;
     catch_begin();
     (void)close(STDERR_FILENO); /* the write fails, and nobody hears of it */
     errno = EPROTO;
@@ -117,9 +111,8 @@ static void errno_is_kept(void **state)
     assert_string_equal(nothing, "");
 }
 
-static void levels_select(void **state)
+SB_TEST(levels_select, setup)
 {
-    (void)state;
     for (int limit = 0; limit < SB_LOG_MAX_; limit++) {
         sb_log_setup((enum sb_log_level)limit, SB_LOG_LOGFMT);
         catch_begin();
@@ -144,9 +137,8 @@ static void redacted_to(const char *text, const char *expected)
     assert_string_equal(shown, expected);
 }
 
-static void uris_lose_their_secrets(void **state)
+SB_TEST(uris_lose_their_secrets, setup)
 {
-    (void)state;
     static const char *const cases[][2] = {
         { "get https://host/a/b.bin now", "get https://host/a/b.bin now" },
         { "get https://u:pw@host/a?sig=1&x=2#f now", "get https://***@host/a?*** now" },
@@ -175,9 +167,8 @@ static void uris_lose_their_secrets(void **state)
     redacted_to(NULL, "");
 }
 
-static void registered_secrets_are_hidden(void **state)
+SB_TEST(registered_secrets_are_hidden, setup)
 {
-    (void)state;
     sb_log_secret("hunter2");
     sb_log_secret("hunter2"); /* two settings may hold the same */
     sb_log_secret("ter2xyz");
@@ -201,17 +192,15 @@ static void registered_secrets_are_hidden(void **state)
     redacted_to("hunter2xyz", "hunter2xyz");
 }
 
-static void repeated_pattern_is_hidden_whole(void **state)
+SB_TEST(repeated_pattern_is_hidden_whole, setup)
 {
-    (void)state;
     sb_log_secret("abab");
     redacted_to("xababab", "x***");
     sb_log_forget("abab");
 }
 
-static void foreign_text_is_made_safe(void **state)
+SB_TEST(foreign_text_is_made_safe, setup)
 {
-    (void)state;
     static const char *const cases[][2] = {
         { "a\nb\r\tc\x1b[31m\x7f", "a\\nb\\r\\tc\\x1b[31m\\x7f" },
         { "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x94\xa7",
@@ -243,9 +232,8 @@ static char *repeat(const char *unit, size_t n)
     return sb_str_take(&s);
 }
 
-static void entries_are_bounded(void **state)
+SB_TEST(entries_are_bounded, setup)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *fits = repeat("x", ENTRY_MAX);
     redacted_to(fits, fits);
     static const char *const units[] = { "x", "\xe2\x82\xac", "\n", "\"", "\xff" };
@@ -267,9 +255,8 @@ static void entries_are_bounded(void **state)
 }
 
 /* A secret that crosses the limit is not shown by half. */
-static void the_cut_comes_after_the_redaction(void **state)
+SB_TEST(the_cut_comes_after_the_redaction, setup)
 {
-    (void)state;
     sb_log_secret("do-not-show-this");
     sb_cleanup(sb_freep) char *head = repeat("x", ENTRY_MAX - 8);
     sb_cleanup(sb_freep) char *text = sb_format("%sdo-not-show-this and more", head);
@@ -287,9 +274,8 @@ static void stderr_as_journal(bool match)
     assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
 }
 
-static void journal_gets_fields(void **state)
+SB_TEST(journal_gets_fields, setup)
 {
-    (void)state;
     sb_log_secret("hunter2");
     catch_begin();
     stderr_as_journal(true);
@@ -306,9 +292,8 @@ static void journal_gets_fields(void **state)
     sb_log_forget("hunter2");
 }
 
-static void journal_that_fails_falls_back(void **state)
+SB_TEST(journal_that_fails_falls_back, setup)
 {
-    (void)state;
     catch_begin();
     stderr_as_journal(true);
     sb_log_setup(SB_LOG_INFO, SB_LOG_AUTO);
@@ -333,9 +318,8 @@ static void empty_stderr(void)
     assert_true(read(caught[0], piece, sizeof(piece)) > 0);
 }
 
-static void nobody_waits_for_a_reader_that_stopped(void **state)
+SB_TEST(nobody_waits_for_a_reader_that_stopped, setup)
 {
-    (void)state;
     catch_begin();
     fill_stderr();
     empty_stderr();
@@ -347,9 +331,8 @@ static void nobody_waits_for_a_reader_that_stopped(void **state)
     LINE_IS("level=info msg=\"once\"\n", SB_LOG_INFO, NULL, "once"); /* nothing more is told */
 }
 
-static void nobody_waits_for_a_journal_that_stopped(void **state)
+SB_TEST(nobody_waits_for_a_journal_that_stopped, setup)
 {
-    (void)state;
     catch_begin();
     stderr_as_journal(true);
     sb_log_setup(SB_LOG_INFO, SB_LOG_AUTO);
@@ -372,9 +355,8 @@ static void nobody_waits_for_a_journal_that_stopped(void **state)
 }
 
 /* JOURNAL_STREAM is inherited by children whose stderr goes elsewhere. */
-static void redirected_stderr_is_no_journal(void **state)
+SB_TEST(redirected_stderr_is_no_journal, setup)
 {
-    (void)state;
     static const enum sb_log_format formats[] = { SB_LOG_AUTO, SB_LOG_LOGFMT, SB_LOG_JOURNAL };
     for (size_t i = 0; i < SB_COUNT(formats); i++) {
         if (formats[i] == SB_LOG_JOURNAL && access("/run/systemd/journal/socket", F_OK) == 0)
@@ -401,9 +383,8 @@ static void *churn(void *arg)
 }
 
 /* Lines stay whole and the secret hidden while others come and go. */
-static void threads_may_share_it(void **state)
+SB_TEST(threads_may_share_it, setup)
 {
-    (void)state;
     static char names[2][16] = { "first secret", "second secret" };
     pthread_t threads[2];
     sb_log_secret("hunter2");
@@ -417,26 +398,4 @@ static void threads_may_share_it(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     sb_log_forget("hunter2");
     redacted_to("first secret hunter2", "first secret hunter2");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(lines_have_fields, setup),
-        cmocka_unit_test_setup(errno_is_kept, setup),
-        cmocka_unit_test_setup(levels_select, setup),
-        cmocka_unit_test_setup(uris_lose_their_secrets, setup),
-        cmocka_unit_test_setup(registered_secrets_are_hidden, setup),
-        cmocka_unit_test_setup(repeated_pattern_is_hidden_whole, setup),
-        cmocka_unit_test_setup(foreign_text_is_made_safe, setup),
-        cmocka_unit_test_setup(entries_are_bounded, setup),
-        cmocka_unit_test_setup(the_cut_comes_after_the_redaction, setup),
-        cmocka_unit_test_setup(journal_gets_fields, setup),
-        cmocka_unit_test_setup(journal_that_fails_falls_back, setup),
-        cmocka_unit_test_setup(nobody_waits_for_a_reader_that_stopped, setup),
-        cmocka_unit_test_setup(nobody_waits_for_a_journal_that_stopped, setup),
-        cmocka_unit_test_setup(redirected_stderr_is_no_journal, setup),
-        cmocka_unit_test_setup(threads_may_share_it, setup),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulated clock: the stand-in must keep the loop's promises, or scenarios prove nothing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pthread.h>
 
 #include "bridge/base/time.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/starved.h"
+#include "tests/test.h"
 
 struct world {
     struct sb_loop *loop;
@@ -67,7 +62,9 @@ static void stop(void *arg)
     sb_loop_stop(((struct world *)arg)->loop);
 }
 
-static void time_jumps_from_timer_to_timer(void **state)
+#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+
+TEST(time_jumps_from_timer_to_timer)
 {
     struct world *w = *state;
 
@@ -85,7 +82,7 @@ static void time_jumps_from_timer_to_timer(void **state)
     assert_int_equal(sb_loop_now(w->loop), SB_SIM_NOW + w->period + SB_DAY);
 }
 
-static void the_wall_clock_follows_and_jumps(void **state)
+TEST(the_wall_clock_follows_and_jumps)
 {
     struct world *w = *state;
     sb_cleanup(sb_freep) char *text = sb_time_iso8601(sb_loop_wall(w->loop));
@@ -104,7 +101,7 @@ static void the_wall_clock_follows_and_jumps(void **state)
     assert_int_equal(sb_loop_now(w->loop), SB_SIM_NOW + 2 * SB_HOUR + 5);
 }
 
-static void notes_and_hooks_run_at_once(void **state)
+TEST(notes_and_hooks_run_at_once)
 {
     struct world *w = *state;
     struct sb_note note = { .kind = 2 };
@@ -124,7 +121,7 @@ static void notes_and_hooks_run_at_once(void **state)
 }
 
 /* Else what the poster keeps for the loop would wait until something else comes. */
-static void the_first_note_needs_no_memory(void **state)
+TEST(the_first_note_needs_no_memory)
 {
     struct world *w = *state;
     struct sb_note note = { 0 };
@@ -148,7 +145,7 @@ static void the_first_note_needs_no_memory(void **state)
     }
 }
 
-static void run_ends_by_stop_or_says_that_it_would_hang(void **state)
+TEST(run_ends_by_stop_or_says_that_it_would_hang)
 {
     struct world *w = *state;
 
@@ -166,7 +163,7 @@ static void on_ready(void *arg, unsigned ready)
     fail_msg("a simulated watch fired: %u", ready);
 }
 
-static void watches_never_fire(void **state)
+TEST(watches_never_fire)
 {
     struct world *w = *state;
     struct sb_watch *watch = NULL;
@@ -181,19 +178,4 @@ static void watches_never_fire(void **state)
     sb_watch_free(watch);
     close(pair[0]);
     close(pair[1]);
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(time_jumps_from_timer_to_timer),
-        TEST(the_wall_clock_follows_and_jumps),
-        TEST(notes_and_hooks_run_at_once),
-        TEST(the_first_note_needs_no_memory),
-        TEST(run_ends_by_stop_or_says_that_it_would_hang),
-        TEST(watches_never_fire),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loop on the real clock, with real descriptors and threads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +12,7 @@
 #include <time.h>
 
 #include "bridge/loop.h"
+#include "tests/test.h"
 
 #define GUARD_MS 20000
 
@@ -123,7 +118,9 @@ static void note_c(void *arg)
     note(arg, 'c');
 }
 
-static void timers_run_in_order_of_time(void **state)
+#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+
+TEST(timers_run_in_order_of_time)
 {
     struct world *w = *state;
     int64_t start = sb_loop_now(w->loop);
@@ -142,7 +139,7 @@ static void timers_run_in_order_of_time(void **state)
     assert_false(sb_timer_armed(w->t[0]));
 }
 
-static void a_timer_is_replaced_or_stopped(void **state)
+TEST(a_timer_is_replaced_or_stopped)
 {
     struct world *w = *state;
 
@@ -169,7 +166,7 @@ static void free_self_and_other(void *arg)
     w->t[1] = sb_timer_free(w->t[1]); /* due as well */
 }
 
-static void a_timer_frees_itself_and_another(void **state)
+TEST(a_timer_frees_itself_and_another)
 {
     struct world *w = *state;
 
@@ -198,7 +195,7 @@ static void count_turn(void *arg)
     ((struct world *)arg)->turns++;
 }
 
-static void a_timer_armed_in_its_function_waits_for_the_next_turn(void **state)
+TEST(a_timer_armed_in_its_function_waits_for_the_next_turn)
 {
     struct world *w = *state;
 
@@ -210,7 +207,7 @@ static void a_timer_armed_in_its_function_waits_for_the_next_turn(void **state)
     assert_true(w->trace[0] < w->trace[1] && w->trace[1] < w->trace[2]);
 }
 
-static void a_far_timer_does_not_overflow(void **state)
+TEST(a_far_timer_does_not_overflow)
 {
     struct world *w = *state;
 
@@ -223,7 +220,7 @@ static void a_far_timer_does_not_overflow(void **state)
     assert_string_equal(w->trace, "");
 }
 
-static void random_timers(void **state)
+TEST(random_timers)
 {
     enum { MANY = 300 };
     struct world *w = *state;
@@ -263,7 +260,7 @@ static void burn(void *arg)
     stop(w);
 }
 
-static void time_stands_still_during_a_turn(void **state)
+TEST(time_stands_still_during_a_turn)
 {
     struct world *w = *state;
     int64_t before = sb_loop_now(w->loop);
@@ -295,7 +292,7 @@ static void read_one(void *arg, unsigned ready)
     }
 }
 
-static void a_reader_gets_all_bytes_before_the_end(void **state)
+TEST(a_reader_gets_all_bytes_before_the_end)
 {
     struct world *w = *state;
 
@@ -316,7 +313,7 @@ static void on_ready(void *arg, unsigned ready)
     stop(w);
 }
 
-static void a_writer_hears_room_and_hang_up(void **state)
+TEST(a_writer_hears_room_and_hang_up)
 {
     struct world *w = *state;
 
@@ -330,7 +327,7 @@ static void a_writer_hears_room_and_hang_up(void **state)
     assert_int_equal(w->ready, SB_READABLE | SB_WRITABLE);
 }
 
-static void an_unwanted_watch_is_silent_even_hung_up(void **state)
+TEST(an_unwanted_watch_is_silent_even_hung_up)
 {
     struct world *w = *state;
 
@@ -350,7 +347,7 @@ static void an_unwanted_watch_is_silent_even_hung_up(void **state)
     assert_int_equal(w->count, 1);
 }
 
-static void wants_change(void **state)
+TEST(wants_change)
 {
     struct world *w = *state;
     int pair[2];
@@ -382,7 +379,7 @@ static void free_both(void *arg, unsigned ready)
     stop(w);
 }
 
-static void a_watch_frees_itself_and_another_that_is_ready(void **state)
+TEST(a_watch_frees_itself_and_another_that_is_ready)
 {
     struct world *w = *state;
 
@@ -393,7 +390,7 @@ static void a_watch_frees_itself_and_another_that_is_ready(void **state)
     assert_int_equal(w->count, 1);
 }
 
-static void the_caller_may_close_its_descriptor(void **state)
+TEST(the_caller_may_close_its_descriptor)
 {
     struct world *w = *state;
 
@@ -405,7 +402,7 @@ static void the_caller_may_close_its_descriptor(void **state)
     assert_int_equal(w->ready, SB_READABLE);
 }
 
-static void what_cannot_be_watched_is_refused(void **state)
+TEST(what_cannot_be_watched_is_refused)
 {
     struct world *w = *state;
     struct sb_watch *none = NULL;
@@ -419,7 +416,7 @@ static void what_cannot_be_watched_is_refused(void **state)
     close(file);
 }
 
-static void many_watches(void **state)
+TEST(many_watches)
 {
     enum { MANY = 200 };
     struct world *w = *state;
@@ -444,7 +441,7 @@ static void due_again(void *arg)
 }
 
 /* Turns that follow each other without waiting look at descriptors all the same. */
-static void a_timer_that_is_always_due_starves_no_watch(void **state)
+TEST(a_timer_that_is_always_due_starves_no_watch)
 {
     struct world *w = *state;
     w->t[0] = timer(w, due_again, w);
@@ -471,7 +468,7 @@ static void post(struct sb_mailbox *box, char kind)
     assert_int_equal(sb_mailbox_post(box, &n), 0);
 }
 
-static void notes_arrive_in_order(void **state)
+TEST(notes_arrive_in_order)
 {
     struct world *w = *state;
 
@@ -485,7 +482,7 @@ static void notes_arrive_in_order(void **state)
     assert_string_equal(w->trace, "abc.");
 }
 
-static void a_full_mailbox_refuses(void **state)
+TEST(a_full_mailbox_refuses)
 {
     struct world *w = *state;
     struct sb_note n = { .kind = 'x' };
@@ -502,7 +499,7 @@ static void a_full_mailbox_refuses(void **state)
     assert_string_equal(w->trace, "ab..");
 }
 
-static void a_closed_mailbox_refuses_and_outlives_the_loop(void **state)
+TEST(a_closed_mailbox_refuses_and_outlives_the_loop)
 {
     struct world *w = *state;
     struct sb_note n = { .kind = 'x' };
@@ -534,7 +531,7 @@ static void close_both(void *arg, struct sb_note *n)
     stop(w);
 }
 
-static void a_mailbox_closes_itself_and_another(void **state)
+TEST(a_mailbox_closes_itself_and_another)
 {
     struct world *w = *state;
 
@@ -559,7 +556,7 @@ static void post_to_self(void *arg, struct sb_note *n)
         stop(w);
 }
 
-static void a_note_posted_by_a_note_waits_for_the_next_turn(void **state)
+TEST(a_note_posted_by_a_note_waits_for_the_next_turn)
 {
     struct world *w = *state;
 
@@ -607,7 +604,7 @@ static void on_crowd(void *arg, struct sb_note *n)
         stop(c->w);
 }
 
-static void threads_post_without_loss(void **state)
+TEST(threads_post_without_loss)
 {
     struct world *w = *state;
     struct crowd crowd = { .w = w };
@@ -624,9 +621,8 @@ static void threads_post_without_loss(void **state)
     assert_int_equal(crowd.total, POSTERS * EACH);
 }
 
-static void threads_may_post_while_the_loop_goes(void **state)
+TEST(threads_may_post_while_the_loop_goes)
 {
-    (void)state;
     for (int round = 0; round < 10; round++) {
         struct world w = { 0 };
         struct crowd crowd = { .w = &w };
@@ -656,7 +652,7 @@ static void note_end(void *arg)
     note(arg, 'B');
 }
 
-static void hooks_run_last_and_in_order(void **state)
+TEST(hooks_run_last_and_in_order)
 {
     struct world *w = *state;
     int r = 0;
@@ -689,7 +685,7 @@ static void tell_thread(void *arg)
     assert_int_equal(write(w->pipe[1], "x", 1), 1);
 }
 
-static void another_thread_stops_it(void **state)
+TEST(another_thread_stops_it)
 {
     struct world *w = *state;
     pthread_t thread;
@@ -709,7 +705,7 @@ static void on_signal(int number)
     sb_loop_stop(signalled);
 }
 
-static void a_signal_handler_stops_it(void **state)
+TEST(a_signal_handler_stops_it)
 {
     struct world *w = *state;
     struct sigaction action = { .sa_handler = on_signal }, old;
@@ -726,7 +722,7 @@ static void a_signal_handler_stops_it(void **state)
     sigaction(SIGUSR1, &old, NULL);
 }
 
-static void a_stop_before_the_start_counts(void **state)
+TEST(a_stop_before_the_start_counts)
 {
     struct world *w = *state;
 
@@ -738,7 +734,7 @@ static void a_stop_before_the_start_counts(void **state)
     assert_non_null(sb_loop_lws(w->loop));
 }
 
-static void what_is_left_may_be_freed_after_the_loop(void **state)
+TEST(what_is_left_may_be_freed_after_the_loop)
 {
     struct world *w = *state;
     struct sb_loop *loop = NULL;
@@ -757,41 +753,4 @@ static void what_is_left_may_be_freed_after_the_loop(void **state)
     sb_timer_free(armed);
     sb_timer_free(idle);
     sb_watch_free(left);
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(timers_run_in_order_of_time),
-        TEST(a_timer_is_replaced_or_stopped),
-        TEST(a_timer_frees_itself_and_another),
-        TEST(a_timer_armed_in_its_function_waits_for_the_next_turn),
-        TEST(a_far_timer_does_not_overflow),
-        TEST(random_timers),
-        TEST(time_stands_still_during_a_turn),
-        TEST(a_reader_gets_all_bytes_before_the_end),
-        TEST(a_writer_hears_room_and_hang_up),
-        TEST(an_unwanted_watch_is_silent_even_hung_up),
-        TEST(wants_change),
-        TEST(a_watch_frees_itself_and_another_that_is_ready),
-        TEST(the_caller_may_close_its_descriptor),
-        TEST(what_cannot_be_watched_is_refused),
-        TEST(many_watches),
-        TEST(a_timer_that_is_always_due_starves_no_watch),
-        TEST(notes_arrive_in_order),
-        TEST(a_full_mailbox_refuses),
-        TEST(a_closed_mailbox_refuses_and_outlives_the_loop),
-        TEST(a_mailbox_closes_itself_and_another),
-        TEST(a_note_posted_by_a_note_waits_for_the_next_turn),
-        TEST(threads_post_without_loss),
-        TEST(threads_may_post_while_the_loop_goes),
-        TEST(hooks_run_last_and_in_order),
-        TEST(another_thread_stops_it),
-        TEST(a_signal_handler_stops_it),
-        TEST(a_stop_before_the_start_counts),
-        TEST(what_is_left_may_be_freed_after_the_loop),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

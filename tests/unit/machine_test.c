@@ -4,17 +4,12 @@
  * what people and clouds rely on, not from the machine's code. And the laws that hold over any
  * sequence of events.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/crypto.h"
 #include "bridge/job/machine.h"
 #include "tests/fakes/starved.h"
+#include "tests/test.h"
 
 /* ---- a job with one task ---- */
 
@@ -183,9 +178,11 @@ static void check_allowed(struct bed *bed, enum sb_event_kind kind, const char *
     tidy(bed);
 }
 
-static void test_every_event_in_every_state(void **state)
+static int give_memory_back(void **state);
+#define TEST(name) SB_TEST(test_##name, NULL, give_memory_back)
+
+TEST(every_event_in_every_state)
 {
-    (void)state;
     for (int s = 0; s < SB_TASK_STATE_MAX_; s++) {
         for (int kind = 0; kind < SB_EV_MAX_; kind++) {
             sb_cleanup(tidy) struct bed bed = { 0 };
@@ -199,9 +196,8 @@ static void test_every_event_in_every_state(void **state)
 }
 
 /* Whatever a late event carries, and whatever the record says of earlier attempts. */
-static void test_final_states_are_never_left(void **state)
+TEST(final_states_are_never_left)
 {
-    (void)state;
     static const enum sb_task_state finals[] = { SB_TASK_SUCCEEDED, SB_TASK_FAILED,
                                                  SB_TASK_CANCELLED };
     for (size_t f = 0; f < SB_COUNT(finals); f++)
@@ -219,9 +215,8 @@ static void test_final_states_are_never_left(void **state)
             }
 }
 
-static void test_what_is_not_in_the_lists_is_refused(void **state)
+TEST(what_is_not_in_the_lists_is_refused)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_SENT);
     struct sb_event event = sample(SB_EV_PROGRESS);
@@ -242,9 +237,8 @@ static void test_what_is_not_in_the_lists_is_refused(void **state)
 
 /* ---- cancelling ---- */
 
-static void test_cancel_before_and_after_the_commit_point(void **state)
+TEST(cancel_before_and_after_the_commit_point)
 {
-    (void)state;
     for (int s = SB_TASK_SENT; s <= SB_TASK_RUNNING; s++) {
         sb_cleanup(tidy) struct bed bed = { 0 };
         put_in(&bed, (enum sb_task_state)s);
@@ -269,9 +263,8 @@ static void test_cancel_before_and_after_the_commit_point(void **state)
 }
 
 /* Who asked first is whom it is cancelled for, however it then ends. */
-static void test_the_first_cancel_counts(void **state)
+TEST(the_first_cancel_counts)
 {
-    (void)state;
     static const enum sb_event_kind ends[] = { SB_EV_STOPPED, SB_EV_FAIL, SB_EV_EXPIRE };
     for (size_t i = 0; i < SB_COUNT(ends); i++) {
         sb_cleanup(tidy) struct bed bed = { 0 };
@@ -295,9 +288,8 @@ static void test_the_first_cancel_counts(void **state)
 }
 
 /* Time that has run out fails a task; somebody's will, or a device that is gone, cancels it. */
-static void test_expiry_by_cause(void **state)
+TEST(expiry_by_cause)
 {
-    (void)state;
     static const struct {
         enum sb_cause cause;
         enum sb_task_state end;
@@ -341,9 +333,8 @@ static void lay_fresh(struct bed *bed, enum sb_op op)
     bed->task.attempt = 0;
 }
 
-static void test_attempts_are_counted(void **state)
+TEST(attempts_are_counted)
 {
-    (void)state;
     for (uint32_t retries = 0; retries < 4; retries++) {
         sb_cleanup(tidy) struct bed bed = { 0 };
         lay_fresh(&bed, SB_OP_REBOOT);
@@ -358,9 +349,8 @@ static void test_attempts_are_counted(void **state)
     }
 }
 
-static void test_which_causes_are_retried(void **state)
+TEST(which_causes_are_retried)
 {
-    (void)state;
     static const enum sb_cause transient[] = {
         SB_CAUSE_BUSY,        SB_CAUSE_OFFLINE,     SB_CAUSE_LINK_LOST,
         SB_CAUSE_NO_MEMORY,   SB_CAUSE_LOW_BATTERY, SB_CAUSE_DOWNLOAD_FAILED,
@@ -385,9 +375,8 @@ static void test_which_causes_are_retried(void **state)
     }
 }
 
-static void test_what_never_began_is_not_retried(void **state)
+TEST(what_never_began_is_not_retried)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
     bed.job.policy.retries = 5;
@@ -396,9 +385,8 @@ static void test_what_never_began_is_not_retried(void **state)
 }
 
 /* The next attempt begins with nothing of the one before but its count and how far it came. */
-static void test_a_new_attempt_starts_clean(void **state)
+TEST(a_new_attempt_starts_clean)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
     bed.job.policy.retries = 3;
@@ -441,9 +429,8 @@ static void test_a_new_attempt_starts_clean(void **state)
 }
 
 /* What was past its commit point can be cancelled once that attempt is over. */
-static void test_a_failed_attempt_frees_the_way(void **state)
+TEST(a_failed_attempt_frees_the_way)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_FIRMWARE_UPDATE);
     bed.job.policy.retries = 1;
@@ -478,9 +465,8 @@ static const char *state_by_phase(enum sb_op op, int phase)
                                                                         : others[phase];
 }
 
-static void test_the_state_of_each_phase(void **state)
+TEST(the_state_of_each_phase)
 {
-    (void)state;
     for (int op = 0; op < SB_OP_MAX_; op++)
         for (int phase = 0; phase < SB_PHASE_MAX_; phase++) {
             sb_cleanup(tidy) struct bed bed = { 0 };
@@ -493,9 +479,8 @@ static void test_the_state_of_each_phase(void **state)
 }
 
 /* A driver that sends a part again does not take the task back. */
-static void test_progress_never_leads_back(void **state)
+TEST(progress_never_leads_back)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay(&bed, SB_OP_FIRMWARE_UPDATE, SB_TASK_SENT);
     static const struct {
@@ -519,9 +504,8 @@ static void test_progress_never_leads_back(void **state)
     assert_state(&bed, SB_TASK_DOWNLOADED);
 }
 
-static void test_furthest_over_attempts(void **state)
+TEST(furthest_over_attempts)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_CONFIGURE);
     bed.job.policy.retries = 9;
@@ -542,9 +526,8 @@ static void test_furthest_over_attempts(void **state)
 
 /* ---- percent ---- */
 
-static void test_shares_make_a_whole(void **state)
+TEST(shares_make_a_whole)
 {
-    (void)state;
     for (int op = 0; op < SB_OP_MAX_; op++) {
         const uint8_t *weights = sb_phase_weights((enum sb_op)op);
         unsigned sum = 0;
@@ -566,9 +549,8 @@ static void test_shares_make_a_whole(void **state)
     assert_int_equal(sb_overall_percent(too_much, SB_PHASE_RESTARTING, 100), 100);
 }
 
-static void test_weights_of_the_mapping_count(void **state)
+TEST(weights_of_the_mapping_count)
 {
-    (void)state;
     static const uint8_t mine[SB_PHASE_MAX_] = { [SB_PHASE_TRANSFERRING] = 40 };
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay(&bed, SB_OP_FIRMWARE_UPDATE, SB_TASK_SENT);
@@ -613,9 +595,8 @@ static void check_laws(const struct sb_task *before, const struct sb_task *after
 }
 
 /* Any events in any order. */
-static void test_laws_hold_over_any_course(void **state)
+TEST(laws_hold_over_any_course)
 {
-    (void)state;
     sb_random_seed(7);
     unsigned ended = 0, full = 0;
     for (int course = 0; course < 20000; course++) {
@@ -637,9 +618,8 @@ static void test_laws_hold_over_any_course(void **state)
     assert_true(ended > 10000 && full > 0); /* else nothing was tried */
 }
 
-static void test_news_only_of_what_changed(void **state)
+TEST(news_only_of_what_changed)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     struct sb_step step;
     lay(&bed, SB_OP_FIRMWARE_UPDATE, SB_TASK_SENT);
@@ -669,9 +649,8 @@ static void test_news_only_of_what_changed(void **state)
 
 /* ---- what an event carries ---- */
 
-static void test_baggage_is_copied(void **state)
+TEST(baggage_is_copied)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_RUNNING);
     char text[] = "the pump says no", code[] = "17";
@@ -696,9 +675,8 @@ static void test_baggage_is_copied(void **state)
     assert_null(bed.task.result); /* a record holds objects only */
 }
 
-static void test_without_memory_nothing_changes(void **state)
+TEST(without_memory_nothing_changes)
 {
-    (void)state;
     const struct sb_native native = { (char *)"smp", (char *)"rc", (char *)"8", (char *)"busy" };
     sb_cleanup(tidy) struct bed bed = { 0 };
     put_in(&bed, SB_TASK_INSTALLING);
@@ -747,9 +725,8 @@ static enum sb_job_state derive(struct sb_job *job, const enum sb_task_state *st
     return state;
 }
 
-static void test_the_state_of_a_job(void **state)
+TEST(the_state_of_a_job)
 {
-    (void)state;
     static const struct {
         enum sb_task_state tasks[TASKS];
         enum sb_start start;
@@ -792,9 +769,8 @@ static void test_the_state_of_a_job(void **state)
     assert_int_equal(sb_job_derive(&none), SB_JOB_DONE);
 }
 
-static void test_planned_until_something_else_keeps_it(void **state)
+TEST(planned_until_something_else_keeps_it)
 {
-    (void)state;
     sb_cleanup(tidy) struct bed bed = { 0 };
     lay_fresh(&bed, SB_OP_REBOOT);
     bed.job.policy.start = SB_START_AT;
@@ -809,9 +785,8 @@ static void test_planned_until_something_else_keeps_it(void **state)
     assert_int_equal(sb_job_derive(&bed.job), SB_JOB_ACTIVE);
 }
 
-static void test_counts(void **state)
+TEST(counts)
 {
-    (void)state;
     struct sb_task tasks[] = {
         { .state = SB_TASK_SUCCEEDED },
         { .state = SB_TASK_FAILED, .cause = SB_CAUSE_TIMEOUT },
@@ -839,9 +814,8 @@ static void test_counts(void **state)
 
 /* One per device: what an earlier round came to is history, and so is a device of that name that
  * was there before. */
-static void test_counts_are_of_the_last_rounds(void **state)
+TEST(counts_are_of_the_last_rounds)
 {
-    (void)state;
     struct sb_task tasks[] = {
         { .device = "a", .round = 1, .state = SB_TASK_FAILED, .cause = SB_CAUSE_TIMEOUT },
         { .device = "b", .round = 1, .state = SB_TASK_SUCCEEDED },
@@ -876,37 +850,4 @@ static int give_memory_back(void **state)
     (void)state;
     starved_grant(STARVED_UNLIMITED); /* where a test has failed, too */
     return 0;
-}
-
-#define TEST(name) cmocka_unit_test_teardown(test_##name, give_memory_back)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(every_event_in_every_state),
-        TEST(final_states_are_never_left),
-        TEST(what_is_not_in_the_lists_is_refused),
-        TEST(cancel_before_and_after_the_commit_point),
-        TEST(the_first_cancel_counts),
-        TEST(expiry_by_cause),
-        TEST(attempts_are_counted),
-        TEST(which_causes_are_retried),
-        TEST(what_never_began_is_not_retried),
-        TEST(a_new_attempt_starts_clean),
-        TEST(a_failed_attempt_frees_the_way),
-        TEST(the_state_of_each_phase),
-        TEST(progress_never_leads_back),
-        TEST(furthest_over_attempts),
-        TEST(shares_make_a_whole),
-        TEST(weights_of_the_mapping_count),
-        TEST(laws_hold_over_any_course),
-        TEST(news_only_of_what_changed),
-        TEST(baggage_is_copied),
-        TEST(without_memory_nothing_changes),
-        TEST(the_state_of_a_job),
-        TEST(planned_until_something_else_keeps_it),
-        TEST(counts),
-        TEST(counts_are_of_the_last_rounds),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

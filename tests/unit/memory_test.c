@@ -5,11 +5,6 @@
  *
  * The allocator is the one contract that a program cannot hand in, hence the linker's --wrap.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -22,6 +17,7 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/starved.h"
+#include "tests/test.h"
 
 static void *openssl_malloc(size_t n, const char *file, int line)
 {
@@ -226,9 +222,10 @@ static bool log_entry(void)
     return !lost && strstr(logged, " job=7 device=pump-1\n") && strncmp(logged, "ts=-", 4) != 0;
 }
 
-static void starve_all(void **state)
+static int tidy(void **state);
+
+SB_TEST(starve_all, NULL, tidy)
 {
-    (void)state;
     static const operation operations[] = {
         set_string, format, take_empty,     diags,  json_good, json_bad,  map,
         times,      digest, digest_of_file, base64, redact,    log_entry,
@@ -237,9 +234,8 @@ static void starve_all(void **state)
         starve(operations[i]);
 }
 
-static void starve_secrets(void **state)
+SB_TEST(starve_secrets, NULL, tidy)
 {
-    (void)state;
     secret_put();
     sb_cleanup(sb_freep) char *setting = sb_format("file:%s", secret_path);
     char *slash = strrchr(secret_path, '/');
@@ -268,9 +264,8 @@ static int tidy(void **state)
 }
 
 /* The last test: a secret that could not be remembered blinds the log for good. */
-static void a_secret_without_memory_hides_all(void **state)
+SB_TEST(a_secret_without_memory_hides_all)
 {
-    (void)state;
     for (int n = 0; n < 2; n++) {
         starved_grant(n);
         sb_log_secret("hunter2");
@@ -291,10 +286,5 @@ int main(void)
     starved_begin();
     free(sb_sha256_hex("", 0)); /* the library's own start is not what is tested */
     sb_log_setup(SB_LOG_INFO, SB_LOG_LOGFMT);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(starve_all, tidy),
-        cmocka_unit_test_teardown(starve_secrets, tidy),
-        cmocka_unit_test(a_secret_without_memory_hides_all),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

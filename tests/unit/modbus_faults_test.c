@@ -14,8 +14,10 @@ static void read_well(struct bench *bench)
     assert_int_equal(sb_json_int(bench->outcome.result, "interval", 0), 60);
 }
 
+#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_modbus_teardown)
+
 /* Each of them three times: what comes is dropped, and the answer found. */
-static void test_what_comes_before_an_answer(void **state)
+ON_BENCH(test_what_comes_before_an_answer)
 {
     struct bench *bench = *state;
     static const char *const faults[] = { "noise", "wrong_unit", "wrong_function", "double" };
@@ -30,7 +32,7 @@ static void test_what_comes_before_an_answer(void **state)
 }
 
 /* Of another shape than what was asked for: not taken. */
-static void test_an_answer_to_an_older_request(void **state)
+ON_BENCH(test_an_answer_to_an_older_request)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -40,7 +42,7 @@ static void test_an_answer_to_an_older_request(void **state)
 }
 
 /* It comes after the next try has been sent: then there are two, and none is taken for another. */
-static void test_late_answers(void **state)
+ON_BENCH(test_late_answers)
 {
     struct bench *bench = *state;
     bench_type(bench, "  timeout: 300ms\n", NULL);
@@ -58,7 +60,7 @@ static void test_late_answers(void **state)
 }
 
 /* Each answer comes after the next try: the values do not move on by one. */
-static void test_a_device_slower_than_its_timeout(void **state)
+ON_BENCH(test_a_device_slower_than_its_timeout)
 {
     struct bench *bench = *state;
     bench_type(bench, "  timeout: 300ms\n", NULL);
@@ -71,7 +73,7 @@ static void test_a_device_slower_than_its_timeout(void **state)
     assert_int_equal(sb_json_int(bench->outcome.result, "mode", 0), 12);
 }
 
-static void test_bytes_in_pieces(void **state)
+ON_BENCH(test_bytes_in_pieces)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL,
@@ -85,7 +87,7 @@ static void test_bytes_in_pieces(void **state)
     assert_cause(bench_run(bench, SB_OP_INVOKE, "{\"action\":\"vendor\"}", NULL), SB_CAUSE_NONE);
 }
 
-static void test_an_echo_of_ones_own(void **state)
+ON_BENCH(test_an_echo_of_ones_own)
 {
     struct bench *bench = *state;
     bench_type(bench, "  echo: true\n", NULL);
@@ -99,7 +101,7 @@ static void test_an_echo_of_ones_own(void **state)
                  SB_CAUSE_LINK_LOST);
 }
 
-static void test_lost_requests_and_answers(void **state)
+ON_BENCH(test_lost_requests_and_answers)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -112,7 +114,7 @@ static void test_lost_requests_and_answers(void **state)
     assert_string_equal(bench->outcome.text, "unit 1 does not answer");
 }
 
-static void test_noise_only(void **state)
+ON_BENCH(test_noise_only)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "corrupt=1.0", NULL);
@@ -123,7 +125,7 @@ static void test_noise_only(void **state)
     read_well(bench);
 }
 
-static void test_busy_and_acknowledge(void **state)
+ON_BENCH(test_busy_and_acknowledge)
 {
     struct bench *bench = *state;
     bench_type(bench, "  busy: 800ms\n", NULL);
@@ -138,7 +140,7 @@ static void test_busy_and_acknowledge(void **state)
     assert_string_equal(bench->outcome.native.code, "6");
 }
 
-static void test_exceptions_become_causes(void **state)
+ON_BENCH(test_exceptions_become_causes)
 {
     struct bench *bench = *state;
     static const struct {
@@ -159,7 +161,7 @@ static void test_exceptions_become_causes(void **state)
     }
 }
 
-static void test_broadcast(void **state)
+ON_BENCH(test_broadcast)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL,
@@ -174,7 +176,7 @@ static void test_broadcast(void **state)
     assert_int_equal(sb_json_int(bench->outcome.result, "interval", 0), 9);
 }
 
-static void test_an_update_over_a_bad_cable(void **state)
+ON_BENCH(test_an_update_over_a_bad_cable)
 {
     struct bench *bench = *state;
     sb_cleanup(sb_freep) char *part = sb_format("  tries: 8\n%s", bench_firmware(NULL, NULL));
@@ -189,7 +191,7 @@ static void test_an_update_over_a_bad_cable(void **state)
     assert_true(bench_events(bench, "damaged") > 0);
 }
 
-static void test_unplugged_in_mid_update_and_back(void **state)
+ON_BENCH(test_unplugged_in_mid_update_and_back)
 {
     struct bench *bench = *state;
     bench_type(bench, bench_firmware(NULL, NULL), NULL);
@@ -202,7 +204,7 @@ static void test_unplugged_in_mid_update_and_back(void **state)
     assert_true(bench_events(bench, "block") <= sent + 32);
 }
 
-static void test_the_line_is_away_while_it_restarts(void **state)
+ON_BENCH(test_the_line_is_away_while_it_restarts)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, "--boot-time", "1", NULL);
@@ -217,7 +219,7 @@ static void test_the_line_is_away_while_it_restarts(void **state)
     read_well(bench);
 }
 
-static void test_a_device_that_does_not_restart(void **state)
+ON_BENCH(test_a_device_that_does_not_restart)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "dead_after_restart", NULL);
@@ -225,7 +227,7 @@ static void test_a_device_that_does_not_restart(void **state)
     assert_non_null(strstr(bench->outcome.text, "did not come back within 5 s"));
 }
 
-static void test_another_process_holds_the_port(void **state)
+ON_BENCH(test_another_process_holds_the_port)
 {
     struct bench *bench = *state;
     sb_cleanup(sb_freep) char *holder = bench_source("tests/system/holder.py");
@@ -249,28 +251,4 @@ static void test_another_process_holds_the_port(void **state)
     bench->device = device;
     bench->commands = commands;
     read_well(bench);
-}
-
-int main(void)
-{
-#define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_modbus_teardown)
-    const struct CMUnitTest tests[] = {
-        ON_BENCH(test_what_comes_before_an_answer),
-        ON_BENCH(test_an_answer_to_an_older_request),
-        ON_BENCH(test_late_answers),
-        ON_BENCH(test_a_device_slower_than_its_timeout),
-        ON_BENCH(test_bytes_in_pieces),
-        ON_BENCH(test_an_echo_of_ones_own),
-        ON_BENCH(test_lost_requests_and_answers),
-        ON_BENCH(test_noise_only),
-        ON_BENCH(test_busy_and_acknowledge),
-        ON_BENCH(test_exceptions_become_causes),
-        ON_BENCH(test_broadcast),
-        ON_BENCH(test_an_update_over_a_bad_cable),
-        ON_BENCH(test_unplugged_in_mid_update_and_back),
-        ON_BENCH(test_the_line_is_away_while_it_restarts),
-        ON_BENCH(test_a_device_that_does_not_restart),
-        ON_BENCH(test_another_process_holds_the_port),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,15 +2,9 @@
 /*
  * Modbus frames: bytes seen on real lines, every length, damage, and what is no answer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "adapters/devices/modbus/frame.h"
 #include "bridge/base/crypto.h"
+#include "tests/test.h"
 
 static size_t bytes_of(const char *hex, uint8_t *ret, size_t room)
 {
@@ -38,7 +32,7 @@ static size_t sealed(const char *hex, uint8_t ret[SB_MODBUS_ADU_MAX])
 }
 
 /* Frames that libmodbus and others were seen to send. */
-static void test_frames_as_others_send_them(void **state SB_UNUSED)
+SB_TEST(test_frames_as_others_send_them)
 {
     static const struct {
         const char *pdu, *frame;
@@ -57,7 +51,7 @@ static void test_frames_as_others_send_them(void **state SB_UNUSED)
     }
 }
 
-static void test_requests(void **state SB_UNUSED)
+SB_TEST(test_requests)
 {
     static const uint16_t words[] = { 0x0102, 0, 0xffff, 1, 0, 0, 1, 1, 1, 1 };
     struct sb_modbus_pdu pdu;
@@ -78,7 +72,7 @@ static void test_requests(void **state SB_UNUSED)
     assert_int_equal(pdu.n, 15);
 }
 
-static void test_requests_that_are_too_long(void **state SB_UNUSED)
+SB_TEST(test_requests_that_are_too_long)
 {
     static const uint16_t words[2000];
     struct sb_modbus_pdu pdu;
@@ -128,7 +122,7 @@ static const struct exchange {
 };
 
 /* Byte by byte, with noise before it and something behind: found exactly when it is whole. */
-static void test_answers_of_each_function(void **state SB_UNUSED)
+SB_TEST(test_answers_of_each_function)
 {
     for (size_t i = 0; i < SB_COUNT(exchanges); i++) {
         struct sb_modbus_pdu request = pdu_of(exchanges[i].request), found = { .n = 0 };
@@ -148,7 +142,7 @@ static void test_answers_of_each_function(void **state SB_UNUSED)
     }
 }
 
-static void test_exceptions(void **state SB_UNUSED)
+SB_TEST(test_exceptions)
 {
     for (size_t i = 0; i < SB_COUNT(exchanges); i++) {
         struct sb_modbus_pdu request = pdu_of(exchanges[i].request), found = { .n = 0 };
@@ -162,7 +156,7 @@ static void test_exceptions(void **state SB_UNUSED)
     }
 }
 
-static void test_any_damage_is_seen(void **state SB_UNUSED)
+SB_TEST(test_any_damage_is_seen)
 {
     for (size_t i = 0; i < SB_COUNT(exchanges); i++) {
         struct sb_modbus_pdu request = pdu_of(exchanges[i].request), found;
@@ -178,7 +172,7 @@ static void test_any_damage_is_seen(void **state SB_UNUSED)
 }
 
 /* Right in themselves, but not ours. */
-static void test_answers_of_others_and_to_other_requests(void **state SB_UNUSED)
+SB_TEST(test_answers_of_others_and_to_other_requests)
 {
     static const struct {
         const char *request, *frame;
@@ -207,7 +201,7 @@ static void test_answers_of_others_and_to_other_requests(void **state SB_UNUSED)
 }
 
 /* Lengths that a frame cannot have. */
-static void test_hostile_lengths(void **state SB_UNUSED)
+SB_TEST(test_hostile_lengths)
 {
     struct sb_modbus_pdu read = pdu_of("03006b0003"), id = pdu_of("2b0e0100"),
                          fifo = pdu_of("1804de");
@@ -222,7 +216,7 @@ static void test_hostile_lengths(void **state SB_UNUSED)
 }
 
 /* A right CRC around lengths that no frame can have: who reads the answer would read beyond it. */
-static void test_an_answer_that_promises_more_than_it_has(void **state SB_UNUSED)
+SB_TEST(test_an_answer_that_promises_more_than_it_has)
 {
     static const struct {
         const char *request, *frame;
@@ -238,7 +232,7 @@ static void test_an_answer_that_promises_more_than_it_has(void **state SB_UNUSED
     }
 }
 
-static void test_silence_between_frames(void **state SB_UNUSED)
+SB_TEST(test_silence_between_frames)
 {
     assert_int_equal(sb_modbus_gap_us(9600), 4010);
     assert_int_equal(sb_modbus_gap_us(19200), 2005);
@@ -246,21 +240,4 @@ static void test_silence_between_frames(void **state SB_UNUSED)
     assert_int_equal(sb_modbus_gap_us(115200), 1750);
     assert_int_equal(sb_modbus_gap_us(0), sb_modbus_gap_us(9600));
     assert_int_equal(sb_modbus_wire_us(115200, 256), 24444);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frames_as_others_send_them),
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_requests_that_are_too_long),
-        cmocka_unit_test(test_answers_of_each_function),
-        cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_any_damage_is_seen),
-        cmocka_unit_test(test_answers_of_others_and_to_other_requests),
-        cmocka_unit_test(test_hostile_lengths),
-        cmocka_unit_test(test_an_answer_that_promises_more_than_it_has),
-        cmocka_unit_test(test_silence_between_frames),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,17 +2,11 @@
 /*
  * The driver "modbus" without a device: values in registers, device types, recipes, decisions.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "adapters/devices/modbus/driver.h"
 #include "adapters/devices/modbus/update.h"
 #include "bridge/base/str.h"
 #include "findings.h"
+#include "tests/test.h"
 
 static const struct sb_driver_ops *const drivers[] = { &sb_modbus_driver, NULL };
 
@@ -35,7 +29,7 @@ static struct sb_modbus_property property_of(json_t *spec)
 
 /* ---- values ---- */
 
-static void test_values(void **state SB_UNUSED)
+SB_TEST(test_values)
 {
     static const struct {
         const char *spec, *value, *words;
@@ -90,7 +84,7 @@ static void test_values(void **state SB_UNUSED)
     }
 }
 
-static void test_values_that_do_not_fit(void **state SB_UNUSED)
+SB_TEST(test_values_that_do_not_fit)
 {
     static const struct {
         const char *spec, *value, *error;
@@ -125,7 +119,7 @@ static void test_values_that_do_not_fit(void **state SB_UNUSED)
     }
 }
 
-static void test_texts_are_trimmed_and_must_be_texts(void **state SB_UNUSED)
+SB_TEST(test_texts_are_trimmed_and_must_be_texts)
 {
     sb_cleanup(json_decrefp) json_t *spec =
         json_of("{\"address\":0,\"type\":\"string\",\"length\":8}");
@@ -259,7 +253,7 @@ static const struct {
       "nothing says which version runs" },
 };
 
-static void test_types_that_are_wrong(void **state SB_UNUSED)
+SB_TEST(test_types_that_are_wrong)
 {
     for (size_t i = 0; i < SB_COUNT(wrong_types); i++) {
         struct sb_type *type = NULL;
@@ -272,7 +266,7 @@ static void test_types_that_are_wrong(void **state SB_UNUSED)
     }
 }
 
-static void test_bits_of_one_register_may_be_several_properties(void **state SB_UNUSED)
+SB_TEST(test_bits_of_one_register_may_be_several_properties)
 {
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };
@@ -283,7 +277,7 @@ static void test_bits_of_one_register_may_be_several_properties(void **state SB_
     (void)sb_type_unref(type);
 }
 
-static void test_shipped_types(void **state SB_UNUSED)
+SB_TEST(test_shipped_types)
 {
     static const char *const names[] = { "modbus-energy-meter", "modbus-bootloader" };
     const char *source = getenv("SB_SOURCE");
@@ -302,7 +296,7 @@ static void test_shipped_types(void **state SB_UNUSED)
 /* ---- requests ---- */
 
 /* The example that the README walks through is a type in order. */
-static void test_the_example_of_the_readme(void **state SB_UNUSED)
+SB_TEST(test_the_example_of_the_readme)
 {
     sb_cleanup(sb_freep) char *path =
         sb_format("%s/adapters/devices/modbus/README.md", getenv("SB_SOURCE"));
@@ -326,7 +320,7 @@ static void test_the_example_of_the_readme(void **state SB_UNUSED)
     (void)sb_type_unref(type);
 }
 
-static void test_what_may_be_asked(void **state SB_UNUSED)
+SB_TEST(test_what_may_be_asked)
 {
     static const char text[] =
         HEAD "modbus: { reboot: [{ write: 1, value: 1 }] }\n"
@@ -373,7 +367,7 @@ static void test_what_may_be_asked(void **state SB_UNUSED)
 
 /* ---- updates ---- */
 
-static void test_where_an_update_begins(void **state SB_UNUSED)
+SB_TEST(test_where_an_update_begins)
 {
     static const struct {
         struct sb_modbus_standing standing;
@@ -399,7 +393,7 @@ static void test_where_an_update_begins(void **state SB_UNUSED)
             fail_msg("case %zu", i);
 }
 
-static void test_sums(void **state SB_UNUSED)
+SB_TEST(test_sums)
 {
     struct sb_modbus_sums sums;
     sb_modbus_sums_begin(&sums);
@@ -417,21 +411,4 @@ static void test_sums(void **state SB_UNUSED)
     assert_int_equal(sb_json_int(names, "number", 0), 3);
     assert_int_equal(sb_json_int(names, "offset_words", 0), 128);
     assert_int_equal(sb_json_int(names, "words", 0), 22);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_values_that_do_not_fit),
-        cmocka_unit_test(test_texts_are_trimmed_and_must_be_texts),
-        cmocka_unit_test(test_types_that_are_wrong),
-        cmocka_unit_test(test_bits_of_one_register_may_be_several_properties),
-        cmocka_unit_test(test_shipped_types),
-        cmocka_unit_test(test_the_example_of_the_readme),
-        cmocka_unit_test(test_what_may_be_asked),
-        cmocka_unit_test(test_where_an_update_begins),
-        cmocka_unit_test(test_sums),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

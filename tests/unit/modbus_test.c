@@ -27,7 +27,9 @@ static void assert_result(const struct bench *bench, const char *wanted)
 
 /* ---- identify ---- */
 
-static void test_identify_by_registers(void **state)
+#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_modbus_teardown)
+
+ON_BENCH(test_identify_by_registers)
 {
     struct bench *bench = *state;
     bench_line(bench, "\"version\": \"1.2.3\", \"serial\": 99", NULL);
@@ -41,7 +43,7 @@ static void test_identify_by_registers(void **state)
     assert_int_equal(bench_events(bench, "damaged"), 0);
 }
 
-static void test_identify_by_objects(void **state)
+ON_BENCH(test_identify_by_objects)
 {
     struct bench *bench = *state;
     bench_load_type(bench, "modbus: { timeout: 150ms }\n");
@@ -60,7 +62,7 @@ static void test_identify_by_objects(void **state)
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
 }
 
-static void test_identify_one_way_after_the_other(void **state)
+ON_BENCH(test_identify_one_way_after_the_other)
 {
     struct bench *bench = *state;
     bench_type(bench, "  identify: [device_id, server_id, registers]\n", NULL);
@@ -72,7 +74,7 @@ static void test_identify_one_way_after_the_other(void **state)
     assert_null(bench->outcome.native.code);
 }
 
-static void test_nobody_there(void **state)
+ON_BENCH(test_nobody_there)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "hang", NULL);
@@ -86,7 +88,7 @@ static void test_nobody_there(void **state)
 
 /* ---- values ---- */
 
-static void test_read(void **state)
+ON_BENCH(test_read)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -102,7 +104,7 @@ static void test_read(void **state)
 }
 
 /* What lies side by side is one frame, a group also over its holes, a value is never torn. */
-static void test_reads_are_few(void **state)
+ON_BENCH(test_reads_are_few)
 {
     struct bench *bench = *state;
     bench_line(bench, "\"max_read\": 8", NULL);
@@ -120,7 +122,7 @@ static void test_reads_are_few(void **state)
 }
 
 /* What lies between the values of a group, or would fill the frame before it, does not tear it. */
-static void test_a_group_is_one_frame(void **state)
+ON_BENCH(test_a_group_is_one_frame)
 {
     struct bench *bench = *state;
     bench_line(bench, "\"max_read\": 8", NULL);
@@ -148,7 +150,7 @@ static void test_a_group_is_one_frame(void **state)
     assert_int_equal(sb_json_int(last, "count", 0), 4);
 }
 
-static void test_read_of_what_is_not_there(void **state)
+ON_BENCH(test_read_of_what_is_not_there)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -162,7 +164,7 @@ static void test_read_of_what_is_not_there(void **state)
 }
 
 /* A group that the device does not give as a whole is asked value by value. */
-static void test_a_span_with_a_hole(void **state)
+ON_BENCH(test_a_span_with_a_hole)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL,
@@ -177,7 +179,7 @@ static void test_a_span_with_a_hole(void **state)
     assert_null(bench->outcome.native.code);
 }
 
-static void test_write(void **state)
+ON_BENCH(test_write)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -203,7 +205,7 @@ static void test_write(void **state)
                          "\"enabled\":true}");
 }
 
-static void test_a_write_that_does_not_hold(void **state)
+ON_BENCH(test_a_write_that_does_not_hold)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "forget", NULL);
@@ -213,7 +215,7 @@ static void test_a_write_that_does_not_hold(void **state)
     assert_result(bench, "{\"clamped\":100}");
 }
 
-static void test_unlock_write_save(void **state)
+ON_BENCH(test_unlock_write_save)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -238,7 +240,7 @@ static void test_unlock_write_save(void **state)
 }
 
 /* A device that was unlocked for a write is locked again, whatever became of the write. */
-static void test_a_write_that_fails_is_locked_again(void **state)
+ON_BENCH(test_a_write_that_fails_is_locked_again)
 {
     struct bench *bench = *state;
     bench_type(bench,
@@ -270,7 +272,7 @@ static void test_a_write_that_fails_is_locked_again(void **state)
     assert_result(bench, "{\"lock\":0}");
 }
 
-static void test_configure_by_a_package(void **state)
+ON_BENCH(test_configure_by_a_package)
 {
     struct bench *bench = *state;
     sb_cleanup(sb_freep) char *path = bench_path(bench, "values.json");
@@ -284,7 +286,7 @@ static void test_configure_by_a_package(void **state)
 
 /* ---- actions, restarts ---- */
 
-static void test_actions(void **state)
+ON_BENCH(test_actions)
 {
     struct bench *bench = *state;
     sb_cleanup(sb_freep) char *rest =
@@ -327,7 +329,7 @@ static void test_actions(void **state)
     assert_int_equal(bench_events(bench, "damaged"), 0);
 }
 
-static void test_an_interrupted_action(void **state)
+ON_BENCH(test_an_interrupted_action)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL,
@@ -344,7 +346,7 @@ static void test_an_interrupted_action(void **state)
     assert_int_equal(bench_events(bench, "write"), 1);
 }
 
-static void test_reboot(void **state)
+ON_BENCH(test_reboot)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -356,7 +358,7 @@ static void test_reboot(void **state)
 }
 
 /* 8/1, which some devices answer and others do not. */
-static void test_reboot_by_restart_of_communications(void **state)
+ON_BENCH(test_reboot_by_restart_of_communications)
 {
     struct bench *bench = *state;
     bench_load_type(bench, "modbus:\n  timeout: 150ms\n"
@@ -374,7 +376,7 @@ static void test_reboot_by_restart_of_communications(void **state)
 }
 
 /* No answer is allowed, but then the device must have been seen to go. */
-static void test_a_restart_that_nobody_took(void **state)
+ON_BENCH(test_a_restart_that_nobody_took)
 {
     struct bench *bench = *state;
     bench_type(bench,
@@ -393,7 +395,7 @@ static void test_a_restart_that_nobody_took(void **state)
 }
 
 /* It may know no registers at all, and be silent when asked for them. */
-static void test_a_restart_is_seen_by_what_a_device_answers(void **state)
+ON_BENCH(test_a_restart_is_seen_by_what_a_device_answers)
 {
     struct bench *bench = *state;
     bench_load_type(bench, "modbus:\n  timeout: 150ms\n"
@@ -403,7 +405,7 @@ static void test_a_restart_is_seen_by_what_a_device_answers(void **state)
     assert_int_equal(bench_events(bench, "up"), 2);
 }
 
-static void test_a_reboot_after_a_crash(void **state)
+ON_BENCH(test_a_reboot_after_a_crash)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -423,7 +425,7 @@ static void test_a_reboot_after_a_crash(void **state)
     assert_int_equal(bench_events(bench, "up"), 2); /* it was never sent again */
 }
 
-static void test_factory_reset(void **state)
+ON_BENCH(test_factory_reset)
 {
     struct bench *bench = *state;
     bench_type(bench,
@@ -441,7 +443,7 @@ static void test_factory_reset(void **state)
 }
 
 /* What the device had taken before a crash is not done to it again: it may be in use since. */
-static void test_a_factory_reset_after_a_crash(void **state)
+ON_BENCH(test_a_factory_reset_after_a_crash)
 {
     struct bench *bench = *state;
     bench_type(bench,
@@ -460,7 +462,7 @@ static void test_a_factory_reset_after_a_crash(void **state)
     assert_result(bench, "{\"interval\":7}");
 }
 
-static void test_what_a_type_does_not_say_it_cannot(void **state)
+ON_BENCH(test_what_a_type_does_not_say_it_cannot)
 {
     struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
@@ -468,36 +470,4 @@ static void test_what_a_type_does_not_say_it_cannot(void **state)
     assert_cause(bench_update(bench, "2.0.0", 1000), SB_CAUSE_UNSUPPORTED);
     assert_non_null(strstr(bench->outcome.text, "modbus.firmware"));
     assert_int_equal(bench_events(bench, "read"), 0);
-}
-
-int main(void)
-{
-#define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_modbus_teardown)
-    const struct CMUnitTest tests[] = {
-        ON_BENCH(test_identify_by_registers),
-        ON_BENCH(test_identify_by_objects),
-        ON_BENCH(test_identify_one_way_after_the_other),
-        ON_BENCH(test_nobody_there),
-        ON_BENCH(test_read),
-        ON_BENCH(test_reads_are_few),
-        ON_BENCH(test_a_group_is_one_frame),
-        ON_BENCH(test_read_of_what_is_not_there),
-        ON_BENCH(test_a_span_with_a_hole),
-        ON_BENCH(test_write),
-        ON_BENCH(test_a_write_that_does_not_hold),
-        ON_BENCH(test_unlock_write_save),
-        ON_BENCH(test_a_write_that_fails_is_locked_again),
-        ON_BENCH(test_configure_by_a_package),
-        ON_BENCH(test_actions),
-        ON_BENCH(test_an_interrupted_action),
-        ON_BENCH(test_reboot),
-        ON_BENCH(test_reboot_by_restart_of_communications),
-        ON_BENCH(test_a_restart_that_nobody_took),
-        ON_BENCH(test_a_restart_is_seen_by_what_a_device_answers),
-        ON_BENCH(test_a_reboot_after_a_crash),
-        ON_BENCH(test_factory_reset),
-        ON_BENCH(test_a_factory_reset_after_a_crash),
-        ON_BENCH(test_what_a_type_does_not_say_it_cannot),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

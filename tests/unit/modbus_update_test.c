@@ -32,7 +32,9 @@ static int orders(struct bench *bench, int order)
     return count;
 }
 
-static void test_whole_update(void **state)
+#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_modbus_teardown)
+
+ON_BENCH(test_whole_update)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -52,7 +54,7 @@ static void test_whole_update(void **state)
         assert_true(bench->phases & 1u << wanted[i]);
 }
 
-static void test_what_it_has_is_not_sent_again(void **state)
+ON_BENCH(test_what_it_has_is_not_sent_again)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -62,7 +64,7 @@ static void test_what_it_has_is_not_sent_again(void **state)
     assert_int_equal(bench_events(bench, "order") + bench_events(bench, "write"), 0);
 }
 
-static void test_downgrade(void **state)
+ON_BENCH(test_downgrade)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -75,7 +77,7 @@ static void test_downgrade(void **state)
 }
 
 /* Law: success is read back; a job that names no version cannot be. */
-static void test_a_version_is_needed(void **state)
+ON_BENCH(test_a_version_is_needed)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -91,7 +93,7 @@ static void test_a_version_is_needed(void **state)
     assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, path), SB_CAUSE_INVALID_REQUEST);
 }
 
-static void test_another_address_and_speed_in_the_bootloader(void **state)
+ON_BENCH(test_another_address_and_speed_in_the_bootloader)
 {
     struct bench *bench = *state;
     bench_type(bench, bench_firmware("      unit: 247\n      baud: 19200\n", NULL), NULL);
@@ -103,7 +105,7 @@ static void test_another_address_and_speed_in_the_bootloader(void **state)
 }
 
 /* Left there by whoever: it can be seen, and updated. */
-static void test_a_device_in_its_bootloader(void **state)
+ON_BENCH(test_a_device_in_its_bootloader)
 {
     struct bench *bench = *state;
     bench_type(bench, bench_firmware("      unit: 247\n      baud: 19200\n", NULL), NULL);
@@ -119,7 +121,7 @@ static void test_a_device_in_its_bootloader(void **state)
     assert_string_equal(bench_version(bench), "2.0.0");
 }
 
-static void test_file_records(void **state)
+ON_BENCH(test_file_records)
 {
     struct bench *bench = *state;
     const char *more = "    resume: { register: 0x9002 }\n";
@@ -133,7 +135,7 @@ static void test_file_records(void **state)
     assert_string_equal(bench_version(bench), "2.0.0");
 }
 
-static void test_a_damaged_block_is_sent_again(void **state)
+ON_BENCH(test_a_damaged_block_is_sent_again)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -146,7 +148,7 @@ static void test_a_damaged_block_is_sent_again(void **state)
     assert_string_equal(bench->outcome.native.code, "2");
 }
 
-static void test_statuses_become_causes(void **state)
+ON_BENCH(test_statuses_become_causes)
 {
     struct bench *bench = *state;
     static const struct {
@@ -172,7 +174,7 @@ static void test_statuses_become_causes(void **state)
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_NONE);
 }
 
-static void test_rolled_back(void **state)
+ON_BENCH(test_rolled_back)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -181,7 +183,7 @@ static void test_rolled_back(void **state)
     assert_string_equal(bench_version(bench), "1.0.0");
 }
 
-static void test_it_never_comes_back(void **state)
+ON_BENCH(test_it_never_comes_back)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -191,7 +193,7 @@ static void test_it_never_comes_back(void **state)
     assert_null(bench->outcome.after.versions);
 }
 
-static void test_it_stays_in_its_bootloader(void **state)
+ON_BENCH(test_it_stays_in_its_bootloader)
 {
     struct bench *bench = *state;
     /* the check of the whole image is left out: its start is refused without a word */
@@ -215,7 +217,7 @@ static void crash_at(struct bench *bench, const char *stage)
 }
 
 /* The gateway dies when it has asked to keep a stage: kept or not, the end is the same. */
-static void test_crash_at_every_stage(void **state)
+ON_BENCH(test_crash_at_every_stage)
 {
     struct bench *bench = *state;
     static const char *const names[] = { "enter", "erase", "blocks", "finish", "reboot" };
@@ -246,7 +248,7 @@ static void hang_in_the_middle(struct bench *bench)
     bench_say(bench, "set 1.hang false");
 }
 
-static void test_resume_at_the_devices_block(void **state)
+ON_BENCH(test_resume_at_the_devices_block)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -259,7 +261,7 @@ static void test_resume_at_the_devices_block(void **state)
     assert_int_equal(orders(bench, 1), 1); /* erased once */
 }
 
-static void test_another_image_starts_over(void **state)
+ON_BENCH(test_another_image_starts_over)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -269,7 +271,7 @@ static void test_another_image_starts_over(void **state)
     assert_int_equal(orders(bench, 1), 2);
 }
 
-static void test_without_a_register_that_tells_it_starts_over(void **state)
+ON_BENCH(test_without_a_register_that_tells_it_starts_over)
 {
     struct bench *bench = *state;
     bench_type(bench, bench_firmware(NULL, "    share: 4\n"), NULL);
@@ -278,7 +280,7 @@ static void test_without_a_register_that_tells_it_starts_over(void **state)
     assert_int_equal(orders(bench, 1), 2);
 }
 
-static void test_the_device_restarts_in_the_middle(void **state)
+ON_BENCH(test_the_device_restarts_in_the_middle)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -290,7 +292,7 @@ static void test_the_device_restarts_in_the_middle(void **state)
     assert_int_equal(bench_events(bench, "block"), BLOCKS);
 }
 
-static void test_power_cut_of_the_whole_line(void **state)
+ON_BENCH(test_power_cut_of_the_whole_line)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -302,7 +304,7 @@ static void test_power_cut_of_the_whole_line(void **state)
     assert_string_equal(bench_version(bench), "2.0.0");
 }
 
-static void test_done_while_we_were_away(void **state)
+ON_BENCH(test_done_while_we_were_away)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -316,7 +318,7 @@ static void test_done_while_we_were_away(void **state)
 
 /* ---- cancels ---- */
 
-static void test_cancel_between_blocks(void **state)
+ON_BENCH(test_cancel_between_blocks)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -330,7 +332,7 @@ static void test_cancel_between_blocks(void **state)
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_NONE);
 }
 
-static void test_no_cancel_after_the_commit_point(void **state)
+ON_BENCH(test_no_cancel_after_the_commit_point)
 {
     struct bench *bench = *state;
     bench_type(bench, bench_firmware(NULL, "    commit: erase\n"), NULL);
@@ -341,7 +343,7 @@ static void test_no_cancel_after_the_commit_point(void **state)
     assert_int_equal(bench_events(bench, "given_up"), 0);
 }
 
-static void test_a_store_that_fails_stops_before_the_step(void **state)
+ON_BENCH(test_a_store_that_fails_stops_before_the_step)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -352,7 +354,7 @@ static void test_a_store_that_fails_stops_before_the_step(void **state)
     assert_int_equal(bench_events(bench, "order"), 0);
 }
 
-static void test_images_that_cannot_be(void **state)
+ON_BENCH(test_images_that_cannot_be)
 {
     struct bench *bench = *state;
     typed(bench);
@@ -361,35 +363,4 @@ static void test_images_that_cannot_be(void **state)
     bench_type(bench, bench_firmware(NULL, "    skip: 4000\n"), NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_UNSUPPORTED_IMAGE);
     assert_int_equal(bench_events(bench, "write"), 0);
-}
-
-int main(void)
-{
-#define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_modbus_teardown)
-    const struct CMUnitTest tests[] = {
-        ON_BENCH(test_whole_update),
-        ON_BENCH(test_what_it_has_is_not_sent_again),
-        ON_BENCH(test_downgrade),
-        ON_BENCH(test_a_version_is_needed),
-        ON_BENCH(test_another_address_and_speed_in_the_bootloader),
-        ON_BENCH(test_a_device_in_its_bootloader),
-        ON_BENCH(test_file_records),
-        ON_BENCH(test_a_damaged_block_is_sent_again),
-        ON_BENCH(test_statuses_become_causes),
-        ON_BENCH(test_rolled_back),
-        ON_BENCH(test_it_never_comes_back),
-        ON_BENCH(test_it_stays_in_its_bootloader),
-        ON_BENCH(test_crash_at_every_stage),
-        ON_BENCH(test_resume_at_the_devices_block),
-        ON_BENCH(test_another_image_starts_over),
-        ON_BENCH(test_without_a_register_that_tells_it_starts_over),
-        ON_BENCH(test_the_device_restarts_in_the_middle),
-        ON_BENCH(test_power_cut_of_the_whole_line),
-        ON_BENCH(test_done_while_we_were_away),
-        ON_BENCH(test_cancel_between_blocks),
-        ON_BENCH(test_no_cancel_after_the_commit_point),
-        ON_BENCH(test_a_store_that_fails_stops_before_the_step),
-        ON_BENCH(test_images_that_cannot_be),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

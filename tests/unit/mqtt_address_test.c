@@ -3,18 +3,11 @@
  * A link's URI taken apart: the scheme's port where none is given, WebSocket on 443 with its path,
  * IPv6, and what is wrong with others.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "adapters/transports/mqtt_address.h"
+#include "tests/test.h"
 
-static void uris_are_taken_apart(void **state)
+SB_TEST(uris_are_taken_apart)
 {
-    (void)state;
     static const struct {
         const char *uri, *host, *port, *paho;
         bool tls;
@@ -41,9 +34,8 @@ static void uris_are_taken_apart(void **state)
     }
 }
 
-static void others_are_refused_with_the_reason(void **state)
+SB_TEST(others_are_refused_with_the_reason)
 {
-    (void)state;
     static const struct {
         const char *uri, *wrong;
     } cases[] = {
@@ -62,13 +54,4 @@ static void others_are_refused_with_the_reason(void **state)
         assert_null(strstr(wrong, "secret"));
         assert_null(address.host);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(uris_are_taken_apart),
-        cmocka_unit_test(others_are_refused_with_the_reason),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,12 +3,6 @@
  * The MQTT transport against brokers that answer badly or not at all. The loop's clock is
  * simulated, so that deadlines and back-offs pass at once; Paho and the scripted broker are real.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -24,6 +18,7 @@
 #include "tests/fakes/broker.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/mqtt_peer.h"
+#include "tests/test.h"
 
 #define GUARD_MS 20000
 
@@ -212,43 +207,45 @@ static void refused(void **state, uint8_t code, const char *text)
     goes_down_with(*state, text);
 }
 
-static void refused_version(void **state)
+#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+
+TEST(refused_version)
 {
     refused(state, 1, "the broker does not speak MQTT 3.1.1");
 }
 
-static void refused_client_id(void **state)
+TEST(refused_client_id)
 {
     refused(state, 2, "refuses the client id: check organisation, type and id");
 }
 
-static void refused_unavailable(void **state)
+TEST(refused_unavailable)
 {
     refused(state, 3, "not available at present");
 }
 
-static void refused_password(void **state)
+TEST(refused_password)
 {
     refused(state, 4, "wrong user name or password: check user and token");
 }
 
-static void refused_authorisation(void **state)
+TEST(refused_authorisation)
 {
     refused(state, 5, "not authorised: check the token");
 }
 
-static void refused_with_an_unknown_code(void **state)
+TEST(refused_with_an_unknown_code)
 {
     refused(state, 77, "refuses the connection with code 77");
 }
 
-static void a_refused_topic_is_named(void **state)
+TEST(a_refused_topic_is_named)
 {
     start_script(*state, (struct script){ .suback = { 0x80 }, .codes = 1 });
     goes_down_with(*state, "refuses the subscription of one: check what this client may do");
 }
 
-static void the_refused_one_of_several_topics_is_named(void **state)
+TEST(the_refused_one_of_several_topics_is_named)
 {
     struct world *w = *state;
 
@@ -259,7 +256,7 @@ static void the_refused_one_of_several_topics_is_named(void **state)
 
 /* The library gives as many codes as came, and does not say how many: one must not be read as a
  * list of them, nor a list as one. */
-static void an_answer_with_too_many_codes(void **state)
+TEST(an_answer_with_too_many_codes)
 {
     struct world *w = *state;
 
@@ -268,7 +265,7 @@ static void an_answer_with_too_many_codes(void **state)
     goes_down_with(w, "refuses the subscription of one");
 }
 
-static void an_answer_with_one_code_for_two_topics(void **state)
+TEST(an_answer_with_one_code_for_two_topics)
 {
     struct world *w = *state;
 
@@ -278,7 +275,7 @@ static void an_answer_with_one_code_for_two_topics(void **state)
     UNTIL(w, w->a.ups);
 }
 
-static void no_topics_at_all(void **state)
+TEST(no_topics_at_all)
 {
     struct world *w = *state;
 
@@ -288,13 +285,13 @@ static void no_topics_at_all(void **state)
     UNTIL(w, w->a.ups);
 }
 
-static void a_connection_closed_unanswered(void **state)
+TEST(a_connection_closed_unanswered)
 {
     start_script(*state, (struct script){ .reply = HANG_UP });
     goes_down_with(*state, "no connection: refused, unreachable, or closed before it answered");
 }
 
-static void what_a_broker_did_not_acknowledge_is_lost(void **state)
+TEST(what_a_broker_did_not_acknowledge_is_lost)
 {
     struct world *w = *state;
 
@@ -311,7 +308,7 @@ static void what_a_broker_did_not_acknowledge_is_lost(void **state)
 
 /* ---- addresses and files ---- */
 
-static void nobody_listens(void **state)
+TEST(nobody_listens)
 {
     struct world *w = *state;
 
@@ -320,7 +317,7 @@ static void nobody_listens(void **state)
     goes_down_with(w, "no connection: refused, unreachable");
 }
 
-static void bad_uris(void **state)
+TEST(bad_uris)
 {
     static const char *const uris[] = {
         "",
@@ -344,7 +341,7 @@ static void bad_uris(void **state)
     }
 }
 
-static void a_password_in_the_uri_is_refused_and_not_shown(void **state)
+TEST(a_password_in_the_uri_is_refused_and_not_shown)
 {
     static const char *const uris[] = { "mqtt://me:secret@127.0.0.1", "http://me:secret@host" };
 
@@ -358,7 +355,7 @@ static void a_password_in_the_uri_is_refused_and_not_shown(void **state)
     }
 }
 
-static void a_host_that_cannot_be_found(void **state)
+TEST(a_host_that_cannot_be_found)
 {
     struct world *w = *state;
     struct sb_str uri = { 0 };
@@ -372,7 +369,7 @@ static void a_host_that_cannot_be_found(void **state)
     goes_down_with(w, ".invalid:8883: cannot find the host: ");
 }
 
-static void by_ipv6(void **state)
+TEST(by_ipv6)
 {
     struct world *w = *state;
 
@@ -381,7 +378,7 @@ static void by_ipv6(void **state)
     goes_down_with(w, "[::1]:");
 }
 
-static void a_login_that_fails(void **state)
+TEST(a_login_that_fails)
 {
     struct world *w = *state;
 
@@ -392,7 +389,7 @@ static void a_login_that_fails(void **state)
 
 /* ---- time ---- */
 
-static void a_silent_broker_has_30_seconds(void **state)
+TEST(a_silent_broker_has_30_seconds)
 {
     struct world *w = *state;
 
@@ -408,7 +405,7 @@ static void a_silent_broker_has_30_seconds(void **state)
 }
 
 /* A login that fails takes no time, so the waits follow each other alone. */
-static void back_off_doubles_to_two_minutes_with_jitter(void **state)
+TEST(back_off_doubles_to_two_minutes_with_jitter)
 {
     struct world *w = *state;
     int64_t most = SB_SECOND, sum = 0, limits = 0;
@@ -432,7 +429,7 @@ static void back_off_doubles_to_two_minutes_with_jitter(void **state)
 }
 
 /* Up, then lost at once, again and again: as if two clients had the same id. */
-static void a_link_that_never_lasts_backs_off_too(void **state)
+TEST(a_link_that_never_lasts_backs_off_too)
 {
     struct world *w = *state;
     int64_t longest = 0;
@@ -456,7 +453,7 @@ static void a_link_that_never_lasts_backs_off_too(void **state)
     sb_random_seed(0);
 }
 
-static void it_is_freed_while_it_connects(void **state)
+TEST(it_is_freed_while_it_connects)
 {
     struct world *w = *state;
     int64_t start = real_ms();
@@ -469,7 +466,7 @@ static void it_is_freed_while_it_connects(void **state)
     assert_true(real_ms() - start < 2500);
 }
 
-static void it_is_freed_unstarted(void **state)
+TEST(it_is_freed_unstarted)
 {
     struct world *w = *state;
     int64_t start = real_ms();
@@ -480,7 +477,7 @@ static void it_is_freed_unstarted(void **state)
     assert_true(real_ms() - start < 2500);
 }
 
-static void freeing_does_not_wait_for_a_broker_that_acknowledges_nothing(void **state)
+TEST(freeing_does_not_wait_for_a_broker_that_acknowledges_nothing)
 {
     struct world *w = *state;
 
@@ -493,38 +490,4 @@ static void freeing_does_not_wait_for_a_broker_that_acknowledges_nothing(void **
     sb_mqtt_peer_done(&w->a);
     assert_true(real_ms() - start < 2500);
     assert_int_equal(w->a.losts, 0); /* nothing is told any more */
-}
-
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(refused_version),
-        TEST(refused_client_id),
-        TEST(refused_unavailable),
-        TEST(refused_password),
-        TEST(refused_authorisation),
-        TEST(refused_with_an_unknown_code),
-        TEST(a_refused_topic_is_named),
-        TEST(the_refused_one_of_several_topics_is_named),
-        TEST(an_answer_with_too_many_codes),
-        TEST(an_answer_with_one_code_for_two_topics),
-        TEST(no_topics_at_all),
-        TEST(a_connection_closed_unanswered),
-        TEST(what_a_broker_did_not_acknowledge_is_lost),
-        TEST(nobody_listens),
-        TEST(bad_uris),
-        TEST(a_password_in_the_uri_is_refused_and_not_shown),
-        TEST(a_host_that_cannot_be_found),
-        TEST(by_ipv6),
-        TEST(a_login_that_fails),
-        TEST(a_silent_broker_has_30_seconds),
-        TEST(back_off_doubles_to_two_minutes_with_jitter),
-        TEST(a_link_that_never_lasts_backs_off_too),
-        TEST(it_is_freed_while_it_connects),
-        TEST(it_is_freed_unstarted),
-        TEST(freeing_does_not_wait_for_a_broker_that_acknowledges_nothing),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

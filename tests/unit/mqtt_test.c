@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The MQTT transport against a real mosquitto, over TCP, TLS and WebSocket. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 
@@ -15,6 +9,7 @@
 #include "tests/fakes/broker.h"
 #include "tests/fakes/mqtt_peer.h"
 #include "tests/fakes/ws_bridge.h"
+#include "tests/test.h"
 
 #define GUARD_MS 15000
 
@@ -107,7 +102,9 @@ static void publish(struct sb_mqtt_peer *from, const char *topic, const char *te
     assert_int_equal(sb_mqtt_publish(from->mqtt, topic, text, strlen(text), qos, id), 0);
 }
 
-static void messages_go_both_ways(void **state)
+#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+
+TEST(messages_go_both_ways)
 {
     struct world *w = *state;
 
@@ -128,7 +125,7 @@ static void messages_go_both_ways(void **state)
     assert_string_equal(w->a.trace, "UA");
 }
 
-static void qos_0_is_settled_when_written(void **state)
+TEST(qos_0_is_settled_when_written)
 {
     struct world *w = *state;
 
@@ -139,7 +136,7 @@ static void qos_0_is_settled_when_written(void **state)
     assert_int_equal(w->a.last_ack, 5);
 }
 
-static void several_topics(void **state)
+TEST(several_topics)
 {
     struct world *w = *state;
 
@@ -151,7 +148,7 @@ static void several_topics(void **state)
     UNTIL(w, w->a.messages == 2);
 }
 
-static void large_payloads(void **state)
+TEST(large_payloads)
 {
     enum { LARGE = 1024 * 1024 };
     struct world *w = *state;
@@ -168,7 +165,7 @@ static void large_payloads(void **state)
 }
 
 /* The broker hangs, so nothing is acknowledged; then it dies. */
-static void a_dead_broker_loses_what_it_did_not_acknowledge(void **state)
+TEST(a_dead_broker_loses_what_it_did_not_acknowledge)
 {
     struct world *w = *state;
 
@@ -191,7 +188,7 @@ static void a_dead_broker_loses_what_it_did_not_acknowledge(void **state)
     assert_int_equal(w->a.messages, 1);
 }
 
-static void a_session_outlives_the_broker(void **state)
+TEST(a_session_outlives_the_broker)
 {
     struct world *w = *state;
 
@@ -222,7 +219,7 @@ static void a_session_outlives_the_broker(void **state)
     assert_false(w->a.session_present);
 }
 
-static void login_data_is_made_anew_for_each_try(void **state)
+TEST(login_data_is_made_anew_for_each_try)
 {
     struct world *w = *state;
 
@@ -249,7 +246,7 @@ static void on_turn(void *arg)
 
 /* More than the queue holds arrives while the loop stands still: the broker must wait, and the
  * loop has turns for others meanwhile. */
-static void a_flood_is_read_whole_and_in_order(void **state)
+TEST(a_flood_is_read_whole_and_in_order)
 {
     enum { MANY = 5000 };
     struct world *w = *state;
@@ -270,7 +267,7 @@ static void a_flood_is_read_whole_and_in_order(void **state)
     assert_int_equal(w->a.downs, 0);
 }
 
-static void publishes_are_bounded(void **state)
+TEST(publishes_are_bounded)
 {
     struct world *w = *state;
     int r = 0, taken = 0;
@@ -288,7 +285,7 @@ static void publishes_are_bounded(void **state)
     UNTIL(w, w->a.acks == 1001);
 }
 
-static void what_is_published_last_still_arrives(void **state)
+TEST(what_is_published_last_still_arrives)
 {
     struct world *w = *state;
 
@@ -301,7 +298,7 @@ static void what_is_published_last_still_arrives(void **state)
     UNTIL(w, w->b.messages == 50);
 }
 
-static void it_may_be_freed_in_its_event(void **state)
+TEST(it_may_be_freed_in_its_event)
 {
     struct world *w = *state;
 
@@ -315,7 +312,7 @@ static void it_may_be_freed_in_its_event(void **state)
 }
 
 /* What was published before is acknowledged before; then it is back with other login data. */
-static void a_login_is_renewed_without_losing_anything(void **state)
+TEST(a_login_is_renewed_without_losing_anything)
 {
     struct world *w = *state;
 
@@ -337,7 +334,7 @@ static void a_login_is_renewed_without_losing_anything(void **state)
     UNTIL(w, w->a.last_ack == 99);
 }
 
-static void a_renewal_waits_only_so_long(void **state)
+TEST(a_renewal_waits_only_so_long)
 {
     struct world *w = *state;
 
@@ -359,7 +356,7 @@ static void on_pause(void *arg)
 }
 
 /* What it would log in with is not so any more: nobody may come up by that. */
-static void a_renewal_overtakes_a_try(void **state)
+TEST(a_renewal_overtakes_a_try)
 {
     struct world *w = *state;
     struct sb_timer *pause;
@@ -430,7 +427,7 @@ static unsigned threads(void)
     return count;
 }
 
-static void a_crowd_shares_its_threads(void **state)
+TEST(a_crowd_shares_its_threads)
 {
     struct world *w = *state;
     struct member crowd[CROWD];
@@ -487,19 +484,19 @@ static void fails_by_tls(struct world *w, const char *text)
     assert_int_equal(w->a.ups, 0);
 }
 
-static void tls_by_name(void **state)
+TEST(tls_by_name)
 {
     use_tls(*state, SB_BROKER_TLS, "localhost");
     goes_up_by_tls(*state);
 }
 
-static void tls_by_address(void **state)
+TEST(tls_by_address)
 {
     use_tls(*state, SB_BROKER_TLS, "127.0.0.1");
     goes_up_by_tls(*state);
 }
 
-static void tls_with_a_wrong_authority(void **state)
+TEST(tls_with_a_wrong_authority)
 {
     struct world *w = *state;
 
@@ -509,7 +506,7 @@ static void tls_with_a_wrong_authority(void **state)
     fails_by_tls(w, "its certificate is not trusted: check ca_file (/");
 }
 
-static void tls_with_the_systems_authorities(void **state)
+TEST(tls_with_the_systems_authorities)
 {
     struct world *w = *state;
 
@@ -520,13 +517,13 @@ static void tls_with_the_systems_authorities(void **state)
     fails_by_tls(w, "not trusted: check ca_file (/etc/ssl/certs/ca-certificates.crt)");
 }
 
-static void tls_with_another_name(void **state)
+TEST(tls_with_another_name)
 {
     use_tls(*state, SB_BROKER_OTHER_NAME, "localhost");
     fails_by_tls(*state, "made for another name");
 }
 
-static void tls_unverified_where_asked_for(void **state)
+TEST(tls_unverified_where_asked_for)
 {
     struct world *w = *state;
 
@@ -536,7 +533,7 @@ static void tls_unverified_where_asked_for(void **state)
     goes_up_by_tls(w);
 }
 
-static void tls_with_a_client_certificate(void **state)
+TEST(tls_with_a_client_certificate)
 {
     struct world *w = *state;
 
@@ -546,7 +543,7 @@ static void tls_with_a_client_certificate(void **state)
     goes_up_by_tls(w);
 }
 
-static void tls_without_the_client_certificate(void **state)
+TEST(tls_without_the_client_certificate)
 {
     struct world *w = *state;
 
@@ -556,7 +553,7 @@ static void tls_without_the_client_certificate(void **state)
     assert_int_equal(w->a.ups, 0);
 }
 
-static void tls_files_must_be_there(void **state)
+TEST(tls_files_must_be_there)
 {
     struct world *w = *state;
 
@@ -582,12 +579,12 @@ static void by_websocket(struct world *w, const char *scheme, const char *cert, 
     sb_ws_bridge_free(bridge);
 }
 
-static void websocket(void **state)
+TEST(websocket)
 {
     by_websocket(*state, "ws", NULL, NULL);
 }
 
-static void websocket_over_tls(void **state)
+TEST(websocket_over_tls)
 {
     struct world *w = *state;
 
@@ -598,37 +595,7 @@ static void websocket_over_tls(void **state)
     by_websocket(w, "wss", w->files[0], w->files[1]);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(messages_go_both_ways),
-        TEST(qos_0_is_settled_when_written),
-        TEST(several_topics),
-        TEST(large_payloads),
-        TEST(a_dead_broker_loses_what_it_did_not_acknowledge),
-        TEST(a_session_outlives_the_broker),
-        TEST(login_data_is_made_anew_for_each_try),
-        TEST(a_flood_is_read_whole_and_in_order),
-        TEST(publishes_are_bounded),
-        TEST(what_is_published_last_still_arrives),
-        TEST(it_may_be_freed_in_its_event),
-        TEST(a_login_is_renewed_without_losing_anything),
-        TEST(a_renewal_waits_only_so_long),
-        TEST(a_renewal_overtakes_a_try),
-        TEST(a_crowd_shares_its_threads),
-        TEST(tls_by_name),
-        TEST(tls_by_address),
-        TEST(tls_with_a_wrong_authority),
-        TEST(tls_with_the_systems_authorities),
-        TEST(tls_with_another_name),
-        TEST(tls_unverified_where_asked_for),
-        TEST(tls_with_a_client_certificate),
-        TEST(tls_without_the_client_certificate),
-        TEST(tls_files_must_be_there),
-        TEST(websocket),
-        TEST(websocket_over_tls),
-    };
-    return cmocka_run_group_tests(tests, set_up_broker, tear_down_broker);
+    return sb_tests_run(set_up_broker, tear_down_broker);
 }

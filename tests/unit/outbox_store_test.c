@@ -49,7 +49,9 @@ static void check_round_trip(struct world *w, const void *payload, size_t size)
     restart(w, false);
 }
 
-static void a_restart_brings_the_same_bytes(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(a_restart_brings_the_same_bytes)
 {
     static const struct {
         const char *bytes;
@@ -72,7 +74,7 @@ static void a_restart_brings_the_same_bytes(void **state)
     assert_int_equal(stored(w), 0);
 }
 
-static void order_and_numbers_continue_after_a_power_cut(void **state)
+T(order_and_numbers_continue_after_a_power_cut)
 {
     struct world *w = *state;
     int64_t last = 0;
@@ -90,7 +92,7 @@ static void order_and_numbers_continue_after_a_power_cut(void **state)
 }
 
 /* The far side had all of it, and the power went before that was written down. */
-static void nobody_sees_progress_fall_after_a_power_cut(void **state)
+T(nobody_sees_progress_fall_after_a_power_cut)
 {
     struct world *w = *state;
 
@@ -115,7 +117,7 @@ static void nobody_sees_progress_fall_after_a_power_cut(void **state)
     expect_sent(w, "5% of its own a done done ");
 }
 
-static void an_unreadable_parcel_holds_up_no_other(void **state)
+T(an_unreadable_parcel_holds_up_no_other)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_pack("{s:s}", "topic", "t"); /* no payload */
@@ -136,7 +138,7 @@ static void an_unreadable_parcel_holds_up_no_other(void **state)
 
 /* ---- failed commits ---- */
 
-static void a_lost_batch_takes_its_parcels_with_it(void **state)
+T(a_lost_batch_takes_its_parcels_with_it)
 {
     struct world *w = *state;
 
@@ -157,7 +159,7 @@ static void a_lost_batch_takes_its_parcels_with_it(void **state)
     expect_sent(w, "kept later "); /* its answer had not come yet */
 }
 
-static void a_lost_superseding_brings_the_older_back(void **state)
+T(a_lost_superseding_brings_the_older_back)
 {
     struct world *w = *state;
 
@@ -172,7 +174,7 @@ static void a_lost_superseding_brings_the_older_back(void **state)
     expect_sent(w, "10% ");
 }
 
-static void what_was_settled_is_not_sent_again_while_the_disk_is_full(void **state)
+T(what_was_settled_is_not_sent_again_while_the_disk_is_full)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "a");
@@ -199,7 +201,7 @@ static void what_was_settled_is_not_sent_again_while_the_disk_is_full(void **sta
     expect_sent(w, "");
 }
 
-static void settled_while_the_store_is_down(void **state)
+T(settled_while_the_store_is_down)
 {
     struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_FINAL, "a");
@@ -223,7 +225,7 @@ static void fill(struct world *w, enum sb_parcel_class class, int n)
         put(w, class, (char[]){ (char)('a' + i), 0 });
 }
 
-static void when_full_the_oldest_progress_goes_first(void **state)
+T(when_full_the_oldest_progress_goes_first)
 {
     struct world *w = *state;
 
@@ -243,7 +245,7 @@ static void when_full_the_oldest_progress_goes_first(void **state)
     expect_audit(w, "");
 }
 
-static void answers_go_only_when_old(void **state)
+T(answers_go_only_when_old)
 {
     struct world *w = *state;
     struct sb_parcel late;
@@ -261,7 +263,7 @@ static void answers_go_only_when_old(void **state)
     expect_sent(w, "b c ");
 }
 
-static void finals_go_last_and_with_a_record(void **state)
+T(finals_go_last_and_with_a_record)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "old");
@@ -277,7 +279,7 @@ static void finals_go_last_and_with_a_record(void **state)
     assert_int_equal(stored(w), 8);
 }
 
-static void bytes_are_bounded_too(void **state)
+T(bytes_are_bounded_too)
 {
     struct world *w = *state;
     char text[1001] = { 0 };
@@ -294,7 +296,7 @@ static void bytes_are_bounded_too(void **state)
     assert_int_equal(stats(w).bytes, 1000);
 }
 
-static void progress_does_not_make_room_for_itself_twice(void **state)
+T(progress_does_not_make_room_for_itself_twice)
 {
     struct world *w = *state;
     char text[850] = { 0 };
@@ -310,7 +312,7 @@ static void progress_does_not_make_room_for_itself_twice(void **state)
 }
 
 /* If not all that is needed may go, nothing goes. */
-static void nothing_is_dropped_in_vain(void **state)
+T(nothing_is_dropped_in_vain)
 {
     struct world *w = *state;
     char text[900] = { 0 };
@@ -325,7 +327,7 @@ static void nothing_is_dropped_in_vain(void **state)
     assert_int_equal(stats(w).waiting, 3); /* and nobody stayed chosen */
 }
 
-static void what_is_on_its_way_is_not_dropped(void **state)
+T(what_is_on_its_way_is_not_dropped)
 {
     struct world *w = *state;
 
@@ -342,7 +344,7 @@ static void what_is_on_its_way_is_not_dropped(void **state)
     expect_sent(w, "b d ");
 }
 
-static void full_for_new_work_before_it_is_full_for_reports(void **state)
+T(full_for_new_work_before_it_is_full_for_reports)
 {
     struct world *w = *state;
 
@@ -362,7 +364,7 @@ static void full_for_new_work_before_it_is_full_for_reports(void **state)
     assert_false(sb_outbox_full(w->outbox, LINK, 0));
 }
 
-static void without_a_clock_nothing_is_old(void **state)
+T(without_a_clock_nothing_is_old)
 {
     struct world *w = *state;
 
@@ -377,7 +379,7 @@ static void without_a_clock_nothing_is_old(void **state)
     assert_int_equal(try_put(w, SB_PARCEL_ANSWER, "x", NULL), 0);
 }
 
-static void a_clock_that_goes_back_ages_nothing(void **state)
+T(a_clock_that_goes_back_ages_nothing)
 {
     struct world *w = *state;
 
@@ -387,7 +389,7 @@ static void a_clock_that_goes_back_ages_nothing(void **state)
     assert_int_equal(stats(w).oldest, SB_SIM_WALL);
 }
 
-static void bad_parcels_are_refused(void **state)
+T(bad_parcels_are_refused)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "a");
@@ -405,7 +407,7 @@ static void bad_parcels_are_refused(void **state)
     assert_int_equal(stored(w), 0);
 }
 
-static void too_large_for_the_store_changes_nothing(void **state)
+T(too_large_for_the_store_changes_nothing)
 {
     struct world *w = *state;
     size_t n = 300000;
@@ -423,7 +425,7 @@ static void too_large_for_the_store_changes_nothing(void **state)
 }
 
 /* The largest message of any dialect, whatever is in it. */
-static void every_payload_of_128_kib_fits(void **state)
+T(every_payload_of_128_kib_fits)
 {
     static const char fillings[] = { 'x', '"', '\n', '\1', '\0', '\xff' };
     struct world *w = *state;
@@ -444,7 +446,7 @@ static void every_payload_of_128_kib_fits(void **state)
 
 /* ---- the record of what was told ---- */
 
-static void what_was_told_is_recorded_with_its_removal(void **state)
+T(what_was_told_is_recorded_with_its_removal)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PROGRESS, "p");
@@ -468,7 +470,7 @@ static void what_was_told_is_recorded_with_its_removal(void **state)
 }
 
 /* Nobody speaks for the lane: its link stands in the configuration no more. */
-static void what_waits_for_a_link_that_is_gone_goes_by_age(void **state)
+T(what_waits_for_a_link_that_is_gone_goes_by_age)
 {
     struct world *w = *state;
 
@@ -494,7 +496,7 @@ static void what_waits_for_a_link_that_is_gone_goes_by_age(void **state)
 }
 
 /* Its device was removed while the gateway was off: its door never speaks of it. */
-static void what_waits_for_a_connection_that_is_gone_goes_by_age(void **state)
+T(what_waits_for_a_connection_that_is_gone_goes_by_age)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "f");
@@ -518,7 +520,7 @@ static void what_waits_for_a_connection_that_is_gone_goes_by_age(void **state)
 }
 
 /* Lock-step: one sync for each message, that of its own commit. */
-static void what_was_settled_costs_no_sync_of_its_own(void **state)
+T(what_was_settled_costs_no_sync_of_its_own)
 {
     struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_ANSWER, "0");
@@ -538,7 +540,7 @@ static void what_was_settled_costs_no_sync_of_its_own(void **state)
     assert_int_equal(stored(w), 0);
 }
 
-static void a_crash_may_forget_that_it_was_settled(void **state)
+T(a_crash_may_forget_that_it_was_settled)
 {
     struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_ANSWER, "a");
@@ -554,39 +556,4 @@ static void a_crash_may_forget_that_it_was_settled(void **state)
     restart(w, false); /* a clean end forgets nothing */
     resume(w);
     expect_sent(w, "");
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_restart_brings_the_same_bytes),
-        T(order_and_numbers_continue_after_a_power_cut),
-        T(nobody_sees_progress_fall_after_a_power_cut),
-        T(an_unreadable_parcel_holds_up_no_other),
-        T(a_lost_batch_takes_its_parcels_with_it),
-        T(a_lost_superseding_brings_the_older_back),
-        T(what_was_settled_is_not_sent_again_while_the_disk_is_full),
-        T(settled_while_the_store_is_down),
-        T(when_full_the_oldest_progress_goes_first),
-        T(answers_go_only_when_old),
-        T(finals_go_last_and_with_a_record),
-        T(bytes_are_bounded_too),
-        T(progress_does_not_make_room_for_itself_twice),
-        T(nothing_is_dropped_in_vain),
-        T(what_is_on_its_way_is_not_dropped),
-        T(full_for_new_work_before_it_is_full_for_reports),
-        T(without_a_clock_nothing_is_old),
-        T(a_clock_that_goes_back_ages_nothing),
-        T(bad_parcels_are_refused),
-        T(too_large_for_the_store_changes_nothing),
-        T(every_payload_of_128_kib_fits),
-        T(what_was_told_is_recorded_with_its_removal),
-        T(what_waits_for_a_link_that_is_gone_goes_by_age),
-        T(what_waits_for_a_connection_that_is_gone_goes_by_age),
-        T(what_was_settled_costs_no_sync_of_its_own),
-        T(a_crash_may_forget_that_it_was_settled),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,9 @@
 
 /* ---- order, window, durability ---- */
 
-static void parcels_leave_in_order_and_within_the_window(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(parcels_leave_in_order_and_within_the_window)
 {
     struct world *w = *state;
     int64_t ids[5];
@@ -31,7 +33,7 @@ static void parcels_leave_in_order_and_within_the_window(void **state)
     assert_int_equal(stored(w), 0);
 }
 
-static void nothing_leaves_before_it_is_durable(void **state)
+T(nothing_leaves_before_it_is_durable)
 {
     struct world *w = *state;
 
@@ -46,7 +48,7 @@ static void nothing_leaves_before_it_is_durable(void **state)
 }
 
 /* A passing parcel put before any change need not wait, but it does not overtake either. */
-static void nothing_overtakes(void **state)
+T(nothing_overtakes)
 {
     struct world *w = *state;
 
@@ -64,7 +66,7 @@ static void nothing_overtakes(void **state)
     expect_sent(w, "c ");
 }
 
-static void what_it_tells_of_and_the_parcel_are_one_commit(void **state)
+T(what_it_tells_of_and_the_parcel_are_one_commit)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_object();
@@ -80,7 +82,7 @@ static void what_it_tells_of_and_the_parcel_are_one_commit(void **state)
 
 /* ---- superseding ---- */
 
-static void newer_progress_takes_the_place_of_older(void **state)
+T(newer_progress_takes_the_place_of_older)
 {
     struct world *w = *state;
     int64_t first = put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "10%");
@@ -100,7 +102,7 @@ static void newer_progress_takes_the_place_of_older(void **state)
     expect_sent(w, "30% x ");
 }
 
-static void progress_on_its_way_is_followed_not_changed(void **state)
+T(progress_on_its_way_is_followed_not_changed)
 {
     struct world *w = *state;
     int64_t first = put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "10%");
@@ -122,7 +124,7 @@ static void progress_on_its_way_is_followed_not_changed(void **state)
     assert_int_equal(stored(w), 1);
 }
 
-static void what_was_sent_once_keeps_its_bytes(void **state)
+T(what_was_sent_once_keeps_its_bytes)
 {
     struct world *w = *state;
 
@@ -135,7 +137,7 @@ static void what_was_sent_once_keeps_its_bytes(void **state)
     expect_sent(w, "10% 20% ");
 }
 
-static void a_final_takes_unsent_progress_away(void **state)
+T(a_final_takes_unsent_progress_away)
 {
     struct world *w = *state;
 
@@ -151,7 +153,7 @@ static void a_final_takes_unsent_progress_away(void **state)
     expect_sent(w, "x done again late ");
 }
 
-static void superseding_waits_for_its_own_commit(void **state)
+T(superseding_waits_for_its_own_commit)
 {
     struct world *w = *state;
 
@@ -168,7 +170,7 @@ static void superseding_waits_for_its_own_commit(void **state)
 
 /* ---- settling ---- */
 
-static void settling_counts_once_and_only_what_is_durable(void **state)
+T(settling_counts_once_and_only_what_is_durable)
 {
     struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_FINAL, "a");
@@ -196,7 +198,7 @@ static int64_t put_token(struct world *w, const char *device, const char *token,
     return id;
 }
 
-static void a_token_settles_its_parcel(void **state)
+T(a_token_settles_its_parcel)
 {
     struct world *w = *state;
     struct sb_outbox *outbox = w->outbox;
@@ -222,7 +224,7 @@ static void a_token_settles_its_parcel(void **state)
     assert_int_equal(stored(w), 1);
 }
 
-static void the_same_token_twice_settles_the_older_that_was_sent(void **state)
+T(the_same_token_twice_settles_the_older_that_was_sent)
 {
     struct world *w = *state;
 
@@ -237,7 +239,7 @@ static void the_same_token_twice_settles_the_older_that_was_sent(void **state)
     expect_sent(w, "b ");
 }
 
-static void an_answer_that_comes_after_a_restart_counts(void **state)
+T(an_answer_that_comes_after_a_restart_counts)
 {
     struct world *w = *state;
 
@@ -254,7 +256,7 @@ static void an_answer_that_comes_after_a_restart_counts(void **state)
 
 /* ---- links that come and go ---- */
 
-static void resume_sends_the_unsettled_again(void **state)
+T(resume_sends_the_unsettled_again)
 {
     struct world *w = *state;
     int64_t first = put(w, SB_PARCEL_FINAL, "a");
@@ -278,7 +280,7 @@ static void resume_sends_the_unsettled_again(void **state)
     }
 }
 
-static void a_pause_before_the_turn_ends_holds_all(void **state)
+T(a_pause_before_the_turn_ends_holds_all)
 {
     struct world *w = *state;
 
@@ -290,7 +292,7 @@ static void a_pause_before_the_turn_ends_holds_all(void **state)
     expect_sent(w, "");
 }
 
-static void again_means_the_link_is_down(void **state)
+T(again_means_the_link_is_down)
 {
     struct world *w = *state;
 
@@ -309,7 +311,7 @@ static void again_means_the_link_is_down(void **state)
 }
 
 /* A connection that is up and full: nobody tells when it takes more, so it is tried. */
-static void busy_means_soon_again(void **state)
+T(busy_means_soon_again)
 {
     struct world *w = *state;
 
@@ -330,7 +332,7 @@ static void busy_means_soon_again(void **state)
     assert_int_equal(stats(w).unsettled, 2);
 }
 
-static void what_can_never_be_sent_is_dropped_and_recorded(void **state)
+T(what_can_never_be_sent_is_dropped_and_recorded)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "bad");
@@ -348,7 +350,7 @@ static void what_can_never_be_sent_is_dropped_and_recorded(void **state)
     assert_int_equal(stored(w), 1);
 }
 
-static void passing_parcels_live_until_the_link_pauses(void **state)
+T(passing_parcels_live_until_the_link_pauses)
 {
     struct world *w = *state;
 
@@ -366,7 +368,7 @@ static void passing_parcels_live_until_the_link_pauses(void **state)
     expect_sent(w, "a ");
 }
 
-static void a_closed_lane_keeps_its_parcels(void **state)
+T(a_closed_lane_keeps_its_parcels)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "b");
@@ -397,7 +399,7 @@ static void settle_inside(struct world *w, const struct sb_parcel *parcel)
     sb_outbox_settle(w->outbox, LINK, parcel->id);
 }
 
-static void a_door_may_settle_while_it_sends(void **state)
+T(a_door_may_settle_while_it_sends)
 {
     struct world *w = *state;
 
@@ -418,7 +420,7 @@ static void pause_inside(struct world *w, const struct sb_parcel *parcel)
     sb_outbox_pause(w->outbox, LINK, NULL);
 }
 
-static void a_door_may_pause_while_it_sends(void **state)
+T(a_door_may_pause_while_it_sends)
 {
     struct world *w = *state;
 
@@ -440,7 +442,7 @@ static void put_inside(struct world *w, const struct sb_parcel *parcel)
     assert_true(put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%") > parcel->id);
 }
 
-static void a_door_may_put_while_it_sends(void **state)
+T(a_door_may_put_while_it_sends)
 {
     struct world *w = *state;
 
@@ -449,8 +451,6 @@ static void a_door_may_put_while_it_sends(void **state)
     resume(w);
     expect_sent(w, "10% 20% ");
 }
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* ---- many connections of one link ---- */
 
@@ -465,7 +465,7 @@ static int64_t put_on(struct world *w, const char *connection, const char *text)
     return id;
 }
 
-static void connections_do_not_wait_for_one_another(void **state)
+T(connections_do_not_wait_for_one_another)
 {
     struct world *w = *state;
 
@@ -490,7 +490,7 @@ static void connections_do_not_wait_for_one_another(void **state)
     expect_sent(w, "b2 ");
 }
 
-static void bounds_are_the_links(void **state)
+T(bounds_are_the_links)
 {
     struct world *w = *state;
 
@@ -499,7 +499,7 @@ static void bounds_are_the_links(void **state)
     assert_int_equal(try_put(w, SB_PARCEL_FINAL, "x", NULL), -ENOSPC);
 }
 
-static void progress_is_superseded_on_its_own_connection(void **state)
+T(progress_is_superseded_on_its_own_connection)
 {
     struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PROGRESS, "1");
@@ -515,7 +515,7 @@ static void progress_is_superseded_on_its_own_connection(void **state)
     assert_int_equal(first, second);
 }
 
-static void a_connection_that_never_comes_back(void **state)
+T(a_connection_that_never_comes_back)
 {
     struct world *w = *state;
 
@@ -531,38 +531,4 @@ static void a_connection_that_never_comes_back(void **state)
     assert_int_equal(stats(w).waiting, 1);
     sb_outbox_resume(w->outbox, LINK, "b");
     expect_sent(w, "b1 ");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(parcels_leave_in_order_and_within_the_window),
-        T(nothing_leaves_before_it_is_durable),
-        T(nothing_overtakes),
-        T(what_it_tells_of_and_the_parcel_are_one_commit),
-        T(newer_progress_takes_the_place_of_older),
-        T(progress_on_its_way_is_followed_not_changed),
-        T(what_was_sent_once_keeps_its_bytes),
-        T(a_final_takes_unsent_progress_away),
-        T(superseding_waits_for_its_own_commit),
-        T(settling_counts_once_and_only_what_is_durable),
-        T(a_token_settles_its_parcel),
-        T(the_same_token_twice_settles_the_older_that_was_sent),
-        T(an_answer_that_comes_after_a_restart_counts),
-        T(resume_sends_the_unsettled_again),
-        T(a_pause_before_the_turn_ends_holds_all),
-        T(again_means_the_link_is_down),
-        T(busy_means_soon_again),
-        T(what_can_never_be_sent_is_dropped_and_recorded),
-        T(passing_parcels_live_until_the_link_pauses),
-        T(a_closed_lane_keeps_its_parcels),
-        T(a_door_may_settle_while_it_sends),
-        T(a_door_may_pause_while_it_sends),
-        T(a_door_may_put_while_it_sends),
-        T(connections_do_not_wait_for_one_another),
-        T(bounds_are_the_links),
-        T(progress_is_superseded_on_its_own_connection),
-        T(a_connection_that_never_comes_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

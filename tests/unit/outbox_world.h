@@ -6,18 +6,13 @@
 #pragma once
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/outbox/outbox.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/test.h"
 
 #define LINK "factory"
 

@@ -1,11 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +11,7 @@
 #include "bridge/package/package.h"
 #include "tests/fakes/loop_sim.h"
 #include "tests/fakes/store_mem.h"
+#include "tests/test.h"
 
 struct bench {
     struct sb_store_mem *disk;
@@ -160,7 +154,9 @@ static bool exists(const char *path)
 #define URI "https://user:pw@cloud.example.com:8443/fw/a.bin"
 
 /* What a door supplies itself is told by its digest: each device may have a stream of its own. */
-static void streams_of_one_file_are_one_package(void **state)
+#define TEST(name) SB_TEST(name, setup, teardown)
+
+TEST(streams_of_one_file_are_one_package)
 {
     struct bench *b = *state;
     struct sb_package *first = package(b,
@@ -180,7 +176,7 @@ static void streams_of_one_file_are_one_package(void **state)
     assert_ptr_not_equal(first, other);
 }
 
-static void a_uri_leads_to_one_package(void **state)
+TEST(a_uri_leads_to_one_package)
 {
     struct bench *b = *state;
     struct sb_package *first =
@@ -221,7 +217,7 @@ static void a_uri_leads_to_one_package(void **state)
     assert_int_equal(78, kept->size); /* it was wrong, and is put right */
 }
 
-static void other_content_is_another_package(void **state)
+TEST(other_content_is_another_package)
 {
     struct bench *b = *state;
     static const char *const specs[] = {
@@ -247,7 +243,7 @@ static void other_content_is_another_package(void **state)
     assert_null(sb_packages_at(b->packages, SB_COUNT(specs)));
 }
 
-static void specs_are_bounded_and_checked(void **state)
+TEST(specs_are_bounded_and_checked)
 {
     struct bench *b = *state;
     struct sb_package *found = NULL;
@@ -282,7 +278,7 @@ static void specs_are_bounded_and_checked(void **state)
     assert_string_equal("mine", package(b, "{\"name\":\"a\",\"id\":\"mine\"}", 1)->id);
 }
 
-static void people_see_no_credentials(void **state)
+TEST(people_see_no_credentials)
 {
     struct bench *b = *state;
     const struct sb_package *one = package(
@@ -301,7 +297,7 @@ static void people_see_no_credentials(void **state)
     assert_non_null(strstr(text, "fits"));
 }
 
-static void a_failing_store_refuses(void **state)
+TEST(a_failing_store_refuses)
 {
     struct bench *b = *state;
     struct sb_package *found = NULL;
@@ -333,7 +329,7 @@ static size_t trim(struct bench *b, size_t keep, int64_t before, char *needed)
     return sb_packages_trim(b->packages, &bounds, is_needed, needed);
 }
 
-static void retention_takes_the_least_used(void **state)
+TEST(retention_takes_the_least_used)
 {
     struct bench *b = *state;
     (void)package(b, "{\"name\":\"mine\"}", 1); /* an operator's is never taken */
@@ -358,7 +354,7 @@ static void retention_takes_the_least_used(void **state)
 
 /* ---- files ---- */
 
-static void a_part_becomes_an_artifact(void **state)
+TEST(a_part_becomes_an_artifact)
 {
     struct bench *b = *state;
     struct stat st;
@@ -389,7 +385,7 @@ static void a_part_becomes_an_artifact(void **state)
     assert_null(sb_depot_part(b->packages, ".."));
 }
 
-static void a_known_digest_needs_no_download(void **state)
+TEST(a_known_digest_needs_no_download)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
@@ -408,7 +404,7 @@ static void a_known_digest_needs_no_download(void **state)
     assert_string_equal(sha256, package(b, spec, 2)->artifact);
 }
 
-static void the_least_used_files_make_room(void **state)
+TEST(the_least_used_files_make_room)
 {
     struct bench *b = *state;
     char *sha[4] = { 0 };
@@ -445,7 +441,7 @@ static void the_least_used_files_make_room(void **state)
         free(sha[i]);
 }
 
-static void pinned_files_and_packages_stay(void **state)
+TEST(pinned_files_and_packages_stay)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
@@ -474,7 +470,7 @@ static void pinned_files_and_packages_stay(void **state)
     assert_null(sb_packages_get(b->packages, "x"));
 }
 
-static void too_large_files_are_not_adopted(void **state)
+TEST(too_large_files_are_not_adopted)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *kept = NULL;
@@ -483,7 +479,7 @@ static void too_large_files_are_not_adopted(void **state)
     assert_true(sb_depot_has(b->packages, kept)); /* nothing was dropped in vain */
 }
 
-static void under_the_floor_nothing_begins(void **state)
+TEST(under_the_floor_nothing_begins)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
@@ -496,7 +492,7 @@ static void under_the_floor_nothing_begins(void **state)
     assert_false(sb_depot_is_short(b->packages, 601, 0)); /* waiting would not help */
 }
 
-static void what_has_begun_ends_under_the_floor(void **state)
+TEST(what_has_begun_ends_under_the_floor)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *first = NULL, *second = NULL;
@@ -511,14 +507,14 @@ static void what_has_begun_ends_under_the_floor(void **state)
     assert_int_equal(-ENOSPC, sb_depot_make_room(b->packages, 101)); /* other bounds hold */
 }
 
-static void what_is_on_its_way_has_its_room(void **state)
+TEST(what_is_on_its_way_has_its_room)
 {
     struct bench *b = *state;
     assert_false(sb_depot_is_short(b->packages, 500, 500));
     assert_true(sb_depot_is_short(b->packages, 500, 501)); /* 1000 in all */
 }
 
-static void the_start_counts_and_cleans(void **state)
+TEST(the_start_counts_and_cleans)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
@@ -556,7 +552,7 @@ static void the_start_counts_and_cleans(void **state)
     assert_int_equal(-ENOSPC, sb_depot_make_room(b->packages, 501));
 }
 
-static void stale_parts_also_go_while_it_runs(void **state)
+TEST(stale_parts_also_go_while_it_runs)
 {
     struct bench *b = *state;
     sb_cleanup(sb_freep) char *part = sb_depot_part(b->packages, "p-old");
@@ -568,7 +564,7 @@ static void stale_parts_also_go_while_it_runs(void **state)
     assert_false(exists(part));
 }
 
-static void a_directory_of_somebody_else_is_left_alone(void **state)
+TEST(a_directory_of_somebody_else_is_left_alone)
 {
     struct bench *b = *state;
     struct sb_packages *other = NULL;
@@ -582,22 +578,4 @@ static void a_directory_of_somebody_else_is_left_alone(void **state)
     assert_int_equal(-ENOENT, sb_packages_new(b->store, missing, &b->limits, &other));
     assert_int_equal(-ENOTDIR, sb_packages_new(b->store, letter, &b->limits, &other));
     assert_null(other);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_uri_leads_to_one_package),        TEST(streams_of_one_file_are_one_package),
-        TEST(other_content_is_another_package),  TEST(specs_are_bounded_and_checked),
-        TEST(people_see_no_credentials),         TEST(a_failing_store_refuses),
-        TEST(retention_takes_the_least_used),    TEST(a_part_becomes_an_artifact),
-        TEST(a_known_digest_needs_no_download),  TEST(the_least_used_files_make_room),
-        TEST(pinned_files_and_packages_stay),    TEST(too_large_files_are_not_adopted),
-        TEST(under_the_floor_nothing_begins),    TEST(what_has_begun_ends_under_the_floor),
-        TEST(what_is_on_its_way_has_its_room),   TEST(the_start_counts_and_cleans),
-        TEST(stale_parts_also_go_while_it_runs), TEST(a_directory_of_somebody_else_is_left_alone),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When a queued task may go: reasons in their order, windows in their zones, and the clocks. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/runner/schedule.h"
+#include "tests/test.h"
 
 struct bed {
     struct sb_job job;
@@ -138,9 +133,8 @@ static const struct {
     { hold_bus, SB_REASON_BUSY, 0 },
 };
 
-static void test_each_reason_alone(void **state)
+SB_TEST(test_each_reason_alone)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     assert_reason(&bed, SB_REASON_NONE, 0);
@@ -151,9 +145,8 @@ static void test_each_reason_alone(void **state)
     }
 }
 
-static void test_the_first_reason_is_named(void **state)
+SB_TEST(test_the_first_reason_is_named)
 {
-    (void)state;
     for (size_t first = 0; first < SB_COUNT(holds); first++) {
         struct bed bed;
         lay(&bed);
@@ -163,9 +156,8 @@ static void test_the_first_reason_is_named(void **state)
     }
 }
 
-static void test_limits_just_not_reached(void **state)
+SB_TEST(test_limits_just_not_reached)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     bed.job.policy.rate_per_minute = 5;
@@ -180,9 +172,8 @@ static void test_limits_just_not_reached(void **state)
     assert_reason(&bed, SB_REASON_NONE, 0);
 }
 
-static void test_start_time(void **state)
+SB_TEST(test_start_time)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     hold_start(&bed);
@@ -217,9 +208,8 @@ static void assert_window(struct sb_window window, const char *stamp, bool open,
         .from_minute = (from)*60, .to_minute = (to)*60                                             \
     }
 
-static void test_window_in_a_day(void **state)
+SB_TEST(test_window_in_a_day)
 {
-    (void)state;
     struct sb_window window = HOURS(2, 4);
     assert_window(window, "2026-01-05T01:59:59.000Z", false, SB_SECOND);
     assert_window(window, "2026-01-05T02:00:00Z", true, 2 * SB_HOUR);
@@ -229,9 +219,8 @@ static void test_window_in_a_day(void **state)
     assert_window((struct sb_window)HOURS(5, 5), "2026-01-05T04:00:00Z", true, SB_DAY);
 }
 
-static void test_window_over_midnight(void **state)
+SB_TEST(test_window_over_midnight)
 {
-    (void)state;
     struct sb_window window = HOURS(22, 2);
     assert_window(window, "2026-01-05T21:59:00Z", false, SB_MINUTE);
     assert_window(window, "2026-01-05T22:00:00Z", true, 4 * SB_HOUR);
@@ -241,9 +230,8 @@ static void test_window_over_midnight(void **state)
 }
 
 /* 2026-01-05 is a Monday. */
-static void test_days(void **state)
+SB_TEST(test_days)
 {
-    (void)state;
     struct sb_window monday = HOURS(2, 4);
     monday.days = 1 << 1;
     assert_window(monday, "2026-01-05T03:00:00Z", true, SB_HOUR);
@@ -270,9 +258,8 @@ static void test_days(void **state)
     assert_window(weekend, "2026-01-12T00:00:00Z", false, 0);
 }
 
-static void test_zones(void **state)
+SB_TEST(test_zones)
 {
-    (void)state;
     struct sb_window window = HOURS(2, 4);
     window.zone = (char *)"Europe/Berlin";
     assert_window(window, "2026-01-05T00:59:00Z", false, SB_MINUTE); /* UTC+1 */
@@ -298,9 +285,8 @@ static int64_t minutes_open(const struct sb_window *window, const char *from)
 }
 
 /* Clocks go forward on 2026-03-29 from 02:00 to 03:00, back on 2026-10-25 from 03:00 to 02:00. */
-static void test_days_of_clock_change(void **state)
+SB_TEST(test_days_of_clock_change)
 {
-    (void)state;
     struct sb_window window = HOURS(1, 4);
     window.zone = (char *)"Europe/Berlin";
     assert_int_equal(minutes_open(&window, "2026-03-26T23:00:00Z"), 6 * 60);
@@ -324,9 +310,8 @@ static void test_days_of_clock_change(void **state)
     assert_int_equal(bed.facts.wall, wall("2026-10-25T00:00:00Z"));
 }
 
-static void test_window_without_a_clock(void **state)
+SB_TEST(test_window_without_a_clock)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     bed.job.policy.window = (struct sb_window)HOURS(0, 23);
@@ -337,9 +322,8 @@ static void test_window_without_a_clock(void **state)
     assert_reason(&bed, SB_REASON_WINDOW, SB_MINUTE);
 }
 
-static void test_zone_names(void **state)
+SB_TEST(test_zone_names)
 {
-    (void)state;
     static const char *const known[] = { "Europe/Berlin", "UTC", "Etc/GMT+5",
                                          "America/Argentina/Ushuaia" };
     static const char *const unknown[] = { "",
@@ -365,9 +349,8 @@ static void test_zone_names(void **state)
 }
 
 /* The process's own zone is what it was. */
-static void test_the_zone_is_put_back(void **state)
+SB_TEST(test_the_zone_is_put_back)
 {
-    (void)state;
     struct sb_window window = HOURS(2, 4);
     int64_t next;
     window.zone = (char *)"Asia/Tokyo";
@@ -399,9 +382,8 @@ static void assert_deadline(struct sb_deadline deadline, enum sb_cause cause, in
 }
 
 /* Which clocks run: in each state, begun or not, queued for being offline or for something else. */
-static void test_which_clock_runs_when(void **state)
+SB_TEST(test_which_clock_runs_when)
 {
-    (void)state;
     for (int s = 0; s < SB_TASK_STATE_MAX_; s++)
         for (int variant = 0; variant < 4; variant++) {
             struct bed bed;
@@ -420,9 +402,8 @@ static void test_which_clock_runs_when(void **state)
         }
 }
 
-static void test_each_timeout(void **state)
+SB_TEST(test_each_timeout)
 {
-    (void)state;
     static const struct {
         size_t limit;
         enum sb_task_state state;
@@ -455,9 +436,8 @@ static void test_each_timeout(void **state)
 }
 
 /* A clock that does not run now neither fires nor is waited for, and keeps what it has. */
-static void test_stopped_clocks_keep_what_they_have(void **state)
+SB_TEST(test_stopped_clocks_keep_what_they_have)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     bed.job.policy.online_timeout = 1000;
@@ -470,9 +450,8 @@ static void test_stopped_clocks_keep_what_they_have(void **state)
     assert_deadline(pass(&bed, 100), SB_CAUSE_OFFLINE, 0);
 }
 
-static void test_the_nearest_deadline_is_next(void **state)
+SB_TEST(test_the_nearest_deadline_is_next)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     bed.job.policy.whole_timeout = 9000;
@@ -490,9 +469,8 @@ static void test_the_nearest_deadline_is_next(void **state)
     assert_non_null(strstr(deadline.text, "whole"));
 }
 
-static void test_the_retry_clock(void **state)
+SB_TEST(test_the_retry_clock)
 {
-    (void)state;
     struct bed bed;
     lay(&bed);
     bed.task.retry_left = 1000;
@@ -509,9 +487,8 @@ static void test_the_retry_clock(void **state)
 }
 
 /* What has not begun at its end time expires, held or queued; what has begun goes on. */
-static void test_end_time(void **state)
+SB_TEST(test_end_time)
 {
-    (void)state;
     for (int s = 0; s < SB_TASK_STATE_MAX_; s++) {
         struct bed bed;
         lay(&bed);
@@ -533,29 +510,4 @@ static void test_end_time(void **state)
     assert_deadline(pass(&bed, 0), SB_CAUSE_NONE, 5 * SB_SECOND);
     bed.job.policy.whole_timeout = 5 * SB_HOUR;
     assert_deadline(pass(&bed, 0), SB_CAUSE_NONE, SB_MINUTE);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_reason_alone),
-        cmocka_unit_test(test_the_first_reason_is_named),
-        cmocka_unit_test(test_limits_just_not_reached),
-        cmocka_unit_test(test_start_time),
-        cmocka_unit_test(test_window_in_a_day),
-        cmocka_unit_test(test_window_over_midnight),
-        cmocka_unit_test(test_days),
-        cmocka_unit_test(test_zones),
-        cmocka_unit_test(test_days_of_clock_change),
-        cmocka_unit_test(test_window_without_a_clock),
-        cmocka_unit_test(test_zone_names),
-        cmocka_unit_test(test_the_zone_is_put_back),
-        cmocka_unit_test(test_which_clock_runs_when),
-        cmocka_unit_test(test_each_timeout),
-        cmocka_unit_test(test_stopped_clocks_keep_what_they_have),
-        cmocka_unit_test(test_the_nearest_deadline_is_next),
-        cmocka_unit_test(test_the_retry_clock),
-        cmocka_unit_test(test_end_time),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,12 +2,6 @@
 /*
  * The serial transport on ptys: settings, ends of the line, and who else holds it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,6 +17,7 @@
 #include "adapters/transports/serial_exam.h"
 #include "adapters/transports/serial_lock.h"
 #include "bridge/base/str.h"
+#include "tests/test.h"
 
 struct line {
     int master, slave;
@@ -109,7 +104,9 @@ static char *lock_file(const struct line *line)
     return sb_serial_lock_path(line->folder, line->name);
 }
 
-static void test_bytes_both_ways(void **state)
+#define ON_LINE(test) SB_TEST(test, setup, teardown)
+
+ON_LINE(test_bytes_both_ways)
 {
     struct line *line = *state;
     struct sb_port *port = open_port(line);
@@ -140,7 +137,7 @@ static void *interrupt_soon(void *arg)
     return NULL;
 }
 
-static void test_a_wait_is_interrupted(void **state)
+ON_LINE(test_a_wait_is_interrupted)
 {
     struct line *line = *state;
     struct sb_port *port = open_port(line);
@@ -156,7 +153,7 @@ static void test_a_wait_is_interrupted(void **state)
     port->close(port);
 }
 
-static void test_a_line_that_vanishes_and_returns(void **state)
+ON_LINE(test_a_line_that_vanishes_and_returns)
 {
     struct line *line = *state;
     struct sb_port *port = open_port(line);
@@ -178,7 +175,7 @@ static void test_a_line_that_vanishes_and_returns(void **state)
     port->close(port);
 }
 
-static void test_settings(void **state)
+ON_LINE(test_settings)
 {
     struct line *line = *state;
     struct termios t;
@@ -198,7 +195,7 @@ static void test_settings(void **state)
     port->close(port);
 }
 
-static void test_settings_that_a_pty_refuses(void **state)
+ON_LINE(test_settings_that_a_pty_refuses)
 {
     struct line *line = *state;
     line->config.parity = SB_PARITY_EVEN;
@@ -211,7 +208,7 @@ static void test_settings_that_a_pty_refuses(void **state)
     assert_refused(line, -EINVAL, "no such speed: 12345 baud");
 }
 
-static void test_paths_that_are_no_line(void **state)
+ON_LINE(test_paths_that_are_no_line)
 {
     struct line *line = *state;
     line->config.port = line->folder;
@@ -257,7 +254,7 @@ static void end_process(pid_t pid)
     assert_int_equal(waitpid(pid, &status, 0), pid);
 }
 
-static void test_two_processes_contend(void **state)
+ON_LINE(test_two_processes_contend)
 {
     struct line *line = *state;
     pid_t pid = holder(line, true);
@@ -280,7 +277,7 @@ static void test_two_processes_contend(void **state)
     port->close(port);
 }
 
-static void test_the_lock_file(void **state)
+ON_LINE(test_the_lock_file)
 {
     struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line), *wanted = sb_format("%10d\n", getpid());
@@ -305,7 +302,7 @@ static void write_lock(const char *file, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-static void test_stale_lock_files(void **state)
+ON_LINE(test_stale_lock_files)
 {
     struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line);
@@ -326,7 +323,7 @@ static void test_stale_lock_files(void **state)
     }
 }
 
-static void test_a_lock_file_of_a_program_without_flock(void **state)
+ON_LINE(test_a_lock_file_of_a_program_without_flock)
 {
     struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line);
@@ -340,7 +337,7 @@ static void test_a_lock_file_of_a_program_without_flock(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
-static void test_the_same_line_twice_in_one_process(void **state)
+ON_LINE(test_the_same_line_twice_in_one_process)
 {
     struct line *line = *state;
     struct sb_port *port = open_port(line);
@@ -351,7 +348,7 @@ static void test_the_same_line_twice_in_one_process(void **state)
     port->close(port);
 }
 
-static void test_without_locks(void **state)
+ON_LINE(test_without_locks)
 {
     struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line);
@@ -362,7 +359,7 @@ static void test_without_locks(void **state)
     two->close(two);
 }
 
-static void test_a_lock_directory_that_cannot_be_written(void **state)
+ON_LINE(test_a_lock_directory_that_cannot_be_written)
 {
     struct line *line = *state;
     char nowhere[] = "/nonexistent/lock";
@@ -386,7 +383,7 @@ static void examined(struct line *line, int daemon, enum sb_health health, const
     sb_exam_done(&exam);
 }
 
-static void test_an_examination(void **state)
+ON_LINE(test_an_examination)
 {
     struct line *line = *state;
     examined(line, 0, SB_HEALTH_OK, ", 115200 baud, free");
@@ -419,7 +416,7 @@ static void test_an_examination(void **state)
 }
 
 /* A rule with the system's own list cannot be tested with lines that are not there. */
-static void test_names_and_kinds_of_lines(void **state)
+ON_LINE(test_names_and_kinds_of_lines)
 {
     struct line *line = *state;
     sb_cleanup(sb_freep) char *list = sb_format("%s/drivers", line->folder);
@@ -450,23 +447,5 @@ static void test_names_and_kinds_of_lines(void **state)
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
-#define ON_LINE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        ON_LINE(test_bytes_both_ways),
-        ON_LINE(test_a_wait_is_interrupted),
-        ON_LINE(test_a_line_that_vanishes_and_returns),
-        ON_LINE(test_settings),
-        ON_LINE(test_settings_that_a_pty_refuses),
-        ON_LINE(test_paths_that_are_no_line),
-        ON_LINE(test_two_processes_contend),
-        ON_LINE(test_the_lock_file),
-        ON_LINE(test_stale_lock_files),
-        ON_LINE(test_a_lock_file_of_a_program_without_flock),
-        ON_LINE(test_the_same_line_twice_in_one_process),
-        ON_LINE(test_without_locks),
-        ON_LINE(test_a_lock_directory_that_cannot_be_written),
-        ON_LINE(test_an_examination),
-        ON_LINE(test_names_and_kinds_of_lines),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

@@ -32,7 +32,9 @@ static void assert_boots(struct bench *bench, const char *version)
 
 /* ---- the line ---- */
 
-static void test_bytes_lost_doubled_and_changed(void **state)
+#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_teardown)
+
+ON_BENCH(test_bytes_lost_doubled_and_changed)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 12\n", NULL);
@@ -43,7 +45,7 @@ static void test_bytes_lost_doubled_and_changed(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_log_text_and_old_answers(void **state)
+ON_BENCH(test_log_text_and_old_answers)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
@@ -52,7 +54,7 @@ static void test_log_text_and_old_answers(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_text_without_end(void **state)
+ON_BENCH(test_text_without_end)
 {
     struct bench *bench = *state;
     device(bench, "chatter=true");
@@ -64,7 +66,7 @@ static void test_text_without_end(void **state)
     assert_non_null(strstr(bench->outcome.text, "no SMP answer"));
 }
 
-static void test_garbage(void **state)
+ON_BENCH(test_garbage)
 {
     struct bench *bench = *state;
     device(bench, "garbage=true");
@@ -77,7 +79,7 @@ static void test_garbage(void **state)
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
 }
 
-static void test_silence(void **state)
+ON_BENCH(test_silence)
 {
     struct bench *bench = *state;
     device(bench, "hang=true");
@@ -85,7 +87,7 @@ static void test_silence(void **state)
     assert_string_equal(bench->outcome.text, "the device does not answer");
 }
 
-static void test_unplugged_in_mid_upload_and_back(void **state)
+ON_BENCH(test_unplugged_in_mid_upload_and_back)
 {
     struct bench *bench = *state;
     device(bench, "slow=0.01");
@@ -102,7 +104,7 @@ static void test_unplugged_in_mid_upload_and_back(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_a_line_that_goes_away_while_the_device_restarts(void **state)
+ON_BENCH(test_a_line_that_goes_away_while_the_device_restarts)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -119,7 +121,7 @@ static void test_a_line_that_goes_away_while_the_device_restarts(void **state)
 
 /* ---- cancel ---- */
 
-static void test_cancel_between_blocks(void **state)
+ON_BENCH(test_cancel_between_blocks)
 {
     struct bench *bench = *state;
     device(bench, "slow=0.01");
@@ -131,7 +133,7 @@ static void test_cancel_between_blocks(void **state)
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
 }
 
-static void test_no_cancel_after_the_commit_point(void **state)
+ON_BENCH(test_no_cancel_after_the_commit_point)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -144,7 +146,7 @@ static void test_no_cancel_after_the_commit_point(void **state)
 
 /* ---- the upload ---- */
 
-static void test_power_cut_in_mid_upload(void **state)
+ON_BENCH(test_power_cut_in_mid_upload)
 {
     struct bench *bench = *state;
     device(bench, "die_after=30000");
@@ -157,7 +159,7 @@ static void test_power_cut_in_mid_upload(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_a_bootloader_loses_its_power_in_mid_upload(void **state)
+ON_BENCH(test_a_bootloader_loses_its_power_in_mid_upload)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
@@ -171,7 +173,7 @@ static void test_a_bootloader_loses_its_power_in_mid_upload(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_the_offset_is_obeyed(void **state)
+ON_BENCH(test_the_offset_is_obeyed)
 {
     struct bench *bench = *state;
     bench->forgets = true;
@@ -182,7 +184,7 @@ static void test_the_offset_is_obeyed(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_a_device_that_never_goes_forward(void **state)
+ON_BENCH(test_a_device_that_never_goes_forward)
 {
     struct bench *bench = *state;
     bench->forgets = true;
@@ -191,7 +193,7 @@ static void test_a_device_that_never_goes_forward(void **state)
     assert_in_range(bench_events(bench, "upload"), 60, 70);
 }
 
-static void test_the_first_block_shrinks(void **state)
+ON_BENCH(test_the_first_block_shrinks)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
@@ -202,7 +204,7 @@ static void test_the_first_block_shrinks(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_a_buffer_that_is_told_is_kept_to(void **state)
+ON_BENCH(test_a_buffer_that_is_told_is_kept_to)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  buffer: 8K\n", NULL); /* the type is wrong about it */
@@ -212,7 +214,7 @@ static void test_a_buffer_that_is_told_is_kept_to(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_an_old_server(void **state)
+ON_BENCH(test_an_old_server)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
@@ -221,7 +223,7 @@ static void test_an_old_server(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_bad_signature(void **state)
+ON_BENCH(test_bad_signature)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -233,7 +235,7 @@ static void test_bad_signature(void **state)
     assert_int_equal(bench_events(bench, "reset"), 0);
 }
 
-static void test_busy(void **state)
+ON_BENCH(test_busy)
 {
     struct bench *bench = *state;
     device(bench, "busy=1");
@@ -245,7 +247,7 @@ static void test_busy(void **state)
 
 /* ---- the restart ---- */
 
-static void test_rolled_back(void **state)
+ON_BENCH(test_rolled_back)
 {
     struct bench *bench = *state;
     device(bench, "revert_on_boot=true");
@@ -262,7 +264,7 @@ static void test_rolled_back(void **state)
     assert_int_equal(bench_events(bench, "uploaded"), 1);
 }
 
-static void test_power_cut_between_test_boot_and_confirm(void **state)
+ON_BENCH(test_power_cut_between_test_boot_and_confirm)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -274,7 +276,7 @@ static void test_power_cut_between_test_boot_and_confirm(void **state)
     assert_cause(bench_resume(bench, UPDATE, NULL, new, true), SB_CAUSE_ROLLED_BACK);
 }
 
-static void test_a_reset_request_is_lost(void **state)
+ON_BENCH(test_a_reset_request_is_lost)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -285,7 +287,7 @@ static void test_a_reset_request_is_lost(void **state)
     assert_int_equal(bench_events(bench, "revert"), 0);
 }
 
-static void test_a_resets_answer_is_lost(void **state)
+ON_BENCH(test_a_resets_answer_is_lost)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -296,7 +298,7 @@ static void test_a_resets_answer_is_lost(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_it_never_comes_back(void **state)
+ON_BENCH(test_it_never_comes_back)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n", NULL);
@@ -307,7 +309,7 @@ static void test_it_never_comes_back(void **state)
     assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_LINK_LOST);
 }
 
-static void test_a_device_that_does_not_restart(void **state)
+ON_BENCH(test_a_device_that_does_not_restart)
 {
     struct bench *bench = *state;
     device(bench, "stuck=true");
@@ -316,7 +318,7 @@ static void test_a_device_that_does_not_restart(void **state)
     assert_int_equal(bench_events(bench, "reset"), 3);
 }
 
-static void test_a_confirm_that_does_not_hold(void **state)
+ON_BENCH(test_a_confirm_that_does_not_hold)
 {
     struct bench *bench = *state;
     device(bench, "refuse_confirm=true");
@@ -324,7 +326,7 @@ static void test_a_confirm_that_does_not_hold(void **state)
     assert_non_null(strstr(bench->outcome.text, "permanent"));
 }
 
-static void test_a_new_image_that_falls_ill(void **state)
+ON_BENCH(test_a_new_image_that_falls_ill)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
@@ -340,7 +342,7 @@ static void test_a_new_image_that_falls_ill(void **state)
     assert_cause(bench_resume(bench, UPDATE, NULL, new, true), SB_CAUSE_ROLLED_BACK);
 }
 
-static void test_a_new_image_that_restarts_by_itself(void **state)
+ON_BENCH(test_a_new_image_that_restarts_by_itself)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
@@ -350,7 +352,7 @@ static void test_a_new_image_that_restarts_by_itself(void **state)
     assert_int_equal(bench_events(bench, "reset"), 1); /* the old one runs: no need for another */
 }
 
-static void test_a_new_image_that_confirms_itself(void **state)
+ON_BENCH(test_a_new_image_that_confirms_itself)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
@@ -360,7 +362,7 @@ static void test_a_new_image_that_confirms_itself(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_health_is_watched(void **state)
+ON_BENCH(test_health_is_watched)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 2s\n", NULL);
@@ -372,7 +374,7 @@ static void test_health_is_watched(void **state)
 }
 
 /* One that misses the last look is asked once more before it is given up. */
-static void test_health_is_no_matter_of_one_answer(void **state)
+ON_BENCH(test_health_is_no_matter_of_one_answer)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 2s\n", NULL);
@@ -381,7 +383,7 @@ static void test_health_is_no_matter_of_one_answer(void **state)
     assert_boots(bench, "1.1.0");
 }
 
-static void test_reboot_of_a_stubborn_device(void **state)
+ON_BENCH(test_reboot_of_a_stubborn_device)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -392,7 +394,7 @@ static void test_reboot_of_a_stubborn_device(void **state)
     assert_int_equal(bench->commits, 0); /* first it must answer */
 }
 
-static void test_another_process_holds_the_port(void **state)
+ON_BENCH(test_another_process_holds_the_port)
 {
     struct bench *bench = *state;
     device(bench, NULL);
@@ -404,44 +406,4 @@ static void test_another_process_holds_the_port(void **state)
     assert_non_null(strstr(bench->outcome.text, "is held by"));
     port->close(port);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
-}
-
-int main(void)
-{
-#define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
-    const struct CMUnitTest tests[] = {
-        ON_BENCH(test_bytes_lost_doubled_and_changed),
-        ON_BENCH(test_log_text_and_old_answers),
-        ON_BENCH(test_text_without_end),
-        ON_BENCH(test_garbage),
-        ON_BENCH(test_silence),
-        ON_BENCH(test_unplugged_in_mid_upload_and_back),
-        ON_BENCH(test_a_line_that_goes_away_while_the_device_restarts),
-        ON_BENCH(test_cancel_between_blocks),
-        ON_BENCH(test_no_cancel_after_the_commit_point),
-        ON_BENCH(test_power_cut_in_mid_upload),
-        ON_BENCH(test_a_bootloader_loses_its_power_in_mid_upload),
-        ON_BENCH(test_the_offset_is_obeyed),
-        ON_BENCH(test_a_device_that_never_goes_forward),
-        ON_BENCH(test_the_first_block_shrinks),
-        ON_BENCH(test_a_buffer_that_is_told_is_kept_to),
-        ON_BENCH(test_an_old_server),
-        ON_BENCH(test_bad_signature),
-        ON_BENCH(test_busy),
-        ON_BENCH(test_rolled_back),
-        ON_BENCH(test_power_cut_between_test_boot_and_confirm),
-        ON_BENCH(test_a_reset_request_is_lost),
-        ON_BENCH(test_a_resets_answer_is_lost),
-        ON_BENCH(test_it_never_comes_back),
-        ON_BENCH(test_a_device_that_does_not_restart),
-        ON_BENCH(test_a_confirm_that_does_not_hold),
-        ON_BENCH(test_a_new_image_that_falls_ill),
-        ON_BENCH(test_a_new_image_that_restarts_by_itself),
-        ON_BENCH(test_a_new_image_that_confirms_itself),
-        ON_BENCH(test_health_is_watched),
-        ON_BENCH(test_health_is_no_matter_of_one_answer),
-        ON_BENCH(test_reboot_of_a_stubborn_device),
-        ON_BENCH(test_another_process_holds_the_port),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,16 +3,11 @@
  * SMP packets on a console line, and their CBOR bodies. The three lines below were taken from
  * exchanges with MCUboot.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "adapters/devices/smp/cbor.h"
 #include "adapters/devices/smp/frame.h"
+#include "tests/test.h"
 
 static const struct {
     struct sb_smp_header header;
@@ -47,7 +42,7 @@ static size_t packet_of(const struct sb_smp_header *header, const char *body, si
     return SB_SMP_HEADER + n;
 }
 
-static void test_published_lines(void **state SB_UNUSED)
+SB_TEST(test_published_lines)
 {
     for (size_t i = 0; i < SB_COUNT(examples); i++) {
         uint8_t packet[64];
@@ -73,13 +68,13 @@ static void test_published_lines(void **state SB_UNUSED)
     }
 }
 
-static void test_crc(void **state SB_UNUSED)
+SB_TEST(test_crc)
 {
     assert_int_equal(sb_smp_crc("123456789", 9), 0x31c3); /* CRC-16/XMODEM's check value */
     assert_int_equal(sb_smp_crc("", 0), 0);
 }
 
-static void test_header(void **state SB_UNUSED)
+SB_TEST(test_header)
 {
     uint8_t bytes[SB_SMP_HEADER + 1];
     const struct sb_smp_header header = { .op = SB_SMP_WRITE_ANSWER,
@@ -127,7 +122,7 @@ static void fill(uint8_t *packet, size_t n)
         packet[i] = (uint8_t)(i * 7);
 }
 
-static void test_every_length_in_every_piece(void **state SB_UNUSED)
+SB_TEST(test_every_length_in_every_piece)
 {
     static const size_t pieces[] = { 1, 3, 64, 100000 };
     static uint8_t packet[SB_SMP_PACKET_MAX], back[SB_SMP_PACKET_MAX];
@@ -153,7 +148,7 @@ static void test_every_length_in_every_piece(void **state SB_UNUSED)
     sb_str_done(&lines);
 }
 
-static void test_log_text_between_and_inside(void **state SB_UNUSED)
+SB_TEST(test_log_text_between_and_inside)
 {
     static struct sb_smp_decoder decoder;
     uint8_t packet[300], back[SB_SMP_PACKET_MAX];
@@ -175,7 +170,7 @@ static void test_log_text_between_and_inside(void **state SB_UNUSED)
     sb_str_done(&mixed);
 }
 
-static void test_damage_never_passes_and_never_lasts(void **state SB_UNUSED)
+SB_TEST(test_damage_never_passes_and_never_lasts)
 {
     static struct sb_smp_decoder decoder;
     uint8_t packet[200], back[SB_SMP_PACKET_MAX];
@@ -209,7 +204,7 @@ static void test_damage_never_passes_and_never_lasts(void **state SB_UNUSED)
     sb_str_done(&lines);
 }
 
-static void test_hostile_lines(void **state SB_UNUSED)
+SB_TEST(test_hostile_lines)
 {
     static const char *const lines[] = {
         "\x06\x09\n",
@@ -263,7 +258,7 @@ static json_t *reread(const struct sb_cbor *c)
     return back;
 }
 
-static void test_cbor_round_trip(void **state SB_UNUSED)
+SB_TEST(test_cbor_round_trip)
 {
     static const char text[] =
         "{\"a\":1,\"b\":-1,\"c\":[true,false,null,[],{}],\"d\":\"h\\u00e9\",\"e\":1.5,"
@@ -280,7 +275,7 @@ static void test_cbor_round_trip(void **state SB_UNUSED)
     sb_cbor_done(&c);
 }
 
-static void test_cbor_bytes(void **state SB_UNUSED)
+SB_TEST(test_cbor_bytes)
 {
     struct sb_cbor c = { 0 };
     json_t *value = json_loads("{\"b\":{\"$hex\":\"00ff7f\"},\"e\":{\"$hex\":\"\"}}", 0, NULL);
@@ -304,7 +299,7 @@ static void test_cbor_bytes(void **state SB_UNUSED)
     }
 }
 
-static void test_cbor_shapes_of_devices(void **state SB_UNUSED)
+SB_TEST(test_cbor_shapes_of_devices)
 {
     static const struct {
         const char *bytes;
@@ -340,7 +335,7 @@ static void test_cbor_shapes_of_devices(void **state SB_UNUSED)
     }
 }
 
-static void test_cbor_hostile(void **state SB_UNUSED)
+SB_TEST(test_cbor_hostile)
 {
     static const struct {
         const char *bytes;
@@ -376,22 +371,4 @@ static void test_cbor_hostile(void **state SB_UNUSED)
     static uint8_t many[8000] = { 0xa1, 0x61, 0x61, 0x9f }; /* zeros without end */
     json_t *got = NULL;
     assert_int_equal(sb_cbor_read(many, sizeof(many), &got), -E2BIG);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_lines),
-        cmocka_unit_test(test_crc),
-        cmocka_unit_test(test_header),
-        cmocka_unit_test(test_every_length_in_every_piece),
-        cmocka_unit_test(test_log_text_between_and_inside),
-        cmocka_unit_test(test_damage_never_passes_and_never_lasts),
-        cmocka_unit_test(test_hostile_lines),
-        cmocka_unit_test(test_cbor_round_trip),
-        cmocka_unit_test(test_cbor_bytes),
-        cmocka_unit_test(test_cbor_shapes_of_devices),
-        cmocka_unit_test(test_cbor_hostile),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

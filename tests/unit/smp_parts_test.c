@@ -2,18 +2,13 @@
 /*
  * The pure parts of the driver "smp": images, values, codes, where a device stands, device types.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
 
 #include "adapters/devices/smp/driver.h"
 #include "adapters/devices/smp/firmware.h"
 #include "bridge/base/str.h"
+#include "tests/test.h"
 
 /* ---- images ---- */
 
@@ -84,7 +79,7 @@ static int parse(const struct file *file, struct sb_smp_image *ret, char **ret_e
     return sb_smp_image_read(read_file, (void *)file, (int64_t)file->n, ret, ret_error);
 }
 
-static void test_image(void **state SB_UNUSED)
+SB_TEST(test_image)
 {
     for (int protected_tlvs = 0; protected_tlvs < 2; protected_tlvs++) {
         struct file file;
@@ -103,7 +98,7 @@ static void test_image(void **state SB_UNUSED)
     }
 }
 
-static void test_image_damaged_anywhere(void **state SB_UNUSED)
+SB_TEST(test_image_damaged_anywhere)
 {
     struct file whole, bad;
     struct sb_smp_image image;
@@ -129,7 +124,7 @@ static void test_image_damaged_anywhere(void **state SB_UNUSED)
     }
 }
 
-static void test_image_hostile_sizes(void **state SB_UNUSED)
+SB_TEST(test_image_hostile_sizes)
 {
     static const struct {
         size_t at, n;
@@ -152,7 +147,7 @@ static void test_image_hostile_sizes(void **state SB_UNUSED)
     }
 }
 
-static void test_versions(void **state SB_UNUSED)
+SB_TEST(test_versions)
 {
     static const struct {
         const char *a, *b;
@@ -178,7 +173,7 @@ static void test_versions(void **state SB_UNUSED)
 
 /* ---- values ---- */
 
-static void test_values(void **state SB_UNUSED)
+SB_TEST(test_values)
 {
     static const struct {
         enum sb_value type;
@@ -220,7 +215,7 @@ static void test_values(void **state SB_UNUSED)
     }
 }
 
-static void test_values_that_do_not_fit(void **state SB_UNUSED)
+SB_TEST(test_values_that_do_not_fit)
 {
     static const struct {
         enum sb_value type;
@@ -275,7 +270,7 @@ static void test_values_that_do_not_fit(void **state SB_UNUSED)
 
 /* ---- codes ---- */
 
-static void test_codes(void **state SB_UNUSED)
+SB_TEST(test_codes)
 {
     static const struct {
         const char *body;
@@ -327,7 +322,7 @@ static void test_codes(void **state SB_UNUSED)
 #define ON(flag)             ",\"" flag "\":true"
 #define OLD                  SLOT(0, A, ON("active") ON("confirmed"))
 
-static void test_decide(void **state SB_UNUSED)
+SB_TEST(test_decide)
 {
     static const struct {
         const char *slots;
@@ -395,7 +390,7 @@ static int load_text(const char *text, struct sb_type **ret, struct sb_diags *di
 
 #define HEAD "name: t\ndriver: smp\n"
 
-static void test_types_that_are_wrong(void **state SB_UNUSED)
+SB_TEST(test_types_that_are_wrong)
 {
     static const struct {
         const char *text, *finding;
@@ -436,7 +431,7 @@ static void test_types_that_are_wrong(void **state SB_UNUSED)
     }
 }
 
-static void test_shipped_types(void **state SB_UNUSED)
+SB_TEST(test_shipped_types)
 {
     static const char *const names[] = { "mcuboot-serial", "zephyr-smp" };
     const char *source = getenv("SB_SOURCE");
@@ -454,7 +449,7 @@ static void test_shipped_types(void **state SB_UNUSED)
     }
 }
 
-static void test_accepts(void **state SB_UNUSED)
+SB_TEST(test_accepts)
 {
     static const struct {
         int op;
@@ -515,22 +510,4 @@ static void test_accepts(void **state SB_UNUSED)
     assert_string_equal(five, "image-5");
     (void)sb_type_unref(type);
     sb_diags_done(&diags);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_image),
-        cmocka_unit_test(test_image_damaged_anywhere),
-        cmocka_unit_test(test_image_hostile_sizes),
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_values_that_do_not_fit),
-        cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_decide),
-        cmocka_unit_test(test_types_that_are_wrong),
-        cmocka_unit_test(test_shipped_types),
-        cmocka_unit_test(test_accepts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,9 @@ static void assert_runs(struct bench *bench, const char *version, bool confirmed
     assert_int_equal(sb_json_bool(flash, "confirmed", !confirmed), confirmed);
 }
 
-static void test_identify(void **state)
+#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_teardown)
+
+ON_BENCH(test_identify)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -54,7 +56,7 @@ static void test_identify(void **state)
     assert_null(bench->outcome.native.code);
 }
 
-static void test_identify_a_bootloader(void **state)
+ON_BENCH(test_identify_a_bootloader)
 {
     struct bench *bench = *state;
     mcuboot(bench);
@@ -63,7 +65,7 @@ static void test_identify_a_bootloader(void **state)
     assert_null(bench->outcome.after.identity);
 }
 
-static void test_whole_update(void **state)
+ON_BENCH(test_whole_update)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -98,7 +100,7 @@ static void test_whole_update(void **state)
     assert_int_equal(bench_events(bench, "uploaded"), 1);
 }
 
-static void test_update_through_a_bootloader(void **state)
+ON_BENCH(test_update_through_a_bootloader)
 {
     struct bench *bench = *state;
     mcuboot(bench);
@@ -109,7 +111,7 @@ static void test_update_through_a_bootloader(void **state)
     assert_int_equal(sb_json_int(uploaded, "slot", -1), 1); /* found by slot info */
 }
 
-static void test_straight_into_the_first_slot(void **state)
+ON_BENCH(test_straight_into_the_first_slot)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  method: direct\n", NULL);
@@ -131,7 +133,7 @@ static void test_straight_into_the_first_slot(void **state)
     assert_int_equal(bench_events(bench, "reset"), 2);
 }
 
-static void test_a_device_that_leaves_for_its_application(void **state)
+ON_BENCH(test_a_device_that_leaves_for_its_application)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  method: direct\n  returns: false\n", NULL);
@@ -144,7 +146,7 @@ static void test_a_device_that_leaves_for_its_application(void **state)
     assert_int_equal(bench_events(bench, "reset"), 1);
 }
 
-static void test_download_then_install_on_the_device(void **state)
+ON_BENCH(test_download_then_install_on_the_device)
 {
     struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  stage: device\n", NULL);
@@ -162,7 +164,7 @@ static void test_download_then_install_on_the_device(void **state)
     assert_runs(bench, "1.1.0", true);
 }
 
-static void test_left_unconfirmed(void **state)
+ON_BENCH(test_left_unconfirmed)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -189,7 +191,7 @@ static enum sb_cause keep(struct bench *bench)
     return bench_run(bench, SB_OP_INVOKE, "{\"action\":\"keep\"}", NULL);
 }
 
-static void test_confirmed_by_a_person(void **state)
+ON_BENCH(test_confirmed_by_a_person)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL, KEEP);
@@ -207,7 +209,7 @@ static void test_confirmed_by_a_person(void **state)
 }
 
 /* Interrupted when it was about to be told: told again, or seen to be done; or to be lost. */
-static void test_an_interrupted_confirm(void **state)
+ON_BENCH(test_an_interrupted_confirm)
 {
     static const char *const keeping = "{\"action\":\"keep\"}";
     struct bench *bench = *state;
@@ -235,7 +237,7 @@ static void test_an_interrupted_confirm(void **state)
     assert_cause(bench_resume(bench, SB_OP_INVOKE, keeping, NULL, true), SB_CAUSE_ROLLED_BACK);
 }
 
-static void test_what_the_device_holds_is_not_sent_again(void **state)
+ON_BENCH(test_what_the_device_holds_is_not_sent_again)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -267,19 +269,19 @@ static void stop_and_resume(struct bench *bench)
     assert_runs(bench, "1.1.0", true);
 }
 
-static void test_resume_zephyr(void **state)
+ON_BENCH(test_resume_zephyr)
 {
     zephyr(*state);
     stop_and_resume(*state);
 }
 
-static void test_resume_mcuboot(void **state)
+ON_BENCH(test_resume_mcuboot)
 {
     mcuboot(*state);
     stop_and_resume(*state);
 }
 
-static void test_resume_without_a_checkpoint_by_the_files_sha(void **state)
+ON_BENCH(test_resume_without_a_checkpoint_by_the_files_sha)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -292,7 +294,7 @@ static void test_resume_without_a_checkpoint_by_the_files_sha(void **state)
     assert_int_equal(bench_events(bench, "erase"), 1);
 }
 
-static void test_a_resume_over_another_file_starts_again(void **state)
+ON_BENCH(test_a_resume_over_another_file_starts_again)
 {
     struct bench *bench = *state;
     mcuboot(bench);
@@ -314,7 +316,7 @@ static void test_a_resume_over_another_file_starts_again(void **state)
 }
 
 /* The gateway dies at each kept point, and goes on from what it kept. */
-static void test_crash_at_every_stage(void **state)
+ON_BENCH(test_crash_at_every_stage)
 {
     static const struct {
         const char *stage;
@@ -339,7 +341,7 @@ static void test_crash_at_every_stage(void **state)
     assert_int_equal(bench_events(bench, "revert"), 0);
 }
 
-static void test_a_store_that_fails_stops_before_the_step(void **state)
+ON_BENCH(test_a_store_that_fails_stops_before_the_step)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -352,7 +354,7 @@ static void test_a_store_that_fails_stops_before_the_step(void **state)
 
 /* ---- refusals before a byte is sent ---- */
 
-static void test_downgrade(void **state)
+ON_BENCH(test_downgrade)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -366,7 +368,7 @@ static void test_downgrade(void **state)
     assert_runs(bench, "0.9.9", true);
 }
 
-static void test_too_large(void **state)
+ON_BENCH(test_too_large)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
@@ -378,7 +380,7 @@ static void test_too_large(void **state)
     assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NO_SPACE);
 }
 
-static void test_too_large_as_the_device_says(void **state)
+ON_BENCH(test_too_large_as_the_device_says)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
@@ -391,7 +393,7 @@ static void test_too_large_as_the_device_says(void **state)
     assert_string_equal(bench->outcome.native.code, "3");
 }
 
-static void test_no_image(void **state)
+ON_BENCH(test_no_image)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -434,7 +436,7 @@ static void assert_result(struct bench *bench, const char *json)
     }
 }
 
-static void test_read(void **state)
+ON_BENCH(test_read)
 {
     struct bench *bench = *state;
     settings(bench, NULL);
@@ -455,7 +457,7 @@ static void test_read(void **state)
     assert_int_equal(json_object_size(bench->outcome.result), 5);
 }
 
-static void test_write(void **state)
+ON_BENCH(test_write)
 {
     struct bench *bench = *state;
     settings(bench, NULL);
@@ -475,7 +477,7 @@ static void test_write(void **state)
                  SB_CAUSE_INVALID_REQUEST);
 }
 
-static void test_configure_is_kept_over_a_restart(void **state)
+ON_BENCH(test_configure_is_kept_over_a_restart)
 {
     struct bench *bench = *state;
     settings(bench, NULL);
@@ -491,7 +493,7 @@ static void test_configure_is_kept_over_a_restart(void **state)
     assert_result(bench, "{\"interval\":7,\"name\":\"pump\"}");
 }
 
-static void test_configure_by_a_package(void **state)
+ON_BENCH(test_configure_by_a_package)
 {
     struct bench *bench = *state;
     settings(bench, NULL);
@@ -506,7 +508,7 @@ static void test_configure_by_a_package(void **state)
     assert_cause(bench_run(bench, SB_OP_CONFIGURE, "{}", NULL), SB_CAUSE_INVALID_REQUEST);
 }
 
-static void test_a_bootloader_has_no_settings(void **state)
+ON_BENCH(test_a_bootloader_has_no_settings)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL, properties);
@@ -516,7 +518,7 @@ static void test_a_bootloader_has_no_settings(void **state)
     assert_string_equal(bench->outcome.native.code, "8");
 }
 
-static void test_settings_of_an_old_server(void **state)
+ON_BENCH(test_settings_of_an_old_server)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL, properties);
@@ -529,7 +531,7 @@ static void test_settings_of_an_old_server(void **state)
     assert_string_equal(bench->outcome.text, "ghost: no such entry (rc 5)");
 }
 
-static void test_actions(void **state)
+ON_BENCH(test_actions)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL,
@@ -565,7 +567,7 @@ static void test_actions(void **state)
     assert_int_equal(bench_events(bench, "counted"), 2);
 }
 
-static void test_an_interrupted_action(void **state)
+ON_BENCH(test_an_interrupted_action)
 {
     struct bench *bench = *state;
     bench_type(bench, NULL, "actions: { count: { group: 64, command: 2, op: write } }\n");
@@ -577,7 +579,7 @@ static void test_an_interrupted_action(void **state)
     assert_int_equal(bench_events(bench, "counted"), 1);
 }
 
-static void test_factory_reset_by_erasing(void **state)
+ON_BENCH(test_factory_reset_by_erasing)
 {
     struct bench *bench = *state;
     settings(bench, "  factory_reset: { method: erase_storage, restart: true }\n");
@@ -591,7 +593,7 @@ static void test_factory_reset_by_erasing(void **state)
     assert_result(bench, "{\"interval\":60}");
 }
 
-static void test_factory_reset_by_settings(void **state)
+ON_BENCH(test_factory_reset_by_settings)
 {
     struct bench *bench = *state;
     settings(bench, "  factory_reset: { method: settings, writes: { interval: 11, name: new } }\n");
@@ -600,7 +602,7 @@ static void test_factory_reset_by_settings(void **state)
     assert_result(bench, "{\"interval\":11,\"name\":\"new\"}");
 }
 
-static void test_factory_reset_by_a_request(void **state)
+ON_BENCH(test_factory_reset_by_a_request)
 {
     struct bench *bench = *state;
     bench_type(bench,
@@ -614,7 +616,7 @@ static void test_factory_reset_by_a_request(void **state)
     assert_cause(bench_run(bench, SB_OP_FACTORY_RESET, NULL, NULL), SB_CAUSE_UNSUPPORTED);
 }
 
-static void test_reboot(void **state)
+ON_BENCH(test_reboot)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -633,7 +635,7 @@ static void test_reboot(void **state)
     assert_int_equal(bench_events(bench, "reset"), 2);
 }
 
-static void test_a_reboot_that_was_agreed_to_before_a_crash(void **state)
+ON_BENCH(test_a_reboot_that_was_agreed_to_before_a_crash)
 {
     struct bench *bench = *state;
     zephyr(bench);
@@ -647,55 +649,11 @@ static void test_a_reboot_that_was_agreed_to_before_a_crash(void **state)
     assert_int_equal(bench_events(bench, "boot"), 2);
 }
 
-static void test_a_reboot_that_is_seen_after_a_crash(void **state)
+ON_BENCH(test_a_reboot_that_is_seen_after_a_crash)
 {
     struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--boot-time", "2.5", NULL);
     bench_say(bench, "reset"); /* it is on its way down while the gateway starts */
     assert_cause(bench_resume(bench, SB_OP_REBOOT, NULL, NULL, true), SB_CAUSE_NONE);
-}
-
-int main(void)
-{
-#define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
-    const struct CMUnitTest tests[] = {
-        ON_BENCH(test_identify),
-        ON_BENCH(test_identify_a_bootloader),
-        ON_BENCH(test_whole_update),
-        ON_BENCH(test_update_through_a_bootloader),
-        ON_BENCH(test_straight_into_the_first_slot),
-        ON_BENCH(test_a_device_that_leaves_for_its_application),
-        ON_BENCH(test_download_then_install_on_the_device),
-        ON_BENCH(test_left_unconfirmed),
-        ON_BENCH(test_confirmed_by_a_person),
-        ON_BENCH(test_an_interrupted_confirm),
-        ON_BENCH(test_what_the_device_holds_is_not_sent_again),
-        ON_BENCH(test_resume_zephyr),
-        ON_BENCH(test_resume_mcuboot),
-        ON_BENCH(test_resume_without_a_checkpoint_by_the_files_sha),
-        ON_BENCH(test_a_resume_over_another_file_starts_again),
-        ON_BENCH(test_crash_at_every_stage),
-        ON_BENCH(test_a_store_that_fails_stops_before_the_step),
-        ON_BENCH(test_downgrade),
-        ON_BENCH(test_too_large),
-        ON_BENCH(test_too_large_as_the_device_says),
-        ON_BENCH(test_no_image),
-        ON_BENCH(test_read),
-        ON_BENCH(test_write),
-        ON_BENCH(test_configure_is_kept_over_a_restart),
-        ON_BENCH(test_configure_by_a_package),
-        ON_BENCH(test_a_bootloader_has_no_settings),
-        ON_BENCH(test_settings_of_an_old_server),
-        ON_BENCH(test_actions),
-        ON_BENCH(test_an_interrupted_action),
-        ON_BENCH(test_factory_reset_by_erasing),
-        ON_BENCH(test_factory_reset_by_settings),
-        ON_BENCH(test_factory_reset_by_a_request),
-        ON_BENCH(test_reboot),
-        ON_BENCH(test_a_reboot_that_was_agreed_to_before_a_crash),
-        ON_BENCH(test_a_reboot_that_is_seen_after_a_crash),
-    };
-    cmocka_set_test_filter(getenv("SB_ONLY")); /* a pattern; NULL: all */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

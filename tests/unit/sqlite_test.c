@@ -117,7 +117,9 @@ static void expect_refusal(struct world *w, int r, const char *a, const char *b)
 
 /* ---- syncs ---- */
 
-static void a_batch_is_one_sync(void **state)
+#define T(name) SB_TEST(name, set_up, tear_down)
+
+T(a_batch_is_one_sync)
 {
     struct world *w = *state;
 
@@ -146,7 +148,7 @@ static bool ten_turns(struct world *w)
     return ++w->told == 10;
 }
 
-static void a_stalled_disk_stalls_no_turn(void **state)
+T(a_stalled_disk_stalls_no_turn)
 {
     struct world *w = *state;
     struct sb_store_stats stats;
@@ -165,7 +167,7 @@ static void a_stalled_disk_stalls_no_turn(void **state)
     assert_int_equal(count_rows(w, SB_TABLE_JOB), 10);
 }
 
-static void a_failed_sync_is_a_failed_commit(void **state)
+T(a_failed_sync_is_a_failed_commit)
 {
     struct world *w = *state;
 
@@ -189,7 +191,7 @@ static bool handed_over(struct world *w)
     return disk.stall && syncs() > 0;
 }
 
-static void a_batch_behind_a_failed_one_is_not_written(void **state)
+T(a_batch_behind_a_failed_one_is_not_written)
 {
     struct world *w = *state;
 
@@ -208,7 +210,7 @@ static void a_batch_behind_a_failed_one_is_not_written(void **state)
     assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
 }
 
-static void what_was_put_last_is_stored_at_a_clean_end(void **state)
+T(what_was_put_last_is_stored_at_a_clean_end)
 {
     struct world *w = *state;
     sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
@@ -241,13 +243,13 @@ static void expect_small_log(struct world *w)
     assert_true(status.st_size <= 1024 * 1024);
 }
 
-static void the_log_stays_small(void **state)
+T(the_log_stays_small)
 {
     expect_small_log(*state);
 }
 
 /* Whose pages are larger. */
-static void the_log_of_an_older_store_stays_small(void **state)
+T(the_log_of_an_older_store_stays_small)
 {
     struct world *w = *state;
     struct sb_store_size size;
@@ -286,7 +288,7 @@ static int pages_of_put(struct world *w, int64_t id, const char *a, int state)
 }
 
 /* Flash wears. */
-static void a_row_that_is_found_as_before_costs_one_page(void **state)
+T(a_row_that_is_found_as_before_costs_one_page)
 {
     struct world *w = *state;
 
@@ -378,7 +380,7 @@ static int expect_next(void *arg, const struct sb_row *row)
     return 0;
 }
 
-static void a_killed_process_loses_nothing_it_acknowledged(void **state)
+T(a_killed_process_loses_nothing_it_acknowledged)
 {
     struct world *w = *state;
     int64_t first = 1;
@@ -402,7 +404,7 @@ static void a_killed_process_loses_nothing_it_acknowledged(void **state)
 
 /* ---- files that are not as they should be ---- */
 
-static void a_newer_schema_is_refused_and_left_alone(void **state)
+T(a_newer_schema_is_refused_and_left_alone)
 {
     struct world *w = *state;
 
@@ -416,7 +418,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
 }
 
-static void a_foreign_database_is_refused(void **state)
+T(a_foreign_database_is_refused)
 {
     struct world *w = *state;
 
@@ -437,7 +439,7 @@ static void overwrite(const char *path, off_t at, size_t n)
         assert_int_equal(pwrite(fd, "garbage!", 8, at + (off_t)(8 * i)), 8);
 }
 
-static void garbage_is_refused(void **state)
+T(garbage_is_refused)
 {
     struct world *w = *state;
 
@@ -448,7 +450,7 @@ static void garbage_is_refused(void **state)
     power_on(w);
 }
 
-static void damage_inside_shows_when_it_is_read(void **state)
+T(damage_inside_shows_when_it_is_read)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_object();
@@ -469,7 +471,7 @@ static void damage_inside_shows_when_it_is_read(void **state)
     assert_int_equal(sb_store_query(w->store, &all, count_row, &n), -EUCLEAN);
 }
 
-static void a_body_that_is_no_json_is_damage(void **state)
+T(a_body_that_is_no_json_is_damage)
 {
     struct world *w = *state;
     size_t n = 0;
@@ -483,7 +485,7 @@ static void a_body_that_is_no_json_is_damage(void **state)
     assert_int_equal(n, 0);
 }
 
-static void a_missing_directory_is_named(void **state)
+T(a_missing_directory_is_named)
 {
     struct world *w = *state;
     char *good = w->path;
@@ -500,7 +502,7 @@ static void a_missing_directory_is_named(void **state)
     power_on(w);
 }
 
-static void two_southbridges_do_not_share_a_store(void **state)
+T(two_southbridges_do_not_share_a_store)
 {
     struct world *w = *state, other = { .path = w->path, .directory = w->directory };
 
@@ -518,7 +520,7 @@ static mode_t mode_of(const char *path)
     return status.st_mode & 07777;
 }
 
-static void only_its_owner_reads_it(void **state)
+T(only_its_owner_reads_it)
 {
     struct world *w = *state;
     sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
@@ -544,7 +546,7 @@ static int schema_of(sqlite3 *db)
     return sqlite3_column_int(statement, 0);
 }
 
-static void migrations_run_once_each_and_whole(void **state)
+T(migrations_run_once_each_and_whole)
 {
     const char *const migrations[] = {
         sb_sql_migrations[0], "CREATE TABLE two (n); INSERT INTO two VALUES (2);",
@@ -580,7 +582,7 @@ static int put_audit(struct world *w, int64_t id)
     return sb_store_put(w->store, SB_TABLE_AUDIT, &(struct sb_row){ .id = id, .body = body });
 }
 
-static void audit_rows_stay(void **state)
+T(audit_rows_stay)
 {
     struct world *w = *state;
 
@@ -597,32 +599,4 @@ static void audit_rows_stay(void **state)
     w->failures = w->recoveries = 0;
     run_until(w, failed_once);
     assert_int_equal(count_rows(w, SB_TABLE_AUDIT), 2);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        T(a_batch_is_one_sync),
-        T(a_stalled_disk_stalls_no_turn),
-        T(a_failed_sync_is_a_failed_commit),
-        T(a_batch_behind_a_failed_one_is_not_written),
-        T(what_was_put_last_is_stored_at_a_clean_end),
-        T(the_log_stays_small),
-        T(the_log_of_an_older_store_stays_small),
-        T(a_row_that_is_found_as_before_costs_one_page),
-        T(a_killed_process_loses_nothing_it_acknowledged),
-        T(a_newer_schema_is_refused_and_left_alone),
-        T(a_foreign_database_is_refused),
-        T(garbage_is_refused),
-        T(damage_inside_shows_when_it_is_read),
-        T(a_body_that_is_no_json_is_damage),
-        T(a_missing_directory_is_named),
-        T(two_southbridges_do_not_share_a_store),
-        T(only_its_owner_reads_it),
-        T(migrations_run_once_each_and_whole),
-        T(audit_rows_stay),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,7 +133,20 @@ static void check_every_table(struct world *w)
     }
 }
 
-static void rows_come_back_as_they_were(void **state)
+/* Once in memory and once in a file. */
+#define BOTH(name)                                                                                 \
+    static void name(void **state);                                                                \
+    SB_TEST(name##_in_memory, set_up_memory, tear_down)                                            \
+    {                                                                                              \
+        name(state);                                                                               \
+    }                                                                                              \
+    SB_TEST(name##_in_sqlite, set_up_sqlite, tear_down)                                            \
+    {                                                                                              \
+        name(state);                                                                               \
+    }                                                                                              \
+    static void name(SB_UNUSED void **state)
+
+BOTH(rows_come_back_as_they_were)
 {
     struct world *w = *state;
 
@@ -144,7 +157,7 @@ static void rows_come_back_as_they_were(void **state)
     check_every_table(w);
 }
 
-static void rows_are_replaced_and_removed(void **state)
+BOTH(rows_are_replaced_and_removed)
 {
     struct world *w = *state;
 
@@ -171,7 +184,7 @@ static void rows_are_replaced_and_removed(void **state)
     }
 }
 
-static void the_last_change_of_a_turn_counts(void **state)
+BOTH(the_last_change_of_a_turn_counts)
 {
     struct world *w = *state;
     int table = SB_TABLE_JOB;
@@ -210,7 +223,7 @@ static void kept(void *arg, int error)
     assert_int_equal(n, 1);
 }
 
-static void functions_run_in_order_when_the_row_is_there(void **state)
+BOTH(functions_run_in_order_when_the_row_is_there)
 {
     enum { N = 300 };
     struct world *w = *state;
@@ -246,7 +259,7 @@ static void lost(void *arg, int error)
     loss->world->told++;
 }
 
-static void a_failed_commit_and_the_recovery(void **state)
+BOTH(a_failed_commit_and_the_recovery)
 {
     struct world *w = *state;
     struct loss losses[3] = { { w, 1 }, { w, 1 }, { w, 1 } };
@@ -279,7 +292,7 @@ static void a_failed_commit_and_the_recovery(void **state)
 
 /* ---- numbers ---- */
 
-static void numbers_are_never_given_twice(void **state)
+BOTH(numbers_are_never_given_twice)
 {
     struct world *w = *state;
     int64_t last = 0;
@@ -300,7 +313,7 @@ static void numbers_are_never_given_twice(void **state)
     assert_int_equal(last, 12); /* without gaps: people read job numbers */
 }
 
-static void numbers_of_removed_parcels_neither(void **state)
+BOTH(numbers_of_removed_parcels_neither)
 {
     struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = number_body(0);
@@ -323,7 +336,7 @@ static void numbers_of_removed_parcels_neither(void **state)
     assert_true(last < 3600 + 3 * 1000 + 1);
 }
 
-static void a_failed_commit_uses_numbers_up(void **state)
+BOTH(a_failed_commit_uses_numbers_up)
 {
     struct world *w = *state;
     int64_t first = sb_store_next_id(w->store, SB_TABLE_JOB);
@@ -344,7 +357,7 @@ static void a_failed_commit_uses_numbers_up(void **state)
     assert_true(sb_store_next_id(w->store, SB_TABLE_JOB) > second);
 }
 
-static void a_number_from_elsewhere_counts(void **state)
+BOTH(a_number_from_elsewhere_counts)
 {
     struct world *w = *state;
 
@@ -393,7 +406,7 @@ static void expect_keys(struct world *w, const struct sb_query *query, const cha
     assert_string_equal(sb_str_get(&found), keys);
 }
 
-static void queries_filter(void **state)
+BOTH(queries_filter)
 {
     static const struct {
         struct sb_query query;
@@ -422,7 +435,7 @@ static void queries_filter(void **state)
     }
 }
 
-static void rows_are_counted(void **state)
+BOTH(rows_are_counted)
 {
     struct world *w = *state;
     const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1, .limit = 3 };
@@ -455,7 +468,7 @@ static void put_large(struct world *w, int from, int to)
 }
 
 /* What is removed leaves room, and the next rows take it: the file stays as large as it was. */
-static void room_of_removed_rows_is_used_again(void **state)
+BOTH(room_of_removed_rows_is_used_again)
 {
     struct world *w = *state;
     struct sb_store_size empty, full, half, again;
@@ -475,7 +488,7 @@ static void room_of_removed_rows_is_used_again(void **state)
     assert_true(again.file <= full.file);
 }
 
-static void queries_page(void **state)
+BOTH(queries_page)
 {
     static const struct {
         int64_t after;
@@ -510,7 +523,7 @@ static void queries_page(void **state)
                 "6 3 ");
 }
 
-static void named_tables_sort_by_name_or_time(void **state)
+BOTH(named_tables_sort_by_name_or_time)
 {
     static const struct {
         const char *name;
@@ -544,7 +557,7 @@ static int stop_at_three(void *arg, const struct sb_row *row)
     return row->id == 3 ? -ECANCELED : 0;
 }
 
-static void the_reader_may_stop_a_query(void **state)
+BOTH(the_reader_may_stop_a_query)
 {
     struct world *w = *state;
     const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1 };
@@ -569,7 +582,7 @@ static int query_and_put(void *arg, const struct sb_row *row)
     return 0;
 }
 
-static void a_query_may_query_and_put(void **state)
+BOTH(a_query_may_query_and_put)
 {
     struct world *w = *state;
     const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1 };
@@ -587,7 +600,7 @@ static int append_body(void *arg, const struct sb_row *row)
     return json_array_append(arg, (json_t *)row->body);
 }
 
-static void a_body_keeps_every_kind_of_value(void **state)
+BOTH(a_body_keeps_every_kind_of_value)
 {
     struct world *w = *state;
     const char *text = "{\"text\":\"\\u0001\\\"\\\\\xe2\x82\xac\",\"real\":0.10000000000000001,"
@@ -606,34 +619,9 @@ static void a_body_keeps_every_kind_of_value(void **state)
     assert_string_equal(found, text);
 }
 
-#define BOTH(name)                                                                                 \
-    { "memory: " #name, name, set_up_memory, tear_down, NULL },                                    \
-    {                                                                                              \
-        "sqlite: " #name, name, set_up_sqlite, tear_down, NULL                                     \
-    }
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        BOTH(rows_come_back_as_they_were),
-        BOTH(rows_are_replaced_and_removed),
-        BOTH(the_last_change_of_a_turn_counts),
-        BOTH(functions_run_in_order_when_the_row_is_there),
-        BOTH(a_failed_commit_and_the_recovery),
-        BOTH(numbers_are_never_given_twice),
-        BOTH(numbers_of_removed_parcels_neither),
-        BOTH(a_failed_commit_uses_numbers_up),
-        BOTH(a_number_from_elsewhere_counts),
-        BOTH(queries_filter),
-        BOTH(queries_page),
-        BOTH(rows_are_counted),
-        BOTH(room_of_removed_rows_is_used_again),
-        BOTH(named_tables_sort_by_name_or_time),
-        BOTH(the_reader_may_stop_a_query),
-        BOTH(a_query_may_query_and_put),
-        BOTH(a_body_keeps_every_kind_of_value),
-    };
 
     (void)signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE then is an error of write() */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

@@ -6,12 +6,6 @@
 #pragma once
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <ftw.h>
 #include <stdio.h>
@@ -19,6 +13,7 @@
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "bridge/store/store.h"
+#include "tests/test.h"
 
 #define DEADLINE (20 * SB_SECOND)
 

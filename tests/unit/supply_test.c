@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Downloads whose bytes a door supplies: the real helper, with the test as the door. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -14,6 +7,7 @@
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "bridge/package/fetch.h"
+#include "tests/test.h"
 
 #define GUARD_MS 30000
 #define SIZE     100000
@@ -220,7 +214,9 @@ static void assert_whole(void)
 
 /* ---- tests ---- */
 
-static void a_supplied_file_arrives(void **state SB_UNUSED)
+#define TEST(name) SB_TEST(name, set_up, tear_down)
+
+TEST(a_supplied_file_arrives)
 {
     expect(SB_CAUSE_NONE, NULL);
     assert_whole();
@@ -229,7 +225,7 @@ static void a_supplied_file_arrives(void **state SB_UNUSED)
     assert_true(g.out.progress > 0);
 }
 
-static void what_is_there_is_gone_on_with(void **state SB_UNUSED)
+TEST(what_is_there_is_gone_on_with)
 {
     write_part(30001, 0);
     expect(SB_CAUSE_NONE, NULL);
@@ -237,7 +233,7 @@ static void what_is_there_is_gone_on_with(void **state SB_UNUSED)
     assert_whole();
 }
 
-static void a_whole_file_needs_no_door(void **state SB_UNUSED)
+TEST(a_whole_file_needs_no_door)
 {
     write_part(SIZE, 0);
     expect(SB_CAUSE_NONE, NULL);
@@ -254,7 +250,7 @@ static void a_whole_file_needs_no_door(void **state SB_UNUSED)
     assert_whole();
 }
 
-static void a_door_may_be_asked_anew(void **state SB_UNUSED)
+TEST(a_door_may_be_asked_anew)
 {
     g.door.again = true;
     expect(SB_CAUSE_NONE, NULL);
@@ -263,7 +259,7 @@ static void a_door_may_be_asked_anew(void **state SB_UNUSED)
 }
 
 /* What a power cut left is not what was written: once more, from the start. */
-static void a_damaged_part_is_supplied_anew(void **state SB_UNUSED)
+TEST(a_damaged_part_is_supplied_anew)
 {
     write_part(30000, 1);
     expect(SB_CAUSE_NONE, NULL);
@@ -271,14 +267,14 @@ static void a_damaged_part_is_supplied_anew(void **state SB_UNUSED)
     assert_whole();
 }
 
-static void another_file_fails_verification(void **state SB_UNUSED)
+TEST(another_file_fails_verification)
 {
     g.door.damaged = true;
     expect(SB_CAUSE_VERIFY_FAILED, "SHA-256");
     assert_int_equal(-1, part_size());
 }
 
-static void a_file_that_changes_its_size_fails_verification(void **state SB_UNUSED)
+TEST(a_file_that_changes_its_size_fails_verification)
 {
     g.door.total = SIZE + 1;
     g.door.lies_from = 2 * BLOCK;
@@ -286,7 +282,7 @@ static void a_file_that_changes_its_size_fails_verification(void **state SB_UNUS
     assert_int_equal(-1, part_size());
 }
 
-static void a_door_may_say_no(void **state SB_UNUSED)
+TEST(a_door_may_say_no)
 {
     g.door.fails = SB_CAUSE_DOWNLOAD_FAILED;
     expect(SB_CAUSE_DOWNLOAD_FAILED, "it will not");
@@ -294,7 +290,7 @@ static void a_door_may_say_no(void **state SB_UNUSED)
     expect(SB_CAUSE_DOWNLOAD_FAILED, "nobody can give");
 }
 
-static void a_silent_door_is_a_stall_and_what_came_stays(void **state SB_UNUSED)
+TEST(a_silent_door_is_a_stall_and_what_came_stays)
 {
     g.door.silent_from = 3 * BLOCK;
     start(&g.door, g.part, 300, &g.out);
@@ -323,7 +319,7 @@ static void spoil_offset(struct sb_piece *piece)
     g.ops->supply(g.fetcher, &late);
 }
 
-static void what_is_not_an_answer_is_dropped(void **state SB_UNUSED)
+TEST(what_is_not_an_answer_is_dropped)
 {
     g.door.before = spoil_offset;
     expect(SB_CAUSE_NONE, NULL);
@@ -340,7 +336,7 @@ static bool is_over(void)
     return g.door.overs > 0;
 }
 
-static void a_stopped_download_bothers_nobody(void **state SB_UNUSED)
+TEST(a_stopped_download_bothers_nobody)
 {
     g.door.silent_from = 2 * BLOCK;
     start(&g.door, g.part, 10000, &g.out);
@@ -357,7 +353,7 @@ static void a_stopped_download_bothers_nobody(void **state SB_UNUSED)
 }
 
 /* Two devices that need the same file. */
-static void a_second_request_shares_it(void **state SB_UNUSED)
+TEST(a_second_request_shares_it)
 {
     struct outcome second = { 0 };
     start(&g.door, g.part, 10000, &g.out);
@@ -386,7 +382,7 @@ static void start_next(void)
 
 /* It has failed already, though its helper is still there: who comes now has a download of his own.
  */
-static void who_comes_at_the_end_of_a_failure_does_not_share_it(void **state SB_UNUSED)
+TEST(who_comes_at_the_end_of_a_failure_does_not_share_it)
 {
     g.door.fails = SB_CAUSE_DOWNLOAD_FAILED;
     g.door.then = start_next;
@@ -398,7 +394,7 @@ static void who_comes_at_the_end_of_a_failure_does_not_share_it(void **state SB_
 }
 
 /* Any file will do for the first, but not for the second. */
-static void who_demands_a_digest_gets_it(void **state SB_UNUSED)
+TEST(who_demands_a_digest_gets_it)
 {
     struct door any = { .name = "cloud", .silent_from = -1, .total = SIZE, .any = true };
     any.damaged = true;
@@ -412,7 +408,7 @@ static void who_demands_a_digest_gets_it(void **state SB_UNUSED)
 }
 
 /* One that is silent does not stop another door's; its own wait for it. */
-static void one_at_a_time_of_a_door(void **state SB_UNUSED)
+TEST(one_at_a_time_of_a_door)
 {
     struct door other = { .name = "other", .silent_from = -1, .total = SIZE };
     struct outcome silent = { 0 }, waits = { 0 };
@@ -457,26 +453,7 @@ static int group_tear_down(void **state SB_UNUSED)
     return rmdir(g.directory);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(a_supplied_file_arrives),
-        TEST(what_is_there_is_gone_on_with),
-        TEST(a_whole_file_needs_no_door),
-        TEST(a_door_may_be_asked_anew),
-        TEST(a_damaged_part_is_supplied_anew),
-        TEST(another_file_fails_verification),
-        TEST(a_file_that_changes_its_size_fails_verification),
-        TEST(a_door_may_say_no),
-        TEST(a_silent_door_is_a_stall_and_what_came_stays),
-        TEST(what_is_not_an_answer_is_dropped),
-        TEST(a_stopped_download_bothers_nobody),
-        TEST(a_second_request_shares_it),
-        TEST(who_comes_at_the_end_of_a_failure_does_not_share_it),
-        TEST(who_demands_a_digest_gets_it),
-        TEST(one_at_a_time_of_a_door),
-    };
-    return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
+    return sb_tests_run(group_set_up, group_tear_down);
 }

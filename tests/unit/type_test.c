@@ -81,9 +81,11 @@ static void refused(const char *text, const char *findings)
     expect_findings(&diags, findings);
 }
 
-static void a_short_file_has_sensible_defaults(void **state)
+static int make(void **state);
+static int unmake(void **state);
+
+SB_TEST(a_short_file_has_sensible_defaults)
 {
-    (void)state;
     struct sb_type *t = good("name: board\ndriver: plain\n");
     assert_string_equal(t->name, "board");
     assert_string_equal(t->driver_name, "plain");
@@ -105,9 +107,8 @@ static void a_short_file_has_sensible_defaults(void **state)
     assert_null(sb_type_unref(t));
 }
 
-static void a_full_file_is_read(void **state)
+SB_TEST(a_full_file_is_read)
 {
-    (void)state;
     checks = 0;
     struct sb_type *t = good("name: em-24\ndriver: meter\ntitle: Energy meter\n"
                              "manufacturer: Acme\nmodel: EM24\nhardware: \"2\"\n"
@@ -143,9 +144,8 @@ static void a_full_file_is_read(void **state)
     (void)sb_type_unref(t);
 }
 
-static void all_findings_come_at_once(void **state)
+SB_TEST(all_findings_come_at_once)
 {
-    (void)state;
     checks = 0;
     refused("name: a b\n"
             "driver: meter\n"
@@ -181,9 +181,8 @@ static void all_findings_come_at_once(void **state)
     assert_int_equal(checks, 0); /* the driver is not asked about half a type */
 }
 
-static void drivers_are_known_or_named(void **state)
+SB_TEST(drivers_are_known_or_named)
 {
-    (void)state;
     refused("name: x\ndriver: metre\nmetre: { anything: 1 }\n",
             "t.yaml:2:9: unknown driver 'metre' (allowed: meter, plain; did you mean 'meter'?)\n");
     refused("name: x\ndriver: []\n",
@@ -212,9 +211,8 @@ static void drivers_are_known_or_named(void **state)
     refused("name: x\ndriver: meter\nmeter: { unit: 13 }\n", "t.yaml:3:16: nobody wants unit 13\n");
 }
 
-static void files_that_are_no_types(void **state)
+SB_TEST(files_that_are_no_types)
 {
-    (void)state;
     refused("", "t.yaml:1:1: missing key 'name' (What devices.d and doors call this type.)\n"
                 "t.yaml:1:1: missing key 'driver' (Who talks to it; its own settings stand in a "
                 "section of that name.)\n");
@@ -260,7 +258,7 @@ static void put(const struct fixture *f, const char *name, const char *text)
     free(put_file(f->folder, name, text));
 }
 
-static void later_folders_override(void **state)
+SB_TEST(later_folders_override, make, unmake)
 {
     struct fixture *f = *state;
     put(f, "usr/devices/b.yaml", "name: beta\ndriver: plain\ntitle: stock\n");
@@ -282,7 +280,7 @@ static void later_folders_override(void **state)
     assert_null(sb_types_free(types));
 }
 
-static void missing_folders_have_no_types(void **state)
+SB_TEST(missing_folders_have_no_types, make, unmake)
 {
     struct fixture *f = *state;
     struct sb_types *types = NULL;
@@ -296,7 +294,7 @@ static void missing_folders_have_no_types(void **state)
     assert_null(sb_types_free(NULL));
 }
 
-static void one_bad_file_stops_no_other(void **state)
+SB_TEST(one_bad_file_stops_no_other, make, unmake)
 {
     struct fixture *f = *state;
     put(f, "usr/devices/a.yaml", "name: good\ndriver: plain\n");
@@ -326,7 +324,7 @@ static void one_bad_file_stops_no_other(void **state)
     (void)sb_types_free(types);
 }
 
-static void a_folder_that_is_none_is_told(void **state)
+SB_TEST(a_folder_that_is_none_is_told, make, unmake)
 {
     struct fixture *f = *state;
     put(f, "usr/devices", "a file");
@@ -341,7 +339,7 @@ static void a_folder_that_is_none_is_told(void **state)
 }
 
 /* A running task keeps the type it began with over a reload. */
-static void a_replaced_type_lives_on(void **state)
+SB_TEST(a_replaced_type_lives_on, make, unmake)
 {
     struct fixture *f = *state;
     put(f, "etc/devices/a.yaml", "name: em\ndriver: meter\nmeter: { unit: 1 }\n");
@@ -364,28 +362,9 @@ static void a_replaced_type_lives_on(void **state)
     (void)sb_types_free(reloaded);
 }
 
-static void every_key_is_documented(void **state)
+SB_TEST(every_key_is_documented)
 {
-    (void)state;
     for (const struct sb_field *field = sb_type_fields; field->key; field++)
         if (!field->doc)
             fail_msg("no doc for '%s'", field->key);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_short_file_has_sensible_defaults),
-        cmocka_unit_test(a_full_file_is_read),
-        cmocka_unit_test(all_findings_come_at_once),
-        cmocka_unit_test(drivers_are_known_or_named),
-        cmocka_unit_test(files_that_are_no_types),
-        cmocka_unit_test_setup_teardown(later_folders_override, make, unmake),
-        cmocka_unit_test_setup_teardown(missing_folders_have_no_types, make, unmake),
-        cmocka_unit_test_setup_teardown(one_bad_file_stops_no_other, make, unmake),
-        cmocka_unit_test_setup_teardown(a_folder_that_is_none_is_told, make, unmake),
-        cmocka_unit_test_setup_teardown(a_replaced_type_lives_on, make, unmake),
-        cmocka_unit_test(every_key_is_documented),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

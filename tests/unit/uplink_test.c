@@ -6,18 +6,14 @@
 #include "adapters/dialects/uplink.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "adapters/transports/mqtt.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/fakes/ibm_world.h"
 #include "tests/fakes/loop_sim.h"
+#include "tests/test.h"
 
 static const char *const news_names[] = { "task",     "device_added", "device_removed", "presence",
                                           "identity", "firmware",     "staged" };
@@ -594,9 +590,10 @@ static void plan_saving(const struct sb_input *input, struct sb_effects *effects
 
 /* ---- tests ---- */
 
-static void a_connect_tells_everybody_once(void **state)
+#define TEST(name) SB_TEST(name, set_up, tear_down)
+
+TEST(a_connect_tells_everybody_once)
 {
-    (void)state;
     host.devices[2] = &valve;
     opens();
     check("start\n");
@@ -630,9 +627,8 @@ static void a_connect_tells_everybody_once(void **state)
           "save '' {\"seen\":1767571212000,\"state\":{\"steps\":3}}\n");
 }
 
-static void messages_find_their_conversation(void **state)
+TEST(messages_find_their_conversation)
 {
-    (void)state;
     is_up();
     arrives("in/pump/p7", "hello");
     check("message pump/p7 pump-7: hello\n");
@@ -649,9 +645,8 @@ static void messages_find_their_conversation(void **state)
     check("message pump/p7 pump-7: now not ready\n");
 }
 
-static void a_message_that_is_heard_again(void **state)
+TEST(a_message_that_is_heard_again)
 {
-    (void)state;
     is_up();
     arrives("in/pump/p7", "hello");
     assert_string_equal(host.kept, "in/pump/p7 hello -");
@@ -668,9 +663,8 @@ static void a_message_that_is_heard_again(void **state)
     assert_string_equal(host.kept, "in/pump/p7 lost -"); /* it may be lost again */
 }
 
-static void a_strangers_conversation_leaves_nothing_behind(void **state)
+TEST(a_strangers_conversation_leaves_nothing_behind)
 {
-    (void)state;
     is_up();
     plan = plan_submit;
     arrives("in/nobody", "x");
@@ -686,9 +680,8 @@ static void a_strangers_conversation_leaves_nothing_behind(void **state)
     check("");
 }
 
-static void what_a_step_puts_out_is_done_in_order(void **state)
+TEST(what_a_step_puts_out_is_done_in_order)
 {
-    (void)state;
     is_up();
     plan = plan_submit;
     host.verdict = (struct sb_verdict){ .task = 42 };
@@ -715,9 +708,8 @@ static void what_a_step_puts_out_is_done_in_order(void **state)
           "settle token t9 of pump-7\n");
 }
 
-static void the_gateways_facts_go_to_its_record(void **state)
+TEST(the_gateways_facts_go_to_its_record)
 {
-    (void)state;
     is_up();
     plan = plan_rest;
     arrives("in/", "x");
@@ -727,9 +719,8 @@ static void the_gateways_facts_go_to_its_record(void **state)
           "settle token t9 of -\n");
 }
 
-static void a_core_that_fails_is_a_verdict(void **state)
+TEST(a_core_that_fails_is_a_verdict)
 {
-    (void)state;
     is_up();
     plan = plan_submit;
     host.error = -ENOMEM;
@@ -741,9 +732,8 @@ static void a_core_that_fails_is_a_verdict(void **state)
           "save 'pump-7' {\"steps\":3}\n");
 }
 
-static void an_existing_task_is_shown_at_once(void **state)
+TEST(an_existing_task_is_shown_at_once)
 {
-    (void)state;
     is_up();
     struct sb_job job = { .origin = "cloud", .op = SB_OP_REBOOT };
     struct sb_task task = { .id = 42, .job = &job, .state = SB_TASK_RUNNING };
@@ -759,9 +749,8 @@ static void an_existing_task_is_shown_at_once(void **state)
           "save 'pump-7' {\"steps\":4}\n");
 }
 
-static void looks(void **state)
+TEST(looks)
 {
-    (void)state;
     is_up();
     struct sb_job job = { .origin = "cloud", .op = SB_OP_REBOOT };
     struct sb_task task = { .id = 42, .job = &job, .state = SB_TASK_RUNNING };
@@ -779,9 +768,8 @@ static void looks(void **state)
           "message pump/p7 pump-7: lost\nnews pump/p7 pump-7: task 0\n");
 }
 
-static void a_conversation_that_talks_to_itself_is_stopped(void **state)
+TEST(a_conversation_that_talks_to_itself_is_stopped)
 {
-    (void)state;
     is_up();
     plan = plan_look;
     plan_stays = true;
@@ -791,9 +779,8 @@ static void a_conversation_that_talks_to_itself_is_stopped(void **state)
     assert_in_range(happened.length, 100, 1000);
 }
 
-static void timers(void **state)
+TEST(timers)
 {
-    (void)state;
     is_up();
     plan = plan_timer;
     arrives("in/pump/p7", "set");
@@ -818,9 +805,8 @@ static void timers(void **state)
     arrives("in/pump/p7", "left armed at the close");
 }
 
-static void conversations_come_back(void **state)
+TEST(conversations_come_back)
 {
-    (void)state;
     is_up();
     plan = plan_saving;
     arrives("in/pump/p7", "x");
@@ -840,9 +826,8 @@ static void conversations_come_back(void **state)
           "save '' {\"seen\":1767574800000,\"state\":{\"steps\":4}}\n");
 }
 
-static void the_backlog_ends_when_the_dialect_says_so(void **state)
+TEST(the_backlog_ends_when_the_dialect_says_so)
 {
-    (void)state;
     opens();
     event(SB_MQTT_UP, 1);
     sb_str_done(&happened);
@@ -854,18 +839,16 @@ static void the_backlog_ends_when_the_dialect_says_so(void **state)
           "message pump/p7 pump-7: c\n");
 }
 
-static void a_device_that_comes_late(void **state)
+TEST(a_device_that_comes_late)
 {
-    (void)state;
     is_up();
     host.devices[2] = &valve;
     sb_uplink_hear(door, &(struct sb_news){ .kind = SB_NEWS_DEVICE_ADDED, .device = &valve });
     check("up valve/v1 valve-1: -1\nnews valve/v1 valve-1: device_added 0\n");
 }
 
-static void a_device_that_goes(void **state)
+TEST(a_device_that_goes)
 {
-    (void)state;
     is_up();
     plan = plan_timer;
     arrives("in/pump/p7", "x");
@@ -884,9 +867,8 @@ static void a_device_that_goes(void **state)
     check("");
 }
 
-static void news_of_a_task_whose_device_is_gone(void **state)
+TEST(news_of_a_task_whose_device_is_gone)
 {
-    (void)state;
     is_up();
     host.devices[1] = NULL;
     struct sb_job job = { .origin = "cloud" };
@@ -895,9 +877,8 @@ static void news_of_a_task_whose_device_is_gone(void **state)
     check("news pump/p7: task 1\n");
 }
 
-static void a_step_that_fails_does_nothing(void **state)
+TEST(a_step_that_fails_does_nothing)
 {
-    (void)state;
     is_up();
     plan = plan_send;
     step_error = -ENOMEM;
@@ -913,9 +894,8 @@ static int send(int64_t id, const char *token)
             .id = id, .topic = "out/x", .payload = "{}", .size = 2, .qos = 1, .token = token });
 }
 
-static void parcels_settle_by_puback_or_reply(void **state)
+TEST(parcels_settle_by_puback_or_reply)
 {
-    (void)state;
     opens();
     assert_int_equal(send(1, NULL), -EAGAIN);
     event(SB_MQTT_UP, 0);
@@ -935,9 +915,8 @@ static void parcels_settle_by_puback_or_reply(void **state)
 }
 
 /* Its device has another name by now, or is gone. */
-static void a_reply_on_another_name_settles_too(void **state)
+TEST(a_reply_on_another_name_settles_too)
 {
-    (void)state;
     is_up();
     assert_int_equal(send(7, "t9"), 0);
     sb_str_done(&happened);
@@ -949,9 +928,8 @@ static void a_reply_on_another_name_settles_too(void **state)
     assert_non_null(strstr(sb_str_get(&happened), "settle token t9 of pump-7\n"));
 }
 
-static void a_reply_that_does_not_come(void **state)
+TEST(a_reply_that_does_not_come)
 {
-    (void)state;
     is_up();
     assert_int_equal(send(1, "a"), 0);
     assert_int_equal(send(2, "b"), 0);
@@ -970,9 +948,8 @@ static void a_reply_that_does_not_come(void **state)
     check("");
 }
 
-static void what_cannot_be_published_awaits_nothing(void **state)
+TEST(what_cannot_be_published_awaits_nothing)
 {
-    (void)state;
     is_up();
     publish_error = -EAGAIN;
     assert_int_equal(send(1, "a"), -EAGAIN);
@@ -987,9 +964,8 @@ static void what_cannot_be_published_awaits_nothing(void **state)
     check("settle 1\n");
 }
 
-static void signs_of_life(void **state)
+TEST(signs_of_life)
 {
-    (void)state;
     is_up();
     sb_sim_advance(host.loop, 5 * SB_MINUTE); /* half of stale_after */
     check("save '' {\"seen\":1767571500000,\"state\":{\"steps\":1}}\n");
@@ -1019,9 +995,8 @@ static void plan_note(const struct sb_input *input, struct sb_effects *effects)
     sb_effects_add(effects, SB_OUT_NOTE)->text = strdup("chatter");
 }
 
-static void notes_do_not_fill_the_log(void **state)
+TEST(notes_do_not_fill_the_log)
 {
-    (void)state;
     is_up();
     FILE *log = tmpfile();
     int kept = dup(STDERR_FILENO);
@@ -1041,9 +1016,8 @@ static void notes_do_not_fill_the_log(void **state)
     (void)fclose(log);
 }
 
-static void without_a_clock_the_outage_is_unknown(void **state)
+TEST(without_a_clock_the_outage_is_unknown)
 {
-    (void)state;
     is_up();
     sb_uplink_close(door);
     sb_sim_set_wall(host.loop, 0);
@@ -1053,9 +1027,8 @@ static void without_a_clock_the_outage_is_unknown(void **state)
     assert_non_null(strstr(sb_str_get(&happened), "up self gw: -1 backlog"));
 }
 
-static void a_clock_that_was_set_back_tells_nothing(void **state)
+TEST(a_clock_that_was_set_back_tells_nothing)
 {
-    (void)state;
     is_up();
     sb_uplink_close(door);
     sb_sim_set_wall(host.loop, SB_SIM_WALL - SB_DAY);
@@ -1088,9 +1061,8 @@ static size_t told_up(void)
 }
 
 /* A thousand devices do not hold the loop up, nor exceed what the platform takes. */
-static void many_devices_are_told_in_groups(void **state)
+TEST(many_devices_are_told_in_groups)
 {
-    (void)state;
     gathers();
     is_up();
     assert_int_equal(told_up(), 0); /* forgotten by is_up(): the first ten */
@@ -1120,9 +1092,8 @@ static void many_devices_are_told_in_groups(void **state)
 
 /* ---- what the tongues of other clouds need ---- */
 
-static void conversations_tell_each_other(void **state)
+TEST(conversations_tell_each_other)
 {
-    (void)state;
     is_up();
     plan = plan_tell;
     arrives("in/", "for many");
@@ -1135,9 +1106,8 @@ static void conversations_tell_each_other(void **state)
     check("message self gw: for nobody\n");
 }
 
-static void payloads_that_are_no_json(void **state)
+TEST(payloads_that_are_no_json)
 {
-    (void)state;
     is_up();
     plan = plan_bytes;
     arrives("in/pump/p7", "send");
@@ -1146,9 +1116,8 @@ static void payloads_that_are_no_json(void **state)
           "put passing of pump-7: out/empty  key - token - task 0\n");
 }
 
-static void requests_without_an_id_of_their_own(void **state)
+TEST(requests_without_an_id_of_their_own)
 {
-    (void)state;
     is_up();
     plan = plan_equal;
     arrives("in/pump/p7", "reboot");
@@ -1181,9 +1150,8 @@ static void opens_each(void)
     sb_sim_advance(host.loop, 0); /* devices are declared in the turn of the start */
 }
 
-static void each_device_has_its_connection(void **state)
+TEST(each_device_has_its_connection)
 {
-    (void)state;
     opens_each();
     check("start\nstart 1\n");
     sb_cleanup(sb_freep) char *error = NULL;
@@ -1211,9 +1179,8 @@ static void each_device_has_its_connection(void **state)
           "connection pump-7 down\ndown pump/p7 pump-7: 0 backlog\n");
 }
 
-static void connections_that_fail_together_do_not_chatter(void **state)
+TEST(connections_that_fail_together_do_not_chatter)
 {
-    (void)state;
     opens_each();
     sb_str_done(&happened);
     event_on(0, SB_MQTT_DOWN, 1000);
@@ -1227,9 +1194,8 @@ static void connections_that_fail_together_do_not_chatter(void **state)
           "connection valve-1 down\n");
 }
 
-static void a_parcel_goes_by_its_own_connection(void **state)
+TEST(a_parcel_goes_by_its_own_connection)
 {
-    (void)state;
     const struct sb_parcel parcel = {
         .id = 4, .topic = "x", .connection = "valve-1", .payload = ""
     };
@@ -1245,9 +1211,8 @@ static void a_parcel_goes_by_its_own_connection(void **state)
                      -EAGAIN); /* the link itself has none */
 }
 
-static void a_login_is_renewed(void **state)
+TEST(a_login_is_renewed)
 {
-    (void)state;
     opens_each();
     event_on(1, SB_MQTT_UP, 0);
     sb_str_done(&happened);
@@ -1265,9 +1230,8 @@ static void a_login_is_renewed(void **state)
 }
 
 /* Its last words may leave yet; what is left then never will. */
-static void a_device_goes_and_its_connection_after_it(void **state)
+TEST(a_device_goes_and_its_connection_after_it)
 {
-    (void)state;
     opens_each();
     event_on(0, SB_MQTT_UP, 0);
     event_on(1, SB_MQTT_UP, 0);
@@ -1283,9 +1247,8 @@ static void a_device_goes_and_its_connection_after_it(void **state)
     check("connection valve-1 gone\nfree 1\nlink cloud up: 1 of 1 devices connected\n");
 }
 
-static void a_device_that_comes_back_keeps_its_connection(void **state)
+TEST(a_device_that_comes_back_keeps_its_connection)
 {
-    (void)state;
     opens_each();
     event_on(1, SB_MQTT_UP, 0);
     host.devices[2] = NULL;
@@ -1301,9 +1264,8 @@ static void a_device_that_comes_back_keeps_its_connection(void **state)
 }
 
 /* Another device may have its name now, and the platform lets only one of that name in. */
-static void a_connection_that_ends_does_not_come_back(void **state)
+TEST(a_connection_that_ends_does_not_come_back)
 {
-    (void)state;
     opens_each();
     event_on(0, SB_MQTT_UP, 0);
     event_on(1, SB_MQTT_UP, 0);
@@ -1324,9 +1286,8 @@ static bool all_have(const void *config, const struct sb_device *device)
 }
 
 /* The gateway is there before them: its connection is not theirs. */
-static void a_device_waits_for_its_own_connection(void **state)
+TEST(a_device_waits_for_its_own_connection)
 {
-    (void)state;
     talk_each = talk;
     talk_each.has_connection = all_have;
     assert_int_equal(
@@ -1342,9 +1303,8 @@ static void a_device_waits_for_its_own_connection(void **state)
 }
 
 /* A reload may bring hundreds. */
-static void devices_that_come_are_connected_at_their_pace(void **state)
+TEST(devices_that_come_are_connected_at_their_pace)
 {
-    (void)state;
     enum { MANY = 15 };
     struct sb_device many[MANY] = { 0 };
     char ids[MANY][2] = { 0 };
@@ -1364,51 +1324,4 @@ static void devices_that_come_are_connected_at_their_pace(void **state)
     door = NULL;
     for (size_t i = 0; i < MANY; i++)
         json_decref(many[i].names);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_connect_tells_everybody_once),
-        TEST(messages_find_their_conversation),
-        TEST(a_message_that_is_heard_again),
-        TEST(a_strangers_conversation_leaves_nothing_behind),
-        TEST(what_a_step_puts_out_is_done_in_order),
-        TEST(the_gateways_facts_go_to_its_record),
-        TEST(a_core_that_fails_is_a_verdict),
-        TEST(an_existing_task_is_shown_at_once),
-        TEST(looks),
-        TEST(a_conversation_that_talks_to_itself_is_stopped),
-        TEST(timers),
-        TEST(conversations_come_back),
-        TEST(the_backlog_ends_when_the_dialect_says_so),
-        TEST(a_device_that_comes_late),
-        TEST(a_device_that_goes),
-        TEST(news_of_a_task_whose_device_is_gone),
-        TEST(a_step_that_fails_does_nothing),
-        TEST(parcels_settle_by_puback_or_reply),
-        TEST(a_reply_on_another_name_settles_too),
-        TEST(a_reply_that_does_not_come),
-        TEST(what_cannot_be_published_awaits_nothing),
-        TEST(signs_of_life),
-        TEST(notes_do_not_fill_the_log),
-        TEST(without_a_clock_the_outage_is_unknown),
-        TEST(a_clock_that_was_set_back_tells_nothing),
-        TEST(many_devices_are_told_in_groups),
-        TEST(conversations_tell_each_other),
-        TEST(payloads_that_are_no_json),
-        TEST(requests_without_an_id_of_their_own),
-        TEST(each_device_has_its_connection),
-        TEST(connections_that_fail_together_do_not_chatter),
-        TEST(a_parcel_goes_by_its_own_connection),
-        TEST(a_login_is_renewed),
-        TEST(a_device_goes_and_its_connection_after_it),
-        TEST(a_device_that_comes_back_keeps_its_connection),
-        TEST(a_connection_that_ends_does_not_come_back),
-        TEST(a_device_waits_for_its_own_connection),
-        TEST(devices_that_come_are_connected_at_their_pace),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <sys/socket.h>
 
 #include "bridge/base/str.h"
 #include "bridge/package/uri.h"
+#include "tests/test.h"
 
 static char *https[] = { "https" }, *both[] = { "https", "HTTP" }, *file[] = { "file" };
 static char *hosts[] = { "firmware.example.com", "*.cdn.example.com", "10.1.2.3", "FD00::1" };
@@ -37,9 +31,8 @@ static void assert_verdict(const struct sb_uri_rules *rules, const char *uri, bo
     free(text);
 }
 
-static void takes_a_uri_apart(void **state)
+SB_TEST(takes_a_uri_apart)
 {
-    (void)state;
     struct sb_uri uri = { 0 };
     assert_int_equal(
         0,
@@ -61,9 +54,8 @@ static void takes_a_uri_apart(void **state)
     sb_uri_done(&uri);
 }
 
-static void refuses_what_could_be_read_in_two_ways(void **state)
+SB_TEST(refuses_what_could_be_read_in_two_ways)
 {
-    (void)state;
     static const struct {
         const char *uri, *part;
     } cases[] = {
@@ -124,9 +116,8 @@ static void refuses_what_could_be_read_in_two_ways(void **state)
         assert_verdict(&inside, cases[i].uri, false, cases[i].part);
 }
 
-static void bounds_lengths(void **state)
+SB_TEST(bounds_lengths)
 {
-    (void)state;
     char uri[SB_URI_MAX + 2];
     memset(uri, 'a', sizeof(uri));
     memcpy(uri, "https://example.com/", 20);
@@ -145,9 +136,8 @@ static void bounds_lengths(void **state)
     assert_verdict(NULL, uri, false, "253");
 }
 
-static void only_https_unless_said_otherwise(void **state)
+SB_TEST(only_https_unless_said_otherwise)
 {
-    (void)state;
     const struct sb_uri_rules none = { 0 };
     assert_verdict(NULL, "https://example.com/x", true, NULL);
     assert_verdict(&none, "https://example.com/x", true, NULL);
@@ -157,9 +147,8 @@ static void only_https_unless_said_otherwise(void **state)
     assert_verdict(&listed, "http://firmware.example.com/x", false, "scheme http");
 }
 
-static void hosts_are_listed_or_any(void **state)
+SB_TEST(hosts_are_listed_or_any)
 {
-    (void)state;
     assert_verdict(&listed, "https://firmware.example.com/x", true, NULL);
     assert_verdict(&listed, "https://FIRMWARE.example.com:8443/x", true, NULL);
     assert_verdict(&listed, "https://a.cdn.example.com/x", true, NULL);
@@ -175,9 +164,8 @@ static void hosts_are_listed_or_any(void **state)
     assert_verdict(&listed, "https://[fd00::1]/x", true, NULL);
 }
 
-static void literal_addresses_are_checked_at_once(void **state)
+SB_TEST(literal_addresses_are_checked_at_once)
 {
-    (void)state;
     assert_verdict(&web, "http://127.0.0.1/x", false, "not public");
     assert_verdict(&web, "http://[::1]/x", false, "not public");
     assert_verdict(&web, "http://[::ffff:8.8.8.8]/x", false, "not public");
@@ -187,9 +175,8 @@ static void literal_addresses_are_checked_at_once(void **state)
     assert_verdict(&inside, "http://10.2.0.1/x", false, "not public");
 }
 
-static void addresses_are_public_or_listed(void **state)
+SB_TEST(addresses_are_public_or_listed)
 {
-    (void)state;
     static const char *const private[] = {
         "0.0.0.0",
         "0.1.2.3",
@@ -251,9 +238,8 @@ static void addresses_are_public_or_listed(void **state)
     assert_false(sb_address_allowed(&inside, NULL));
 }
 
-static void listed_networks_are_allowed_in_their_own_family(void **state)
+SB_TEST(listed_networks_are_allowed_in_their_own_family)
 {
-    (void)state;
     assert_true(sb_address_allowed(&inside, "10.1.255.1"));
     assert_false(sb_address_allowed(&inside, "10.2.0.0"));
     assert_true(sb_address_allowed(&inside, "127.0.0.1"));
@@ -275,9 +261,8 @@ static void listed_networks_are_allowed_in_their_own_family(void **state)
     assert_false(sb_address_allowed(&any, "::1"));
 }
 
-static void file_uris_name_whole_paths(void **state)
+SB_TEST(file_uris_name_whole_paths)
 {
-    (void)state;
     struct sb_uri uri = { 0 };
     assert_verdict(&local, "file:///srv/images/a%20b.bin", true, NULL);
     assert_verdict(&local, "file://localhost/srv/x", true, NULL);
@@ -302,9 +287,8 @@ static void file_uris_name_whole_paths(void **state)
     }
 }
 
-static void credentials_follow_within_one_origin_only(void **state)
+SB_TEST(credentials_follow_within_one_origin_only)
 {
-    (void)state;
     static const struct {
         const char *to;
         bool same;
@@ -323,9 +307,8 @@ static void credentials_follow_within_one_origin_only(void **state)
     sb_uri_done(&from);
 }
 
-static void rules_are_checked_with_findings(void **state)
+SB_TEST(rules_are_checked_with_findings)
 {
-    (void)state;
     char *schemes[] = { "https", "ftp" };
     char *names[] = { "a.example.com", "*.example.com", "fd00::1",    "10.0.0.1", "*",
                       "a.*.com",       "*.10.0.0.1",    "a.com/path", "a.com:80", "",
@@ -361,11 +344,10 @@ static void rules_are_checked_with_findings(void **state)
     sb_diags_done(&diags);
 }
 
-static void paths_become_file_uris_and_come_back(void **state)
+SB_TEST(paths_become_file_uris_and_come_back)
 {
     static const char *const paths[] = { "/a/b.bin", "/an image, 100 %.bin", "/\xc3\xa4?#&\\x\n",
                                          "/" };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(paths); i++) {
         struct sb_uri uri = { 0 };
         sb_cleanup(sb_freep) char *text = sb_uri_of_path(paths[i]);
@@ -374,23 +356,4 @@ static void paths_become_file_uris_and_come_back(void **state)
         assert_string_equal(paths[i], back);
         sb_uri_done(&uri);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_a_uri_apart),
-        cmocka_unit_test(refuses_what_could_be_read_in_two_ways),
-        cmocka_unit_test(bounds_lengths),
-        cmocka_unit_test(only_https_unless_said_otherwise),
-        cmocka_unit_test(hosts_are_listed_or_any),
-        cmocka_unit_test(literal_addresses_are_checked_at_once),
-        cmocka_unit_test(addresses_are_public_or_listed),
-        cmocka_unit_test(listed_networks_are_allowed_in_their_own_family),
-        cmocka_unit_test(file_uris_name_whole_paths),
-        cmocka_unit_test(paths_become_file_uris_and_come_back),
-        cmocka_unit_test(credentials_follow_within_one_origin_only),
-        cmocka_unit_test(rules_are_checked_with_findings),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,9 +95,8 @@ static int64_t code(const struct sb_words *words, enum sb_op op, enum sb_task_st
 
 /* ---- lookup ---- */
 
-static void every_cell_is_there(void **state)
+SB_TEST(every_cell_is_there)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = text_of(&total, "dialect: test\n");
     sb_cleanup(sb_words_freep) struct sb_words *words = load(text, &shape);
     assert_string_equal(sb_words_dialect(words), "test");
@@ -112,9 +111,8 @@ static void every_cell_is_there(void **state)
                 }
 }
 
-static void groups_override_all(void **state)
+SB_TEST(groups_override_all)
 {
-    (void)state;
     const struct file file = { SB_TASK_SENT, NULL, -1,
                                "    download: { sent: { code: 201 }, held: { code: 202 } }\n"
                                "    install: { sent: { code: 203 } }\n"
@@ -136,9 +134,8 @@ static void groups_override_all(void **state)
             "the far side waits on");
 }
 
-static void phases_override_otherwise(void **state)
+SB_TEST(phases_override_otherwise)
 {
-    (void)state;
     const struct file file = { -1,
                                "    no_space:\n      transferring: { code: -2 }\n"
                                "      writing: { code: -4, text: full, colour: green }\n"
@@ -156,9 +153,8 @@ static void phases_override_otherwise(void **state)
     }
 }
 
-static void strange_questions_get_an_answer(void **state)
+SB_TEST(strange_questions_get_an_answer)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = text_of(&total, "dialect: test\n");
     sb_cleanup(sb_words_freep) struct sb_words *words = load(text, &shape);
     const int internal = 100 + SB_CAUSE_INTERNAL;
@@ -176,9 +172,8 @@ static void strange_questions_get_an_answer(void **state)
                      SB_TASK_SENT);
 }
 
-static void shows_is_a_column_of_its_own(void **state)
+SB_TEST(shows_is_a_column_of_its_own)
 {
-    (void)state;
     struct sb_str out = { 0 };
     sb_str_add(&out, "dialect: test\n");
     add_column(&out, "sends", 0, &total);
@@ -207,9 +202,8 @@ static void shows_is_a_column_of_its_own(void **state)
 
 /* ---- holes ---- */
 
-static void every_missing_state_is_a_hole(void **state)
+SB_TEST(every_missing_state_is_a_hole)
 {
-    (void)state;
     for (int s = 0; s < SB_TASK_STATE_MAX_; s++) {
         if (s == SB_TASK_FAILED || s == SB_TASK_CANCELLED)
             continue;
@@ -223,9 +217,8 @@ static void every_missing_state_is_a_hole(void **state)
     }
 }
 
-static void a_hole_names_its_groups_and_place(void **state)
+SB_TEST(a_hole_names_its_groups_and_place)
 {
-    (void)state;
     const struct file file = { SB_TASK_SENT, NULL, -1,
                                "    download: { sent: { code: 1 } }\n"
                                "    update: { sent: { code: 1 } }\n"
@@ -236,9 +229,8 @@ static void a_hole_names_its_groups_and_place(void **state)
             "sends.states.install (a cell, or { silent: \"what the far side then concludes\" })\n");
 }
 
-static void every_missing_cause_is_a_hole(void **state)
+SB_TEST(every_missing_cause_is_a_hole)
 {
-    (void)state;
     for (int c = SB_CAUSE_NONE + 1; c < SB_CAUSE_MAX_; c++) {
         const struct file file = { -1, NULL, c, "" };
         const char *name = sb_cause_name(c);
@@ -250,9 +242,8 @@ static void every_missing_cause_is_a_hole(void **state)
     }
 }
 
-static void every_missing_phase_is_a_hole(void **state)
+SB_TEST(every_missing_phase_is_a_hole)
 {
-    (void)state;
     for (int left_out = 0; left_out < SB_PHASE_MAX_; left_out++) {
         struct sb_str line = { 0 };
         sb_str_add(&line, "    busy: { ");
@@ -270,9 +261,8 @@ static void every_missing_phase_is_a_hole(void **state)
     }
 }
 
-static void whole_sections_missing(void **state)
+SB_TEST(whole_sections_missing)
 {
-    (void)state;
     struct sb_words *words = NULL;
     struct sb_diags diags = { 0 };
     static const char nothing[] = "dialect: test\n";
@@ -291,9 +281,8 @@ static void whole_sections_missing(void **state)
 
 /* ---- wrong cells and keys ---- */
 
-static void cells_are_checked(void **state)
+SB_TEST(cells_are_checked)
 {
-    (void)state;
     static const struct {
         const char *cause; /* of busy */
         const char *finding;
@@ -331,9 +320,8 @@ static void cells_are_checked(void **state)
     refused(&empty, "dialect: test\n", 1, "no cell for cause 'busy' in any phase");
 }
 
-static void an_empty_cell_is_refused(void **state)
+SB_TEST(an_empty_cell_is_refused)
 {
-    (void)state;
     static const struct sb_field optional[] = { { .key = "code", .type = SB_TYPE_INT }, { 0 } };
     const struct sb_dialect_shape loose = { "test", optional, NULL, NULL, false };
     const struct file file = { -1, "    busy: {}\n    conflict: { code: }\n", SB_CAUSE_BUSY, "" };
@@ -349,9 +337,8 @@ static void an_empty_cell_is_refused(void **state)
     sb_diags_done(&diags);
 }
 
-static void keys_are_checked(void **state)
+SB_TEST(keys_are_checked)
 {
-    (void)state;
     struct file file = total;
     file.groups = "    downlod: {}\n    install: 5\n    all_: {}\n";
     refused(&file, "dialect: test\n", 3,
@@ -374,9 +361,8 @@ static void keys_are_checked(void **state)
 
 /* ---- limits and names ---- */
 
-static void limits_and_names_have_defaults(void **state)
+SB_TEST(limits_and_names_have_defaults)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = text_of(&total, "dialect: test\n");
     sb_cleanup(sb_words_freep) struct sb_words *words = load(text, &shape);
     assert_int_equal(sb_words_limit(words, "payload"), 4096);
@@ -396,9 +382,8 @@ static void limits_and_names_have_defaults(void **state)
     assert_string_equal(sb_words_name(other, "title"), "any {thing}");
 }
 
-static void limits_and_names_are_checked(void **state)
+SB_TEST(limits_and_names_are_checked)
 {
-    (void)state;
     refused(&total, "dialect: test\nlimits: { paylod: 8K, wait: 5m }\n", 2,
             "unknown key 'paylod' (allowed: payload, wait, strict; did you mean 'payload'?)");
     refused(&total, "dialect: test\nlimits: { paylod: 8K, wait: 5m }\n", 2,
@@ -407,9 +392,8 @@ static void limits_and_names_are_checked(void **state)
             "w.yaml:2:17: 'topic': unknown placeholder '{tpye}' (allowed: {type}, {id})");
 }
 
-static void templates_are_filled(void **state)
+SB_TEST(templates_are_filled)
 {
-    (void)state;
     static const struct {
         const char *pattern, *expected;
     } cases[] = {
@@ -434,9 +418,8 @@ static void templates_are_filled(void **state)
 
 /* ---- files ---- */
 
-static void files_are_loaded(void **state)
+SB_TEST(files_are_loaded)
 {
-    (void)state;
     char *folder = new_folder();
     sb_cleanup(sb_freep) char *text = text_of(&total, "dialect: test\n");
     sb_cleanup(sb_freep) char *path = put_file(folder, "dialects/test.yaml", text);
@@ -455,28 +438,4 @@ static void files_are_loaded(void **state)
     assert_null(none);
     assert_null(sb_words_free(NULL));
     remove_folder(folder);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_cell_is_there),
-        cmocka_unit_test(groups_override_all),
-        cmocka_unit_test(phases_override_otherwise),
-        cmocka_unit_test(strange_questions_get_an_answer),
-        cmocka_unit_test(shows_is_a_column_of_its_own),
-        cmocka_unit_test(every_missing_state_is_a_hole),
-        cmocka_unit_test(a_hole_names_its_groups_and_place),
-        cmocka_unit_test(every_missing_cause_is_a_hole),
-        cmocka_unit_test(every_missing_phase_is_a_hole),
-        cmocka_unit_test(whole_sections_missing),
-        cmocka_unit_test(cells_are_checked),
-        cmocka_unit_test(an_empty_cell_is_refused),
-        cmocka_unit_test(keys_are_checked),
-        cmocka_unit_test(limits_and_names_have_defaults),
-        cmocka_unit_test(limits_and_names_are_checked),
-        cmocka_unit_test(templates_are_filled),
-        cmocka_unit_test(files_are_loaded),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,12 +3,6 @@
  * The worker with blocking drivers that do just what each test needs, on a line that is a
  * socket pair. The loop is the real one.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,6 +12,7 @@
 
 #include "bridge/base/str.h"
 #include "bridge/runner/worker.h"
+#include "tests/test.h"
 
 #define LIMIT_MS 10000
 
@@ -244,7 +239,9 @@ static void run_progress(struct sb_session *session, const struct sb_command *co
     ret->text = strdup("fine");
 }
 
-static void test_progress_is_thinned(void **state)
+#define WITH_WORKER(test) SB_TEST(test, setup, teardown)
+
+WITH_WORKER(test_progress_is_thinned)
 {
     struct fixture *f = *state;
     start(f, &(struct sb_driver_ops){ .name = "p", .run = run_progress }, 1);
@@ -278,7 +275,7 @@ static void run_flood(struct sb_session *session, const struct sb_command *comma
     atomic_store(&step, 1);
 }
 
-static void test_a_loop_that_lags_loses_no_end(void **state)
+WITH_WORKER(test_a_loop_that_lags_loses_no_end)
 {
     struct fixture *f = *state;
     atomic_store(&step, 0);
@@ -300,7 +297,7 @@ static void run_sleep(struct sb_session *session, const struct sb_command *comma
     ret->cause = SB_CAUSE_TIMEOUT;
 }
 
-static void test_stop_ends_a_sleep(void **state)
+WITH_WORKER(test_stop_ends_a_sleep)
 {
     struct fixture *f = *state;
     atomic_store(&step, 0);
@@ -328,7 +325,7 @@ static void run_parting(struct sb_session *session, const struct sb_command *com
     parted[2] = sb_session_stopped(session);
 }
 
-static void test_a_stopped_driver_takes_its_leave(void **state)
+WITH_WORKER(test_a_stopped_driver_takes_its_leave)
 {
     struct fixture *f = *state;
     atomic_store(&step, 0);
@@ -352,7 +349,7 @@ static void run_nap(struct sb_session *session, const struct sb_command *command
     ret->cause = SB_CAUSE_REFUSED;
 }
 
-static void test_a_sleep_lasts(void **state)
+WITH_WORKER(test_a_sleep_lasts)
 {
     struct fixture *f = *state;
     start(f, &(struct sb_driver_ops){ .name = "s", .run = run_nap }, 1);
@@ -379,7 +376,7 @@ static void run_read(struct sb_session *session, const struct sb_command *comman
     ret->cause = SB_CAUSE_LINK_LOST;
 }
 
-static void test_stop_ends_a_read_and_the_port_stays_usable(void **state)
+WITH_WORKER(test_stop_ends_a_read_and_the_port_stays_usable)
 {
     struct fixture *f = *state;
     const struct sb_driver_ops driver = { .name = "r", .run = run_read };
@@ -399,7 +396,7 @@ static void test_stop_ends_a_read_and_the_port_stays_usable(void **state)
     assert_int_equal(atomic_load(&line.opens), 1); /* kept open in between */
 }
 
-static void test_a_lost_line_is_opened_anew(void **state)
+WITH_WORKER(test_a_lost_line_is_opened_anew)
 {
     struct fixture *f = *state;
     const struct sb_driver_ops driver = { .name = "r", .run = run_read };
@@ -439,7 +436,7 @@ static void refused_with(struct fixture *f, uint64_t session, int error, enum sb
     assert_false(last_of(f, SB_DRIVER_DONE, session)->stopped);
 }
 
-static void test_a_port_that_cannot_be_opened(void **state)
+WITH_WORKER(test_a_port_that_cannot_be_opened)
 {
     struct fixture *f = *state;
     refused_with(f, 1, -EBUSY, SB_CAUSE_BUSY, "held by process 4711");
@@ -448,7 +445,7 @@ static void test_a_port_that_cannot_be_opened(void **state)
                  "bus bench cannot be opened: No such file or directory");
 }
 
-static void test_a_bus_without_a_port(void **state)
+WITH_WORKER(test_a_bus_without_a_port)
 {
     struct fixture *f = *state;
     sb_worker_free(f->worker);
@@ -471,7 +468,7 @@ static void run_checkpoint(struct sb_session *session, const struct sb_command *
 
 static const struct sb_driver_ops checkpointer = { .name = "c", .run = run_checkpoint };
 
-static void test_after_the_commit_point_a_stop_is_refused(void **state)
+WITH_WORKER(test_after_the_commit_point_a_stop_is_refused)
 {
     struct fixture *f = *state;
     atomic_store(&step, 0);
@@ -486,7 +483,7 @@ static void test_after_the_commit_point_a_stop_is_refused(void **state)
     assert_string_equal(sb_json_str(f->checkpoint, "stage"), "test");
 }
 
-static void test_a_store_that_fails_ends_the_driver(void **state)
+WITH_WORKER(test_a_store_that_fails_ends_the_driver)
 {
     struct fixture *f = *state;
     f->grant_error = -ENOSPC;
@@ -498,7 +495,7 @@ static void test_a_store_that_fails_ends_the_driver(void **state)
     assert_int_equal(count_of(f, SB_DRIVER_COMMIT, 1), 0);
 }
 
-static void test_a_stop_ends_the_wait_for_an_answer(void **state)
+WITH_WORKER(test_a_stop_ends_the_wait_for_an_answer)
 {
     struct fixture *f = *state;
     f->grant = false;
@@ -536,7 +533,7 @@ static void run_guest(struct sb_session *session, const struct sb_command *comma
     atomic_store(&step, 2);
 }
 
-static void test_a_short_command_runs_inside_a_long_one(void **state)
+WITH_WORKER(test_a_short_command_runs_inside_a_long_one)
 {
     struct fixture *f = *state;
     const struct sb_driver_ops outer = { .name = "o", .run = run_outer, .caps = sharing };
@@ -563,7 +560,7 @@ static void test_a_short_command_runs_inside_a_long_one(void **state)
     assert_int_equal(atomic_load(&line.opens), 1);
 }
 
-static void test_one_command_at_a_time(void **state)
+WITH_WORKER(test_one_command_at_a_time)
 {
     struct fixture *f = *state;
     atomic_store(&step, 0);
@@ -591,7 +588,7 @@ static void run_committed_sleep(struct sb_session *session,
     json_decref(late);
 }
 
-static void test_the_end_of_the_daemon_ends_everything(void **state)
+WITH_WORKER(test_the_end_of_the_daemon_ends_everything)
 {
     struct fixture *f = *state;
     atomic_store(&step, 0);
@@ -605,7 +602,7 @@ static void test_the_end_of_the_daemon_ends_everything(void **state)
     assert_int_equal(count_of(f, SB_DRIVER_DONE, 1), 0);
 }
 
-static void test_a_worker_may_be_freed_by_its_own_event(void **state)
+WITH_WORKER(test_a_worker_may_be_freed_by_its_own_event)
 {
     struct fixture *f = *state;
     f->free_at_done = true;
@@ -616,7 +613,7 @@ static void test_a_worker_may_be_freed_by_its_own_event(void **state)
 
 /* ---- the port's own calls ---- */
 
-static void test_port_deadline_interrupt_drain(void **state SB_UNUSED)
+SB_TEST(test_port_deadline_interrupt_drain)
 {
     struct sb_port *port;
     int owner;
@@ -658,25 +655,5 @@ static void test_port_deadline_interrupt_drain(void **state SB_UNUSED)
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
-#define WITH_WORKER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        WITH_WORKER(test_progress_is_thinned),
-        WITH_WORKER(test_a_loop_that_lags_loses_no_end),
-        WITH_WORKER(test_stop_ends_a_sleep),
-        WITH_WORKER(test_a_stopped_driver_takes_its_leave),
-        WITH_WORKER(test_a_sleep_lasts),
-        WITH_WORKER(test_stop_ends_a_read_and_the_port_stays_usable),
-        WITH_WORKER(test_a_lost_line_is_opened_anew),
-        WITH_WORKER(test_a_port_that_cannot_be_opened),
-        WITH_WORKER(test_a_bus_without_a_port),
-        WITH_WORKER(test_after_the_commit_point_a_stop_is_refused),
-        WITH_WORKER(test_a_store_that_fails_ends_the_driver),
-        WITH_WORKER(test_a_stop_ends_the_wait_for_an_answer),
-        WITH_WORKER(test_a_short_command_runs_inside_a_long_one),
-        WITH_WORKER(test_one_command_at_a_time),
-        WITH_WORKER(test_the_end_of_the_daemon_ends_everything),
-        WITH_WORKER(test_a_worker_may_be_freed_by_its_own_event),
-        cmocka_unit_test(test_port_deadline_interrupt_drain),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sb_tests_run(NULL, NULL);
 }

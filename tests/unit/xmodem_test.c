@@ -3,18 +3,12 @@
  * The XMODEM and YMODEM senders against receivers written here from the protocol's description,
  * on a simulated clock and a line that loses, changes and doubles bytes.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 
 #include "adapters/devices/dialog/xmodem.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
+#include "tests/test.h"
 
 #define FILE_MAX 400000
 
@@ -91,9 +85,8 @@ static void ack(void)
     wait_ms(5);
 }
 
-static void test_frames_byte_by_byte(void **state)
+SB_TEST(test_frames_byte_by_byte)
 {
-    (void)state;
     memcpy(file_bytes, "123456789", 9);
     begin(SB_XMODEM, 9);
     assert_string_equal(sent(999), ""); /* it is the receiver who begins */
@@ -117,9 +110,8 @@ static void test_frames_byte_by_byte(void **state)
     assert_int_equal(x.acked, 9);
 }
 
-static void test_checksum_when_asked_by_nak(void **state)
+SB_TEST(test_checksum_when_asked_by_nak)
 {
-    (void)state;
     memset(file_bytes, 0x11, 200);
     begin(SB_XMODEM, 200);
     hears(0x15);
@@ -137,9 +129,8 @@ static void test_checksum_when_asked_by_nak(void **state)
     (void)setup(NULL);
 }
 
-static void test_ymodem_byte_by_byte(void **state)
+SB_TEST(test_ymodem_byte_by_byte)
 {
-    (void)state;
     begin(SB_YMODEM, 1030);
     hears(0x15); /* no way to begin YMODEM */
     wait_ms(200);
@@ -183,9 +174,8 @@ static void test_ymodem_byte_by_byte(void **state)
     assert_int_equal(x.state, SB_XMODEM_DONE);
 }
 
-static void test_a_block_is_sent_again(void **state)
+SB_TEST(test_a_block_is_sent_again)
 {
-    (void)state;
     begin(SB_XMODEM, 300);
     hears('C');
     wait_ms(100);
@@ -212,9 +202,8 @@ static void test_a_block_is_sent_again(void **state)
     assert_int_equal(x.acked, 256);
 }
 
-static void test_how_it_fails(void **state)
+SB_TEST(test_how_it_fails)
 {
-    (void)state;
     begin(SB_XMODEM, 300);
     wait_ms(59999);
     assert_int_equal(x.state, SB_XMODEM_RUNNING);
@@ -259,9 +248,8 @@ static void test_how_it_fails(void **state)
     assert_int_equal(x.failure, SB_XMODEM_READ_FAILED);
 }
 
-static void test_the_farewell_may_be_lost(void **state)
+SB_TEST(test_the_farewell_may_be_lost)
 {
-    (void)state;
     begin(SB_YMODEM, 0);
     hears('C');
     wait_ms(100);
@@ -478,11 +466,10 @@ static void assert_arrived(const struct receiver *r, int64_t size)
     }
 }
 
-static void test_every_size(void **state)
+SB_TEST(test_every_size)
 {
     static const int64_t sizes[] = { 0,    1,    127,  128,  129,   1023,  1024,
                                      1025, 1919, 1920, 1921, 40000, 300000 };
-    (void)state;
     for (int kind = SB_XMODEM; kind <= SB_YMODEM; kind++) {
         for (size_t i = 0; i < SB_COUNT(sizes); i++) {
             struct receiver r = { .ymodem = kind == SB_YMODEM,
@@ -499,10 +486,9 @@ static void test_every_size(void **state)
 }
 
 /* On a bad line it arrives, or it is known that it did not; never is something else there. */
-static void test_bad_lines(void **state)
+SB_TEST(test_bad_lines)
 {
     int arrived = 0, faults = 0, rounds = 60;
-    (void)state;
     for (int i = 0; i < rounds; i++) {
         struct receiver r = { .ymodem = i % 2, .crc = true };
         struct line line = { .seed = (unsigned)i + 1, .per_million = 60 };
@@ -523,15 +509,5 @@ static void test_bad_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frames_byte_by_byte),
-        cmocka_unit_test(test_checksum_when_asked_by_nak),
-        cmocka_unit_test(test_ymodem_byte_by_byte),
-        cmocka_unit_test(test_a_block_is_sent_again),
-        cmocka_unit_test(test_how_it_fails),
-        cmocka_unit_test(test_the_farewell_may_be_lost),
-        cmocka_unit_test(test_every_size),
-        cmocka_unit_test(test_bad_lines),
-    };
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return sb_tests_run(setup, NULL);
 }
