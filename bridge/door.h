@@ -77,7 +77,7 @@ int sb_host_cancel(struct sb_host *host, struct sb_door *door, int64_t id, enum 
     SB_MUST_CHECK; /* -ENOENT, -EPERM, -EALREADY (final), -EBUSY (past its commit point) */
 /* Changes an open job. -ENOENT, -EINVAL with a text to be freed, -EAGAIN; -EPERM: it may not
  * command each of the devices that the job touches. */
-int sb_host_edit(struct sb_host *host, struct sb_door *door, int64_t job,
+int sb_host_edit(struct sb_host *host, struct sb_door *door, int64_t id,
                  const struct sb_edit *edit, char **ret_text) SB_MUST_CHECK;
 const struct sb_task *sb_host_task(struct sb_host *host, int64_t task); /* open ones; or NULL */
 

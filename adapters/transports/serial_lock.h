@@ -17,7 +17,7 @@ pid_t sb_serial_lock_holder(const char *file, dev_t device);
 int sb_serial_lock_take(const char *file, dev_t device) SB_MUST_CHECK;
 void sb_serial_lock_drop(const char *file); /* only when it is ours */
 /* The process, not us, that has the file's flock, as far as the system tells; 0: unknown. */
-pid_t sb_serial_flock_holder(const struct stat *file);
+pid_t sb_serial_flock_holder(const struct stat *st);
 /* A process, neither us nor `but` (0: nobody), that has the device open, as far as /proc lets us
  * look; 0: none seen. */
 pid_t sb_serial_opener(dev_t device, pid_t but);

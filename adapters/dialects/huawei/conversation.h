@@ -28,6 +28,6 @@
 #include "adapters/dialects/dialect.h"
 
 void *sb_huawei_load(const json_t *saved);
-json_t *sb_huawei_save(const void *state);
+json_t *sb_huawei_save(const void *data);
 void sb_huawei_drop(void *state);
 int sb_huawei_step(void *state, const struct sb_input *input, struct sb_effects *effects);
