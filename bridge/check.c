@@ -305,6 +305,27 @@ static void check_line(const struct sb_config *config, const struct sb_types *ty
     complain(spec, diags, text ? text : "driver for lines with one device");
 }
 
+/* What is sent to one would be done by the other: mostly an entry that was copied. */
+static void check_address(const struct sb_types *types, const json_t *specs, size_t at,
+                          struct sb_diags *diags)
+{
+    const json_t *spec = json_array_get(specs, at), *address = json_object_get(spec, "address");
+    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
+    for (size_t i = 0; i < at && json_object_size(address) > 0 && sb_json_str(spec, "bus"); i++) {
+        const json_t *other = json_array_get(specs, i);
+        const struct sb_type *its = sb_types_get(types, sb_json_str(other, "type"));
+        if (!sb_streq(sb_json_str(other, "bus"), sb_json_str(spec, "bus")) || !type || !its ||
+            type->driver != its->driver || !json_equal(json_object_get(other, "address"), address))
+            continue;
+        sb_cleanup(sb_freep) char *text =
+            sb_format("device '%s' has the same address on bus '%s': give each its own, or leave "
+                      "one out",
+                      sb_json_str(other, "id"), sb_json_str(spec, "bus"));
+        complain(spec, diags, text ? text : "another device has the same address");
+        return;
+    }
+}
+
 static int check_devices(const struct sb_config *config, const struct sb_adapters *adapters,
                          const struct sb_types *types, struct sb_diags *diags)
 {
@@ -321,6 +342,7 @@ static int check_devices(const struct sb_config *config, const struct sb_adapter
         json_array_foreach (specs, i, spec) {
             check_refs(spec, types, &known, diags);
             check_line(config, types, specs, spec, diags);
+            check_address(types, specs, i, diags);
         }
     }
     known_done(&known);

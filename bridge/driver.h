@@ -89,7 +89,7 @@ void sb_identity_done(struct sb_identity *identity);
 struct sb_driver_ops {
     const char *name;
     bool point_to_point; /* made for two ends: others on the line would take its bytes as theirs */
-    const struct sb_field *address_fields; /* of a device's `address`; NULL: none */
+    const struct sb_field *address_fields; /* of a device's `address`; NULL: not looked at */
     size_t address_size;
     const struct sb_field *type_fields; /* of a device type's `<driver>:` section */
     size_t type_size;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "adapters/transports/mqtt_address.h"
 #include "bridge/base/crypto.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -48,9 +49,15 @@ const struct sb_yaml *sb_link_place(const struct sb_yaml *yaml, const char *key)
 void sb_link_check(const struct sb_link_settings *link, const struct sb_yaml *yaml,
                    struct sb_diags *diags)
 {
+    struct sb_mqtt_address address = { 0 };
+    sb_cleanup(sb_freep) char *wrong =
+        sb_link_host(link) ? sb_mqtt_address_read(link->uri, &address) : NULL;
+    sb_mqtt_address_done(&address);
     if (link->uri && !sb_link_host(link))
         sb_schema_find(diags, sb_link_place(yaml, "uri"),
                        "uri must begin with mqtt://, mqtts://, ws:// or wss://");
+    else if (wrong)
+        sb_schema_find(diags, sb_link_place(yaml, "uri"), "%s", wrong);
     if (!link->cert_file != !link->key_file)
         sb_schema_find(diags, sb_link_place(yaml, link->cert_file ? "cert_file" : "key_file"),
                        "cert_file and key_file go together");

@@ -47,7 +47,7 @@ const char *sb_link_host(const struct sb_link_settings *link);
 bool sb_link_is_secure(const struct sb_link_settings *link);
 /* Where a finding about a setting belongs: at its key, else at the link. */
 const struct sb_yaml *sb_link_place(const struct sb_yaml *yaml, const char *key);
-/* Findings about what all links have: the scheme of uri, cert_file and key_file together. */
+/* Findings about what all links have: uri, cert_file and key_file together. */
 void sb_link_check(const struct sb_link_settings *link, const struct sb_yaml *yaml,
                    struct sb_diags *diags);
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "adapters/transports/mqtt_address.h"
 
-#include <errno.h>
-
-#include "adapters/transports/mqtt.h"
 #include "bridge/base/str.h"
 
 static const struct scheme {
@@ -43,6 +40,15 @@ static bool good_port(const char *port)
     return number >= 1 && number <= 65535;
 }
 
+/* No name and no number has these. */
+static bool has_blanks(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text <= ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
 static bool complete(const struct sb_mqtt_address *address)
 {
     return address->host && address->port && address->place && address->paho;
@@ -56,7 +62,7 @@ char *sb_mqtt_address_read(const char *uri, struct sb_mqtt_address *ret)
     const char *after = end_of_host(begin, end);
     if (uri && strchr(uri, '@'))
         return strdup("uri: user and password do not belong in it; they have keys of their own");
-    if (!scheme || !after || after == begin || (after < end && *after != ':'))
+    if (!scheme || !after || after == begin || (after < end && *after != ':') || has_blanks(uri))
         return sb_format("uri '%s': expected mqtt://, mqtts://, ws:// or wss:// and host[:port]",
                          uri ? uri : "");
     bool bracket = *begin == '[';
@@ -86,25 +92,4 @@ void sb_mqtt_address_done(struct sb_mqtt_address *address)
     free(address->place);
     free(address->paho);
     *address = (struct sb_mqtt_address){ 0 };
-}
-
-int sb_mqtt_reach(const struct sb_connect *login, struct sb_reach *ret, char **ret_error)
-{
-    struct sb_mqtt_address address = { 0 };
-    *ret_error = sb_mqtt_address_read(login->uri, &address);
-    if (*ret_error)
-        return -EINVAL;
-    struct sb_reach made = { .host = SB_STEAL(address.host),
-                             .port = SB_STEAL(address.port),
-                             .tls = address.tls,
-                             .verify = login->verify };
-    sb_mqtt_address_done(&address);
-    int r = sb_set_string(&made.ca_file, login->ca_file);
-    r = r ? r : sb_set_string(&made.cert_file, login->cert_file);
-    r = r ? r : sb_set_string(&made.key_file, login->key_file);
-    if (r < 0)
-        sb_reach_done(&made);
-    else
-        *ret = made;
-    return r;
 }

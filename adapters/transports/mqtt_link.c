@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "adapters/transports/mqtt_address.h"
+
 #define PARCELS_MAX   1000                      /* unacknowledged */
 #define PARCEL_BYTES  ((size_t)8 * 1024 * 1024) /* of their payloads together */
 #define MESSAGES_MAX  1000 /* that the loop has not read; then the broker waits */
@@ -334,4 +336,25 @@ struct sb_mqtt_link *sb_mqtt_link_free(struct sb_mqtt_link *link)
     sb_mqtt_link_wake(link);
     pthread_mutex_unlock(&crew->mutex);
     return NULL;
+}
+
+int sb_mqtt_reach(const struct sb_connect *login, struct sb_reach *ret, char **ret_error)
+{
+    struct sb_mqtt_address address = { 0 };
+    *ret_error = sb_mqtt_address_read(login->uri, &address);
+    if (*ret_error)
+        return -EINVAL;
+    struct sb_reach made = { .host = SB_STEAL(address.host),
+                             .port = SB_STEAL(address.port),
+                             .tls = address.tls,
+                             .verify = login->verify };
+    sb_mqtt_address_done(&address);
+    int r = sb_set_string(&made.ca_file, login->ca_file);
+    r = r ? r : sb_set_string(&made.cert_file, login->cert_file);
+    r = r ? r : sb_set_string(&made.key_file, login->key_file);
+    if (r < 0)
+        sb_reach_done(&made);
+    else
+        *ret = made;
+    return r;
 }

@@ -357,6 +357,10 @@ static void serial_check(const void *config, const struct sb_yaml *yaml, struct 
     const struct sb_yaml *at = sb_yaml_get(yaml, "baud");
     struct sb_str known = { 0 };
     speed_t speed;
+    /* A daemon's working directory is nobody's intention. */
+    if (c->port && c->port[0] != '/')
+        sb_schema_find(diags, sb_yaml_get(yaml, "port"),
+                       "port: '%.60s' must be an absolute path (such as /dev/ttyUSB0)", c->port);
     if (find_speed(c->baud, &speed) == 0)
         return;
     for (size_t i = 0; i < SB_COUNT(speeds); i++)

@@ -336,6 +336,17 @@ def test_a_wrong_address_is_found_by_check(bench, address, finding):
     assert done.returncode != 0 and finding in done.stdout + done.stderr, done
 
 
+def test_two_devices_at_one_address_are_found_by_check(bench):
+    """Mostly an entry that was copied."""
+    bench.line({1: {}})
+    southbridge = bench.begin()
+    write_devices(southbridge.directory, [
+        device_spec(name, "board", "line", None, address={"unit": 1}) for name in ("a", "b")])
+    done = run([southbridge.daemon, "--config", southbridge.config, "--check"])
+    assert done.returncode != 0, done
+    assert "device 'b': device 'a' has the same address on bus 'line'" in done.stderr, done
+
+
 def test_a_device_that_is_registered_at_run_time(bench):
     line = bench.line({1: {}, 2: {}})
     southbridge = bench.begin()

@@ -436,11 +436,9 @@ TEST(links)
     fault(g, "link", "failed", "Connection refused", "nobody listens");
     set_uri(g, strdup("mqtt://no-such-host.invalid:1"));
     fault(g, "link", "failed", "cannot be found", "resolv.conf");
-    set_uri(g, strdup("mqtt://127.0.0.1:99999"));
-    fault(g, "link", "failed", "port must be", "before this is put right");
     sb_cleanup(sb_freep) char *token = sb_format("%s/token", g->directory);
     assert_int_equal(unlink(token), 0);
-    fault(g, "link", "failed", "cannot open secret file", "");
+    fault(g, "link", "failed", "cannot open secret file", "before this is put right");
 }
 
 struct talker {

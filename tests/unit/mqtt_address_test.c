@@ -45,6 +45,7 @@ SB_TEST(others_are_refused_with_the_reason)
         { "mqtt://[::1]x", "host[:port]" }, { "mqtt://b:", "1 to 65535" },
         { "mqtt://b:0", "1 to 65535" },     { "mqtt://b:65536", "1 to 65535" },
         { "mqtt://b:1883x", "1 to 65535" }, { "mqtt://user:secret@b", "keys of their own" },
+        { "mqtt://a b", "host[:port]" },    { "mqtt://b/\n", "host[:port]" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_mqtt_address address = { 0 };

@@ -79,9 +79,12 @@ static void run(struct sb_session *session, const struct sb_command *command,
     free(dialog);
 }
 
+static const struct sb_field no_address[] = { { 0 } }; /* it is alone on its line */
+
 const struct sb_driver_ops sb_dialog_driver = {
     .name = "dialog",
     .point_to_point = true,
+    .address_fields = no_address,
     .type_fields = sb_dialog_type_fields,
     .type_size = sizeof(struct sb_dialog_type),
     .check_type = sb_dialog_check_type,

@@ -61,9 +61,12 @@ static void run(struct sb_session *session, const struct sb_command *command,
     free(smp);
 }
 
+static const struct sb_field no_address[] = { { 0 } }; /* it is alone on its line */
+
 const struct sb_driver_ops sb_smp_driver = {
     .name = "smp",
     .point_to_point = true,
+    .address_fields = no_address,
     .type_fields = sb_smp_type_fields,
     .type_size = sizeof(struct sb_smp_type),
     .check_type = sb_smp_check_type,
