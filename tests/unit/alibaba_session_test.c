@@ -13,11 +13,10 @@ static void both_are(const struct ali *ali, bool in)
 
 /* ---- in ---- */
 
-#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+#define TEST(name) SB_TEST_OF(struct ali *ali, name, ali_begin, ali_end)
 
 TEST(who_has_no_secret_registers_and_joins)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     both_are(ali, true);
     assert_true(ali->registrations >= 1 && ali->registrations <= 2);
@@ -38,7 +37,6 @@ TEST(who_has_no_secret_registers_and_joins)
 
 TEST(a_given_secret_signs)
 {
-    struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
     ali->core.secret = "secret";
     ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
@@ -61,7 +59,6 @@ TEST(a_given_secret_signs)
 
 TEST(a_secret_that_cannot_be_read_is_tried_again)
 {
-    struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
     ali->core.secret_error = "cannot open /keys/pump-7";
     ali_up(ali);
@@ -75,7 +72,6 @@ TEST(a_secret_that_cannot_be_read_is_tried_again)
 
 TEST(logins_are_gathered)
 {
-    struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
     ali->core.secret = "secret";
     ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
@@ -87,7 +83,6 @@ TEST(logins_are_gathered)
 
 TEST(a_batch_that_is_refused_is_tried_one_by_one)
 {
-    struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
     ali->core.secret = "secret";
     ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
@@ -99,7 +94,6 @@ TEST(a_batch_that_is_refused_is_tried_one_by_one)
 
 TEST(who_is_not_in_the_topology_joins_it_first)
 {
-    struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
     ali->core.secret = "secret";
     ali->topology[CORE_PUMP] = true;
@@ -114,7 +108,6 @@ TEST(who_is_not_in_the_topology_joins_it_first)
 
 TEST(throttling_and_silence_are_waited_out)
 {
-    struct ali *ali = *state;
     ali->config.device_secret = "file:/keys/{name}";
     ali->core.secret = "secret";
     ali->topology[CORE_PUMP] = ali->topology[CORE_VALVE] = true;
@@ -141,7 +134,6 @@ TEST(throttling_and_silence_are_waited_out)
 
 TEST(a_secret_that_was_changed_is_fetched_once_more)
 {
-    struct ali *ali = *state;
     ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
     assert_int_equal(ali->registrations, 1);
@@ -156,7 +148,6 @@ TEST(a_secret_that_was_changed_is_fetched_once_more)
 
 TEST(a_refusal_is_said_and_tried_ever_later)
 {
-    struct ali *ali = *state;
     ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali->refuse_kind[ALI_REGISTERING] = 6100;
     ali_up(ali);
@@ -170,7 +161,6 @@ TEST(a_refusal_is_said_and_tried_ever_later)
 
 TEST(a_name_without_a_product_is_said_to_be_so)
 {
-    struct ali *ali = *state;
     ali->config.device_product = NULL;
     ali->core.devices[CORE_VALVE].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
@@ -182,7 +172,6 @@ TEST(a_name_without_a_product_is_said_to_be_so)
 
 TEST(who_is_offline_is_logged_out)
 {
-    struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
     ali_up(ali);
     assert_false(ali->in[CORE_PUMP]);
@@ -196,7 +185,6 @@ TEST(who_is_offline_is_logged_out)
 
 TEST(notices_are_answered_and_kept_to)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali_hears(ali, CORE_PUMP, "thing/disable",
               "{\"id\":\"n1\",\"version\":\"1.0\",\"params\":{},\"method\":\"thing.disable\"}");
@@ -223,7 +211,6 @@ TEST(notices_are_answered_and_kept_to)
 
 TEST(a_lost_session_is_opened_again)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali->in[CORE_PUMP] = false;
     unsigned logins = ali->logins;
@@ -242,7 +229,6 @@ TEST(a_lost_session_is_opened_again)
 
 TEST(the_platform_changes_the_topology)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali->in[CORE_PUMP] = ali->topology[CORE_PUMP] = false;
     ali_hears(ali, CORE_GATEWAY, "thing/topo/change",
@@ -260,7 +246,6 @@ TEST(the_platform_changes_the_topology)
 
 TEST(a_device_that_goes_leaves_the_topology)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     core_news(&ali->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_false(ali->in[CORE_PUMP] || ali->topology[CORE_PUMP]);
@@ -272,7 +257,6 @@ TEST(a_device_that_goes_leaves_the_topology)
 /* A logout that waits does not overtake the login that came after it. */
 TEST(who_comes_back_in_time_stays_in)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali->silent = true;
     core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* its logout is on its way */
@@ -295,7 +279,6 @@ TEST(who_comes_back_in_time_stays_in)
 /* The platform says yes to one that is not there any more. */
 TEST(who_goes_while_it_logs_in_is_logged_out)
 {
-    struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
     ali->topology[CORE_PUMP] = true;
     ali->config.device_secret = "file:/keys/{name}";
@@ -316,7 +299,6 @@ TEST(who_goes_while_it_logs_in_is_logged_out)
 /* A reply is one to what was asked for, whatever its id. */
 TEST(a_reply_to_something_else_is_none)
 {
-    struct ali *ali = *state;
     ali->silent = true;
     ali_up(ali); /* asks for the topology */
     sb_cleanup(sb_freep) char *reply =
@@ -332,7 +314,6 @@ TEST(a_reply_to_something_else_is_none)
 /* Two gateways that have the same device put each other out: not once a second for ever. */
 TEST(a_session_that_is_lost_again_and_again)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     unsigned logins = ali->logins;
     for (int second = 0; second < 600; second++) {
@@ -355,7 +336,6 @@ TEST(a_session_that_is_lost_again_and_again)
 
 TEST(who_goes_while_the_link_is_down_leaves_later)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali_down(ali);
     core_news(&ali->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
@@ -378,7 +358,6 @@ TEST(who_goes_while_the_link_is_down_leaves_later)
 /* Whom the platform took out of the topology it puts in again, not we. */
 TEST(who_was_taken_out_stays_out)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali->in[CORE_PUMP] = ali->topology[CORE_PUMP] = false;
     ali_hears(ali, CORE_GATEWAY, "thing/topo/change",
@@ -403,7 +382,6 @@ TEST(who_was_taken_out_stays_out)
 
 TEST(a_notice_that_is_nonsense_does_nothing)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali_hears(ali, CORE_PUMP, "thing/delete", "{nonsense");
     ali_hears(ali, CORE_PUMP, "thing/disable", "[]");
@@ -413,7 +391,6 @@ TEST(a_notice_that_is_nonsense_does_nothing)
 
 TEST(a_device_with_another_name)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     unsigned registrations = ali->registrations;
     ali_rename(ali, "pump-8");
@@ -454,7 +431,6 @@ static size_t gathered(const struct ali *ali, const char *end)
 
 TEST(a_batch_has_one_kind)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali->silent = true;
     core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */
@@ -471,7 +447,6 @@ TEST(a_batch_has_one_kind)
 /* A bus that is cut off takes many with it. */
 TEST(logouts_are_gathered)
 {
-    struct ali *ali = *state;
     ali_up(ali);
     ali->silent = true;
     core_presence(&ali->core, CORE_VALVE, SB_PRESENCE_OFFLINE); /* one is on its way */

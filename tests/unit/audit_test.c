@@ -85,11 +85,10 @@ static size_t verified(const json_t *list, size_t from)
     return i - from;
 }
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct world *w, name, set_up, tear_down)
 
 T(a_record_says_who_what_and_when)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *detail = json_pack("{s:s}", "op", "reboot");
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
@@ -109,7 +108,6 @@ T(a_record_says_who_what_and_when)
 /* The formula of the header, computed here by hand. */
 T(the_hash_is_what_the_header_says)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
     add(w, "submit", "job 7", NULL);
@@ -126,7 +124,6 @@ T(the_hash_is_what_the_header_says)
 
 T(found_by_subject_and_actor)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *found = json_array();
     const struct sb_query query = {
         .table = SB_TABLE_AUDIT, .a = "task 9", .b = "link factory", .state = -1
@@ -153,7 +150,6 @@ static void fill_five(struct world *w)
 
 T(an_untouched_chain_verifies)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
     fill_five(w);
@@ -166,7 +162,6 @@ T(every_altered_field_shows)
 {
     static const char *const fields[] = { "id",      "time",   "actor",    "verb",
                                           "subject", "detail", "previous", "hash" };
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
     fill_five(w);
@@ -183,7 +178,6 @@ T(every_altered_field_shows)
 
 T(a_removed_or_moved_record_shows)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL, *moved = NULL;
 
     fill_five(w);
@@ -198,7 +192,7 @@ T(a_removed_or_moved_record_shows)
 /* Somebody rewrites a record and its hash: the next one does not follow. */
 T(a_rehashed_record_shows_at_the_next)
 {
-    struct world *w = *state, other = { 0 };
+    struct world other = { 0 };
     sb_cleanup(json_decrefp) json_t *list = NULL, *forged = NULL;
 
     assert_int_equal(sb_store_mem_new(&other.disk), 0);
@@ -215,7 +209,6 @@ T(a_rehashed_record_shows_at_the_next)
 
 T(the_first_record_has_no_predecessor)
 {
-    struct world *w = *state;
     struct sb_audit_check check = { 0 };
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
@@ -230,7 +223,6 @@ T(the_first_record_has_no_predecessor)
 
 T(a_restart_continues_the_chain)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
     fill_five(w);
@@ -243,7 +235,6 @@ T(a_restart_continues_the_chain)
 
 T(a_lost_batch_leaves_no_gap)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *list = NULL;
 
     add(w, "submit", "job 1", NULL);
@@ -263,7 +254,6 @@ T(a_lost_batch_leaves_no_gap)
 
 T(secrets_are_redacted_at_every_depth)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *detail =
         json_pack("{s:s,s:{s:[s]}}", "uri", "https://anna:geheim@host/fw.bin?sig=geheim", "deep",
                   "list", "http://host/x?token=geheim");
@@ -280,7 +270,6 @@ T(secrets_are_redacted_at_every_depth)
 
 T(a_huge_detail_is_recorded_by_its_digest)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *detail = json_object(), *list = NULL;
 
     for (int i = 0; i < 2000; i++) {
@@ -297,7 +286,6 @@ T(a_huge_detail_is_recorded_by_its_digest)
 
 T(a_damaged_tail_is_no_silent_new_beginning)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_pack("{s:s}", "hash", "short");
     const struct sb_row row = { .id = 9, .body = body };
     struct sb_audit *audit = NULL;
@@ -313,8 +301,6 @@ T(a_damaged_tail_is_no_silent_new_beginning)
 
 T(an_incomplete_record_is_refused)
 {
-    struct world *w = *state;
-
     assert_int_equal(sb_audit_add(w->audit, NULL, "v", "s", WALL, NULL), -EINVAL);
     assert_int_equal(sb_audit_add(w->audit, "a", NULL, "s", WALL, NULL), -EINVAL);
     assert_int_equal(sb_audit_add(w->audit, "a", "v", NULL, WALL, NULL), -EINVAL);
@@ -356,7 +342,6 @@ static bool whole(struct world *w, int64_t *ret_first)
 
 T(a_trim_is_recorded_and_the_rest_verifies)
 {
-    struct world *w = *state;
     int64_t first;
 
     fill(w, 1, 300);
@@ -379,7 +364,6 @@ T(a_trim_is_recorded_and_the_rest_verifies)
 
 T(a_trim_by_age_ends_at_the_first_younger_one)
 {
-    struct world *w = *state;
     int64_t first;
 
     fill(w, 1, 100);
@@ -395,7 +379,6 @@ T(a_trim_by_age_ends_at_the_first_younger_one)
 /* Without a clock a record has no age: it goes with the next one that has. */
 T(records_from_before_the_clock_go_with_their_successor)
 {
-    struct world *w = *state;
     int64_t first;
 
     for (int i = 0; i < 5; i++)
@@ -418,7 +401,6 @@ static int one_less(void *arg, const struct sb_row *row)
 /* Somebody takes more of the oldest than the trim says: nothing vouches for the rest. */
 T(oldest_records_that_were_not_trimmed_show)
 {
-    struct world *w = *state;
     const struct sb_query oldest = { .table = SB_TABLE_AUDIT, .state = -1, .limit = 1 };
     int64_t first;
 
@@ -437,7 +419,6 @@ T(oldest_records_that_were_not_trimmed_show)
 /* The power goes between a trim and its commit: nothing of it happened, and it works again. */
 T(a_lost_trim_is_no_break)
 {
-    struct world *w = *state;
     int64_t first;
     size_t n;
 
@@ -476,7 +457,6 @@ static int to_read_three(struct world *w)
 /* Its first, second, ... allocation fails: no record goes without one that says so. */
 T(a_trim_without_memory_is_no_break)
 {
-    struct world *w = *state;
     int64_t first = 1;
     size_t n = 0;
 

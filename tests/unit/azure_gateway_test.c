@@ -35,11 +35,10 @@ static bool reports(const struct hub *hub, const char *path, const char *json)
     return hub_reports(hub, CORE_GATEWAY, path, json);
 }
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct hub *hub, name, set_up, tear_down)
 
 T(devices_are_parts_of_one_twin)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     assert_int_equal(hub->reads, 1);
     assert_true(reports(hub, "children/pump-7/firmware/currentFwVersion", "\"1.0.0\""));
@@ -55,7 +54,6 @@ T(devices_are_parts_of_one_twin)
 
 T(a_reconnect_sends_what_differs)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     all_is_down(hub);
     unsigned patches = hub->patches;
@@ -69,7 +67,6 @@ T(a_reconnect_sends_what_differs)
 
 T(methods_reach_their_device)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     const char *rid = hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"valve.1\"}");
     assert_true(hub_answered(hub, rid, 200, "*"));
@@ -90,7 +87,6 @@ T(methods_reach_their_device)
 
 T(wishes_reach_their_device)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     hub_desires(hub, CORE_GATEWAY,
                 "{\"children\":{\"valve%2E1\":{\"firmware\":{\"fwVersion\":\"2\","
@@ -113,7 +109,6 @@ T(wishes_reach_their_device)
 /* The device's part was taken away while everything was down. */
 T(a_wish_that_went_unheard)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     hub_desires(hub, CORE_GATEWAY, "{\"children\":{\"pump-7\":{\"configuration\":{\"mode\":1}}}}");
     core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
@@ -128,7 +123,6 @@ T(a_wish_that_went_unheard)
 
 T(a_device_that_goes_leaves_the_twin)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_REMOVED);
     assert_true(reports(hub, "children/valve%2E1", NULL));
@@ -148,7 +142,6 @@ T(a_device_that_goes_leaves_the_twin)
 /* Its old part would stay for ever: also if the new name came while the gateway was away. */
 T(a_device_with_another_name_leaves_its_old_part)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     hub->core.names[CORE_VALVE] = "valve.2";
     core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_ADDED);
@@ -165,7 +158,6 @@ T(a_device_with_another_name_leaves_its_old_part)
 
 T(a_device_that_went_before_a_restart)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     all_is_down(hub);
     core_news(&hub->core, CORE_VALVE, SB_NEWS_DEVICE_REMOVED);
@@ -182,7 +174,6 @@ T(a_device_that_went_before_a_restart)
 /* Wished for before the gateway had heard of it. */
 T(a_wish_for_a_device_that_comes_later)
 {
-    struct hub *hub = *state;
     hub->core.names[CORE_VALVE] = "not yet";
     core_up(&hub->core, CORE_GATEWAY);
     core_up(&hub->core, CORE_PUMP);
@@ -198,7 +189,6 @@ T(a_wish_for_a_device_that_comes_later)
 /* An escape may be written in more than one way. */
 T(a_key_that_is_spelled_otherwise)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     hub_desires(hub, CORE_GATEWAY,
                 "{\"children\":{\"%76alve%2e1\":{\"configuration\":{\"mode\":1}}}}");
@@ -214,7 +204,6 @@ T(a_key_that_is_spelled_otherwise)
 
 T(the_gateways_own_record_may_go)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     core_news(&hub->core, CORE_GATEWAY, SB_NEWS_DEVICE_REMOVED);
     core_version(&hub->core, CORE_PUMP, "", "5");
@@ -224,7 +213,6 @@ T(the_gateways_own_record_may_go)
 
 T(a_wish_for_the_gateway_itself)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     hub_desires(hub, CORE_GATEWAY,
                 "{\"firmware\":{\"fwVersion\":\"2\",\"fwPackageURI\":\"https://h/2\"}}");
@@ -236,7 +224,6 @@ T(a_wish_for_the_gateway_itself)
 /* 32 KB are few for many devices: values go first, the firmware states stay. */
 T(the_size_of_the_twin_is_watched)
 {
-    struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 3000);
     memset(large, 'x', 2999);
     for (int actor = CORE_PUMP; actor < CORE_ACTORS; actor++) {
@@ -274,7 +261,6 @@ static void says(struct hub *hub, int device, const char *status, const char *en
 /* More devices than a twin has room for: those that are at something are told of first. */
 T(a_crowd_does_not_fill_the_twin)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     for (int i = 0; i < 250; i++)
         says(hub, i, i % 100 == 7 ? "applying" : "current", "");
@@ -296,7 +282,6 @@ T(a_crowd_does_not_fill_the_twin)
 /* The audit must not lose one of them. */
 T(a_patch_that_tells_several_ends_names_each)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     (void)hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"pump-7\"}");
     (void)hub_calls(hub, CORE_GATEWAY, "reboot", "{\"target\":\"valve.1\"}");
@@ -326,7 +311,6 @@ static void use_mode(struct hub *hub, enum sb_azure_mode mode)
 /* Nobody would ever delete its part again. */
 T(a_device_with_a_connection_of_its_own_leaves_the_gateways_twin)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     use_mode(hub, SB_AZURE_DEVICES);
     assert_true(reports(hub, "children/pump-7", NULL));
@@ -343,7 +327,6 @@ T(a_device_with_a_connection_of_its_own_leaves_the_gateways_twin)
 
 T(only_the_gateway_renews)
 {
-    struct hub *hub = *state;
     everybody_is_up(hub);
     core_passes(&hub->core, 46 * SB_MINUTE);
     assert_int_equal(hub->core.renewals, 1);

@@ -28,11 +28,10 @@ static const char *call(struct hub *hub, const char *method, const char *payload
 
 /* ---- the six device jobs ---- */
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct hub *hub, name, set_up, tear_down)
 
 T(the_jobs_that_are_answered_at_once)
 {
-    struct hub *hub = *state;
     static const struct {
         const char *method, *payload;
         enum sb_op op;
@@ -58,7 +57,6 @@ T(the_jobs_that_are_answered_at_once)
 
 T(the_jobs_that_are_answered_with_their_result)
 {
-    struct hub *hub = *state;
     static const struct {
         const char *method, *payload;
         enum sb_op op;
@@ -101,7 +99,6 @@ T(the_jobs_that_are_answered_with_their_result)
 
 T(payloads_that_ask_for_nothing)
 {
-    struct hub *hub = *state;
     static const struct {
         const char *method, *payload, *text;
     } cases[] = {
@@ -139,7 +136,6 @@ T(payloads_that_ask_for_nothing)
 
 T(what_the_core_refuses)
 {
-    struct hub *hub = *state;
     static const struct {
         enum sb_cause cause;
         int status;
@@ -161,7 +157,6 @@ T(what_the_core_refuses)
 
 T(what_cannot_be_asked_for)
 {
-    struct hub *hub = *state;
     assert_true(hub_answered(hub, call(hub, "explode", "{}"), 501, "*"));
     hub->core.unsupported = 1U << SB_OP_REBOOT | 1U << SB_OP_INVOKE;
     assert_true(hub_answered(hub, call(hub, "reboot", NULL), 501, "*"));
@@ -180,7 +175,6 @@ T(what_cannot_be_asked_for)
 
 T(a_method_without_an_id_is_ignored)
 {
-    struct hub *hub = *state;
     core_hears(&hub->core, CORE_PUMP, "$iothub/methods/POST/reboot/?$rid=", "", 0);
     core_hears(&hub->core, CORE_PUMP, "$iothub/methods/POST/reboot/?x=1", "", 0);
     assert_int_equal(hub->core.task_count, 0);
@@ -192,7 +186,6 @@ T(a_method_without_an_id_is_ignored)
 
 T(a_result_that_is_a_failure)
 {
-    struct hub *hub = *state;
     const char *rid = call(hub, "writeProperties", "{\"speed\":99999}");
     core_task(&hub->core, 0, SB_TASK_RUNNING);
     hub->core.tasks[0].task.text = "speed: out of range";
@@ -213,7 +206,6 @@ T(a_result_that_is_a_failure)
 
 T(a_result_that_does_not_come_in_time)
 {
-    struct hub *hub = *state;
     sb_cleanup(sb_freep) char *waits = strdup(call(hub, "readProperties", "[\"speed\"]"));
     sb_cleanup(sb_freep) char *runs = strdup(call(hub, "readProperties", "[\"label\"]"));
     core_task(&hub->core, 1, SB_TASK_RUNNING);
@@ -230,7 +222,6 @@ T(a_result_that_does_not_come_in_time)
 
 T(a_result_that_is_too_large)
 {
-    struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 140000);
     const char *rid = call(hub, "readProperties", "[\"log\"]");
     memset(large, 'x', 139999);
@@ -241,7 +232,6 @@ T(a_result_that_is_too_large)
 
 T(methods_that_wait_are_bounded)
 {
-    struct hub *hub = *state;
     for (int i = 0; i < 10; i++)
         assert_true(hub_unanswered(hub, call(hub, "readProperties", "[\"speed\"]")));
     assert_true(hub_answered(hub, call(hub, "readProperties", "[\"speed\"]"), 409, "*"));
@@ -249,7 +239,6 @@ T(methods_that_wait_are_bounded)
 
 T(an_answer_dies_with_its_connection)
 {
-    struct hub *hub = *state;
     const char *rid = call(hub, "readProperties", "[\"speed\"]");
     core_down(&hub->core, CORE_PUMP);
     core_task(&hub->core, 0, SB_TASK_SUCCEEDED);
@@ -261,7 +250,6 @@ T(an_answer_dies_with_its_connection)
 /* Its caller was told that it failed: it must not be done when the device is back tomorrow. */
 T(what_nobody_waits_for_is_taken_back)
 {
-    struct hub *hub = *state;
     call(hub, "writeProperties", "{\"speed\":1}");
     core_task(&hub->core, 0, SB_TASK_RUNNING);
     core_down(&hub->core, CORE_PUMP);
@@ -286,7 +274,6 @@ T(what_nobody_waits_for_is_taken_back)
 /* The twin still asks for it. */
 T(what_is_wished_as_well_is_not_taken_back)
 {
-    struct hub *hub = *state;
     hub->core.merges = true;
     hub_desires(hub, CORE_PUMP, "{\"configuration\":{\"mode\":1}}");
     const char *rid = call(hub, "updateConfiguration", "{\"values\":{\"mode\":1}}");
@@ -298,7 +285,6 @@ T(what_is_wished_as_well_is_not_taken_back)
 
 T(a_repeated_method_is_done_once)
 {
-    struct hub *hub = *state;
     const char *topic = "$iothub/methods/POST/reboot/?$rid=77";
     core_hears(&hub->core, CORE_PUMP, topic, "", 0);
     core_hears(&hub->core, CORE_PUMP, topic, "", 0);
@@ -315,7 +301,6 @@ T(a_repeated_method_is_done_once)
 
 T(an_update_is_taken_back)
 {
-    struct hub *hub = *state;
     assert_true(hub_answered(hub, call(hub, "cancelFirmwareUpdate", NULL), 404, "*"));
     call(hub, "firmwareUpdate", IMAGE);
     core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
@@ -334,7 +319,6 @@ T(an_update_is_taken_back)
 /* Behind what somebody else does, where the twin does not show it. */
 T(an_update_that_waits_is_taken_back)
 {
-    struct hub *hub = *state;
     core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
     call(hub, "reboot", NULL); /* stays */
     call(hub, "firmwareUpdate", IMAGE);
@@ -345,7 +329,6 @@ T(an_update_that_waits_is_taken_back)
 
 T(a_device_that_goes_is_answered_for)
 {
-    struct hub *hub = *state;
     const char *rid = call(hub, "readProperties", "[\"speed\"]");
     core_news(&hub->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_true(hub_answered(hub, rid, 404, "*"));

@@ -40,11 +40,10 @@ static void new_version(struct hub *hub, const char *version)
 
 /* ---- being there ---- */
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct hub *hub, name, set_up, tear_down)
 
 T(a_connect_reads_the_twin_and_reports_what_differs)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     assert_int_equal(hub->reads, 1);
     assert_int_equal(hub->patches, 1);
@@ -63,7 +62,6 @@ T(a_connect_reads_the_twin_and_reports_what_differs)
 
 T(what_others_do_is_told)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     new_version(hub, "1.5.0");
     assert_true(reports(hub, "firmware/currentFwVersion", "\"1.5.0\""));
@@ -86,7 +84,6 @@ T(what_others_do_is_told)
 
 T(nothing_is_sent_while_it_is_down)
 {
-    struct hub *hub = *state;
     new_version(hub, "1.5.0");
     assert_int_equal(hub->patches, 0);
     core_up(&hub->core, CORE_PUMP);
@@ -102,7 +99,6 @@ T(nothing_is_sent_while_it_is_down)
 
 T(an_update_is_reported_in_both_vocabularies)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
     core_task(&hub->core, 0, SB_TASK_QUEUED);
@@ -144,7 +140,6 @@ T(an_update_is_reported_in_both_vocabularies)
 
 T(a_success_that_was_not_read_back_is_said_to_be_so)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
     core_task(&hub->core, 0, SB_TASK_INSTALLING);
@@ -159,7 +154,6 @@ T(a_success_that_was_not_read_back_is_said_to_be_so)
 
 T(failures_say_what_and_where)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     static const struct {
         enum sb_cause cause;
@@ -193,7 +187,6 @@ T(failures_say_what_and_where)
 
 T(percent_moves_in_steps)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
     unsigned before = hub->patches;
@@ -208,7 +201,6 @@ T(percent_moves_in_steps)
 /* Whoever counts the devices that are "current" must not count one between two attempts. */
 T(a_status_does_not_fall_when_it_is_tried_again)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);
     core_task(&hub->core, 0, SB_TASK_INSTALLING);
@@ -228,7 +220,6 @@ T(a_status_does_not_fall_when_it_is_tried_again)
 
 T(reboots_and_resets_are_reported)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub_calls(hub, CORE_PUMP, "reboot", NULL);
     core_task(&hub->core, 0, SB_TASK_RUNNING);
@@ -260,7 +251,6 @@ T(reboots_and_resets_are_reported)
 
 T(one_patch_at_a_time)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->silent = true;
     new_version(hub, "1.1.0");
@@ -277,7 +267,6 @@ T(one_patch_at_a_time)
 
 T(throttling_is_respected)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->status = 429;
     new_version(hub, "1.1.0");
@@ -303,7 +292,6 @@ T(throttling_is_respected)
 /* A line with hundreds of devices fails, and the hub throttles most of what they say of it. */
 T(who_is_throttled_does_not_come_back_as_one)
 {
-    struct hub *hub = *state;
     sb_random_seed(4711);
     hub->status = 429;
     core_up(&hub->core, CORE_PUMP);
@@ -316,7 +304,6 @@ T(who_is_throttled_does_not_come_back_as_one)
 
 T(a_read_that_is_throttled_comes_again)
 {
-    struct hub *hub = *state;
     hub->status = 503;
     core_up(&hub->core, CORE_PUMP);
     assert_int_equal(hub->patches, 0);
@@ -328,7 +315,6 @@ T(a_read_that_is_throttled_comes_again)
 
 T(a_patch_that_is_refused_is_not_sent_for_ever)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->status = 400;
     new_version(hub, "1.1.0");
@@ -343,7 +329,6 @@ T(a_patch_that_is_refused_is_not_sent_for_ever)
 /* One value that the hub does not take costs the others nothing. */
 T(what_is_refused_is_left_out_alone)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->refuses = "unspeakable";
     hub->core.devices[CORE_PUMP].properties =
@@ -365,7 +350,6 @@ T(what_is_refused_is_left_out_alone)
 
 T(a_twin_that_is_nonsense)
 {
-    struct hub *hub = *state;
     hub->silent = true;
     core_up(&hub->core, CORE_PUMP);
     core_hears(&hub->core, CORE_PUMP, "$iothub/twin/res/200/?$rid=unknown", "{}", 2);
@@ -379,7 +363,6 @@ T(a_twin_that_is_nonsense)
 
 T(a_twin_that_is_full_keeps_the_firmware)
 {
-    struct hub *hub = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 3000);
     memset(large, 'x', 2999);
     hub->core.devices[CORE_PUMP].properties = json_object();
@@ -401,7 +384,6 @@ T(a_twin_that_is_full_keeps_the_firmware)
 
 T(the_connection_is_renewed_in_time)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     core_passes(&hub->core, 44 * SB_MINUTE);
     assert_int_equal(hub->core.renewals, 0);
@@ -411,7 +393,6 @@ T(the_connection_is_renewed_in_time)
 
 T(a_renewal_waits_for_answers_that_are_owed)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     core_passes(&hub->core, 44 * SB_MINUTE + 50 * SB_SECOND);
     const char *rid = hub_calls(hub, CORE_PUMP, "readProperties", "[\"speed\"]");
@@ -436,7 +417,6 @@ T(a_renewal_waits_for_answers_that_are_owed)
 /* It leaves when the store has it: so long the connection stays. */
 T(a_renewal_lets_an_answer_out)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     core_passes(&hub->core, 45 * SB_MINUTE - 10);
     assert_true(hub_answered(hub, hub_calls(hub, CORE_PUMP, "reboot", NULL), 200, "*"));
@@ -448,7 +428,6 @@ T(a_renewal_lets_an_answer_out)
 
 T(a_certificate_needs_no_renewal)
 {
-    struct hub *hub = *state;
     hub->config.key = NULL;
     core_up(&hub->core, CORE_PUMP);
     core_passes(&hub->core, SB_DAY);
@@ -459,7 +438,6 @@ T(a_certificate_needs_no_renewal)
 
 T(a_wish_is_acted_on_and_acknowledged)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     assert_int_equal(hub->core.task_count, 1);
@@ -478,7 +456,6 @@ T(a_wish_is_acted_on_and_acknowledged)
 
 T(a_wish_that_stood_before_the_connect)
 {
-    struct hub *hub = *state;
     desires(hub, WISH);
     assert_int_equal(hub->core.task_count, 0);
     core_up(&hub->core, CORE_PUMP);
@@ -488,7 +465,6 @@ T(a_wish_that_stood_before_the_connect)
 /* Reconnects, restarts, other changes, fresh credentials, another door's flashing: none re-arms. */
 T(a_wish_acts_once_per_content)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
@@ -513,7 +489,6 @@ T(a_wish_acts_once_per_content)
 /* Not even for as long as the hub takes to answer: its operators count what `ac` says of `av`. */
 T(a_new_wish_has_not_the_old_ones_end)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     json_object_set_new(hub->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
@@ -528,7 +503,6 @@ T(a_new_wish_has_not_the_old_ones_end)
 
 T(a_wish_that_failed_is_not_tried_again)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     core_fails(&hub->core, 0, SB_CAUSE_VERIFY_FAILED, SB_PHASE_VERIFYING);
@@ -547,7 +521,6 @@ T(a_wish_that_failed_is_not_tried_again)
 /* While it waits or runs: a signed address does not last as long as a device may be away. */
 T(a_wish_with_fresh_credentials)
 {
-    struct hub *hub = *state;
     hub->core.merges = true;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
@@ -571,7 +544,6 @@ T(a_wish_with_fresh_credentials)
 
 T(a_wish_for_what_is_there)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"firmware\":{\"fwVersion\":\"1.0.0\",\"fwPackageURI\":\"https://h/x\"}}");
     assert_int_equal(hub->core.task_count, 0);
@@ -588,7 +560,6 @@ T(a_wish_for_what_is_there)
 
 T(a_wish_that_cannot_be)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"firmware\":{\"fwVersion\":\"3\",\"fwPackageURI\":\"nonsense\"}}");
     assert_true(reports(hub, "firmware/ac", "400"));
@@ -609,7 +580,6 @@ T(a_wish_that_cannot_be)
 
 T(a_wish_waits_until_it_can_be_acted_on)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->core.refuse = SB_CAUSE_CONFLICT;
     hub->core.refuse_text = "another update is in progress";
@@ -631,7 +601,6 @@ T(a_wish_waits_until_it_can_be_acted_on)
 
 T(a_wish_that_is_withdrawn)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     desires(hub, "{\"firmware\":null}");
@@ -646,7 +615,6 @@ T(a_wish_that_is_withdrawn)
 
 T(a_missed_change_is_read)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->miss = true;
     desires(hub, WISH);
@@ -659,7 +627,6 @@ T(a_missed_change_is_read)
 /* A hub that has throttled is not asked before its time, whatever it tells. */
 T(a_missed_change_of_a_throttled_hub)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     hub->status = 429;
     new_version(hub, "1.1.0");
@@ -678,7 +645,6 @@ T(a_missed_change_of_a_throttled_hub)
 
 T(changes_that_come_again_or_too_late)
 {
-    struct hub *hub = *state;
     static const char old[] =
         "{\"firmware\":{\"fwVersion\":\"9\",\"fwPackageURI\":\"https://h/9\"},\"$version\":2}";
     const char *topic = "$iothub/twin/PATCH/properties/desired/?$version=2";
@@ -693,7 +659,6 @@ T(changes_that_come_again_or_too_late)
 /* A hub that speaks of versions it does not have is read, but not for ever at once. */
 T(a_version_that_never_comes)
 {
-    struct hub *hub = *state;
     static const char far[] = "{\"x\":1,\"$version\":99999999}";
     core_up(&hub->core, CORE_PUMP);
     core_hears(&hub->core, CORE_PUMP, "$iothub/twin/PATCH/properties/desired/?$version=99999999",
@@ -707,7 +672,6 @@ T(a_version_that_never_comes)
 
 T(configuration_is_applied_and_acknowledged)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, "{\"configuration\":{\"mode\":\"eco\",\"limit.max\":70}}");
     assert_int_equal(hub->core.tasks[0].job.op, SB_OP_CONFIGURE);
@@ -734,7 +698,6 @@ T(configuration_is_applied_and_acknowledged)
 
 T(tasks_go_on_over_a_restart)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
@@ -749,7 +712,6 @@ T(tasks_go_on_over_a_restart)
 
 T(tasks_that_ended_unheard)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     desires(hub, WISH);
     core_task(&hub->core, 0, SB_TASK_DOWNLOADING);
@@ -768,7 +730,6 @@ T(tasks_that_ended_unheard)
 
 T(what_runs_is_shown_before_what_waits)
 {
-    struct hub *hub = *state;
     core_up(&hub->core, CORE_PUMP);
     core_foreign(&hub->core, CORE_PUMP, SB_OP_FIRMWARE_UPDATE, SB_TASK_INSTALLING, SB_CAUSE_NONE);
     hub_calls(hub, CORE_PUMP, "firmwareUpdate", CALL);

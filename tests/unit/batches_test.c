@@ -137,11 +137,10 @@ static struct sb_store_stats stats(struct world *w)
 
 /* ---- order ---- */
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct world *w, name, set_up, tear_down)
 
 T(nothing_pending_runs_at_the_turns_end)
 {
-    struct world *w = *state;
     struct mark marks[2];
 
     then(w, &marks[0], 1);
@@ -154,7 +153,6 @@ T(nothing_pending_runs_at_the_turns_end)
 
 T(a_function_waits_for_its_batch)
 {
-    struct world *w = *state;
     struct mark marks[2];
 
     sb_store_mem_delay(w->disk, 50);
@@ -181,7 +179,6 @@ static void put_at_leisure(struct world *w, int64_t id, struct mark *mark, int n
 
 T(what_is_at_leisure_goes_with_what_is_not)
 {
-    struct world *w = *state;
     struct mark marks[3];
 
     put_at_leisure(w, 1, &marks[0], 1);
@@ -200,7 +197,6 @@ T(what_is_at_leisure_goes_with_what_is_not)
 
 T(leisure_has_an_end)
 {
-    struct world *w = *state;
     struct mark marks[3];
 
     put_at_leisure(w, 1, &marks[0], 1);
@@ -218,7 +214,6 @@ T(leisure_has_an_end)
 /* Else the gateway would say that its disk is slow while that has nothing to do. */
 T(a_lot_at_leisure_does_not_wait)
 {
-    struct world *w = *state;
     struct mark mark;
 
     for (int64_t id = 1; id < (int64_t)SB_STORE_GATHER_CHANGES; id++) {
@@ -241,7 +236,6 @@ T(a_lot_at_leisure_does_not_wait)
 
 T(who_waits_hurries_what_is_at_leisure)
 {
-    struct world *w = *state;
     struct mark marks[2];
 
     put_at_leisure(w, 1, &marks[0], 1);
@@ -254,7 +248,6 @@ T(who_waits_hurries_what_is_at_leisure)
 
 T(a_failure_tells_what_was_at_leisure)
 {
-    struct world *w = *state;
     struct mark mark;
 
     put_at_leisure(w, 1, &mark, 1);
@@ -272,7 +265,6 @@ T(a_failure_tells_what_was_at_leisure)
 
 T(turns_during_a_commit_make_one_batch)
 {
-    struct world *w = *state;
     struct mark marks[12];
 
     sb_store_mem_hold(w->disk, true);
@@ -294,7 +286,6 @@ T(turns_during_a_commit_make_one_batch)
 
 T(what_waits_for_an_earlier_batch_does_not_wait_for_a_later)
 {
-    struct world *w = *state;
     struct mark marks[2];
 
     sb_store_mem_hold(w->disk, true);
@@ -328,7 +319,6 @@ static void put_and_ask(void *arg, int error)
 
 T(a_function_may_put_and_ask_again)
 {
-    struct world *w = *state;
     struct chain chain = { .mark = { w, 1 }, .id = 5 };
 
     assert_int_equal(sb_store_then(w->store, put_and_ask, &chain), 0);
@@ -358,7 +348,6 @@ static void ask_again(void *arg, int error)
 
 T(asking_again_is_for_the_next_turn)
 {
-    struct world *w = *state;
     struct again again = { w, 0 };
 
     assert_int_equal(sb_store_then(w->store, ask_again, &again), 0);
@@ -388,7 +377,6 @@ static void put_once(void *arg)
 /* Another turn-end hook, behind the store's: its changes do not wait for the next event. */
 T(what_is_put_after_the_turns_end_has_a_turn_too)
 {
-    struct world *w = *state;
     struct afterwards hook = { .world = w };
 
     assert_int_equal(sb_loop_on_turn_end(w->loop, put_once, &hook), 0);
@@ -398,7 +386,6 @@ T(what_is_put_after_the_turns_end_has_a_turn_too)
 
 T(a_forgotten_function_does_not_run)
 {
-    struct world *w = *state;
     struct mark marks[4];
 
     put(w, 1);
@@ -417,7 +404,6 @@ T(a_forgotten_function_does_not_run)
 
 T(a_failed_commit_drops_all_that_came_after)
 {
-    struct world *w = *state;
     struct mark marks[4];
 
     sb_store_mem_hold(w->disk, true);
@@ -452,7 +438,6 @@ static void fail_once(struct world *w, unsigned n)
 
 T(while_failing_changes_are_refused_and_refusals_leave)
 {
-    struct world *w = *state;
     struct mark mark;
     const char *why = NULL;
 
@@ -468,7 +453,6 @@ T(while_failing_changes_are_refused_and_refusals_leave)
 
 T(it_recovers_by_itself)
 {
-    struct world *w = *state;
     struct mark mark;
     const char *why = "";
 
@@ -491,7 +475,6 @@ T(it_recovers_by_itself)
 /* The disk is well, but memory is not yet what the store has: a change would be nobody's. */
 T(until_it_is_renewed_a_recovered_store_takes_nothing)
 {
-    struct world *w = *state;
     struct mark marks[2];
 
     w->at_rest = true;
@@ -517,7 +500,6 @@ T(until_it_is_renewed_a_recovered_store_takes_nothing)
 /* As after a failure: what is asked for later in its turn is forgotten with the rest. */
 T(a_renewal_alone_mends_nothing)
 {
-    struct world *w = *state;
     struct mark marks[2];
 
     fail_once(w, 1);
@@ -534,7 +516,6 @@ T(a_renewal_alone_mends_nothing)
 T(probes_become_rare)
 {
     static const int64_t at[] = { 1, 3, 7, 15, 31, 61, 91 };
-    struct world *w = *state;
     int64_t now = 0;
 
     fail_once(w, 1 + SB_COUNT(at) - 1);
@@ -551,8 +532,6 @@ T(probes_become_rare)
 /* A disk with room for a probe but for nothing else is not asked every second. */
 T(a_recovery_that_does_not_last_keeps_the_wait)
 {
-    struct world *w = *state;
-
     fail_once(w, 2);
     sb_sim_advance(w->loop, 3000);
     assert_int_equal(w->recoveries, 1);
@@ -570,7 +549,6 @@ T(a_recovery_that_does_not_last_keeps_the_wait)
 
 T(functions_asked_during_a_probe_do_not_wait_for_it)
 {
-    struct world *w = *state;
     struct mark mark;
 
     fail_once(w, 1);
@@ -586,8 +564,6 @@ T(functions_asked_during_a_probe_do_not_wait_for_it)
 
 T(what_was_handed_over_behind_a_failure_fails_too)
 {
-    struct world *w = *state;
-
     sb_store_mem_hold(w->disk, true);
     put(w, 1);
     sb_sim_turn(w->loop);
@@ -600,8 +576,6 @@ T(what_was_handed_over_behind_a_failure_fails_too)
 
 T(a_clean_end_keeps_all)
 {
-    struct world *w = *state;
-
     sb_store_mem_hold(w->disk, true);
     put(w, 1);
     sb_sim_turn(w->loop);
@@ -615,7 +589,6 @@ T(a_clean_end_keeps_all)
 
 T(a_power_cut_keeps_what_was_committed)
 {
-    struct world *w = *state;
     struct mark mark;
 
     put(w, 1);
@@ -648,8 +621,6 @@ static void cut_here(void *arg, uint64_t number, bool durable)
 
 T(power_can_be_cut_at_every_commit)
 {
-    struct world *w = *state;
-
     for (unsigned at = 1; at <= 6; at++) {
         struct mark marks[3];
         struct cut cut = { w, sb_store_mem_commits(w->disk) + 1 + (at - 1) / 2, at % 2 == 0 };
@@ -673,7 +644,6 @@ T(power_can_be_cut_at_every_commit)
 
 T(what_gathers_behind_a_stalled_disk_is_bounded)
 {
-    struct world *w = *state;
     const char *why = NULL;
     struct mark mark;
     int64_t id = 1;
@@ -703,7 +673,6 @@ T(what_gathers_behind_a_stalled_disk_is_bounded)
 
 T(a_row_that_does_not_fit_is_refused_alone)
 {
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *long_text = malloc(SB_STORE_BODY_MAX + 1);
 
     assert_non_null(long_text);
@@ -723,7 +692,6 @@ T(a_row_that_does_not_fit_is_refused_alone)
 
 T(a_key_of_the_wrong_kind_is_refused)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_object();
     const struct {
         enum sb_table table;
@@ -752,7 +720,6 @@ T(a_key_of_the_wrong_kind_is_refused)
 
 T(a_store_that_cannot_be_read_does_not_start)
 {
-    struct world *w = *state;
     struct sb_store_mem *disk;
     struct sb_store *store = NULL;
 

@@ -102,11 +102,10 @@ static struct sb_device *get(struct bench *b, const char *id)
 
 #define PUMP       "{\"id\":\"pump-7\",\"type\":\"drive\",\"bus\":\"rs485\",\"address\":{\"unit\":7}}"
 
-#define TEST(name) SB_TEST(name, setup, teardown)
+#define TEST(name) SB_TEST_OF(struct bench *b, name, setup, teardown)
 
 TEST(a_device_is_registered_and_kept)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     assert_int_equal(0, add(b, "{\"id\":\"a-valve\",\"type\":\"valve\",\"parent\":\"pump-7\","
                                "\"commanders\":[\"plant\"],\"names\":{\"azure\":\"v:1\"}}"));
@@ -136,7 +135,6 @@ TEST(a_device_is_registered_and_kept)
 
 TEST(names_are_derived_or_given)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     assert_int_equal(0, add(b, "{\"id\":\"m.1\",\"type\":\"meter\",\"names\":"
                                "{\"ibm\":\"Meter/0001\",\"alibaba\":\"a1Xy/meter@1\"}}"));
@@ -159,7 +157,6 @@ TEST(names_are_derived_or_given)
 
 TEST(a_name_too_long_for_a_dialect_is_none)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, "{\"id\":\"a2345678901234567890123456789012345678\",\"type\":"
                                "\"drive\"}"));
     const struct sb_device *device = sb_registry_at(b->registry, 0);
@@ -170,7 +167,6 @@ TEST(a_name_too_long_for_a_dialect_is_none)
 
 TEST(specs_are_checked_with_findings)
 {
-    struct bench *b = *state;
     static const struct {
         const char *spec, *said;
     } cases[] = {
@@ -215,7 +211,6 @@ TEST(specs_are_checked_with_findings)
 
 TEST(ids_and_names_are_unique)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     assert_int_equal(-EEXIST, add(b, PUMP));
     assert_said(b, "this id already");
@@ -236,7 +231,6 @@ TEST(ids_and_names_are_unique)
 
 TEST(the_limit_is_the_configured_one)
 {
-    struct bench *b = *state;
     sb_registry_limit(b->registry, 2);
     assert_int_equal(0, add(b, PUMP));
     assert_int_equal(0, add(b, "{\"id\":\"b\",\"type\":\"x\"}"));
@@ -255,7 +249,6 @@ TEST(the_nearest_name_is_told)
         { "valve", "there is no device 'valve'" },
         { NULL, "there is no device ''" },
     };
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     assert_int_equal(0, add(b, "{\"id\":\"meter-12\",\"type\":\"x\"}"));
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
@@ -266,7 +259,6 @@ TEST(the_nearest_name_is_told)
 
 TEST(removing_forgets_it_everywhere)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     assert_int_equal(0, add(b, "{\"id\":\"b\",\"type\":\"x\",\"names\":{\"ibm\":\"y/c\"}}"));
     assert_int_equal(0, add(b, "{\"id\":\"c\",\"type\":\"z\",\"parent\":\"b\"}"));
@@ -321,7 +313,6 @@ static void assert_learnt(struct bench *b, const char *id)
 
 TEST(files_change_what_they_say_and_no_more)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, "{\"id\":\"own\",\"type\":\"x\"}"));
     assert_int_equal(0, declare(b, "[" PUMP ",{\"id\":\"b\",\"type\":\"x\",\"parent\":\"pump-7\","
                                    "\"names\":{\"ibm\":\"y/c\"},\"commanders\":[]}]"));
@@ -356,7 +347,6 @@ TEST(files_change_what_they_say_and_no_more)
 
 TEST(groups_change_where_they_were_given)
 {
-    struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *halls = spec_of("[\"hall-1\",\"hall-2\"]");
     sb_cleanup(json_decrefp) json_t *wrong = spec_of("[\"hall 1\"]");
     sb_cleanup(json_decrefp) json_t *none = json_array();
@@ -384,7 +374,6 @@ TEST(groups_change_where_they_were_given)
 
 TEST(the_same_files_again_write_nothing)
 {
-    struct bench *b = *state;
     static const char files[] = "[" PUMP ",{\"id\":\"b\",\"type\":\"x\",\"names\":{\"ibm\":"
                                 "\"y/c\"},\"commanders\":[\"p\"]}]";
     assert_int_equal(0, declare(b, files));
@@ -398,7 +387,6 @@ TEST(the_same_files_again_write_nothing)
 
 TEST(two_devices_may_swap_their_names)
 {
-    struct bench *b = *state;
     assert_int_equal(0, declare(b, "[{\"id\":\"a\",\"type\":\"x\",\"names\":{\"ibm\":\"t/1\"}},"
                                    "{\"id\":\"b\",\"type\":\"x\",\"names\":{\"ibm\":\"t/2\"}}]"));
     assert_int_equal(0, declare(b, "[{\"id\":\"a\",\"type\":\"x\",\"names\":{\"ibm\":\"t/2\"}},"
@@ -409,7 +397,6 @@ TEST(two_devices_may_swap_their_names)
 
 TEST(one_finding_and_nothing_changes)
 {
-    struct bench *b = *state;
     assert_int_equal(0, declare(b, "[" PUMP "]"));
     assert_int_equal(0, add(b, "{\"id\":\"own\",\"type\":\"x\",\"names\":{\"ibm\":\"y/c\"}}"));
     static const struct {
@@ -442,7 +429,6 @@ TEST(one_finding_and_nothing_changes)
 
 TEST(a_failing_store_refuses_and_memory_follows_it)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     sb_sim_advance(b->loop, 10);
     sb_store_mem_fail_next(b->disk, 1, -ENOSPC);
@@ -468,7 +454,6 @@ TEST(a_failing_store_refuses_and_memory_follows_it)
 
 TEST(a_broken_record_does_not_hide_the_others)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     static const char *const broken[] = {
         "{\"id\":\"x\"}", "{\"id\":\"x\",\"uuid\":\"u\",\"type\":\"t\",\"names\":{\"ibm\":1}}",
@@ -488,7 +473,6 @@ TEST(a_broken_record_does_not_hide_the_others)
 
 TEST(what_is_learnt_is_bounded)
 {
-    struct bench *b = *state;
     assert_int_equal(0, add(b, PUMP));
     struct sb_device *pump = get(b, "pump-7");
     sb_cleanup(json_decrefp) json_t *small = json_true();
@@ -570,7 +554,6 @@ static struct sb_types *load_types(const char *directory, const char *title)
 
 TEST(types_are_attached_and_exchanged)
 {
-    struct bench *b = *state;
     char directory[] = "/tmp/sb-device-XXXXXX";
     assert_non_null(mkdtemp(directory));
     assert_int_equal(0, add(b, PUMP));
@@ -619,7 +602,6 @@ static json_t *fleet(int count)
 
 TEST(ten_thousand_are_found_fast)
 {
-    struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *specs = fleet(10000);
     int64_t before = cpu_ms();
     assert_int_equal(0, sb_registry_declare(b->registry, specs, NULL, &b->diags));
@@ -638,7 +620,6 @@ TEST(ten_thousand_are_found_fast)
 
 TEST(a_thousand_need_little_memory)
 {
-    struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *specs = fleet(1000);
     assert_int_equal(0, sb_registry_declare(b->registry, specs, NULL, &b->diags));
     sb_sim_advance(b->loop, 100);

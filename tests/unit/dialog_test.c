@@ -9,11 +9,10 @@ static const char *text_of(struct bench *bench)
     return bench->outcome.text ? bench->outcome.text : "";
 }
 
-#define on_board(test) SB_TEST(test, bench_setup, bench_teardown)
+#define on_board(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_teardown)
 
 on_board(test_identify)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
     assert_string_equal(bench_version(bench), "1.0.0");
@@ -25,7 +24,6 @@ on_board(test_identify)
 
 on_board(test_attach_from_anywhere)
 {
-    struct bench *bench = *state;
     /* at its login, and once in the middle of one */
     bench_device(bench, "--password", "geheim-4711", "--countdown", "0.05", NULL);
     bench_wait_event(bench, "boot", 1);
@@ -50,7 +48,6 @@ on_board(test_attach_from_anywhere)
 
 on_board(test_read)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_READ,
                            "{\"names\": [\"interval\", \"mode\", \"level\", \"name\"]}", NULL),
@@ -77,7 +74,6 @@ on_board(test_read)
 
 on_board(test_write_and_configure)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_WRITE,
                            "{\"values\": {\"interval\": 90, \"mode\": \"manual\", \"level\": 0.5}}",
@@ -106,7 +102,6 @@ on_board(test_no_value_becomes_a_command)
     static const char *const values[] = { "a\\nreboot", "a\\rreboot", "a; reboot", "a\\u0003",
                                           "$(reboot)",  "`reboot`",   "a|b",       "\\u001b[2J",
                                           "\\u2028x",   "\\\"" };
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     for (size_t i = 0; i < SB_COUNT(values); i++) {
         sb_cleanup(sb_freep) char *params =
@@ -122,7 +117,6 @@ on_board(test_no_value_becomes_a_command)
 
 on_board(test_invoke)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_INVOKE,
                            "{\"action\": \"blink\", \"arguments\": {\"times\": 3}}", NULL),
@@ -146,7 +140,6 @@ on_board(test_invoke)
 
 on_board(test_update)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     const char *image = bench_image(bench, "1.1.0", 20000);
     assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, image), SB_CAUSE_NONE);
@@ -179,7 +172,6 @@ on_board(test_sizes_and_protocols)
         "      - send: install\n        commit: true\n        phase: activating\n"
         "        expect: [ { line: 'will run' } ]\n      - send: reboot\n"
         "        expect: [ { line: 'Restarting' } ]\n      - restart: true\n";
-    struct bench *bench = *state;
     bench_device(bench, "--boot-time", "0.02", "--countdown", "0.05", NULL);
     for (size_t k = 0; k < SB_COUNT(kinds); k++) {
         bench_type_with(bench, "verify: version", "verify: status", no_install, "", "load ymodem",
@@ -198,7 +190,6 @@ on_board(test_sizes_and_protocols)
 
 on_board(test_rollback_and_wrong_version)
 {
-    struct bench *bench = *state;
     bench_device(bench, "--fault", "rollback=true", NULL);
     const char *image = bench_image(bench, "1.1.0", 500);
     assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, image), SB_CAUSE_ROLLED_BACK);
@@ -212,7 +203,6 @@ on_board(test_rollback_and_wrong_version)
 /* Without a version nothing could be read back: whatever runs would be right. */
 on_board(test_a_version_is_needed)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     const char *image = bench_image(bench, "1.1.0", 500);
     bench->image.version = NULL;
@@ -223,7 +213,6 @@ on_board(test_a_version_is_needed)
 
 on_board(test_reboot)
 {
-    struct bench *bench = *state;
     bench_device(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_NONE);
     assert_int_equal(bench_events(bench, "boot"), 2);
@@ -246,7 +235,6 @@ on_board(test_reboot)
 
 on_board(test_modem)
 {
-    struct bench *bench = *state;
     static const struct sb_driver_ops *drivers[2];
     sb_cleanup(sb_freep) char *path = bench_source("mappings/devices/at-modem.yaml");
     struct sb_diags diags = { 0 };
@@ -283,7 +271,6 @@ on_board(test_modem_errors)
     } cases[] = { { 10, SB_CAUSE_NOT_READY },
                   { 30, SB_CAUSE_WEAK_SIGNAL },
                   { 999, SB_CAUSE_REFUSED } };
-    struct bench *bench = *state;
     bench_type_with(bench, "attach:", "old-attach:", "identify:",
                     "attach:\n      - { send: AT, echo: ignore, repeat: 3, timeout: 300ms, "
                     "expect: [ { line: 'OK$' }, { line: '.CME ERROR: (\\d+)$' } ] }\n    identify:",

@@ -204,11 +204,10 @@ static void fault(struct gateway *gateway, const char *check, const char *health
     expect_well_but(gateway, check);
 }
 
-#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+#define TEST(name) SB_TEST_OF(struct gateway *g, test_##name, set_up, tear_down)
 
 TEST(a_gateway_in_order)
 {
-    struct gateway *g = *state;
     write_config(g);
     examine(g);
     expect_well_but(g, "");
@@ -224,7 +223,6 @@ TEST(a_gateway_in_order)
 
 TEST(a_configuration_that_cannot_be_read)
 {
-    struct gateway *g = *state;
     examine(g);
     expect(g, "config", "failed", "No such file", "");
     put(g, "southbridge.yaml", 0600, "stat: /x\n");
@@ -238,7 +236,6 @@ TEST(a_configuration_that_cannot_be_read)
 
 TEST(findings_stand_where_they_belong)
 {
-    struct gateway *g = *state;
     put(g, "devices.d/more.yaml", 0600, "devices: [ { id: b, type: zephyr-smb, bus: uart1 } ]\n");
     fault(g, "devices", "failed", "more.yaml:1:", "reload");
     put(g, "devices.d/more.yaml", 0600, "devices: []\n");
@@ -248,7 +245,6 @@ TEST(findings_stand_where_they_belong)
 
 TEST(wrong_settings_of_a_bus)
 {
-    struct gateway *g = *state;
     g->more = "log: { level: info }\nbuses: {}\n";
     put(g, "southbridge.yaml", 0600,
         "state: %s/state\nbuses:\n  uart1: { port: /dev/x, baud: 7 }\n", g->directory);
@@ -259,7 +255,6 @@ TEST(wrong_settings_of_a_bus)
 
 TEST(a_configuration_newer_than_the_daemon)
 {
-    struct gateway *g = *state;
     g->known = json_pack("{s:i,s:b,s:I}", "pid", 0, "running", 1, "started", (json_int_t)1000);
     write_config(g);
     examine(g);
@@ -270,7 +265,6 @@ TEST(a_configuration_newer_than_the_daemon)
 
 TEST(control_socket)
 {
-    struct gateway *g = *state;
     put(g, "control", 0600, "");
     fault(g, "control", "failed", "Socket operation on non-socket", "move it");
     sb_cleanup(sb_freep) char *path = sb_format("%s/control", g->directory);
@@ -289,7 +283,6 @@ TEST(control_socket)
 
 TEST(control_socket_of_the_daemon)
 {
-    struct gateway *g = *state;
     g->known = json_pack("{s:i,s:b}", "pid", 0, "running", 1);
     fault(g, "control", "failed", "the socket of the daemon is gone", "restart");
     sb_cleanup(sb_freep) char *path = sb_format("%s/control", g->directory);
@@ -306,7 +299,6 @@ TEST(control_socket_of_the_daemon)
 
 TEST(helper_and_clock)
 {
-    struct gateway *g = *state;
     assert_int_equal(chmod(g->helper, 0600), 0);
     fault(g, "helper", "failed", "Permission denied", "install southbridge again");
     assert_int_equal(chmod(g->helper, 0700), 0);
@@ -316,7 +308,6 @@ TEST(helper_and_clock)
 
 TEST(what_the_daemon_knows)
 {
-    struct gateway *g = *state;
     g->known = json_pack("{s:i,s:b,s:b,s:{s:b,s:s},s:[{s:s,s:b,s:s,s:I}]}", "pid", 1, "running", 1,
                          "paused", 1, "store", "ready", 0, "why", "disk full", "links", "name",
                          "factory", "up", 0, "text", "not authorised; next try in 8s", "since",
@@ -347,7 +338,6 @@ static void sql(const struct gateway *gateway, const char *text)
 
 TEST(store)
 {
-    struct gateway *g = *state;
     sql(g, OURS "PRAGMA user_version = 1; CREATE TABLE t (a); INSERT INTO t VALUES (1)");
     fault(g, "store", "ok", "intact, schema 1", "");
     sql(g, "PRAGMA user_version = 1000");
@@ -362,7 +352,6 @@ TEST(store)
 
 TEST(a_store_that_takes_too_much)
 {
-    struct gateway *g = *state;
     g->known = json_pack("{s:b,s:{s:b,s:I}}", "running", 1, "store", "ready", 1, "bytes",
                          (json_int_t)52 << 20);
     write_config(g);
@@ -382,7 +371,6 @@ TEST(a_store_that_takes_too_much)
 /* Only the check of the pages sees it. */
 TEST(a_damaged_page)
 {
-    struct gateway *g = *state;
     sql(g, OURS "PRAGMA user_version = 1; CREATE TABLE t (a); CREATE INDEX i ON t (a); "
                 "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) "
                 "INSERT INTO t SELECT x FROM n");
@@ -397,7 +385,6 @@ TEST(a_damaged_page)
 
 TEST(state_directory)
 {
-    struct gateway *g = *state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/state", g->directory);
     assert_int_equal(rmdir(path), 0);
     fault(g, "store", "ok", "first start makes it", "");
@@ -409,7 +396,6 @@ TEST(state_directory)
 
 TEST(space)
 {
-    struct gateway *g = *state;
     folder(g, "state/artifacts");
     fault(g, "space", "ok", "images: 0 of 64 MiB", "");
     g->more = "artifacts: { free_floor: 1024G, limit: 1024G, file_limit: 1M }\n";
@@ -422,7 +408,6 @@ TEST(space)
 
 TEST(buses)
 {
-    struct gateway *g = *state;
     g->port_name = "/dev/sb-no-such-line";
     fault(g, "bus", "failed", "is not there", "plug it in");
     g->port_name = "/dev/null";
@@ -431,7 +416,6 @@ TEST(buses)
 
 TEST(links)
 {
-    struct gateway *g = *state;
     (void)close(g->server);
     fault(g, "link", "failed", "Connection refused", "nobody listens");
     set_uri(g, strdup("mqtt://no-such-host.invalid:1"));
@@ -483,7 +467,6 @@ static void reach(const struct gateway *gateway, struct sb_reach *reach, const c
 
 TEST(servers_that_speak_no_tls)
 {
-    const struct gateway *g = *state;
     struct sb_reach tls = { .tls = true, .verify = true };
     reach(g, &tls, NULL, "no TLS handshake in time", "speak TLS");
     tls = (struct sb_reach){ .tls = true, .verify = true };

@@ -350,11 +350,10 @@ static int children(void)
 
 /* ---- whole files, and going on ---- */
 
-#define TEST(name) SB_TEST(name, setup, teardown)
+#define TEST(name) SB_TEST_OF(struct bench *b, name, setup, teardown)
 
 TEST(a_whole_file_arrives)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000&seed=3&rate=600000");
     sb_cleanup(sb_freep) char *sha256 = digest_of(SIZE, 3);
     struct sb_fetch_spec spec = spec_of(b, uri);
@@ -371,7 +370,6 @@ TEST(a_whole_file_arrives)
 
 TEST(chunked_and_empty_files_arrive)
 {
-    struct bench *b = *state;
     expect(b, "size=70000&chunked=1", SB_CAUSE_NONE, NULL);
     assert_file(b->part, 70000, 0);
     assert_int_equal(70000, b->out.total);
@@ -382,7 +380,6 @@ TEST(chunked_and_empty_files_arrive)
 
 TEST(a_dropped_connection_is_gone_on_with)
 {
-    struct bench *b = *state;
     static const char *const validators[] = { "etag=a", "lm=1" };
     for (size_t i = 0; i < SB_COUNT(validators); i++) {
         sb_cleanup(sb_freep) char *broken = sb_format("size=300000&drop=100000&%s", validators[i]);
@@ -410,7 +407,6 @@ static bool helper_has_written(struct bench *b)
 
 TEST(a_killed_helper_is_internal_and_gone_on_with)
 {
-    struct bench *b = *state;
     pid_t helper = 0;
     sb_cleanup(sb_freep) char *slow = url("size=300000&rate=100000");
     const struct sb_fetch_spec spec = spec_of(b, slow);
@@ -430,7 +426,6 @@ TEST(a_killed_helper_is_internal_and_gone_on_with)
 
 TEST(another_file_at_the_same_place_starts_over)
 {
-    struct bench *b = *state;
     expect(b, "size=300000&drop=100000&seed=1&etag=old", SB_CAUSE_LINK_LOST, NULL);
     expect(b, "size=200000&seed=2&etag=new", SB_CAUSE_NONE, NULL);
     assert_file(b->part, 200000, 2);
@@ -441,7 +436,6 @@ TEST(another_file_at_the_same_place_starts_over)
 
 TEST(a_server_without_ranges_starts_over)
 {
-    struct bench *b = *state;
     expect(b, "size=300000&drop=100000", SB_CAUSE_LINK_LOST, NULL);
     expect(b, "size=300000&noranges=1", SB_CAUSE_NONE, NULL);
     assert_file(b->part, SIZE, 0);
@@ -449,7 +443,6 @@ TEST(a_server_without_ranges_starts_over)
 
 TEST(wrong_and_unasked_ranges_are_not_believed)
 {
-    struct bench *b = *state;
     expect(b, "size=300000&drop=100000", SB_CAUSE_LINK_LOST, NULL);
     expect(b, "size=300000&badrange=1", SB_CAUSE_NONE, NULL); /* asked again, from the start */
     assert_file(b->part, SIZE, 0);
@@ -459,7 +452,6 @@ TEST(wrong_and_unasked_ranges_are_not_believed)
 
 TEST(without_a_validator_only_a_digest_lets_go_on)
 {
-    struct bench *b = *state;
     expect(b, "size=300000&drop=100000&none=1", SB_CAUSE_LINK_LOST, NULL);
     expect(b, "size=300000&drop=200000&weak=1", SB_CAUSE_LINK_LOST, NULL);
     sb_cleanup(sb_freep) char *uri = url("size=300000&weak=1");
@@ -477,7 +469,6 @@ TEST(without_a_validator_only_a_digest_lets_go_on)
 
 TEST(a_part_of_before_the_last_boot_is_not_trusted)
 {
-    struct bench *b = *state;
     expect(b, "size=300000&drop=100000", SB_CAUSE_LINK_LOST, NULL);
     sb_cleanup(sb_freep) char *meta = sb_format("%s.meta", b->part);
     FILE *out = fopen(meta, "w");
@@ -492,7 +483,6 @@ TEST(a_part_of_before_the_last_boot_is_not_trusted)
 
 TEST(a_damaged_part_is_fetched_once_more)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000&seed=4");
     sb_cleanup(sb_freep) char *sha256 = digest_of(SIZE, 4);
     struct sb_fetch_spec spec = spec_of(b, uri);
@@ -509,7 +499,6 @@ TEST(a_damaged_part_is_fetched_once_more)
 
 TEST(a_complete_part_needs_no_second_download)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000");
     sb_cleanup(sb_freep) char *sha256 = digest_of(SIZE, 0);
     struct sb_fetch_spec spec = spec_of(b, uri);
@@ -537,7 +526,6 @@ TEST(a_complete_part_needs_no_second_download)
 
 TEST(another_digest_or_size_fails_verification)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000");
     sb_cleanup(sb_freep) char *sha256 = digest_of(SIZE, 9);
     struct sb_fetch_spec spec = spec_of(b, uri);
@@ -571,7 +559,6 @@ TEST(another_digest_or_size_fails_verification)
 
 TEST(what_is_too_large_is_refused)
 {
-    struct bench *b = *state;
     expect(b, "size=1000001", SB_CAUSE_NO_SPACE, "at most 1000000");
     expect(b, "endless=1", SB_CAUSE_NO_SPACE, "larger than the 1000000");
     assert_int_equal(-1, size_of(b->part));
@@ -580,7 +567,6 @@ TEST(what_is_too_large_is_refused)
 
 TEST(an_end_that_cannot_be_seen_is_not_believed)
 {
-    struct bench *b = *state;
     expect(b, "size=1000&close=1", SB_CAUSE_DOWNLOAD_FAILED, "where the file ends");
     expect(b, "size=1000&more=5", SB_CAUSE_LINK_LOST, NULL);
     remove_part(b->part);
@@ -596,7 +582,6 @@ TEST(an_end_that_cannot_be_seen_is_not_believed)
 
 TEST(a_stalled_server_is_left)
 {
-    struct bench *b = *state;
     static const char *const queries[] = { "size=300000&stall=100000", "stall=head" };
     for (size_t i = 0; i < SB_COUNT(queries); i++) {
         sb_cleanup(sb_freep) char *uri = url(queries[i]);
@@ -610,7 +595,6 @@ TEST(a_stalled_server_is_left)
 
 TEST(statuses_become_causes)
 {
-    struct bench *b = *state;
     static const struct {
         int status;
         enum sb_cause cause;
@@ -630,7 +614,6 @@ TEST(statuses_become_causes)
 
 TEST(hostile_headers_do_no_harm)
 {
-    struct bench *b = *state;
     expect(b, "head=flood", SB_CAUSE_DOWNLOAD_FAILED, NULL);
     expect(b, "head=long", SB_CAUSE_DOWNLOAD_FAILED, NULL);
     expect(b, "head=twice", SB_CAUSE_DOWNLOAD_FAILED, NULL);
@@ -643,7 +626,6 @@ TEST(hostile_headers_do_no_harm)
 
 TEST(nobody_listening_is_download_failed)
 {
-    struct bench *b = *state;
     struct sb_fetch_spec spec = spec_of(b, "http://127.0.0.1:1/x");
     fetch(b, &spec);
     assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, NULL);
@@ -656,7 +638,6 @@ TEST(nobody_listening_is_download_failed)
 
 TEST(redirects_are_followed_within_the_rules)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *to = sb_format("http://127.0.0.1:%u/file%%3Fsize%%3D1000", g.port);
     sb_cleanup(sb_freep) char *good = sb_format("status=302&to=%s", to);
     expect(b, good, SB_CAUSE_NONE, NULL);
@@ -683,7 +664,6 @@ TEST(redirects_are_followed_within_the_rules)
 
 TEST(a_ring_of_redirects_ends)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("status=302&to=self");
     const struct sb_fetch_spec spec = spec_of(b, uri);
     fetch(b, &spec);
@@ -695,7 +675,6 @@ TEST(a_ring_of_redirects_ends)
 
 TEST(loopback_is_refused_without_a_rule)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *literal = url("size=1000");
     sb_cleanup(sb_freep) char *name = sb_format("http://localhost:%u/file?size=1000", g.port);
     struct sb_fetch_spec spec = spec_of(b, literal);
@@ -718,7 +697,6 @@ TEST(loopback_is_refused_without_a_rule)
 
 TEST(secret_headers_stay_at_home)
 {
-    struct bench *b = *state;
     sb_cleanup(json_decrefp) json_t *headers = json_pack("{s:s}", "X-Token", "opensesame");
     sb_cleanup(sb_freep) char *uri = sb_format("http://127.0.0.1:%u/file?status=302&to="
                                                "http://localhost:%u/file%%3Fsize%%3D10",
@@ -743,7 +721,6 @@ TEST(secret_headers_stay_at_home)
 
 TEST(tls_is_verified)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = sb_format("https://127.0.0.1:%u/file?size=1000", g.tls_port);
     sb_cleanup(sb_freep) char *name = sb_format("https://localhost:%u/file?size=1000", g.tls_port);
     sb_cleanup(sb_freep) char *ca = sb_format("%s/cert.pem", g.directory);
@@ -760,7 +737,6 @@ TEST(tls_is_verified)
 
 TEST(a_proxy_is_asked_and_host_rules_stay)
 {
-    struct bench *b = *state;
     char *hosts[] = { "*.example.com" }, *http[] = { "http" };
     const struct sb_uri_rules rules = { .schemes = { http, 1 }, .hosts = { hosts, 1 } };
     sb_cleanup(sb_freep) char *proxy = sb_format("http://localhost:%u", g.port);
@@ -787,7 +763,6 @@ TEST(a_proxy_is_asked_and_host_rules_stay)
 
 TEST(local_files_are_regular_and_listed)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *path = sb_format("%s/a b.bin", g.directory);
     sb_cleanup(sb_freep) char *pipe = sb_format("%s/pipe", g.directory);
     sb_cleanup(sb_freep) char *uri = sb_format("file://%s/a%%20b.bin", g.directory);
@@ -829,7 +804,6 @@ static bool helper_is_gone(struct bench *b)
 
 TEST(a_stopped_download_says_nothing_more)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *slow = url("size=300000&rate=100000");
     sb_cleanup(sb_freep) char *fast = url("size=300000");
     struct sb_fetch_spec spec = spec_of(b, slow);
@@ -869,7 +843,6 @@ static bool all_done(struct bench *b)
 
 TEST(no_more_run_than_allowed)
 {
-    struct bench *b = *state;
     struct outcome outs[4] = { 0 };
     sb_cleanup(sb_freep) char *slow = url("size=100000&rate=200000");
     struct sb_fetch_spec spec = spec_of(b, slow);
@@ -897,7 +870,6 @@ TEST(no_more_run_than_allowed)
 
 TEST(a_second_request_joins_the_first)
 {
-    struct bench *b = *state;
     struct outcome second = { 0 }, third = { 0 };
     sb_cleanup(sb_freep) char *slow = url("size=100000&rate=100000");
     const struct sb_fetch_spec spec = spec_of(b, slow);
@@ -932,7 +904,6 @@ static void on_event_stopping(void *arg, const struct sb_fetch_event *event)
 
 TEST(one_may_stop_another_while_told)
 {
-    struct bench *b = *state;
     struct outcome first = { .bench = b }, second = { .bench = b };
     sb_cleanup(sb_freep) char *uri = url("size=1000");
     const struct sb_fetch_spec spec = spec_of(b, uri);
@@ -948,7 +919,6 @@ TEST(one_may_stop_another_while_told)
 
 TEST(the_rate_is_kept)
 {
-    struct bench *b = *state;
     struct timespec from, to;
     sb_cleanup(sb_freep) char *uri = url("size=200000");
     struct sb_fetch_spec spec = spec_of(b, uri);
@@ -962,7 +932,6 @@ TEST(the_rate_is_kept)
 
 TEST(closing_ends_the_helpers)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *uri = url("size=300000&rate=50000");
     const struct sb_fetch_spec spec = spec_of(b, uri);
     start(b, &spec, &b->out);
@@ -996,7 +965,6 @@ static void with_helper(struct bench *b, const char *script, const char *said)
 
 TEST(a_helper_that_is_missing_or_mad_is_internal)
 {
-    struct bench *b = *state;
     close_bench(b);
     open_bench(b, "/no/such/southbridge-fetch", 1);
     const struct sb_fetch_spec spec = spec_of(b, "https://example.com/");
@@ -1034,7 +1002,6 @@ static int run_helper(const char *spec)
 /* Sanitizers make a leak an exit status. */
 TEST(the_helper_ends_with_what_it_said)
 {
-    const struct bench *b = *state;
     static const char *const queries[] = { "size=1000", "size=5000", "status=404", "head=flood",
                                            "status=302&to=http://10.0.0.1/" };
     for (size_t i = 0; i < SB_COUNT(queries); i++) {
@@ -1053,7 +1020,6 @@ TEST(the_helper_ends_with_what_it_said)
 
 TEST(bad_requests_are_refused_at_once)
 {
-    struct bench *b = *state;
     static const struct {
         const char *name, *value;
     } cases[] = { { "X", "a\r\nHost: b" }, { "X Y", "a" },  { "", "a" },  { "X:", "a" },

@@ -27,11 +27,10 @@ static const json_t *status(const struct iot *iot)
     return iot_last(iot, NULL, "sub_device_update_status");
 }
 
-#define T(name) SB_TEST(name, set_up, iot_end)
+#define T(name) SB_TEST_OF(struct iot *iot, name, set_up, iot_end)
 
 T(a_connect_announces_everybody_in_one_batch)
 {
-    struct iot *iot = *state;
     iot_up(iot);
     assert_true(core_is(iot_last(iot, NULL, "sub_device_sync_request"), "{\"version\":0}"));
     assert_int_equal(statuses(iot), 1);
@@ -52,7 +51,6 @@ T(a_connect_announces_everybody_in_one_batch)
 
 T(presence_is_told_as_it_changes)
 {
-    struct iot *iot = *state;
     iot->core.devices[CORE_VALVE].presence = SB_PRESENCE_UNKNOWN; /* nothing to say of it */
     iot_up(iot);
     assert_int_equal(json_array_size(json_object_get(status(iot), "device_statuses")), 1);
@@ -72,7 +70,6 @@ T(presence_is_told_as_it_changes)
 /* A hundred are the platform's limit; the rest follows when it has answered. */
 T(batches_are_bounded)
 {
-    struct iot *iot = *state;
     iot_up(iot);
     iot_forget(iot);
     iot->core.devices[CORE_PUMP].presence = SB_PRESENCE_OFFLINE;
@@ -111,7 +108,6 @@ T(batches_are_bounded)
 
 T(a_platform_that_does_not_answer_is_told_again)
 {
-    struct iot *iot = *state;
     iot->silent = true;
     iot_up(iot);
     assert_int_equal(statuses(iot), 1);
@@ -126,7 +122,6 @@ T(a_platform_that_does_not_answer_is_told_again)
 
 T(a_stranger_is_told_of_again_later)
 {
-    struct iot *iot = *state;
     json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
     iot_up(iot);
     assert_non_null(strstr(iot->core.note, "prod_pump7"));
@@ -140,7 +135,6 @@ T(a_stranger_is_told_of_again_later)
 
 T(a_stranger_is_added_where_that_is_wanted)
 {
-    struct iot *iot = *state;
     iot->config.add_devices = true;
     json_object_set_new(iot->strangers, IOT_PUMP_ID, json_true());
     iot_up(iot);
@@ -163,7 +157,6 @@ T(a_stranger_is_added_where_that_is_wanted)
 /* What was not answered is asked again after a restart. */
 T(a_delete_that_was_not_answered)
 {
-    struct iot *iot = *state;
     iot->config.add_devices = true;
     iot_up(iot);
     iot_down(iot);
@@ -177,7 +170,6 @@ T(a_delete_that_was_not_answered)
 
 T(a_device_that_goes_is_offline)
 {
-    struct iot *iot = *state;
     iot_up(iot);
     core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     core_passes(&iot->core, SB_SECOND);
@@ -188,7 +180,6 @@ T(a_device_that_goes_is_offline)
 /* Who is offline, known there or not, is told of once and then forgotten. */
 T(who_is_offline_takes_no_memory)
 {
-    struct iot *iot = *state;
     iot_up(iot);
     for (int i = 0; i < 50; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("prod_pump%d", 100 + i);
@@ -208,7 +199,6 @@ T(who_is_offline_takes_no_memory)
 
 T(a_device_with_another_name)
 {
-    struct iot *iot = *state;
     iot_up(iot);
     iot->core.names[CORE_PUMP] = "prod_pump8";
     core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_ADDED);
@@ -225,7 +215,6 @@ T(a_device_with_another_name)
 
 T(whom_the_platform_deleted_is_left_alone)
 {
-    struct iot *iot = *state;
     iot->config.add_devices = true;
     iot_up(iot);
     sb_cleanup(sb_freep) char *deleted = sb_format(DELETED, 5);
@@ -251,7 +240,6 @@ T(whom_the_platform_deleted_is_left_alone)
 /* Of whom the platform deleted nothing is said; whom it adds again it knows nothing of. */
 T(whom_the_platform_deleted_is_not_spoken_for)
 {
-    struct iot *iot = *state;
     iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 1);
     iot_up(iot);
     json_object_set_new(json_object_get(iot->core.devices[CORE_PUMP].properties, "flow"), "value",
@@ -280,7 +268,6 @@ T(whom_the_platform_deleted_is_not_spoken_for)
 /* The settings have another gateway now: its list begins anew. */
 T(the_list_of_another_gateway_does_not_count)
 {
-    struct iot *iot = *state;
     static const char *const gateways[] = { IOT_GATEWAY_ID, "prod_former" };
     for (int i = 0; i < 2; i++) {
         json_t *saved = json_pack("{s:s,s:i,s:{s:b}}", "gateway", gateways[i], "version", 7,
@@ -300,7 +287,6 @@ T(the_list_of_another_gateway_does_not_count)
 /* Its upgrade goes on here; the platform has no task of it any more. */
 T(an_upgrade_of_a_deleted_device_is_not_reported)
 {
-    struct iot *iot = *state;
     iot_up(iot);
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade_v2",
               "{\"version\":\"2.0.0\",\"url\":\"https://h/2\"}");
@@ -318,7 +304,6 @@ T(an_upgrade_of_a_deleted_device_is_not_reported)
 /* The answer about a device that has left meanwhile does not bring it back. */
 T(who_leaves_is_not_added_again)
 {
-    struct iot *iot = *state;
     iot->config.add_devices = true;
     iot->silent = true;
     iot_up(iot);
@@ -339,7 +324,6 @@ T(who_leaves_is_not_added_again)
 /* Who always has something to say does not keep all others from being heard. */
 T(a_flood_of_values_is_reported_in_time)
 {
-    struct iot *iot = *state;
     iot->core.devices[CORE_PUMP].properties = json_pack("{s:{s:i}}", "flow", "value", 0);
     iot_up(iot);
     iot_forget(iot);
@@ -365,7 +349,6 @@ T(responses_that_are_nonsense)
         "{\"successful_devices\":[7,null,{}],\"failed_devices\":[[],{\"error_msg\":3}]}",
         "{\"devices\":[7,null,{\"device_id\":\"\"}],\"version\":\"x\"}",
     };
-    struct iot *iot = *state;
     iot->silent = true;
     iot_up(iot);
     for (size_t i = 0; i < SB_COUNT(types); i++)
@@ -378,7 +361,6 @@ T(responses_that_are_nonsense)
 
 T(values_are_reported_by_the_gateway)
 {
-    struct iot *iot = *state;
     iot->core.devices[CORE_PUMP].properties =
         json_pack("{s:{s:f,s:i}}", "flow", "value", 2.5, "time", 9);
     iot_up(iot);

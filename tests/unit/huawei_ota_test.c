@@ -38,11 +38,10 @@ static void becomes(struct iot *iot, const char *version)
 
 /* ---- versions ---- */
 
-#define T(name) SB_TEST(name, iot_begin, iot_end)
+#define T(name) SB_TEST_OF(struct iot *iot, name, iot_begin, iot_end)
 
 T(a_query_is_answered_with_versions)
 {
-    struct iot *iot = *state;
     asks(iot, "version_query", "{}");
     assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
                         "{\"fw_version\":\"1.0.0\",\"sw_version\":\"1.0.0\"}"));
@@ -56,7 +55,6 @@ T(a_query_is_answered_with_versions)
 
 T(a_query_waits_until_the_device_answers)
 {
-    struct iot *iot = *state;
     iot_presence(iot, CORE_PUMP, SB_PRESENCE_OFFLINE);
     asks(iot, "version_query", "{}");
     assert_int_equal(iot_count(iot, IOT_PUMP_ID, "version_report"), 0); /* not from memory */
@@ -67,7 +65,6 @@ T(a_query_waits_until_the_device_answers)
 /* Three minutes and its task is over: what it runs not being known is an answer, too. */
 T(a_query_is_answered_without_a_version)
 {
-    struct iot *iot = *state;
     json_object_clear(iot->core.devices[CORE_PUMP].versions);
     asks(iot, "version_query", "{}");
     assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
@@ -81,7 +78,6 @@ T(a_query_is_answered_without_a_version)
 /* While the store takes nothing an answer cannot be kept; it can be given. */
 T(refusals_while_the_store_fails_are_not_kept)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade_v2", UPGRADE);
     core_fails(&iot->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_FETCHING);
     assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
@@ -98,7 +94,6 @@ T(refusals_while_the_store_fails_are_not_kept)
 
 T(what_others_install_is_told)
 {
-    struct iot *iot = *state;
     core_version(&iot->core, CORE_PUMP, "", "1.5.0");
     assert_true(core_is(iot_last(iot, IOT_PUMP_ID, "version_report"),
                         "{\"fw_version\":\"1.5.0\",\"sw_version\":\"1.5.0\"}"));
@@ -114,7 +109,6 @@ T(what_others_install_is_told)
 
 T(the_gateway_has_a_version_and_no_upgrade)
 {
-    struct iot *iot = *state;
     iot_event(iot, NULL, "$ota", "version_query", "{}");
     assert_non_null(sb_json_str(iot_last(iot, IOT_GATEWAY_ID, "version_report"), "sw_version"));
     iot_event(iot, IOT_GATEWAY_ID, "$ota", "firmware_upgrade", UPGRADE);
@@ -132,7 +126,6 @@ T(the_gateway_has_a_version_and_no_upgrade)
 
 T(an_upgrade_is_reported_step_by_step)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     assert_int_equal(iot->core.task_count, 1);
     assert_int_equal(iot->core.tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
@@ -162,7 +155,6 @@ T(an_upgrade_is_reported_step_by_step)
 
 T(progress_does_not_fall_when_it_is_tried_again)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     iot->core.tasks[0].task.percent = iot->core.tasks[0].task.furthest_percent = 60;
     core_task(&iot->core, 0, SB_TASK_INSTALLING);
@@ -177,7 +169,6 @@ T(all_four_events_are_upgrades)
 {
     static const char *const types[] = { "firmware_upgrade", "firmware_upgrade_v2",
                                          "software_upgrade", "software_upgrade_v2" };
-    struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(types); i++) {
         asks(iot, types[i], UPGRADE);
         assert_int_equal(iot->core.task_count, i + 1);
@@ -199,7 +190,6 @@ T(all_four_events_are_upgrades)
 
 T(what_is_there_already_is_a_success_without_download)
 {
-    struct iot *iot = *state;
     becomes(iot, "2.0.0");
     asks(iot, "firmware_upgrade", UPGRADE);
     assert_int_equal(iot->core.task_count, 0);
@@ -213,7 +203,6 @@ T(what_is_there_already_is_a_success_without_download)
 
 T(a_success_needs_the_version)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     becomes(iot, "1.9.9");
     core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
@@ -230,7 +219,7 @@ T(a_success_needs_the_version)
     assert_string_equal(sb_json_str(report(iot), "version"), "unknown");
 }
 
-T(every_failure_has_its_code)
+SB_TEST(every_failure_has_its_code)
 {
     static const struct {
         enum sb_cause cause;
@@ -297,7 +286,6 @@ T(a_devices_own_code_comes_back_unchanged)
                   { "huawei", "result_code", "4x", 10 },
                   { "huawei", "result_code", "999", 10 },
                   { "smp", "result_code", "4", 10 } };
-    struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         asks(iot, "firmware_upgrade", UPGRADE);
         iot->core.tasks[i].task.native = (struct sb_native){ .dialect = cases[i].dialect,
@@ -310,7 +298,6 @@ T(a_devices_own_code_comes_back_unchanged)
 
 T(a_cancelled_upgrade_is_told_as_failed)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     iot->core.tasks[0].task.cause = SB_CAUSE_OPERATOR;
     core_task(&iot->core, 0, SB_TASK_CANCELLED);
@@ -330,7 +317,6 @@ T(upgrades_that_are_malformed)
                   { "{\"version\":\"2\",\"url\":\"https://h/2\",\"sign\":\"12\"}", 7 },
                   { "{\"version\":\"2\",\"url\":\"https://h/2\",\"sign\":12}", 7 },
                   { "{\"version\":\"2\",\"url\":\"https://h/2\",\"access_token\":{}}", 255 } };
-    struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         asks(iot, "firmware_upgrade", cases[i].paras);
         assert_int_equal(reports(iot), i + 1);
@@ -347,7 +333,6 @@ T(upgrades_that_are_malformed)
 
 T(what_the_core_refuses)
 {
-    struct iot *iot = *state;
     iot->core.refuse = SB_CAUSE_CONFLICT;
     iot->core.refuse_text = "another update is under way";
     asks(iot, "firmware_upgrade", UPGRADE);
@@ -370,7 +355,6 @@ T(what_the_core_refuses)
 /* To the platform `busy` is an end; and it has time. */
 T(what_cannot_be_taken_now_is_taken_later)
 {
-    struct iot *iot = *state;
     iot->core.ready = false;
     asks(iot, "firmware_upgrade", UPGRADE);
     core_passes(&iot->core, 8 * SB_MINUTE);
@@ -400,7 +384,6 @@ T(what_cannot_be_taken_now_is_taken_later)
 
 T(unknown_devices_are_answered_for)
 {
-    struct iot *iot = *state;
     iot_event(iot, "prod_ghost", "$ota", "firmware_upgrade", UPGRADE);
     const json_t *paras = iot_last(iot, "prod_ghost", "upgrade_progress_report");
     assert_int_equal(sb_json_int(paras, "result_code", -1), 255);
@@ -414,7 +397,6 @@ T(unknown_devices_are_answered_for)
 
 T(a_redelivered_upgrade_is_done_once)
 {
-    struct iot *iot = *state;
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
     core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     iot_event_id(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", "one", UPGRADE);
@@ -436,7 +418,6 @@ T(a_redelivered_upgrade_is_done_once)
 
 T(a_task_id_is_the_requests_own)
 {
-    struct iot *iot = *state;
     const char *paras = "{\"version\":\"2.0.0\",\"url\":\"https://h/2\",\"task_id\":\"5f1c\","
                         "\"sub_device_count\":2}";
     iot_event(iot, IOT_PUMP_ID, "$ota", "firmware_upgrade", paras);
@@ -453,7 +434,6 @@ T(a_task_id_is_the_requests_own)
 /* Reports name no task: those of what was asked for before would be taken for the new one's. */
 T(only_the_last_upgrade_is_reported)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     asks(iot, "firmware_upgrade", "{\"version\":\"3\",\"url\":\"https://h/3\"}");
     iot->core.tasks[0].task.cause = SB_CAUSE_OVERRIDDEN;
@@ -477,7 +457,6 @@ T(only_the_last_upgrade_is_reported)
 
 T(a_reconnect_says_again_how_far_it_is)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     core_task(&iot->core, 0, SB_TASK_INSTALLING);
     iot_down(iot);
@@ -493,7 +472,7 @@ T(a_reconnect_says_again_how_far_it_is)
     assert_int_equal(iot->sent[iot->sent_count - 1].class, SB_PARCEL_FINAL);
 }
 
-T(a_restart_after_each_step)
+SB_TEST(a_restart_after_each_step)
 {
     static const enum sb_task_state steps[] = { SB_TASK_QUEUED,      SB_TASK_SENT,
                                                 SB_TASK_DOWNLOADING, SB_TASK_DOWNLOADED,
@@ -519,7 +498,6 @@ T(a_restart_after_each_step)
 
 T(an_upgrade_that_ended_unheard_is_said_to_be_unknown)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     iot->core.tasks[0].task.state = SB_TASK_SUCCEEDED; /* nobody is told */
     iot_restarts(iot);
@@ -531,7 +509,6 @@ T(an_upgrade_that_ended_unheard_is_said_to_be_unknown)
 
 T(an_upgrade_whose_device_goes)
 {
-    struct iot *iot = *state;
     asks(iot, "firmware_upgrade", UPGRADE);
     core_task(&iot->core, 0, SB_TASK_DOWNLOADING);
     core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);

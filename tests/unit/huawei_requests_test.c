@@ -17,11 +17,10 @@
     "{\"mode\":2}},{\"service_id\":\"B\",\"properties\":{\"level\":3}}]}"
 #define GET     "{\"object_device_id\":\"prod_pump7\",\"service_id\":\"S\"}"
 
-#define T(name) SB_TEST(name, iot_begin, iot_end)
+#define T(name) SB_TEST_OF(struct iot *iot, name, iot_begin, iot_end)
 
 T(a_command_is_answered_with_its_result)
 {
-    struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     assert_int_equal(iot->core.tasks[0].job.op, SB_OP_INVOKE);
     assert_true(
@@ -42,7 +41,6 @@ T(commands_that_every_device_has)
         const char *name;
         enum sb_op op;
     } cases[] = { { "reboot", SB_OP_REBOOT }, { "factory_reset", SB_OP_FACTORY_RESET } };
-    struct iot *iot = *state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *body = sb_format(
             "{\"object_device_id\":\"prod_pump7\",\"command_name\":\"%s\"}", cases[i].name);
@@ -56,7 +54,6 @@ T(commands_that_every_device_has)
 
 T(properties_are_written)
 {
-    struct iot *iot = *state;
     iot_request(iot, "properties/set", "1", SET);
     assert_int_equal(iot->core.tasks[0].job.op, SB_OP_WRITE);
     assert_true(core_is(iot->core.tasks[0].params, "{\"values\":{\"mode\":2,\"level\":3}}"));
@@ -67,7 +64,6 @@ T(properties_are_written)
 
 T(properties_are_read)
 {
-    struct iot *iot = *state;
     iot_request(iot, "properties/get", "1", GET);
     assert_int_equal(iot->core.tasks[0].job.op, SB_OP_READ);
     assert_true(
@@ -90,7 +86,6 @@ T(properties_are_read)
 
 T(failures_are_answered)
 {
-    struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_request(iot, "properties/set", "1", SET);
     iot_request(iot, "properties/get", "1", GET);
@@ -119,7 +114,6 @@ static void refused(struct iot *iot, const char *what, const char *body)
 
 T(what_cannot_be_is_refused_at_once)
 {
-    struct iot *iot = *state;
     refused(iot, "commands", "{nonsense");
     refused(iot, "commands", "[]");
     refused(iot, "commands", "{\"object_device_id\":\"prod_pump7\"}");
@@ -147,7 +141,6 @@ T(what_cannot_be_is_refused_at_once)
 
 T(a_repeated_request_is_done_once)
 {
-    struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_request(iot, "commands", "1", RINSE);
     assert_int_equal(iot->core.task_count, 1);
@@ -157,7 +150,6 @@ T(a_repeated_request_is_done_once)
 
 T(a_result_that_does_not_come_in_time)
 {
-    struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_request(iot, "commands", "2", RINSE);
     core_task(&iot->core, 1, SB_TASK_RUNNING);
@@ -175,7 +167,6 @@ T(a_result_that_does_not_come_in_time)
 
 T(requests_that_wait_are_bounded)
 {
-    struct iot *iot = *state;
     for (int i = 0; i < 20; i++) {
         sb_cleanup(sb_freep) char *id = sb_format("%d", i);
         iot_request(iot, "commands", id, RINSE);
@@ -187,7 +178,6 @@ T(requests_that_wait_are_bounded)
 
 T(a_result_that_is_too_large)
 {
-    struct iot *iot = *state;
     sb_cleanup(sb_freep) char *large = calloc(1, 70000);
     memset(large, 'x', 69999);
     iot_request(iot, "commands", "1", RINSE);
@@ -198,7 +188,6 @@ T(a_result_that_is_too_large)
 
 T(an_answer_dies_with_its_connection)
 {
-    struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     iot_down(iot);
     core_task(&iot->core, 0, SB_TASK_SUCCEEDED);
@@ -209,7 +198,6 @@ T(an_answer_dies_with_its_connection)
 
 T(a_device_that_goes_is_answered_for)
 {
-    struct iot *iot = *state;
     iot_request(iot, "commands", "1", RINSE);
     core_news(&iot->core, CORE_PUMP, SB_NEWS_DEVICE_REMOVED);
     assert_int_equal(sb_json_int(iot_answer(iot, "commands", "1"), "result_code", -1), 1);

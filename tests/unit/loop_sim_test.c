@@ -62,12 +62,10 @@ static void stop(void *arg)
     sb_loop_stop(((struct world *)arg)->loop);
 }
 
-#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+#define TEST(fn) SB_TEST_OF(struct world *w, fn, set_up, tear_down)
 
 TEST(time_jumps_from_timer_to_timer)
 {
-    struct world *w = *state;
-
     w->period = 90 * SB_SECOND;
     assert_int_equal(sb_timer_new(w->loop, again, w, &w->t[0]), 0);
     sb_timer_in(w->t[0], w->period);
@@ -84,7 +82,6 @@ TEST(time_jumps_from_timer_to_timer)
 
 TEST(the_wall_clock_follows_and_jumps)
 {
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *text = sb_time_iso8601(sb_loop_wall(w->loop));
 
     assert_string_equal(text, "2026-01-05T00:00:00.000Z");
@@ -103,7 +100,6 @@ TEST(the_wall_clock_follows_and_jumps)
 
 TEST(notes_and_hooks_run_at_once)
 {
-    struct world *w = *state;
     struct sb_note note = { .kind = 2 };
 
     assert_int_equal(sb_loop_on_turn_end(w->loop, count_turn, w), 0);
@@ -123,7 +119,6 @@ TEST(notes_and_hooks_run_at_once)
 /* Else what the poster keeps for the loop would wait until something else comes. */
 TEST(the_first_note_needs_no_memory)
 {
-    struct world *w = *state;
     struct sb_note note = { 0 };
 
     assert_int_equal(sb_mailbox_new(w->loop, 4, count_note, w, &w->box), 0);
@@ -147,8 +142,6 @@ TEST(the_first_note_needs_no_memory)
 
 TEST(run_ends_by_stop_or_says_that_it_would_hang)
 {
-    struct world *w = *state;
-
     assert_int_equal(sb_timer_new(w->loop, stop, w, &w->t[0]), 0);
     sb_timer_in(w->t[0], SB_DAY);
     assert_int_equal(sb_loop_run(w->loop), 0);
@@ -165,7 +158,6 @@ static void on_ready(void *arg, unsigned ready)
 
 TEST(watches_never_fire)
 {
-    struct world *w = *state;
     struct sb_watch *watch = NULL;
     int pair[2];
 

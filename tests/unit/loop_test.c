@@ -118,11 +118,10 @@ static void note_c(void *arg)
     note(arg, 'c');
 }
 
-#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+#define TEST(fn) SB_TEST_OF(struct world *w, fn, set_up, tear_down)
 
 TEST(timers_run_in_order_of_time)
 {
-    struct world *w = *state;
     int64_t start = sb_loop_now(w->loop);
 
     w->t[0] = timer(w, note_a, w);
@@ -141,8 +140,6 @@ TEST(timers_run_in_order_of_time)
 
 TEST(a_timer_is_replaced_or_stopped)
 {
-    struct world *w = *state;
-
     w->t[0] = timer(w, note_a, w);
     w->t[1] = timer(w, note_b, w);
     w->t[2] = timer(w, stop, w);
@@ -168,8 +165,6 @@ static void free_self_and_other(void *arg)
 
 TEST(a_timer_frees_itself_and_another)
 {
-    struct world *w = *state;
-
     w->t[0] = timer(w, free_self_and_other, w);
     w->t[1] = timer(w, note_b, w);
     w->t[2] = timer(w, stop, w);
@@ -197,8 +192,6 @@ static void count_turn(void *arg)
 
 TEST(a_timer_armed_in_its_function_waits_for_the_next_turn)
 {
-    struct world *w = *state;
-
     assert_int_equal(sb_loop_on_turn_end(w->loop, count_turn, w), 0);
     w->t[0] = timer(w, again_at_once, w);
     sb_timer_in(w->t[0], -5);
@@ -209,8 +202,6 @@ TEST(a_timer_armed_in_its_function_waits_for_the_next_turn)
 
 TEST(a_far_timer_does_not_overflow)
 {
-    struct world *w = *state;
-
     w->t[0] = timer(w, note_a, w);
     w->t[1] = timer(w, stop, w);
     sb_timer_in(w->t[0], INT64_MAX);
@@ -223,7 +214,6 @@ TEST(a_far_timer_does_not_overflow)
 TEST(random_timers)
 {
     enum { MANY = 300 };
-    struct world *w = *state;
     struct sb_timer *many[MANY] = { 0 };
     unsigned seed = 7;
 
@@ -262,7 +252,6 @@ static void burn(void *arg)
 
 TEST(time_stands_still_during_a_turn)
 {
-    struct world *w = *state;
     int64_t before = sb_loop_now(w->loop);
 
     burn_ms(5);
@@ -294,8 +283,6 @@ static void read_one(void *arg, unsigned ready)
 
 TEST(a_reader_gets_all_bytes_before_the_end)
 {
-    struct world *w = *state;
-
     w->w[0] = watch(w, w->pipe[0], SB_READABLE, read_one);
     assert_int_equal(write(w->pipe[1], "hello", 5), 5);
     assert_int_equal(close(w->pipe[1]), 0); /* hangs up with five bytes unread */
@@ -315,8 +302,6 @@ static void on_ready(void *arg, unsigned ready)
 
 TEST(a_writer_hears_room_and_hang_up)
 {
-    struct world *w = *state;
-
     w->w[0] = watch(w, w->pipe[1], SB_WRITABLE, on_ready);
     run(w);
     assert_int_equal(w->ready, SB_WRITABLE);
@@ -329,8 +314,6 @@ TEST(a_writer_hears_room_and_hang_up)
 
 TEST(an_unwanted_watch_is_silent_even_hung_up)
 {
-    struct world *w = *state;
-
     w->w[0] = watch(w, w->pipe[0], 0, on_ready);
     w->t[0] = timer(w, stop, w);
     assert_int_equal(close(w->pipe[1]), 0);
@@ -349,7 +332,6 @@ TEST(an_unwanted_watch_is_silent_even_hung_up)
 
 TEST(wants_change)
 {
-    struct world *w = *state;
     int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -381,8 +363,6 @@ static void free_both(void *arg, unsigned ready)
 
 TEST(a_watch_frees_itself_and_another_that_is_ready)
 {
-    struct world *w = *state;
-
     w->w[0] = watch(w, w->pipe[0], SB_READABLE, free_both);
     w->w[1] = watch(w, w->pipe[0], SB_READABLE, free_both); /* one descriptor, watched twice */
     assert_int_equal(write(w->pipe[1], "x", 1), 1);
@@ -392,8 +372,6 @@ TEST(a_watch_frees_itself_and_another_that_is_ready)
 
 TEST(the_caller_may_close_its_descriptor)
 {
-    struct world *w = *state;
-
     w->w[0] = watch(w, w->pipe[0], SB_READABLE, on_ready);
     close(w->pipe[0]);
     w->pipe[0] = -1;
@@ -404,7 +382,6 @@ TEST(the_caller_may_close_its_descriptor)
 
 TEST(what_cannot_be_watched_is_refused)
 {
-    struct world *w = *state;
     struct sb_watch *none = NULL;
     int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
@@ -419,7 +396,6 @@ TEST(what_cannot_be_watched_is_refused)
 TEST(many_watches)
 {
     enum { MANY = 200 };
-    struct world *w = *state;
     struct sb_watch *many[MANY];
 
     for (int i = 0; i < MANY; i++)
@@ -443,7 +419,6 @@ static void due_again(void *arg)
 /* Turns that follow each other without waiting look at descriptors all the same. */
 TEST(a_timer_that_is_always_due_starves_no_watch)
 {
-    struct world *w = *state;
     w->t[0] = timer(w, due_again, w);
     w->w[0] = watch(w, w->pipe[0], SB_READABLE, on_ready);
     sb_timer_in(w->t[0], 0);
@@ -470,8 +445,6 @@ static void post(struct sb_mailbox *box, char kind)
 
 TEST(notes_arrive_in_order)
 {
-    struct world *w = *state;
-
     assert_int_equal(sb_mailbox_new(w->loop, 8, on_note, w, &w->box[0]), 0);
     assert_int_equal(sb_mailbox_new(w->loop, 8, on_note, w, &w->box[1]), 0);
     post(w->box[0], 'a');
@@ -484,7 +457,6 @@ TEST(notes_arrive_in_order)
 
 TEST(a_full_mailbox_refuses)
 {
-    struct world *w = *state;
     struct sb_note n = { .kind = 'x' };
 
     assert_int_equal(sb_mailbox_new(w->loop, 3, on_note, w, &w->box[0]), 0);
@@ -501,7 +473,6 @@ TEST(a_full_mailbox_refuses)
 
 TEST(a_closed_mailbox_refuses_and_outlives_the_loop)
 {
-    struct world *w = *state;
     struct sb_note n = { .kind = 'x' };
     struct sb_mailbox *first = NULL, *second = NULL;
     struct sb_loop *other = NULL;
@@ -533,8 +504,6 @@ static void close_both(void *arg, struct sb_note *n)
 
 TEST(a_mailbox_closes_itself_and_another)
 {
-    struct world *w = *state;
-
     assert_int_equal(sb_mailbox_new(w->loop, 3, close_both, w, &w->box[0]), 0);
     assert_int_equal(sb_mailbox_new(w->loop, 3, on_note, w, &w->box[1]), 0);
     post(w->box[0], 'a');
@@ -558,8 +527,6 @@ static void post_to_self(void *arg, struct sb_note *n)
 
 TEST(a_note_posted_by_a_note_waits_for_the_next_turn)
 {
-    struct world *w = *state;
-
     assert_int_equal(sb_loop_on_turn_end(w->loop, count_turn, w), 0);
     assert_int_equal(sb_mailbox_new(w->loop, 3, post_to_self, w, &w->box[0]), 0);
     post(w->box[0], 'a');
@@ -606,7 +573,6 @@ static void on_crowd(void *arg, struct sb_note *n)
 
 TEST(threads_post_without_loss)
 {
-    struct world *w = *state;
     struct crowd crowd = { .w = w };
     struct poster posters[POSTERS];
 
@@ -624,15 +590,15 @@ TEST(threads_post_without_loss)
 TEST(threads_may_post_while_the_loop_goes)
 {
     for (int round = 0; round < 10; round++) {
-        struct world w = { 0 };
-        struct crowd crowd = { .w = &w };
+        struct world own = { 0 };
+        struct crowd crowd = { .w = &own };
         struct poster p = { .id = 0 };
-        assert_int_equal(sb_loop_new(&w.loop), 0);
-        assert_int_equal(sb_mailbox_new(w.loop, SIZE_MAX, on_crowd, &crowd, &w.box[0]), 0);
-        p.box = sb_mailbox_ref(w.box[0]);
+        assert_int_equal(sb_loop_new(&own.loop), 0);
+        assert_int_equal(sb_mailbox_new(own.loop, SIZE_MAX, on_crowd, &crowd, &own.box[0]), 0);
+        p.box = sb_mailbox_ref(own.box[0]);
         assert_int_equal(pthread_create(&p.thread, NULL, poster_main, &p), 0);
-        sb_loop_free(w.loop);
-        sb_mailbox_close(w.box[0]);
+        sb_loop_free(own.loop);
+        sb_mailbox_close(own.box[0]);
         pthread_join(p.thread, NULL);
     }
 }
@@ -654,7 +620,6 @@ static void note_end(void *arg)
 
 TEST(hooks_run_last_and_in_order)
 {
-    struct world *w = *state;
     int r = 0;
 
     assert_int_equal(sb_mailbox_new(w->loop, 3, on_note, w, &w->box[0]), 0);
@@ -687,7 +652,6 @@ static void tell_thread(void *arg)
 
 TEST(another_thread_stops_it)
 {
-    struct world *w = *state;
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, stopper_main, w), 0);
@@ -707,7 +671,6 @@ static void on_signal(int number)
 
 TEST(a_signal_handler_stops_it)
 {
-    struct world *w = *state;
     struct sigaction action = { .sa_handler = on_signal }, old;
     timer_t kick;
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
@@ -724,8 +687,6 @@ TEST(a_signal_handler_stops_it)
 
 TEST(a_stop_before_the_start_counts)
 {
-    struct world *w = *state;
-
     sb_loop_stop(w->loop);
     run(w);
     w->t[0] = timer(w, stop, w); /* and it runs again */
@@ -736,7 +697,6 @@ TEST(a_stop_before_the_start_counts)
 
 TEST(what_is_left_may_be_freed_after_the_loop)
 {
-    struct world *w = *state;
     struct sb_loop *loop = NULL;
     struct sb_timer *armed = NULL, *idle = NULL;
     struct sb_watch *left = NULL;

@@ -14,12 +14,11 @@ static void read_well(struct bench *bench)
     assert_int_equal(sb_json_int(bench->outcome.result, "interval", 0), 60);
 }
 
-#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_modbus_teardown)
+#define ON_BENCH(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_modbus_teardown)
 
 /* Each of them three times: what comes is dropped, and the answer found. */
 ON_BENCH(test_what_comes_before_an_answer)
 {
-    struct bench *bench = *state;
     static const char *const faults[] = { "noise", "wrong_unit", "wrong_function", "double" };
     bench_type(bench, "  tries: 1\n", NULL);
     bench_line(bench, NULL, NULL);
@@ -34,7 +33,6 @@ ON_BENCH(test_what_comes_before_an_answer)
 /* Of another shape than what was asked for: not taken. */
 ON_BENCH(test_an_answer_to_an_older_request)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     bench_say(bench, "set old_answer 1");
     assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"gain\"]}", NULL), SB_CAUSE_NONE);
@@ -44,7 +42,6 @@ ON_BENCH(test_an_answer_to_an_older_request)
 /* It comes after the next try has been sent: then there are two, and none is taken for another. */
 ON_BENCH(test_late_answers)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  timeout: 300ms\n", NULL);
     bench_line(bench, NULL, NULL);
     bench_say(bench, "set late_by 0.45");
@@ -62,7 +59,6 @@ ON_BENCH(test_late_answers)
 /* Each answer comes after the next try: the values do not move on by one. */
 ON_BENCH(test_a_device_slower_than_its_timeout)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  timeout: 300ms\n", NULL);
     bench_line(bench, NULL, "--fault", "slow=0.45", NULL);
     assert_cause(
@@ -75,7 +71,6 @@ ON_BENCH(test_a_device_slower_than_its_timeout)
 
 ON_BENCH(test_bytes_in_pieces)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL,
                "properties:\n"
                "  version: { table: input, address: 1000, type: string, length: 12 }\n"
@@ -89,7 +84,6 @@ ON_BENCH(test_bytes_in_pieces)
 
 ON_BENCH(test_an_echo_of_ones_own)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  echo: true\n", NULL);
     bench_line(bench, NULL, "--echo", NULL);
     read_well(bench);
@@ -103,7 +97,6 @@ ON_BENCH(test_an_echo_of_ones_own)
 
 ON_BENCH(test_lost_requests_and_answers)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     bench_say(bench, "set lost_requests 2");
     read_well(bench);
@@ -116,7 +109,6 @@ ON_BENCH(test_lost_requests_and_answers)
 
 ON_BENCH(test_noise_only)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "corrupt=1.0", NULL);
     assert_cause(bench_run(bench, SB_OP_READ, READ, NULL), SB_CAUSE_LINK_LOST);
     bench_say(bench, "set corrupt 0");
@@ -127,7 +119,6 @@ ON_BENCH(test_noise_only)
 
 ON_BENCH(test_busy_and_acknowledge)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  busy: 800ms\n", NULL);
     bench_line(bench, NULL, NULL);
     bench_say(bench, "set busy 3");
@@ -142,7 +133,6 @@ ON_BENCH(test_busy_and_acknowledge)
 
 ON_BENCH(test_exceptions_become_causes)
 {
-    struct bench *bench = *state;
     static const struct {
         unsigned code;
         enum sb_cause cause;
@@ -163,7 +153,6 @@ ON_BENCH(test_exceptions_become_causes)
 
 ON_BENCH(test_broadcast)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL,
                "properties:\n"
                "  version: { table: input, address: 1000, type: string, length: 12 }\n"
@@ -178,7 +167,6 @@ ON_BENCH(test_broadcast)
 
 ON_BENCH(test_an_update_over_a_bad_cable)
 {
-    struct bench *bench = *state;
     sb_cleanup(sb_freep) char *part = sb_format("  tries: 8\n%s", bench_firmware(NULL, NULL));
     bench_type(bench, part, NULL);
     bench_line(bench, NULL, "--fault", "drop=0.0004", "--fault", "duplicate=0.0004", "--fault",
@@ -193,7 +181,6 @@ ON_BENCH(test_an_update_over_a_bad_cable)
 
 ON_BENCH(test_unplugged_in_mid_update_and_back)
 {
-    struct bench *bench = *state;
     bench_type(bench, bench_firmware(NULL, NULL), NULL);
     bench_line(bench, NULL, "--program-time", "0.06", NULL);
     bench->say_at_percent = "unplug";
@@ -206,7 +193,6 @@ ON_BENCH(test_unplugged_in_mid_update_and_back)
 
 ON_BENCH(test_the_line_is_away_while_it_restarts)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, "--boot-time", "1", NULL);
     bench->at_stage = "restart";
     bench->say_at_stage = "unplug";
@@ -221,7 +207,6 @@ ON_BENCH(test_the_line_is_away_while_it_restarts)
 
 ON_BENCH(test_a_device_that_does_not_restart)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "dead_after_restart", NULL);
     assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_LINK_LOST);
     assert_non_null(strstr(bench->outcome.text, "did not come back within 5 s"));
@@ -229,7 +214,6 @@ ON_BENCH(test_a_device_that_does_not_restart)
 
 ON_BENCH(test_another_process_holds_the_port)
 {
-    struct bench *bench = *state;
     sb_cleanup(sb_freep) char *holder = bench_source("tests/system/holder.py");
     bench_line(bench, NULL, NULL);
     pid_t device = bench->device;

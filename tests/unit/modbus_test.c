@@ -27,11 +27,10 @@ static void assert_result(const struct bench *bench, const char *wanted)
 
 /* ---- identify ---- */
 
-#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_modbus_teardown)
+#define ON_BENCH(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_modbus_teardown)
 
 ON_BENCH(test_identify_by_registers)
 {
-    struct bench *bench = *state;
     bench_line(bench, "\"version\": \"1.2.3\", \"serial\": 99", NULL);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
     assert_string_equal(bench_version(bench), "1.2.3");
@@ -45,7 +44,6 @@ ON_BENCH(test_identify_by_registers)
 
 ON_BENCH(test_identify_by_objects)
 {
-    struct bench *bench = *state;
     bench_load_type(bench, "modbus: { timeout: 150ms }\n");
     bench_line(bench,
                "\"objects\": {\"0\": \"Acme\", \"1\": \"VFD7\", \"2\": \"$version\", "
@@ -64,7 +62,6 @@ ON_BENCH(test_identify_by_objects)
 
 ON_BENCH(test_identify_one_way_after_the_other)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  identify: [device_id, server_id, registers]\n", NULL);
     bench_line(bench, "\"server_id\": \"Pump 9\"", NULL);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
@@ -76,7 +73,6 @@ ON_BENCH(test_identify_one_way_after_the_other)
 
 ON_BENCH(test_nobody_there)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "hang", NULL);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_LINK_LOST);
     assert_string_equal(bench->outcome.text, "unit 1 does not answer");
@@ -90,7 +86,6 @@ ON_BENCH(test_nobody_there)
 
 ON_BENCH(test_read)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_READ,
                            "{\"names\":[\"interval\",\"gain\",\"mode\",\"control\",\"tenths\","
@@ -106,7 +101,6 @@ ON_BENCH(test_read)
 /* What lies side by side is one frame, a group also over its holes, a value is never torn. */
 ON_BENCH(test_reads_are_few)
 {
-    struct bench *bench = *state;
     bench_line(bench, "\"max_read\": 8", NULL);
     bench_type(bench, "  max_read: 8\n  timeout: 3s\n", NULL);
     assert_cause(bench_run(bench, SB_OP_READ,
@@ -124,7 +118,6 @@ ON_BENCH(test_reads_are_few)
 /* What lies between the values of a group, or would fill the frame before it, does not tear it. */
 ON_BENCH(test_a_group_is_one_frame)
 {
-    struct bench *bench = *state;
     bench_line(bench, "\"max_read\": 8", NULL);
     bench_type(bench, "  max_read: 8\n  timeout: 3s\n",
                "properties:\n"
@@ -152,7 +145,6 @@ ON_BENCH(test_a_group_is_one_frame)
 
 ON_BENCH(test_read_of_what_is_not_there)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"interval\",\"hole\"]}", NULL),
                  SB_CAUSE_REFUSED);
@@ -166,7 +158,6 @@ ON_BENCH(test_read_of_what_is_not_there)
 /* A group that the device does not give as a whole is asked value by value. */
 ON_BENCH(test_a_span_with_a_hole)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL,
                "properties:\n"
                "  version: { table: input, address: 1000, type: string, length: 12 }\n"
@@ -181,7 +172,6 @@ ON_BENCH(test_a_span_with_a_hole)
 
 ON_BENCH(test_write)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_WRITE,
                            "{\"values\":{\"interval\":90,\"gain\":-1.5,\"name\":\"pump\","
@@ -207,7 +197,6 @@ ON_BENCH(test_write)
 
 ON_BENCH(test_a_write_that_does_not_hold)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, "--fault", "forget", NULL);
     assert_cause(bench_run(bench, SB_OP_WRITE, "{\"values\":{\"clamped\":500}}", NULL),
                  SB_CAUSE_VERIFY_FAILED);
@@ -217,7 +206,6 @@ ON_BENCH(test_a_write_that_does_not_hold)
 
 ON_BENCH(test_unlock_write_save)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_WRITE, "{\"values\":{\"locked\":7}}", NULL),
                  SB_CAUSE_REFUSED);
@@ -242,7 +230,6 @@ ON_BENCH(test_unlock_write_save)
 /* A device that was unlocked for a write is locked again, whatever became of the write. */
 ON_BENCH(test_a_write_that_fails_is_locked_again)
 {
-    struct bench *bench = *state;
     bench_type(bench,
                "  timeout: 1s\n"
                "  before: [{ write: 60, value: 0x55aa }]\n"
@@ -274,7 +261,6 @@ ON_BENCH(test_a_write_that_fails_is_locked_again)
 
 ON_BENCH(test_configure_by_a_package)
 {
-    struct bench *bench = *state;
     sb_cleanup(sb_freep) char *path = bench_path(bench, "values.json");
     bench_line(bench, NULL, NULL);
     sb_cleanup(json_decrefp) json_t *values = json_of("{\"interval\": 5}");
@@ -288,7 +274,6 @@ ON_BENCH(test_configure_by_a_package)
 
 ON_BENCH(test_actions)
 {
-    struct bench *bench = *state;
     sb_cleanup(sb_freep) char *rest =
         sb_format("properties:\n"
                   "  version: { table: input, address: 1000, type: string, length: 12 }\n"
@@ -331,7 +316,6 @@ ON_BENCH(test_actions)
 
 ON_BENCH(test_an_interrupted_action)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL,
                "properties:\n"
                "  version: { table: input, address: 1000, type: string, length: 12 }\n"
@@ -348,7 +332,6 @@ ON_BENCH(test_an_interrupted_action)
 
 ON_BENCH(test_reboot)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_NONE);
     assert_int_equal(bench_events(bench, "up"), 2);
@@ -360,7 +343,6 @@ ON_BENCH(test_reboot)
 /* 8/1, which some devices answer and others do not. */
 ON_BENCH(test_reboot_by_restart_of_communications)
 {
-    struct bench *bench = *state;
     bench_load_type(bench, "modbus:\n  timeout: 150ms\n"
                            "  reboot: [{ restart_comms: true }]\n");
     bench_line(bench, "\"objects\": {\"2\": \"$version\"}", NULL);
@@ -378,7 +360,6 @@ ON_BENCH(test_reboot_by_restart_of_communications)
 /* No answer is allowed, but then the device must have been seen to go. */
 ON_BENCH(test_a_restart_that_nobody_took)
 {
-    struct bench *bench = *state;
     bench_type(bench,
                "  reboot: [{ restart_comms: true, answer: false }]\n"
                "  factory_reset: [{ write: 61, value: 0xdead, broadcast: true }]\n",
@@ -397,7 +378,6 @@ ON_BENCH(test_a_restart_that_nobody_took)
 /* It may know no registers at all, and be silent when asked for them. */
 ON_BENCH(test_a_restart_is_seen_by_what_a_device_answers)
 {
-    struct bench *bench = *state;
     bench_load_type(bench, "modbus:\n  timeout: 150ms\n"
                            "  reboot: [{ restart_comms: true }]\n");
     bench_line(bench, "\"objects\": {\"2\": \"$version\"}, \"only\": [43, 8]", NULL);
@@ -407,7 +387,6 @@ ON_BENCH(test_a_restart_is_seen_by_what_a_device_answers)
 
 ON_BENCH(test_a_reboot_after_a_crash)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     bench->at_stage = "restart";
     bench->die_at_stage = true;
@@ -427,7 +406,6 @@ ON_BENCH(test_a_reboot_after_a_crash)
 
 ON_BENCH(test_factory_reset)
 {
-    struct bench *bench = *state;
     bench_type(bench,
                "  save: [{ write: 61, value: 0xa5a5 }]\n"
                "  factory_reset: [{ write: 61, value: 0xdead }]\n"
@@ -445,7 +423,6 @@ ON_BENCH(test_factory_reset)
 /* What the device had taken before a crash is not done to it again: it may be in use since. */
 ON_BENCH(test_a_factory_reset_after_a_crash)
 {
-    struct bench *bench = *state;
     bench_type(bench,
                "  factory_reset: [{ write: 61, value: 0xdead }]\n"
                "  reset_restarts: true\n",
@@ -464,7 +441,6 @@ ON_BENCH(test_a_factory_reset_after_a_crash)
 
 ON_BENCH(test_what_a_type_does_not_say_it_cannot)
 {
-    struct bench *bench = *state;
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_FACTORY_RESET, NULL, NULL), SB_CAUSE_UNSUPPORTED);
     assert_cause(bench_update(bench, "2.0.0", 1000), SB_CAUSE_UNSUPPORTED);

@@ -32,11 +32,10 @@ static int orders(struct bench *bench, int order)
     return count;
 }
 
-#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_modbus_teardown)
+#define ON_BENCH(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_modbus_teardown)
 
 ON_BENCH(test_whole_update)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_NONE);
@@ -56,7 +55,6 @@ ON_BENCH(test_whole_update)
 
 ON_BENCH(test_what_it_has_is_not_sent_again)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, "\"version\": \"2.0.0\"", NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_NONE);
@@ -66,7 +64,6 @@ ON_BENCH(test_what_it_has_is_not_sent_again)
 
 ON_BENCH(test_downgrade)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, "\"version\": \"3.0.0\"", NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_DOWNGRADE_REFUSED);
@@ -79,7 +76,6 @@ ON_BENCH(test_downgrade)
 /* Law: success is read back; a job that names no version cannot be. */
 ON_BENCH(test_a_version_is_needed)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, NULL);
     assert_cause(bench_update(bench, NULL, SIZE), SB_CAUSE_INVALID_REQUEST);
@@ -95,7 +91,6 @@ ON_BENCH(test_a_version_is_needed)
 
 ON_BENCH(test_another_address_and_speed_in_the_bootloader)
 {
-    struct bench *bench = *state;
     bench_type(bench, bench_firmware("      unit: 247\n      baud: 19200\n", NULL), NULL);
     bench_line(bench, "\"baud\": 115200, \"boot_unit\": 247, \"boot_baud\": 19200", NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_NONE);
@@ -107,7 +102,6 @@ ON_BENCH(test_another_address_and_speed_in_the_bootloader)
 /* Left there by whoever: it can be seen, and updated. */
 ON_BENCH(test_a_device_in_its_bootloader)
 {
-    struct bench *bench = *state;
     bench_type(bench, bench_firmware("      unit: 247\n      baud: 19200\n", NULL), NULL);
     bench_line(bench, "\"baud\": 115200, \"boot_unit\": 247, \"boot_baud\": 19200", NULL);
     assert_cause(bench_run(bench, SB_OP_WRITE, "{\"values\":{\"low\":1}}", NULL), SB_CAUSE_NONE);
@@ -123,7 +117,6 @@ ON_BENCH(test_a_device_in_its_bootloader)
 
 ON_BENCH(test_file_records)
 {
-    struct bench *bench = *state;
     const char *more = "    resume: { register: 0x9002 }\n";
     sb_cleanup(sb_freep) char *text = strdup(bench_firmware(NULL, more));
     char *begin = strstr(text, "    blocks:\n"), *end = strstr(text, "    finish:\n");
@@ -137,7 +130,6 @@ ON_BENCH(test_file_records)
 
 ON_BENCH(test_a_damaged_block_is_sent_again)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, "--fault", "bad_blocks=2", NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_NONE);
@@ -150,7 +142,6 @@ ON_BENCH(test_a_damaged_block_is_sent_again)
 
 ON_BENCH(test_statuses_become_causes)
 {
-    struct bench *bench = *state;
     static const struct {
         const char *fault;
         enum sb_cause cause;
@@ -176,7 +167,6 @@ ON_BENCH(test_statuses_become_causes)
 
 ON_BENCH(test_rolled_back)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, "--fault", "revert", "--boot-time", "2", NULL); /* seen to be away */
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_ROLLED_BACK);
@@ -185,7 +175,6 @@ ON_BENCH(test_rolled_back)
 
 ON_BENCH(test_it_never_comes_back)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, "--program-time", "0.06", NULL);
     bench->say_at_percent = "set 1.dead_after_restart true";
@@ -195,7 +184,6 @@ ON_BENCH(test_it_never_comes_back)
 
 ON_BENCH(test_it_stays_in_its_bootloader)
 {
-    struct bench *bench = *state;
     /* the check of the whole image is left out: its start is refused without a word */
     sb_cleanup(sb_freep) char *text = strdup(bench_firmware(NULL, NULL));
     char *begin = strstr(text, "    finish:\n"), *end = strstr(text, "    reboot:");
@@ -219,7 +207,6 @@ static void crash_at(struct bench *bench, const char *stage)
 /* The gateway dies when it has asked to keep a stage: kept or not, the end is the same. */
 ON_BENCH(test_crash_at_every_stage)
 {
-    struct bench *bench = *state;
     static const char *const names[] = { "enter", "erase", "blocks", "finish", "reboot" };
     typed(bench);
     for (size_t i = 0; i < SB_COUNT(names); i++) {
@@ -250,7 +237,6 @@ static void hang_in_the_middle(struct bench *bench)
 
 ON_BENCH(test_resume_at_the_devices_block)
 {
-    struct bench *bench = *state;
     typed(bench);
     hang_in_the_middle(bench);
     int sent = bench_events(bench, "block");
@@ -263,7 +249,6 @@ ON_BENCH(test_resume_at_the_devices_block)
 
 ON_BENCH(test_another_image_starts_over)
 {
-    struct bench *bench = *state;
     typed(bench);
     hang_in_the_middle(bench);
     assert_cause(bench_update_again(bench, "2.1.0", SIZE, false), SB_CAUSE_NONE);
@@ -273,7 +258,6 @@ ON_BENCH(test_another_image_starts_over)
 
 ON_BENCH(test_without_a_register_that_tells_it_starts_over)
 {
-    struct bench *bench = *state;
     bench_type(bench, bench_firmware(NULL, "    share: 4\n"), NULL);
     hang_in_the_middle(bench);
     assert_cause(bench_update_again(bench, "2.0.0", SIZE, false), SB_CAUSE_NONE);
@@ -282,7 +266,6 @@ ON_BENCH(test_without_a_register_that_tells_it_starts_over)
 
 ON_BENCH(test_the_device_restarts_in_the_middle)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, "--boot-time", "1.2", NULL);
     bench_say(bench, "set 1.die_at_block 7");
@@ -294,7 +277,6 @@ ON_BENCH(test_the_device_restarts_in_the_middle)
 
 ON_BENCH(test_power_cut_of_the_whole_line)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, "--fault", "cut_at_block=5", NULL);
     assert_cause(bench_update(bench, "2.0.0", SIZE), SB_CAUSE_LINK_LOST);
@@ -306,7 +288,6 @@ ON_BENCH(test_power_cut_of_the_whole_line)
 
 ON_BENCH(test_done_while_we_were_away)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, NULL);
     crash_at(bench, "reboot");
@@ -320,7 +301,6 @@ ON_BENCH(test_done_while_we_were_away)
 
 ON_BENCH(test_cancel_between_blocks)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, "--program-time", "0.06", NULL);
     bench->stop_at_percent = 20;
@@ -334,7 +314,6 @@ ON_BENCH(test_cancel_between_blocks)
 
 ON_BENCH(test_no_cancel_after_the_commit_point)
 {
-    struct bench *bench = *state;
     bench_type(bench, bench_firmware(NULL, "    commit: erase\n"), NULL);
     bench_line(bench, NULL, "--program-time", "0.06", NULL);
     bench->stop_at_percent = 20;
@@ -345,7 +324,6 @@ ON_BENCH(test_no_cancel_after_the_commit_point)
 
 ON_BENCH(test_a_store_that_fails_stops_before_the_step)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, NULL);
     bench->at_stage = "erase";
@@ -356,7 +334,6 @@ ON_BENCH(test_a_store_that_fails_stops_before_the_step)
 
 ON_BENCH(test_images_that_cannot_be)
 {
-    struct bench *bench = *state;
     typed(bench);
     bench_line(bench, NULL, NULL);
     assert_cause(bench_run(bench, SB_OP_FIRMWARE_UPDATE, NULL, NULL), SB_CAUSE_NOT_READY);

@@ -201,54 +201,52 @@ static void goes_down_with(struct world *w, const char *text)
 
 /* ---- refusals ---- */
 
-static void refused(void **state, uint8_t code, const char *text)
+static void refused(struct world *w, uint8_t code, const char *text)
 {
-    start_script(*state, (struct script){ .connack = code });
-    goes_down_with(*state, text);
+    start_script(w, (struct script){ .connack = code });
+    goes_down_with(w, text);
 }
 
-#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+#define TEST(fn) SB_TEST_OF(struct world *w, fn, set_up, tear_down)
 
 TEST(refused_version)
 {
-    refused(state, 1, "the broker does not speak MQTT 3.1.1");
+    refused(w, 1, "the broker does not speak MQTT 3.1.1");
 }
 
 TEST(refused_client_id)
 {
-    refused(state, 2, "refuses the client id: check organisation, type and id");
+    refused(w, 2, "refuses the client id: check organisation, type and id");
 }
 
 TEST(refused_unavailable)
 {
-    refused(state, 3, "not available at present");
+    refused(w, 3, "not available at present");
 }
 
 TEST(refused_password)
 {
-    refused(state, 4, "wrong user name or password: check user and token");
+    refused(w, 4, "wrong user name or password: check user and token");
 }
 
 TEST(refused_authorisation)
 {
-    refused(state, 5, "not authorised: check the token");
+    refused(w, 5, "not authorised: check the token");
 }
 
 TEST(refused_with_an_unknown_code)
 {
-    refused(state, 77, "refuses the connection with code 77");
+    refused(w, 77, "refuses the connection with code 77");
 }
 
 TEST(a_refused_topic_is_named)
 {
-    start_script(*state, (struct script){ .suback = { 0x80 }, .codes = 1 });
-    goes_down_with(*state, "refuses the subscription of one: check what this client may do");
+    start_script(w, (struct script){ .suback = { 0x80 }, .codes = 1 });
+    goes_down_with(w, "refuses the subscription of one: check what this client may do");
 }
 
 TEST(the_refused_one_of_several_topics_is_named)
 {
-    struct world *w = *state;
-
     w->a.topics[1] = "two";
     start_script(w, (struct script){ .suback = { 1, 0x80 }, .codes = 1 });
     goes_down_with(w, "refuses the subscription of two");
@@ -258,8 +256,6 @@ TEST(the_refused_one_of_several_topics_is_named)
  * list of them, nor a list as one. */
 TEST(an_answer_with_too_many_codes)
 {
-    struct world *w = *state;
-
     w->a.topics[1] = "two";
     start_script(w, (struct script){ .suback = { 1, 1 }, .codes = 3 });
     goes_down_with(w, "refuses the subscription of one");
@@ -267,8 +263,6 @@ TEST(an_answer_with_too_many_codes)
 
 TEST(an_answer_with_one_code_for_two_topics)
 {
-    struct world *w = *state;
-
     w->a.topics[1] = "two";
     start_script(w, (struct script){ .suback = { 1, 1 }, .codes = 1 });
     sb_mqtt_peer_start(&w->a, w->loop);
@@ -277,8 +271,6 @@ TEST(an_answer_with_one_code_for_two_topics)
 
 TEST(no_topics_at_all)
 {
-    struct world *w = *state;
-
     w->a.topics[0] = NULL;
     start_script(w, (struct script){ 0 });
     sb_mqtt_peer_start(&w->a, w->loop);
@@ -287,14 +279,12 @@ TEST(no_topics_at_all)
 
 TEST(a_connection_closed_unanswered)
 {
-    start_script(*state, (struct script){ .reply = HANG_UP });
-    goes_down_with(*state, "no connection: refused, unreachable, or closed before it answered");
+    start_script(w, (struct script){ .reply = HANG_UP });
+    goes_down_with(w, "no connection: refused, unreachable, or closed before it answered");
 }
 
 TEST(what_a_broker_did_not_acknowledge_is_lost)
 {
-    struct world *w = *state;
-
     start_script(w, (struct script){ .codes = 1, .suback = { 1 }, .hang_up_after = 3 });
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
@@ -310,8 +300,6 @@ TEST(what_a_broker_did_not_acknowledge_is_lost)
 
 TEST(nobody_listens)
 {
-    struct world *w = *state;
-
     w->uri = sb_format("mqtt://127.0.0.1:%u", sb_free_port());
     w->a.uri = w->uri;
     goes_down_with(w, "no connection: refused, unreachable");
@@ -333,7 +321,6 @@ TEST(bad_uris)
     };
 
     for (size_t i = 0; i < SB_COUNT(uris); i++) {
-        struct world *w = *state;
         w->a.uri = uris[i];
         goes_down_with(w, "uri '");
         sb_mqtt_peer_done(&w->a);
@@ -346,7 +333,6 @@ TEST(a_password_in_the_uri_is_refused_and_not_shown)
     static const char *const uris[] = { "mqtt://me:secret@127.0.0.1", "http://me:secret@host" };
 
     for (size_t i = 0; i < SB_COUNT(uris); i++) {
-        struct world *w = *state;
         w->a.uri = uris[i];
         goes_down_with(w, "uri: user and password do not belong in it");
         assert_null(strstr(w->a.down, "secret"));
@@ -357,7 +343,6 @@ TEST(a_password_in_the_uri_is_refused_and_not_shown)
 
 TEST(a_host_that_cannot_be_found)
 {
-    struct world *w = *state;
     struct sb_str uri = { 0 };
 
     sb_str_add(&uri, "mqtts://");
@@ -371,8 +356,6 @@ TEST(a_host_that_cannot_be_found)
 
 TEST(by_ipv6)
 {
-    struct world *w = *state;
-
     w->uri = sb_format("mqtt://[::1]:%u", sb_free_port());
     w->a.uri = w->uri;
     goes_down_with(w, "[::1]:");
@@ -380,8 +363,6 @@ TEST(by_ipv6)
 
 TEST(a_login_that_fails)
 {
-    struct world *w = *state;
-
     w->a.refuse = "token file is not there";
     goes_down_with(w, "token file is not there");
     assert_in_range(w->a.delay, 1, 1000);
@@ -391,8 +372,6 @@ TEST(a_login_that_fails)
 
 TEST(a_silent_broker_has_30_seconds)
 {
-    struct world *w = *state;
-
     start_script(w, (struct script){ .reply = SILENT });
     sb_mqtt_peer_start(&w->a, w->loop);
     sb_sim_advance(w->loop, 29999);
@@ -407,7 +386,6 @@ TEST(a_silent_broker_has_30_seconds)
 /* A login that fails takes no time, so the waits follow each other alone. */
 TEST(back_off_doubles_to_two_minutes_with_jitter)
 {
-    struct world *w = *state;
     int64_t most = SB_SECOND, sum = 0, limits = 0;
 
     sb_random_seed(3);
@@ -431,7 +409,6 @@ TEST(back_off_doubles_to_two_minutes_with_jitter)
 /* Up, then lost at once, again and again: as if two clients had the same id. */
 TEST(a_link_that_never_lasts_backs_off_too)
 {
-    struct world *w = *state;
     int64_t longest = 0;
 
     sb_random_seed(5);
@@ -455,7 +432,6 @@ TEST(a_link_that_never_lasts_backs_off_too)
 
 TEST(it_is_freed_while_it_connects)
 {
-    struct world *w = *state;
     int64_t start = real_ms();
 
     start_script(w, (struct script){ .reply = SILENT });
@@ -468,7 +444,6 @@ TEST(it_is_freed_while_it_connects)
 
 TEST(it_is_freed_unstarted)
 {
-    struct world *w = *state;
     int64_t start = real_ms();
 
     sb_mqtt_peer_start(&w->a, w->loop); /* but no turn runs */
@@ -479,8 +454,6 @@ TEST(it_is_freed_unstarted)
 
 TEST(freeing_does_not_wait_for_a_broker_that_acknowledges_nothing)
 {
-    struct world *w = *state;
-
     start_script(w, (struct script){ .codes = 1, .suback = { 1 } });
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);

@@ -102,12 +102,10 @@ static void publish(struct sb_mqtt_peer *from, const char *topic, const char *te
     assert_int_equal(sb_mqtt_publish(from->mqtt, topic, text, strlen(text), qos, id), 0);
 }
 
-#define TEST(fn) SB_TEST(fn, set_up, tear_down)
+#define TEST(fn) SB_TEST_OF(struct world *w, fn, set_up, tear_down)
 
 TEST(messages_go_both_ways)
 {
-    struct world *w = *state;
-
     sb_mqtt_peer_start(&w->a, w->loop);
     sb_mqtt_peer_start(&w->b, w->loop);
     assert_int_equal(sb_mqtt_publish(w->a.mqtt, "to/b", "x", 1, 1, 1), -EAGAIN); /* not up yet */
@@ -127,8 +125,6 @@ TEST(messages_go_both_ways)
 
 TEST(qos_0_is_settled_when_written)
 {
-    struct world *w = *state;
-
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
     publish(&w->a, "to/a/0", "x", 0, 5);
@@ -138,8 +134,6 @@ TEST(qos_0_is_settled_when_written)
 
 TEST(several_topics)
 {
-    struct world *w = *state;
-
     w->a.topics[1] = "also/+";
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
@@ -151,7 +145,6 @@ TEST(several_topics)
 TEST(large_payloads)
 {
     enum { LARGE = 1024 * 1024 };
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *bytes = malloc(LARGE + 1);
 
     memset(bytes, '\xab', LARGE + 1);
@@ -167,8 +160,6 @@ TEST(large_payloads)
 /* The broker hangs, so nothing is acknowledged; then it dies. */
 TEST(a_dead_broker_loses_what_it_did_not_acknowledge)
 {
-    struct world *w = *state;
-
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
     sb_broker_freeze(broker, true);
@@ -190,8 +181,6 @@ TEST(a_dead_broker_loses_what_it_did_not_acknowledge)
 
 TEST(a_session_outlives_the_broker)
 {
-    struct world *w = *state;
-
     w->a.clean = false;
     w->a.id = "persistent";
     sb_mqtt_peer_start(&w->a, w->loop);
@@ -221,8 +210,6 @@ TEST(a_session_outlives_the_broker)
 
 TEST(login_data_is_made_anew_for_each_try)
 {
-    struct world *w = *state;
-
     w->a.password = "wrong";
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.downs);
@@ -249,7 +236,6 @@ static void on_turn(void *arg)
 TEST(a_flood_is_read_whole_and_in_order)
 {
     enum { MANY = 5000 };
-    struct world *w = *state;
     struct sb_str lines = { 0 };
     struct turns turns = { .peer = &w->a };
 
@@ -269,7 +255,6 @@ TEST(a_flood_is_read_whole_and_in_order)
 
 TEST(publishes_are_bounded)
 {
-    struct world *w = *state;
     int r = 0, taken = 0;
 
     sb_mqtt_peer_start(&w->a, w->loop);
@@ -287,8 +272,6 @@ TEST(publishes_are_bounded)
 
 TEST(what_is_published_last_still_arrives)
 {
-    struct world *w = *state;
-
     sb_mqtt_peer_start(&w->a, w->loop);
     sb_mqtt_peer_start(&w->b, w->loop);
     UNTIL(w, w->a.ups && w->b.ups);
@@ -300,8 +283,6 @@ TEST(what_is_published_last_still_arrives)
 
 TEST(it_may_be_freed_in_its_event)
 {
-    struct world *w = *state;
-
     w->a.free_on_down = true;
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
@@ -314,8 +295,6 @@ TEST(it_may_be_freed_in_its_event)
 /* What was published before is acknowledged before; then it is back with other login data. */
 TEST(a_login_is_renewed_without_losing_anything)
 {
-    struct world *w = *state;
-
     sb_mqtt_peer_start(&w->a, w->loop);
     sb_mqtt_renew(w->a.mqtt); /* not up: nothing to renew */
     UNTIL(w, w->a.ups);
@@ -336,8 +315,6 @@ TEST(a_login_is_renewed_without_losing_anything)
 
 TEST(a_renewal_waits_only_so_long)
 {
-    struct world *w = *state;
-
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.ups);
     sb_broker_freeze(broker, true);
@@ -358,7 +335,6 @@ static void on_pause(void *arg)
 /* What it would log in with is not so any more: nobody may come up by that. */
 TEST(a_renewal_overtakes_a_try)
 {
-    struct world *w = *state;
     struct sb_timer *pause;
 
     assert_int_equal(sb_timer_new(w->loop, on_pause, w->loop, &pause), 0);
@@ -429,7 +405,6 @@ static unsigned threads(void)
 
 TEST(a_crowd_shares_its_threads)
 {
-    struct world *w = *state;
     struct member crowd[CROWD];
     struct sb_mqtt_crew *crew = NULL;
 
@@ -486,20 +461,18 @@ static void fails_by_tls(struct world *w, const char *text)
 
 TEST(tls_by_name)
 {
-    use_tls(*state, SB_BROKER_TLS, "localhost");
-    goes_up_by_tls(*state);
+    use_tls(w, SB_BROKER_TLS, "localhost");
+    goes_up_by_tls(w);
 }
 
 TEST(tls_by_address)
 {
-    use_tls(*state, SB_BROKER_TLS, "127.0.0.1");
-    goes_up_by_tls(*state);
+    use_tls(w, SB_BROKER_TLS, "127.0.0.1");
+    goes_up_by_tls(w);
 }
 
 TEST(tls_with_a_wrong_authority)
 {
-    struct world *w = *state;
-
     use_tls(w, SB_BROKER_TLS, "localhost");
     free(w->files[0]);
     w->a.ca = w->files[0] = sb_broker_path(broker, "other-ca.pem");
@@ -508,8 +481,6 @@ TEST(tls_with_a_wrong_authority)
 
 TEST(tls_with_the_systems_authorities)
 {
-    struct world *w = *state;
-
     use_tls(w, SB_BROKER_TLS, "localhost");
     w->a.ca = NULL;
     if (access("/etc/ssl/certs/ca-certificates.crt", R_OK) < 0)
@@ -519,14 +490,12 @@ TEST(tls_with_the_systems_authorities)
 
 TEST(tls_with_another_name)
 {
-    use_tls(*state, SB_BROKER_OTHER_NAME, "localhost");
-    fails_by_tls(*state, "made for another name");
+    use_tls(w, SB_BROKER_OTHER_NAME, "localhost");
+    fails_by_tls(w, "made for another name");
 }
 
 TEST(tls_unverified_where_asked_for)
 {
-    struct world *w = *state;
-
     use_tls(w, SB_BROKER_OTHER_NAME, "localhost");
     w->a.ca = NULL;
     w->a.no_verify = true;
@@ -535,8 +504,6 @@ TEST(tls_unverified_where_asked_for)
 
 TEST(tls_with_a_client_certificate)
 {
-    struct world *w = *state;
-
     use_tls(w, SB_BROKER_CLIENT_CERT, "localhost");
     w->a.cert = w->files[1];
     w->a.key = w->files[2];
@@ -545,8 +512,6 @@ TEST(tls_with_a_client_certificate)
 
 TEST(tls_without_the_client_certificate)
 {
-    struct world *w = *state;
-
     use_tls(w, SB_BROKER_CLIENT_CERT, "localhost");
     sb_mqtt_peer_start(&w->a, w->loop);
     UNTIL(w, w->a.downs);
@@ -555,8 +520,6 @@ TEST(tls_without_the_client_certificate)
 
 TEST(tls_files_must_be_there)
 {
-    struct world *w = *state;
-
     use_tls(w, SB_BROKER_TLS, "localhost");
     w->a.ca = "/nowhere/ca.pem";
     fails_by_tls(w, "ca_file /nowhere/ca.pem: No such file");
@@ -581,13 +544,11 @@ static void by_websocket(struct world *w, const char *scheme, const char *cert, 
 
 TEST(websocket)
 {
-    by_websocket(*state, "ws", NULL, NULL);
+    by_websocket(w, "ws", NULL, NULL);
 }
 
 TEST(websocket_over_tls)
 {
-    struct world *w = *state;
-
     w->files[0] = sb_broker_path(broker, "server.pem");
     w->files[1] = sb_broker_path(broker, "server.key");
     w->files[2] = sb_broker_path(broker, "ca.pem");

@@ -49,7 +49,7 @@ static void check_round_trip(struct world *w, const void *payload, size_t size)
     restart(w, false);
 }
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct world *w, name, set_up, tear_down)
 
 T(a_restart_brings_the_same_bytes)
 {
@@ -67,7 +67,6 @@ T(a_restart_brings_the_same_bytes)
         { "\xc0\x80", 2 },
         { "\xed\xa0\x80", 3 },
     };
-    struct world *w = *state;
 
     for (size_t i = 0; i < SB_COUNT(payloads); i++)
         check_round_trip(w, payloads[i].bytes, payloads[i].size);
@@ -76,7 +75,6 @@ T(a_restart_brings_the_same_bytes)
 
 T(order_and_numbers_continue_after_a_power_cut)
 {
-    struct world *w = *state;
     int64_t last = 0;
 
     put(w, SB_PARCEL_FINAL, "a");
@@ -94,8 +92,6 @@ T(order_and_numbers_continue_after_a_power_cut)
 /* The far side had all of it, and the power went before that was written down. */
 T(nobody_sees_progress_fall_after_a_power_cut)
 {
-    struct world *w = *state;
-
     w->limits.window = 9;
     restart(w, false);
     resume(w);
@@ -119,7 +115,6 @@ T(nobody_sees_progress_fall_after_a_power_cut)
 
 T(an_unreadable_parcel_holds_up_no_other)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_pack("{s:s}", "topic", "t"); /* no payload */
     const struct sb_row row = { .id = 5, .a = LINK, .state = SB_PARCEL_FINAL, .body = body };
 
@@ -140,8 +135,6 @@ T(an_unreadable_parcel_holds_up_no_other)
 
 T(a_lost_batch_takes_its_parcels_with_it)
 {
-    struct world *w = *state;
-
     put(w, SB_PARCEL_FINAL, "kept");
     turn(w);
     sb_store_mem_fail_next(w->disk, 1, -ENOSPC);
@@ -161,8 +154,6 @@ T(a_lost_batch_takes_its_parcels_with_it)
 
 T(a_lost_superseding_brings_the_older_back)
 {
-    struct world *w = *state;
-
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
     turn(w);
     sb_store_mem_fail_next(w->disk, 1, -ENOSPC);
@@ -176,7 +167,6 @@ T(a_lost_superseding_brings_the_older_back)
 
 T(what_was_settled_is_not_sent_again_while_the_disk_is_full)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "a");
     int64_t id;
 
@@ -203,7 +193,6 @@ T(what_was_settled_is_not_sent_again_while_the_disk_is_full)
 
 T(settled_while_the_store_is_down)
 {
-    struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_FINAL, "a");
 
     resume(w);
@@ -227,8 +216,6 @@ static void fill(struct world *w, enum sb_parcel_class class, int n)
 
 T(when_full_the_oldest_progress_goes_first)
 {
-    struct world *w = *state;
-
     put(w, SB_PARCEL_FINAL, "f");
     put(w, SB_PARCEL_PROGRESS, "1");
     put(w, SB_PARCEL_PROGRESS, "2");
@@ -247,7 +234,6 @@ T(when_full_the_oldest_progress_goes_first)
 
 T(answers_go_only_when_old)
 {
-    struct world *w = *state;
     struct sb_parcel late;
 
     fill(w, SB_PARCEL_ANSWER, 8);
@@ -265,7 +251,6 @@ T(answers_go_only_when_old)
 
 T(finals_go_last_and_with_a_record)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "old");
 
     parcel.what = "failed";
@@ -281,7 +266,6 @@ T(finals_go_last_and_with_a_record)
 
 T(bytes_are_bounded_too)
 {
-    struct world *w = *state;
     char text[1001] = { 0 };
 
     memset(text, 'x', 1000);
@@ -298,7 +282,6 @@ T(bytes_are_bounded_too)
 
 T(progress_does_not_make_room_for_itself_twice)
 {
-    struct world *w = *state;
     char text[850] = { 0 };
 
     memset(text, 'x', sizeof(text) - 1);
@@ -314,7 +297,6 @@ T(progress_does_not_make_room_for_itself_twice)
 /* If not all that is needed may go, nothing goes. */
 T(nothing_is_dropped_in_vain)
 {
-    struct world *w = *state;
     char text[900] = { 0 };
 
     memset(text, 'x', sizeof(text) - 1);
@@ -329,8 +311,6 @@ T(nothing_is_dropped_in_vain)
 
 T(what_is_on_its_way_is_not_dropped)
 {
-    struct world *w = *state;
-
     fill(w, SB_PARCEL_PROGRESS, 8);
     resume(w);
     expect_sent(w, "a b ");
@@ -346,8 +326,6 @@ T(what_is_on_its_way_is_not_dropped)
 
 T(full_for_new_work_before_it_is_full_for_reports)
 {
-    struct world *w = *state;
-
     assert_false(sb_outbox_full(w->outbox, "nowhere", 0));
     fill(w, SB_PARCEL_PROGRESS, 8);
     assert_false(sb_outbox_full(w->outbox, LINK, 0)); /* all of it could go */
@@ -366,8 +344,6 @@ T(full_for_new_work_before_it_is_full_for_reports)
 
 T(without_a_clock_nothing_is_old)
 {
-    struct world *w = *state;
-
     sb_sim_set_wall(w->loop, 0);
     fill(w, SB_PARCEL_ANSWER, 8); /* created 0 */
     sb_sim_advance(w->loop, 40 * SB_DAY);
@@ -381,8 +357,6 @@ T(without_a_clock_nothing_is_old)
 
 T(a_clock_that_goes_back_ages_nothing)
 {
-    struct world *w = *state;
-
     fill(w, SB_PARCEL_ANSWER, 8);
     sb_sim_set_wall(w->loop, SB_SIM_WALL - 10 * SB_DAY);
     assert_int_equal(try_put(w, SB_PARCEL_ANSWER, "x", NULL), -ENOSPC);
@@ -391,7 +365,6 @@ T(a_clock_that_goes_back_ages_nothing)
 
 T(bad_parcels_are_refused)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "a");
 
     parcel.topic = NULL;
@@ -409,7 +382,6 @@ T(bad_parcels_are_refused)
 
 T(too_large_for_the_store_changes_nothing)
 {
-    struct world *w = *state;
     size_t n = 300000;
     sb_cleanup(sb_freep) char *text = calloc(1, n + 1);
 
@@ -428,7 +400,6 @@ T(too_large_for_the_store_changes_nothing)
 T(every_payload_of_128_kib_fits)
 {
     static const char fillings[] = { 'x', '"', '\n', '\1', '\0', '\xff' };
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *bytes = malloc(131072);
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "");
 
@@ -448,7 +419,6 @@ T(every_payload_of_128_kib_fits)
 
 T(what_was_told_is_recorded_with_its_removal)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PROGRESS, "p");
     int64_t progress, passing;
 
@@ -472,8 +442,6 @@ T(what_was_told_is_recorded_with_its_removal)
 /* Nobody speaks for the lane: its link stands in the configuration no more. */
 T(what_waits_for_a_link_that_is_gone_goes_by_age)
 {
-    struct world *w = *state;
-
     (void)put(w, SB_PARCEL_PROGRESS, "p");
     (void)put(w, SB_PARCEL_FINAL, "f");
     assert_int_equal(stored(w), 2);
@@ -498,7 +466,6 @@ T(what_waits_for_a_link_that_is_gone_goes_by_age)
 /* Its device was removed while the gateway was off: its door never speaks of it. */
 T(what_waits_for_a_connection_that_is_gone_goes_by_age)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "f");
 
     parcel.connection = "gone";
@@ -522,7 +489,6 @@ T(what_waits_for_a_connection_that_is_gone_goes_by_age)
 /* Lock-step: one sync for each message, that of its own commit. */
 T(what_was_settled_costs_no_sync_of_its_own)
 {
-    struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_ANSWER, "0");
 
     resume(w);
@@ -542,7 +508,6 @@ T(what_was_settled_costs_no_sync_of_its_own)
 
 T(a_crash_may_forget_that_it_was_settled)
 {
-    struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_ANSWER, "a");
 
     resume(w);

@@ -4,11 +4,10 @@
 
 /* ---- order, window, durability ---- */
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct world *w, name, set_up, tear_down)
 
 T(parcels_leave_in_order_and_within_the_window)
 {
-    struct world *w = *state;
     int64_t ids[5];
 
     for (int i = 0; i < 5; i++)
@@ -35,8 +34,6 @@ T(parcels_leave_in_order_and_within_the_window)
 
 T(nothing_leaves_before_it_is_durable)
 {
-    struct world *w = *state;
-
     resume(w);
     sb_store_mem_hold(w->disk, true);
     put(w, SB_PARCEL_FINAL, "a");
@@ -50,8 +47,6 @@ T(nothing_leaves_before_it_is_durable)
 /* A passing parcel put before any change need not wait, but it does not overtake either. */
 T(nothing_overtakes)
 {
-    struct world *w = *state;
-
     resume(w);
     put(w, SB_PARCEL_PASSING, "a");
     expect_sent(w, "a ");
@@ -68,7 +63,6 @@ T(nothing_overtakes)
 
 T(what_it_tells_of_and_the_parcel_are_one_commit)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_object();
 
     assert_int_equal(
@@ -84,7 +78,6 @@ T(what_it_tells_of_and_the_parcel_are_one_commit)
 
 T(newer_progress_takes_the_place_of_older)
 {
-    struct world *w = *state;
     int64_t first = put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "10%");
 
     put(w, SB_PARCEL_ANSWER, "x");
@@ -104,7 +97,6 @@ T(newer_progress_takes_the_place_of_older)
 
 T(progress_on_its_way_is_followed_not_changed)
 {
-    struct world *w = *state;
     int64_t first = put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "10%");
 
     resume(w);
@@ -126,8 +118,6 @@ T(progress_on_its_way_is_followed_not_changed)
 
 T(what_was_sent_once_keeps_its_bytes)
 {
-    struct world *w = *state;
-
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
     resume(w);
     expect_sent(w, "10% ");
@@ -139,8 +129,6 @@ T(what_was_sent_once_keeps_its_bytes)
 
 T(a_final_takes_unsent_progress_away)
 {
-    struct world *w = *state;
-
     put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "10%");
     put(w, SB_PARCEL_ANSWER, "x");
     put_keyed(w, SB_PARCEL_FINAL, "task 1", "done");
@@ -155,8 +143,6 @@ T(a_final_takes_unsent_progress_away)
 
 T(superseding_waits_for_its_own_commit)
 {
-    struct world *w = *state;
-
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
     put(w, SB_PARCEL_ANSWER, "x");
     turn(w);
@@ -172,7 +158,6 @@ T(superseding_waits_for_its_own_commit)
 
 T(settling_counts_once_and_only_what_is_durable)
 {
-    struct world *w = *state;
     int64_t id = put(w, SB_PARCEL_FINAL, "a");
 
     sb_outbox_settle(w->outbox, LINK, id); /* cannot have been sent */
@@ -200,7 +185,6 @@ static int64_t put_token(struct world *w, const char *device, const char *token,
 
 T(a_token_settles_its_parcel)
 {
-    struct world *w = *state;
     struct sb_outbox *outbox = w->outbox;
 
     put_token(w, "d1", "r1", "a");
@@ -226,8 +210,6 @@ T(a_token_settles_its_parcel)
 
 T(the_same_token_twice_settles_the_older_that_was_sent)
 {
-    struct world *w = *state;
-
     w->limits.window = 1;
     restart(w, false);
     int64_t first = put_token(w, "d", "r", "a");
@@ -241,8 +223,6 @@ T(the_same_token_twice_settles_the_older_that_was_sent)
 
 T(an_answer_that_comes_after_a_restart_counts)
 {
-    struct world *w = *state;
-
     put_token(w, "d", "r", "a");
     resume(w);
     expect_sent(w, "a ");
@@ -258,7 +238,6 @@ T(an_answer_that_comes_after_a_restart_counts)
 
 T(resume_sends_the_unsettled_again)
 {
-    struct world *w = *state;
     int64_t first = put(w, SB_PARCEL_FINAL, "a");
 
     put(w, SB_PARCEL_FINAL, "b");
@@ -282,8 +261,6 @@ T(resume_sends_the_unsettled_again)
 
 T(a_pause_before_the_turn_ends_holds_all)
 {
-    struct world *w = *state;
-
     put(w, SB_PARCEL_FINAL, "a");
     for (int i = 0; i < 5; i++) {
         sb_outbox_resume(w->outbox, LINK, NULL);
@@ -294,8 +271,6 @@ T(a_pause_before_the_turn_ends_holds_all)
 
 T(again_means_the_link_is_down)
 {
-    struct world *w = *state;
-
     put(w, SB_PARCEL_FINAL, "a");
     put(w, SB_PARCEL_FINAL, "b");
     w->answer = -EAGAIN;
@@ -313,8 +288,6 @@ T(again_means_the_link_is_down)
 /* A connection that is up and full: nobody tells when it takes more, so it is tried. */
 T(busy_means_soon_again)
 {
-    struct world *w = *state;
-
     resume(w);
     int64_t first = put(w, SB_PARCEL_FINAL, "a");
     expect_sent(w, "a ");
@@ -334,7 +307,6 @@ T(busy_means_soon_again)
 
 T(what_can_never_be_sent_is_dropped_and_recorded)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "bad");
 
     parcel.task = 9;
@@ -352,8 +324,6 @@ T(what_can_never_be_sent_is_dropped_and_recorded)
 
 T(passing_parcels_live_until_the_link_pauses)
 {
-    struct world *w = *state;
-
     put(w, SB_PARCEL_PASSING, "hello");
     put(w, SB_PARCEL_FINAL, "a");
     assert_int_equal(stored(w), 1);
@@ -370,7 +340,6 @@ T(passing_parcels_live_until_the_link_pauses)
 
 T(a_closed_lane_keeps_its_parcels)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "b");
 
     put(w, SB_PARCEL_FINAL, "a");
@@ -401,8 +370,6 @@ static void settle_inside(struct world *w, const struct sb_parcel *parcel)
 
 T(a_door_may_settle_while_it_sends)
 {
-    struct world *w = *state;
-
     for (int i = 0; i < 6; i++)
         put(w, i % 2 ? SB_PARCEL_PASSING : SB_PARCEL_FINAL, (char[]){ (char)('a' + i), 0 });
     w->inside = settle_inside; /* QoS 0 */
@@ -422,8 +389,6 @@ static void pause_inside(struct world *w, const struct sb_parcel *parcel)
 
 T(a_door_may_pause_while_it_sends)
 {
-    struct world *w = *state;
-
     put(w, SB_PARCEL_PASSING, "a");
     put(w, SB_PARCEL_PASSING, "b");
     put(w, SB_PARCEL_FINAL, "c");
@@ -444,8 +409,6 @@ static void put_inside(struct world *w, const struct sb_parcel *parcel)
 
 T(a_door_may_put_while_it_sends)
 {
-    struct world *w = *state;
-
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
     w->inside = put_inside; /* does not change what is in its hand */
     resume(w);
@@ -467,8 +430,6 @@ static int64_t put_on(struct world *w, const char *connection, const char *text)
 
 T(connections_do_not_wait_for_one_another)
 {
-    struct world *w = *state;
-
     put_on(w, "a", "a1");
     put_on(w, "b", "b1");
     put_on(w, "a", "a2");
@@ -492,8 +453,6 @@ T(connections_do_not_wait_for_one_another)
 
 T(bounds_are_the_links)
 {
-    struct world *w = *state;
-
     for (int i = 0; i < 8; i++)
         put_on(w, i % 2 ? "a" : "b", (char[]){ (char)('a' + i), 0 });
     assert_int_equal(try_put(w, SB_PARCEL_FINAL, "x", NULL), -ENOSPC);
@@ -501,7 +460,6 @@ T(bounds_are_the_links)
 
 T(progress_is_superseded_on_its_own_connection)
 {
-    struct world *w = *state;
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_PROGRESS, "1");
     int64_t first = 0, second = 0;
 
@@ -517,8 +475,6 @@ T(progress_is_superseded_on_its_own_connection)
 
 T(a_connection_that_never_comes_back)
 {
-    struct world *w = *state;
-
     sb_outbox_resume(w->outbox, LINK, "a");
     put_on(w, "a", "a1");
     put_on(w, "b", "b1");

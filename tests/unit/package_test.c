@@ -154,11 +154,10 @@ static bool exists(const char *path)
 #define URI "https://user:pw@cloud.example.com:8443/fw/a.bin"
 
 /* What a door supplies itself is told by its digest: each device may have a stream of its own. */
-#define TEST(name) SB_TEST(name, setup, teardown)
+#define TEST(name) SB_TEST_OF(struct bench *b, name, setup, teardown)
 
 TEST(streams_of_one_file_are_one_package)
 {
-    struct bench *b = *state;
     struct sb_package *first = package(b,
                                        "{\"uri\":\"stream:?id=1\",\"version\":\"2.0\",\"door\":"
                                        "\"plant\",\"md5\":\"93230c3bde425a9d7984a594ac55ea1e\"}",
@@ -178,7 +177,6 @@ TEST(streams_of_one_file_are_one_package)
 
 TEST(a_uri_leads_to_one_package)
 {
-    struct bench *b = *state;
     struct sb_package *first =
         package(b, "{\"uri\":\"" URI "?sig=1\",\"version\":\"2.0\",\"door\":\"plant\"}", 100);
     sb_cleanup(sb_freep) char *id = strdup(first->id);
@@ -219,7 +217,6 @@ TEST(a_uri_leads_to_one_package)
 
 TEST(other_content_is_another_package)
 {
-    struct bench *b = *state;
     static const char *const specs[] = {
         "{\"uri\":\"" URI "\",\"version\":\"1\"}",
         "{\"uri\":\"" URI "\",\"version\":\"2\"}",
@@ -245,7 +242,6 @@ TEST(other_content_is_another_package)
 
 TEST(specs_are_bounded_and_checked)
 {
-    struct bench *b = *state;
     struct sb_package *found = NULL;
     static const char *const wrong[] = {
         "{}",
@@ -280,7 +276,6 @@ TEST(specs_are_bounded_and_checked)
 
 TEST(people_see_no_credentials)
 {
-    struct bench *b = *state;
     const struct sb_package *one = package(
         b,
         "{\"uri\":\"" URI "?sig=SECRETSIG\",\"version\":\"2.0\",\"fits\":{\"model\":[\"x\"]},"
@@ -299,7 +294,6 @@ TEST(people_see_no_credentials)
 
 TEST(a_failing_store_refuses)
 {
-    struct bench *b = *state;
     struct sb_package *found = NULL;
     (void)package(b, "{\"name\":\"kept\"}", 1);
     sb_sim_advance(b->loop, 100);
@@ -331,7 +325,6 @@ static size_t trim(struct bench *b, size_t keep, int64_t before, char *needed)
 
 TEST(retention_takes_the_least_used)
 {
-    struct bench *b = *state;
     (void)package(b, "{\"name\":\"mine\"}", 1); /* an operator's is never taken */
     for (int i = 2; i < 10; i++) {
         sb_cleanup(sb_freep) char *text =
@@ -356,7 +349,6 @@ TEST(retention_takes_the_least_used)
 
 TEST(a_part_becomes_an_artifact)
 {
-    struct bench *b = *state;
     struct stat st;
     sb_cleanup(sb_freep) char *sha256 = NULL;
     sb_cleanup(sb_freep) char *part = sb_depot_part(b->packages, "p-test");
@@ -387,7 +379,6 @@ TEST(a_part_becomes_an_artifact)
 
 TEST(a_known_digest_needs_no_download)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
     assert_int_equal(0, adopt(b, 100, 'a', &sha256));
     sb_cleanup(sb_freep) char *spec =
@@ -406,7 +397,6 @@ TEST(a_known_digest_needs_no_download)
 
 TEST(the_least_used_files_make_room)
 {
-    struct bench *b = *state;
     char *sha[4] = { 0 };
     for (int i = 0; i < 4; i++) {
         assert_int_equal(0, adopt(b, 200, (char)('a' + i), &sha[i]));
@@ -443,7 +433,6 @@ TEST(the_least_used_files_make_room)
 
 TEST(pinned_files_and_packages_stay)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
     assert_int_equal(0, adopt(b, 500, 'a', &sha256));
     sb_cleanup(sb_freep) char *spec =
@@ -472,7 +461,6 @@ TEST(pinned_files_and_packages_stay)
 
 TEST(too_large_files_are_not_adopted)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *kept = NULL;
     assert_int_equal(0, adopt(b, 400, 'a', &kept));
     assert_int_equal(-ENOSPC, adopt(b, 601, 'b', NULL));
@@ -481,7 +469,6 @@ TEST(too_large_files_are_not_adopted)
 
 TEST(under_the_floor_nothing_begins)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
     assert_int_equal(0, adopt(b, 100, 'a', &sha256));
     assert_false(sb_depot_is_short(b->packages, 100, 0));
@@ -494,7 +481,6 @@ TEST(under_the_floor_nothing_begins)
 
 TEST(what_has_begun_ends_under_the_floor)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *first = NULL, *second = NULL;
     assert_int_equal(0, adopt(b, 500, 'a', &first));
     b->limits.free_floor = INT64_MAX;
@@ -509,14 +495,12 @@ TEST(what_has_begun_ends_under_the_floor)
 
 TEST(what_is_on_its_way_has_its_room)
 {
-    struct bench *b = *state;
     assert_false(sb_depot_is_short(b->packages, 500, 500));
     assert_true(sb_depot_is_short(b->packages, 500, 501)); /* 1000 in all */
 }
 
 TEST(the_start_counts_and_cleans)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *sha256 = NULL;
     assert_int_equal(0, adopt(b, 500, 'a', &sha256));
     sb_cleanup(sb_freep) char *path = sb_depot_path(b->packages, sha256);
@@ -554,7 +538,6 @@ TEST(the_start_counts_and_cleans)
 
 TEST(stale_parts_also_go_while_it_runs)
 {
-    struct bench *b = *state;
     sb_cleanup(sb_freep) char *part = sb_depot_part(b->packages, "p-old");
     write_file(part, 10, 'x', 0600);
     assert_int_equal(0, sb_depot_make_room(b->packages, 1));
@@ -566,7 +549,6 @@ TEST(stale_parts_also_go_while_it_runs)
 
 TEST(a_directory_of_somebody_else_is_left_alone)
 {
-    struct bench *b = *state;
     struct sb_packages *other = NULL;
     sb_cleanup(sb_freep) char *home = sb_format("%s/home", b->directory);
     sb_cleanup(sb_freep) char *letter = sb_format("%s/home/letter.txt", b->directory);

@@ -104,11 +104,10 @@ static char *lock_file(const struct line *line)
     return sb_serial_lock_path(line->folder, line->name);
 }
 
-#define ON_LINE(test) SB_TEST(test, setup, teardown)
+#define ON_LINE(test) SB_TEST_OF(struct line *line, test, setup, teardown)
 
 ON_LINE(test_bytes_both_ways)
 {
-    struct line *line = *state;
     struct sb_port *port = open_port(line);
     uint8_t all[256], back[256];
     size_t n = 0, got;
@@ -139,7 +138,6 @@ static void *interrupt_soon(void *arg)
 
 ON_LINE(test_a_wait_is_interrupted)
 {
-    struct line *line = *state;
     struct sb_port *port = open_port(line);
     uint8_t byte;
     size_t got;
@@ -155,7 +153,6 @@ ON_LINE(test_a_wait_is_interrupted)
 
 ON_LINE(test_a_line_that_vanishes_and_returns)
 {
-    struct line *line = *state;
     struct sb_port *port = open_port(line);
     uint8_t byte;
     size_t got;
@@ -177,7 +174,6 @@ ON_LINE(test_a_line_that_vanishes_and_returns)
 
 ON_LINE(test_settings)
 {
-    struct line *line = *state;
     struct termios t;
     line->config.baud = 9600;
     line->config.stop = 2;
@@ -197,7 +193,6 @@ ON_LINE(test_settings)
 
 ON_LINE(test_settings_that_a_pty_refuses)
 {
-    struct line *line = *state;
     line->config.parity = SB_PARITY_EVEN;
     assert_refused(line, -EINVAL, "parity even");
     line->config.parity = SB_PARITY_NONE;
@@ -210,7 +205,6 @@ ON_LINE(test_settings_that_a_pty_refuses)
 
 ON_LINE(test_paths_that_are_no_line)
 {
-    struct line *line = *state;
     line->config.port = line->folder;
     assert_refused(line, -ENOTTY, "is not a serial line");
     char null[] = "/dev/null", none[] = "/dev/serial/by-path/none";
@@ -256,7 +250,6 @@ static void end_process(pid_t pid)
 
 ON_LINE(test_two_processes_contend)
 {
-    struct line *line = *state;
     pid_t pid = holder(line, true);
     sb_cleanup(sb_freep) char *file = lock_file(line), *who = sb_format("process %d (", (int)pid);
     int owner;
@@ -279,7 +272,6 @@ ON_LINE(test_two_processes_contend)
 
 ON_LINE(test_the_lock_file)
 {
-    struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line), *wanted = sb_format("%10d\n", getpid());
     char text[32] = { 0 };
     struct sb_port *port = open_port(line);
@@ -304,7 +296,6 @@ static void write_lock(const char *file, const char *text)
 
 ON_LINE(test_stale_lock_files)
 {
-    struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line);
     pid_t gone = fork();
     if (gone == 0)
@@ -325,7 +316,6 @@ ON_LINE(test_stale_lock_files)
 
 ON_LINE(test_a_lock_file_of_a_program_without_flock)
 {
-    struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line);
     pid_t pid = holder(line, false);
     sb_cleanup(sb_freep) char *text = sb_format("%d\n", (int)pid);
@@ -339,7 +329,6 @@ ON_LINE(test_a_lock_file_of_a_program_without_flock)
 
 ON_LINE(test_the_same_line_twice_in_one_process)
 {
-    struct line *line = *state;
     struct sb_port *port = open_port(line);
     int owner;
     char *error = refused(line, -EBUSY, &owner);
@@ -350,7 +339,6 @@ ON_LINE(test_the_same_line_twice_in_one_process)
 
 ON_LINE(test_without_locks)
 {
-    struct line *line = *state;
     sb_cleanup(sb_freep) char *file = lock_file(line);
     line->config.lock = false;
     struct sb_port *one = open_port(line), *two = open_port(line);
@@ -361,7 +349,6 @@ ON_LINE(test_without_locks)
 
 ON_LINE(test_a_lock_directory_that_cannot_be_written)
 {
-    struct line *line = *state;
     char nowhere[] = "/nonexistent/lock";
     line->config.lock_directory = nowhere;
     struct sb_port *port = open_port(line);
@@ -385,7 +372,6 @@ static void examined(struct line *line, int daemon, enum sb_health health, const
 
 ON_LINE(test_an_examination)
 {
-    struct line *line = *state;
     examined(line, 0, SB_HEALTH_OK, ", 115200 baud, free");
     int said[2];
     assert_int_equal(pipe(said), 0);
@@ -418,7 +404,6 @@ ON_LINE(test_an_examination)
 /* A rule with the system's own list cannot be tested with lines that are not there. */
 ON_LINE(test_names_and_kinds_of_lines)
 {
-    struct line *line = *state;
     sb_cleanup(sb_freep) char *list = sb_format("%s/drivers", line->folder);
     FILE *file = fopen(list, "w");
     assert_non_null(file);

@@ -32,11 +32,10 @@ static void assert_boots(struct bench *bench, const char *version)
 
 /* ---- the line ---- */
 
-#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_teardown)
+#define ON_BENCH(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_teardown)
 
 ON_BENCH(test_bytes_lost_doubled_and_changed)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 12\n", NULL);
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--fault", "drop=0.0001", "--fault", "duplicate=0.0001",
@@ -47,7 +46,6 @@ ON_BENCH(test_bytes_lost_doubled_and_changed)
 
 ON_BENCH(test_log_text_and_old_answers)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--fault", "log=1", "--fault", "wrong_seq=true", NULL);
     assert_cause(update(bench, 20000), SB_CAUSE_NONE);
@@ -56,7 +54,6 @@ ON_BENCH(test_log_text_and_old_answers)
 
 ON_BENCH(test_text_without_end)
 {
-    struct bench *bench = *state;
     device(bench, "chatter=true");
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
     bench_say(bench, "set hang true");
@@ -68,7 +65,6 @@ ON_BENCH(test_text_without_end)
 
 ON_BENCH(test_garbage)
 {
-    struct bench *bench = *state;
     device(bench, "garbage=true");
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_LINK_LOST);
     assert_non_null(strstr(bench->outcome.text, "no SMP answer"));
@@ -81,7 +77,6 @@ ON_BENCH(test_garbage)
 
 ON_BENCH(test_silence)
 {
-    struct bench *bench = *state;
     device(bench, "hang=true");
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_LINK_LOST);
     assert_string_equal(bench->outcome.text, "the device does not answer");
@@ -89,7 +84,6 @@ ON_BENCH(test_silence)
 
 ON_BENCH(test_unplugged_in_mid_upload_and_back)
 {
-    struct bench *bench = *state;
     device(bench, "slow=0.01");
     bench->say_at_percent = "unplug";
     assert_cause(update(bench, 60000), SB_CAUSE_LINK_LOST);
@@ -106,7 +100,6 @@ ON_BENCH(test_unplugged_in_mid_upload_and_back)
 
 ON_BENCH(test_a_line_that_goes_away_while_the_device_restarts)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 9000, NULL);
     bench->at_stage = "reset";
@@ -123,7 +116,6 @@ ON_BENCH(test_a_line_that_goes_away_while_the_device_restarts)
 
 ON_BENCH(test_cancel_between_blocks)
 {
-    struct bench *bench = *state;
     device(bench, "slow=0.01");
     bench->stop_at_percent = 20;
     assert_cause(update(bench, 60000), SB_CAUSE_OPERATOR);
@@ -135,7 +127,6 @@ ON_BENCH(test_cancel_between_blocks)
 
 ON_BENCH(test_no_cancel_after_the_commit_point)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     bench->at_stage = "reset";
     bench->stop_at_stage = true;
@@ -148,7 +139,6 @@ ON_BENCH(test_no_cancel_after_the_commit_point)
 
 ON_BENCH(test_power_cut_in_mid_upload)
 {
-    struct bench *bench = *state;
     device(bench, "die_after=30000");
     assert_cause(update(bench, 60000), SB_CAUSE_LINK_LOST);
     bench_kill(bench);
@@ -161,7 +151,6 @@ ON_BENCH(test_power_cut_in_mid_upload)
 
 ON_BENCH(test_a_bootloader_loses_its_power_in_mid_upload)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--kind", "mcuboot", "--image", old, "--fault", "die_after=30000", NULL);
     assert_cause(update(bench, 60000), SB_CAUSE_LINK_LOST);
@@ -175,7 +164,6 @@ ON_BENCH(test_a_bootloader_loses_its_power_in_mid_upload)
 
 ON_BENCH(test_the_offset_is_obeyed)
 {
-    struct bench *bench = *state;
     bench->forgets = true;
     device(bench, "forget_at=12000");
     bench_say(bench, "set back 5");
@@ -186,7 +174,6 @@ ON_BENCH(test_the_offset_is_obeyed)
 
 ON_BENCH(test_a_device_that_never_goes_forward)
 {
-    struct bench *bench = *state;
     bench->forgets = true;
     device(bench, "back=100000");
     assert_cause(update(bench, 30000), SB_CAUSE_WRITE_FAILED);
@@ -195,7 +182,6 @@ ON_BENCH(test_a_device_that_never_goes_forward)
 
 ON_BENCH(test_the_first_block_shrinks)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--no-params", "--buf-size", "250", NULL);
     assert_cause(update(bench, 8000), SB_CAUSE_NONE);
@@ -206,7 +192,6 @@ ON_BENCH(test_the_first_block_shrinks)
 
 ON_BENCH(test_a_buffer_that_is_told_is_kept_to)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  buffer: 8K\n", NULL); /* the type is wrong about it */
     device(bench, NULL);
     assert_cause(update(bench, 20000), SB_CAUSE_NONE);
@@ -216,7 +201,6 @@ ON_BENCH(test_a_buffer_that_is_told_is_kept_to)
 
 ON_BENCH(test_an_old_server)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--protocol", "0", NULL);
     assert_cause(update(bench, 9000), SB_CAUSE_NONE);
@@ -225,7 +209,6 @@ ON_BENCH(test_an_old_server)
 
 ON_BENCH(test_bad_signature)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 9000, "--bad-signature");
     assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_VERIFY_FAILED);
@@ -237,7 +220,6 @@ ON_BENCH(test_bad_signature)
 
 ON_BENCH(test_busy)
 {
-    struct bench *bench = *state;
     device(bench, "busy=1");
     assert_cause(update(bench, 9000), SB_CAUSE_BUSY);
     assert_string_equal(bench->outcome.native.code, "10");
@@ -249,7 +231,6 @@ ON_BENCH(test_busy)
 
 ON_BENCH(test_rolled_back)
 {
-    struct bench *bench = *state;
     device(bench, "revert_on_boot=true");
     assert_cause(update(bench, 9000), SB_CAUSE_ROLLED_BACK);
     assert_string_equal(bench->outcome.text, "the device started the image and went back to 1.0.0");
@@ -266,7 +247,6 @@ ON_BENCH(test_rolled_back)
 
 ON_BENCH(test_power_cut_between_test_boot_and_confirm)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     bench->at_stage = "confirm";
     bench->say_at_stage = "reset";                           /* and so it goes back */
@@ -278,7 +258,6 @@ ON_BENCH(test_power_cut_between_test_boot_and_confirm)
 
 ON_BENCH(test_a_reset_request_is_lost)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     bench->at_stage = "reset";
     bench->say_at_stage = "set lost_requests 1";
@@ -289,7 +268,6 @@ ON_BENCH(test_a_reset_request_is_lost)
 
 ON_BENCH(test_a_resets_answer_is_lost)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     bench->at_stage = "reset";
     bench->say_at_stage = "set silent_answers 1";
@@ -300,7 +278,6 @@ ON_BENCH(test_a_resets_answer_is_lost)
 
 ON_BENCH(test_it_never_comes_back)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n", NULL);
     device(bench, "dead_after_reset=true");
     bench->type->restart = 1500;
@@ -311,7 +288,6 @@ ON_BENCH(test_it_never_comes_back)
 
 ON_BENCH(test_a_device_that_does_not_restart)
 {
-    struct bench *bench = *state;
     device(bench, "stuck=true");
     bench->type->restart = 20000;
     assert_cause(update(bench, 9000), SB_CAUSE_INSTALL_FAILED);
@@ -320,7 +296,6 @@ ON_BENCH(test_a_device_that_does_not_restart)
 
 ON_BENCH(test_a_confirm_that_does_not_hold)
 {
-    struct bench *bench = *state;
     device(bench, "refuse_confirm=true");
     assert_cause(update(bench, 9000), SB_CAUSE_INSTALL_FAILED);
     assert_non_null(strstr(bench->outcome.text, "permanent"));
@@ -328,7 +303,6 @@ ON_BENCH(test_a_confirm_that_does_not_hold)
 
 ON_BENCH(test_a_new_image_that_falls_ill)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
     bench->type->restart = 4000;
     device(bench, "ill=0.5");
@@ -344,7 +318,6 @@ ON_BENCH(test_a_new_image_that_falls_ill)
 
 ON_BENCH(test_a_new_image_that_restarts_by_itself)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
     device(bench, "crash=0.5");
     assert_cause(update(bench, 9000), SB_CAUSE_ROLLED_BACK);
@@ -354,7 +327,6 @@ ON_BENCH(test_a_new_image_that_restarts_by_itself)
 
 ON_BENCH(test_a_new_image_that_confirms_itself)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 5s\n", NULL);
     device(bench, "self_confirm=0.5");
     assert_cause(update(bench, 9000), SB_CAUSE_NONE);
@@ -364,7 +336,6 @@ ON_BENCH(test_a_new_image_that_confirms_itself)
 
 ON_BENCH(test_health_is_watched)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 2s\n", NULL);
     device(bench, NULL);
     int64_t begin = sb_port_clock();
@@ -376,7 +347,6 @@ ON_BENCH(test_health_is_watched)
 /* One that misses the last look is asked once more before it is given up. */
 ON_BENCH(test_health_is_no_matter_of_one_answer)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  health: 2s\n", NULL);
     device(bench, "dozes=0.7");
     assert_cause(update(bench, 9000), SB_CAUSE_NONE);
@@ -385,7 +355,6 @@ ON_BENCH(test_health_is_no_matter_of_one_answer)
 
 ON_BENCH(test_reboot_of_a_stubborn_device)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     bench_say(bench, "set lost_requests 0");
     assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_NONE);
@@ -396,7 +365,6 @@ ON_BENCH(test_reboot_of_a_stubborn_device)
 
 ON_BENCH(test_another_process_holds_the_port)
 {
-    struct bench *bench = *state;
     device(bench, NULL);
     struct sb_port *port = NULL;
     int owner = 0;

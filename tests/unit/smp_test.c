@@ -42,11 +42,10 @@ static void assert_runs(struct bench *bench, const char *version, bool confirmed
     assert_int_equal(sb_json_bool(flash, "confirmed", !confirmed), confirmed);
 }
 
-#define ON_BENCH(test) SB_TEST(test, bench_setup, bench_teardown)
+#define ON_BENCH(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_teardown)
 
 ON_BENCH(test_identify)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
     assert_string_equal(bench_version(bench), "1.0.0");
@@ -58,7 +57,6 @@ ON_BENCH(test_identify)
 
 ON_BENCH(test_identify_a_bootloader)
 {
-    struct bench *bench = *state;
     mcuboot(bench);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
     assert_string_equal(bench_version(bench), "1.0.0");
@@ -67,7 +65,6 @@ ON_BENCH(test_identify_a_bootloader)
 
 ON_BENCH(test_whole_update)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0+7", 60000, NULL);
     assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
@@ -102,7 +99,6 @@ ON_BENCH(test_whole_update)
 
 ON_BENCH(test_update_through_a_bootloader)
 {
-    struct bench *bench = *state;
     mcuboot(bench);
     const char *new = bench_image(bench, "new.bin", "2.0.0", 30000, "--protected");
     assert_cause(bench_run(bench, UPDATE, NULL, new), SB_CAUSE_NONE);
@@ -113,7 +109,6 @@ ON_BENCH(test_update_through_a_bootloader)
 
 ON_BENCH(test_straight_into_the_first_slot)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  method: direct\n", NULL);
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--kind", "mcuboot", "--image", old, "--primary", NULL);
@@ -135,7 +130,6 @@ ON_BENCH(test_straight_into_the_first_slot)
 
 ON_BENCH(test_a_device_that_leaves_for_its_application)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  method: direct\n  returns: false\n", NULL);
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--kind", "mcuboot", "--image", old, "--primary", "--fault",
@@ -148,7 +142,6 @@ ON_BENCH(test_a_device_that_leaves_for_its_application)
 
 ON_BENCH(test_download_then_install_on_the_device)
 {
-    struct bench *bench = *state;
     bench_type(bench, "  tries: 6\n  stage: device\n", NULL);
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 20000, NULL);
@@ -166,7 +159,6 @@ ON_BENCH(test_download_then_install_on_the_device)
 
 ON_BENCH(test_left_unconfirmed)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 8000, NULL);
     bench->command.confirm = SB_CONFIRM_MANUAL;
@@ -193,7 +185,6 @@ static enum sb_cause keep(struct bench *bench)
 
 ON_BENCH(test_confirmed_by_a_person)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL, KEEP);
     zephyr(bench);
     assert_cause(keep(bench), SB_CAUSE_NOT_READY);
@@ -212,7 +203,6 @@ ON_BENCH(test_confirmed_by_a_person)
 ON_BENCH(test_an_interrupted_confirm)
 {
     static const char *const keeping = "{\"action\":\"keep\"}";
-    struct bench *bench = *state;
     bench_type(bench, NULL, KEEP);
     zephyr(bench);
     bench->command.confirm = SB_CONFIRM_MANUAL;
@@ -239,7 +229,6 @@ ON_BENCH(test_an_interrupted_confirm)
 
 ON_BENCH(test_what_the_device_holds_is_not_sent_again)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 8000, NULL);
     bench->at_stage = "test";
@@ -271,19 +260,18 @@ static void stop_and_resume(struct bench *bench)
 
 ON_BENCH(test_resume_zephyr)
 {
-    zephyr(*state);
-    stop_and_resume(*state);
+    zephyr(bench);
+    stop_and_resume(bench);
 }
 
 ON_BENCH(test_resume_mcuboot)
 {
-    mcuboot(*state);
-    stop_and_resume(*state);
+    mcuboot(bench);
+    stop_and_resume(bench);
 }
 
 ON_BENCH(test_resume_without_a_checkpoint_by_the_files_sha)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 60000, NULL);
     bench_say(bench, "set slow 0.01");
@@ -296,7 +284,6 @@ ON_BENCH(test_resume_without_a_checkpoint_by_the_files_sha)
 
 ON_BENCH(test_a_resume_over_another_file_starts_again)
 {
-    struct bench *bench = *state;
     mcuboot(bench);
     const char *other = bench_image(bench, "other.bin", "1.0.5", 60000, NULL);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 60000, NULL);
@@ -322,7 +309,6 @@ ON_BENCH(test_crash_at_every_stage)
         const char *stage;
         bool committed;
     } stages[] = { { "upload", false }, { "test", false }, { "reset", true }, { "confirm", true } };
-    struct bench *bench = *state;
     zephyr(bench);
     for (size_t i = 0; i < SB_COUNT(stages); i++) {
         sb_cleanup(sb_freep) char *version = sb_format("1.%zu.0", i + 1);
@@ -343,7 +329,6 @@ ON_BENCH(test_crash_at_every_stage)
 
 ON_BENCH(test_a_store_that_fails_stops_before_the_step)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 9000, NULL);
     bench->at_stage = "reset";
@@ -356,7 +341,6 @@ ON_BENCH(test_a_store_that_fails_stops_before_the_step)
 
 ON_BENCH(test_downgrade)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     const char *older = bench_image(bench, "older.bin", "0.9.9", 8000, NULL);
     assert_cause(bench_run(bench, UPDATE, NULL, older), SB_CAUSE_DOWNGRADE_REFUSED);
@@ -370,7 +354,6 @@ ON_BENCH(test_downgrade)
 
 ON_BENCH(test_too_large)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--slot-size", "10000", NULL);
     const char *new = bench_image(bench, "new.bin", "1.1.0", 10001, NULL);
@@ -382,7 +365,6 @@ ON_BENCH(test_too_large)
 
 ON_BENCH(test_too_large_as_the_device_says)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--kind", "mcuboot", "--image", old, "--slot-size", "10000",
                  "--no-slot-info", NULL);
@@ -395,7 +377,6 @@ ON_BENCH(test_too_large_as_the_device_says)
 
 ON_BENCH(test_no_image)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     sb_cleanup(sb_freep) char *script = sb_format("%s/bench.yaml", bench->folder);
     assert_cause(bench_run(bench, UPDATE, NULL, script), SB_CAUSE_UNSUPPORTED_IMAGE);
@@ -438,7 +419,6 @@ static void assert_result(struct bench *bench, const char *json)
 
 ON_BENCH(test_read)
 {
-    struct bench *bench = *state;
     settings(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"interval\",\"gain\",\"name\"]}", NULL),
                  SB_CAUSE_NONE);
@@ -459,7 +439,6 @@ ON_BENCH(test_read)
 
 ON_BENCH(test_write)
 {
-    struct bench *bench = *state;
     settings(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_WRITE,
                            "{\"values\":{\"interval\":5,\"name\":\"fan\",\"key\":\"00ff\"}}", NULL),
@@ -479,7 +458,6 @@ ON_BENCH(test_write)
 
 ON_BENCH(test_configure_is_kept_over_a_restart)
 {
-    struct bench *bench = *state;
     settings(bench, NULL);
     assert_cause(bench_run(bench, SB_OP_CONFIGURE, "{\"values\":{\"interval\":7}}", NULL),
                  SB_CAUSE_NONE);
@@ -495,7 +473,6 @@ ON_BENCH(test_configure_is_kept_over_a_restart)
 
 ON_BENCH(test_configure_by_a_package)
 {
-    struct bench *bench = *state;
     settings(bench, NULL);
     sb_cleanup(sb_freep) char *path = sb_format("%s/values.json", bench->folder);
     json_t *values = json_pack("{s:i}", "interval", 9);
@@ -510,7 +487,6 @@ ON_BENCH(test_configure_by_a_package)
 
 ON_BENCH(test_a_bootloader_has_no_settings)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL, properties);
     mcuboot(bench);
     assert_cause(bench_run(bench, SB_OP_READ, "{\"names\":[\"interval\"]}", NULL),
@@ -520,7 +496,6 @@ ON_BENCH(test_a_bootloader_has_no_settings)
 
 ON_BENCH(test_settings_of_an_old_server)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL, properties);
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--protocol", "0", "--setting", "app/interval=01000000",
@@ -533,7 +508,6 @@ ON_BENCH(test_settings_of_an_old_server)
 
 ON_BENCH(test_actions)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL,
                "actions:\n"
                "  add: { group: 64, command: 1, payload: { a: 1, b: 2 } }\n"
@@ -569,7 +543,6 @@ ON_BENCH(test_actions)
 
 ON_BENCH(test_an_interrupted_action)
 {
-    struct bench *bench = *state;
     bench_type(bench, NULL, "actions: { count: { group: 64, command: 2, op: write } }\n");
     zephyr(bench);
     const char *count = "{\"action\":\"count\"}";
@@ -581,7 +554,6 @@ ON_BENCH(test_an_interrupted_action)
 
 ON_BENCH(test_factory_reset_by_erasing)
 {
-    struct bench *bench = *state;
     settings(bench, "  factory_reset: { method: erase_storage, restart: true }\n");
     assert_cause(bench_run(bench, SB_OP_CONFIGURE, "{\"values\":{\"interval\":7}}", NULL),
                  SB_CAUSE_NONE);
@@ -595,7 +567,6 @@ ON_BENCH(test_factory_reset_by_erasing)
 
 ON_BENCH(test_factory_reset_by_settings)
 {
-    struct bench *bench = *state;
     settings(bench, "  factory_reset: { method: settings, writes: { interval: 11, name: new } }\n");
     assert_cause(bench_run(bench, SB_OP_FACTORY_RESET, NULL, NULL), SB_CAUSE_NONE);
     assert_int_equal(bench_events(bench, "save"), 1);
@@ -604,7 +575,6 @@ ON_BENCH(test_factory_reset_by_settings)
 
 ON_BENCH(test_factory_reset_by_a_request)
 {
-    struct bench *bench = *state;
     bench_type(bench,
                "  factory_reset: { method: request, "
                "request: { group: 64, command: 2, op: write } }\n",
@@ -618,7 +588,6 @@ ON_BENCH(test_factory_reset_by_a_request)
 
 ON_BENCH(test_reboot)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     assert_cause(bench_run(bench, SB_OP_REBOOT, NULL, NULL), SB_CAUSE_NONE);
     assert_int_equal(bench_events(bench, "boot"), 2);
@@ -637,7 +606,6 @@ ON_BENCH(test_reboot)
 
 ON_BENCH(test_a_reboot_that_was_agreed_to_before_a_crash)
 {
-    struct bench *bench = *state;
     zephyr(bench);
     bench->at_stage = "restart";
     bench->die_at_stage = true;
@@ -651,7 +619,6 @@ ON_BENCH(test_a_reboot_that_was_agreed_to_before_a_crash)
 
 ON_BENCH(test_a_reboot_that_is_seen_after_a_crash)
 {
-    struct bench *bench = *state;
     const char *old = bench_image(bench, "old.bin", "1.0.0", 4000, NULL);
     bench_device(bench, "--image", old, "--boot-time", "2.5", NULL);
     bench_say(bench, "reset"); /* it is on its way down while the gateway starts */

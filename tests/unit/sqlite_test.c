@@ -117,12 +117,10 @@ static void expect_refusal(struct world *w, int r, const char *a, const char *b)
 
 /* ---- syncs ---- */
 
-#define T(name) SB_TEST(name, set_up, tear_down)
+#define T(name) SB_TEST_OF(struct world *w, name, set_up, tear_down)
 
 T(a_batch_is_one_sync)
 {
-    struct world *w = *state;
-
     put_job(w, 1);
     settle(w); /* the first writes the log's header, too */
     unsigned before = syncs();
@@ -150,7 +148,6 @@ static bool ten_turns(struct world *w)
 
 T(a_stalled_disk_stalls_no_turn)
 {
-    struct world *w = *state;
     struct sb_store_stats stats;
     unsigned before = syncs();
 
@@ -169,8 +166,6 @@ T(a_stalled_disk_stalls_no_turn)
 
 T(a_failed_sync_is_a_failed_commit)
 {
-    struct world *w = *state;
-
     set_disk(false, 1000);
     put_job(w, 1);
     run_until(w, failed_once);
@@ -193,8 +188,6 @@ static bool handed_over(struct world *w)
 
 T(a_batch_behind_a_failed_one_is_not_written)
 {
-    struct world *w = *state;
-
     put_job(w, 1);
     settle(w);
     pthread_mutex_lock(&disk.mutex);
@@ -212,7 +205,6 @@ T(a_batch_behind_a_failed_one_is_not_written)
 
 T(what_was_put_last_is_stored_at_a_clean_end)
 {
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
 
     put_job(w, 1);
@@ -245,13 +237,12 @@ static void expect_small_log(struct world *w)
 
 T(the_log_stays_small)
 {
-    expect_small_log(*state);
+    expect_small_log(w);
 }
 
 /* Whose pages are larger. */
 T(the_log_of_an_older_store_stays_small)
 {
-    struct world *w = *state;
     struct sb_store_size size;
 
     power_off(w);
@@ -290,8 +281,6 @@ static int pages_of_put(struct world *w, int64_t id, const char *a, int state)
 /* Flash wears. */
 T(a_row_that_is_found_as_before_costs_one_page)
 {
-    struct world *w = *state;
-
     put_job(w, 1);
     settle(w);
     (void)fold_log(w);
@@ -382,7 +371,6 @@ static int expect_next(void *arg, const struct sb_row *row)
 
 T(a_killed_process_loses_nothing_it_acknowledged)
 {
-    struct world *w = *state;
     int64_t first = 1;
 
     power_off(w);
@@ -406,8 +394,6 @@ T(a_killed_process_loses_nothing_it_acknowledged)
 
 T(a_newer_schema_is_refused_and_left_alone)
 {
-    struct world *w = *state;
-
     put_job(w, 1);
     settle(w);
     power_off(w);
@@ -420,8 +406,6 @@ T(a_newer_schema_is_refused_and_left_alone)
 
 T(a_foreign_database_is_refused)
 {
-    struct world *w = *state;
-
     power_off(w);
     assert_int_equal(unlink(w->path), 0);
     run_sql(w, "CREATE TABLE job (id INTEGER)");
@@ -441,8 +425,6 @@ static void overwrite(const char *path, off_t at, size_t n)
 
 T(garbage_is_refused)
 {
-    struct world *w = *state;
-
     power_off(w);
     overwrite(w->path, 0, 64);
     expect_refusal(w, -EUCLEAN, "damaged", "restore the file from a backup");
@@ -452,7 +434,6 @@ T(garbage_is_refused)
 
 T(damage_inside_shows_when_it_is_read)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = json_object();
     char text[3000] = { 0 };
     size_t n = 0;
@@ -473,7 +454,6 @@ T(damage_inside_shows_when_it_is_read)
 
 T(a_body_that_is_no_json_is_damage)
 {
-    struct world *w = *state;
     size_t n = 0;
     const struct sb_query all = { .table = SB_TABLE_JOB, .state = -1 };
 
@@ -487,7 +467,6 @@ T(a_body_that_is_no_json_is_damage)
 
 T(a_missing_directory_is_named)
 {
-    struct world *w = *state;
     char *good = w->path;
 
     power_off(w);
@@ -504,7 +483,7 @@ T(a_missing_directory_is_named)
 
 T(two_southbridges_do_not_share_a_store)
 {
-    struct world *w = *state, other = { .path = w->path, .directory = w->directory };
+    struct world other = { .path = w->path, .directory = w->directory };
 
     expect_refusal(&other, -EBUSY, "in use", "another southbridge");
     put_job(w, 1); /* the first goes on */
@@ -522,7 +501,6 @@ static mode_t mode_of(const char *path)
 
 T(only_its_owner_reads_it)
 {
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
 
     put_job(w, 1);
@@ -552,7 +530,6 @@ T(migrations_run_once_each_and_whole)
         sb_sql_migrations[0], "CREATE TABLE two (n); INSERT INTO two VALUES (2);",
         "INSERT INTO two VALUES (3); CREATE TABLE job (already TEXT);", /* fails half-way */
     };
-    struct world *w = *state;
     sb_cleanup(sb_freep) char *error = NULL;
     sqlite3 *db = NULL;
 
@@ -584,8 +561,6 @@ static int put_audit(struct world *w, int64_t id)
 
 T(audit_rows_stay)
 {
-    struct world *w = *state;
-
     for (int64_t id = 1; id <= 3; id++)
         assert_int_equal(put_audit(w, id), 0);
     settle(w);

@@ -135,21 +135,19 @@ static void check_every_table(struct world *w)
 
 /* Once in memory and once in a file. */
 #define BOTH(name)                                                                                 \
-    static void name(void **state);                                                                \
+    static void name(struct world *w);                                                             \
     SB_TEST(name##_in_memory, set_up_memory, tear_down)                                            \
     {                                                                                              \
-        name(state);                                                                               \
+        name(*state);                                                                              \
     }                                                                                              \
     SB_TEST(name##_in_sqlite, set_up_sqlite, tear_down)                                            \
     {                                                                                              \
-        name(state);                                                                               \
+        name(*state);                                                                              \
     }                                                                                              \
-    static void name(SB_UNUSED void **state)
+    static void name(SB_UNUSED struct world *w)
 
 BOTH(rows_come_back_as_they_were)
 {
-    struct world *w = *state;
-
     put_in_every_table(w);
     check_every_table(w);
     power_off(w);
@@ -159,8 +157,6 @@ BOTH(rows_come_back_as_they_were)
 
 BOTH(rows_are_replaced_and_removed)
 {
-    struct world *w = *state;
-
     put_in_every_table(w);
     for (int table = 0; table < SB_TABLE_MAX_; table++) {
         if (table == SB_TABLE_AUDIT || table == SB_TABLE_META)
@@ -186,7 +182,6 @@ BOTH(rows_are_replaced_and_removed)
 
 BOTH(the_last_change_of_a_turn_counts)
 {
-    struct world *w = *state;
     int table = SB_TABLE_JOB;
     sb_cleanup(json_decrefp) json_t *first = number_body(-5), *last = number_body(table);
     struct sb_row row = row_of(table, first);
@@ -226,7 +221,6 @@ static void kept(void *arg, int error)
 BOTH(functions_run_in_order_when_the_row_is_there)
 {
     enum { N = 300 };
-    struct world *w = *state;
     struct promise promises[N];
     struct sb_store_stats stats;
 
@@ -261,7 +255,6 @@ static void lost(void *arg, int error)
 
 BOTH(a_failed_commit_and_the_recovery)
 {
-    struct world *w = *state;
     struct loss losses[3] = { { w, 1 }, { w, 1 }, { w, 1 } };
 
     put_job(w, 1);
@@ -294,7 +287,6 @@ BOTH(a_failed_commit_and_the_recovery)
 
 BOTH(numbers_are_never_given_twice)
 {
-    struct world *w = *state;
     int64_t last = 0;
 
     for (int round = 0; round < 3; round++) {
@@ -315,7 +307,6 @@ BOTH(numbers_are_never_given_twice)
 
 BOTH(numbers_of_removed_parcels_neither)
 {
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = number_body(0);
     int64_t last = 0;
 
@@ -338,7 +329,6 @@ BOTH(numbers_of_removed_parcels_neither)
 
 BOTH(a_failed_commit_uses_numbers_up)
 {
-    struct world *w = *state;
     int64_t first = sb_store_next_id(w->store, SB_TABLE_JOB);
     int64_t second = sb_store_next_id(w->store, SB_TABLE_JOB);
 
@@ -359,8 +349,6 @@ BOTH(a_failed_commit_uses_numbers_up)
 
 BOTH(a_number_from_elsewhere_counts)
 {
-    struct world *w = *state;
-
     put_job(w, 41);
     assert_int_equal(sb_store_next_id(w->store, SB_TABLE_JOB), 42);
     settle(w);
@@ -425,8 +413,6 @@ BOTH(queries_filter)
         { { .state = 5, .state_mask = 1 << 0 }, "" },
         { { .state = -1, .name = "ignored here" }, "1 2 3 4 5 6 7 8 9 10 11 12 " },
     };
-    struct world *w = *state;
-
     fill_tasks(w);
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_query query = cases[i].query;
@@ -437,7 +423,6 @@ BOTH(queries_filter)
 
 BOTH(rows_are_counted)
 {
-    struct world *w = *state;
     const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1, .limit = 3 };
     const struct sb_query some = { .table = SB_TABLE_TASK, .state = -1, .a = "d2", .after_id = 9 };
     const struct sb_query none = { .table = SB_TABLE_CONVO, .state = -1 };
@@ -470,7 +455,6 @@ static void put_large(struct world *w, int from, int to)
 /* What is removed leaves room, and the next rows take it: the file stays as large as it was. */
 BOTH(room_of_removed_rows_is_used_again)
 {
-    struct world *w = *state;
     struct sb_store_size empty, full, half, again;
 
     assert_int_equal(sb_store_measure(w->store, &empty), 0);
@@ -502,8 +486,6 @@ BOTH(queries_page)
         { 3, true, 5, "2 1 " },          { 1, true, 5, "" },
         { 11, false, 0, "12 " },
     };
-    struct world *w = *state;
-
     fill_tasks(w);
     for (size_t i = 0; i < SB_COUNT(cases); i++)
         expect_keys(w,
@@ -529,7 +511,6 @@ BOTH(named_tables_sort_by_name_or_time)
         const char *name;
         int64_t time;
     } packages[] = { { "pump", 3 }, { "Anna", 1 }, { "zwei", 2 }, { "pump2", 3 } };
-    struct world *w = *state;
     sb_cleanup(json_decrefp) json_t *body = number_body(1);
 
     for (size_t i = 0; i < SB_COUNT(packages); i++)
@@ -559,7 +540,6 @@ static int stop_at_three(void *arg, const struct sb_row *row)
 
 BOTH(the_reader_may_stop_a_query)
 {
-    struct world *w = *state;
     const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1 };
     size_t n = 0;
 
@@ -584,7 +564,6 @@ static int query_and_put(void *arg, const struct sb_row *row)
 
 BOTH(a_query_may_query_and_put)
 {
-    struct world *w = *state;
     const struct sb_query all = { .table = SB_TABLE_TASK, .state = -1 };
     struct nested nested = { w, 0 };
 
@@ -602,7 +581,6 @@ static int append_body(void *arg, const struct sb_row *row)
 
 BOTH(a_body_keeps_every_kind_of_value)
 {
-    struct world *w = *state;
     const char *text = "{\"text\":\"\\u0001\\\"\\\\\xe2\x82\xac\",\"real\":0.10000000000000001,"
                        "\"big\":9223372036854775807,\"none\":null,\"list\":[true,false,{}]}";
     json_t *body = NULL;

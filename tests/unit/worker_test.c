@@ -239,11 +239,10 @@ static void run_progress(struct sb_session *session, const struct sb_command *co
     ret->text = strdup("fine");
 }
 
-#define WITH_WORKER(test) SB_TEST(test, setup, teardown)
+#define WITH_WORKER(test) SB_TEST_OF(struct fixture *f, test, setup, teardown)
 
 WITH_WORKER(test_progress_is_thinned)
 {
-    struct fixture *f = *state;
     start(f, &(struct sb_driver_ops){ .name = "p", .run = run_progress }, 1);
     assert_true(sb_worker_busy(f->worker));
     assert_false(sb_worker_shareable(f->worker));
@@ -277,7 +276,6 @@ static void run_flood(struct sb_session *session, const struct sb_command *comma
 
 WITH_WORKER(test_a_loop_that_lags_loses_no_end)
 {
-    struct fixture *f = *state;
     atomic_store(&step, 0);
     start(f, &(struct sb_driver_ops){ .name = "p", .run = run_flood }, 1);
     int64_t end = sb_port_clock() + LIMIT_MS;
@@ -299,7 +297,6 @@ static void run_sleep(struct sb_session *session, const struct sb_command *comma
 
 WITH_WORKER(test_stop_ends_a_sleep)
 {
-    struct fixture *f = *state;
     atomic_store(&step, 0);
     start(f, &(struct sb_driver_ops){ .name = "s", .run = run_sleep }, 1);
     run_until(f, at_step1);
@@ -327,7 +324,6 @@ static void run_parting(struct sb_session *session, const struct sb_command *com
 
 WITH_WORKER(test_a_stopped_driver_takes_its_leave)
 {
-    struct fixture *f = *state;
     atomic_store(&step, 0);
     start(f, &(struct sb_driver_ops){ .name = "l", .run = run_parting }, 1);
     run_until(f, at_step1);
@@ -351,7 +347,6 @@ static void run_nap(struct sb_session *session, const struct sb_command *command
 
 WITH_WORKER(test_a_sleep_lasts)
 {
-    struct fixture *f = *state;
     start(f, &(struct sb_driver_ops){ .name = "s", .run = run_nap }, 1);
     run_until(f, done1);
     assert_int_equal(answers[0], 0);
@@ -378,7 +373,6 @@ static void run_read(struct sb_session *session, const struct sb_command *comman
 
 WITH_WORKER(test_stop_ends_a_read_and_the_port_stays_usable)
 {
-    struct fixture *f = *state;
     const struct sb_driver_ops driver = { .name = "r", .run = run_read };
     atomic_store(&step, 0);
     start(f, &driver, 1);
@@ -398,7 +392,6 @@ WITH_WORKER(test_stop_ends_a_read_and_the_port_stays_usable)
 
 WITH_WORKER(test_a_lost_line_is_opened_anew)
 {
-    struct fixture *f = *state;
     const struct sb_driver_ops driver = { .name = "r", .run = run_read };
     atomic_store(&step, 0);
     start(f, &driver, 1);
@@ -438,7 +431,6 @@ static void refused_with(struct fixture *f, uint64_t session, int error, enum sb
 
 WITH_WORKER(test_a_port_that_cannot_be_opened)
 {
-    struct fixture *f = *state;
     refused_with(f, 1, -EBUSY, SB_CAUSE_BUSY, "held by process 4711");
     line.silent = true;
     refused_with(f, 2, -ENOENT, SB_CAUSE_LINK_LOST,
@@ -447,7 +439,6 @@ WITH_WORKER(test_a_port_that_cannot_be_opened)
 
 WITH_WORKER(test_a_bus_without_a_port)
 {
-    struct fixture *f = *state;
     sb_worker_free(f->worker);
     assert_int_equal(sb_worker_new(f->loop, "bare", NULL, NULL, on_event, f, &f->worker), 0);
     refused_with(f, 1, 0, SB_CAUSE_INTERNAL, "bus bare has no port");
@@ -470,7 +461,6 @@ static const struct sb_driver_ops checkpointer = { .name = "c", .run = run_check
 
 WITH_WORKER(test_after_the_commit_point_a_stop_is_refused)
 {
-    struct fixture *f = *state;
     atomic_store(&step, 0);
     start(f, &checkpointer, 1);
     run_until(f, at_step1);
@@ -485,7 +475,6 @@ WITH_WORKER(test_after_the_commit_point_a_stop_is_refused)
 
 WITH_WORKER(test_a_store_that_fails_ends_the_driver)
 {
-    struct fixture *f = *state;
     f->grant_error = -ENOSPC;
     start(f, &checkpointer, 1);
     run_until(f, done1);
@@ -497,7 +486,6 @@ WITH_WORKER(test_a_store_that_fails_ends_the_driver)
 
 WITH_WORKER(test_a_stop_ends_the_wait_for_an_answer)
 {
-    struct fixture *f = *state;
     f->grant = false;
     f->stop_at_ask = 1;
     start(f, &checkpointer, 1);
@@ -535,7 +523,6 @@ static void run_guest(struct sb_session *session, const struct sb_command *comma
 
 WITH_WORKER(test_a_short_command_runs_inside_a_long_one)
 {
-    struct fixture *f = *state;
     const struct sb_driver_ops outer = { .name = "o", .run = run_outer, .caps = sharing };
     const struct sb_driver_ops guest = { .name = "g", .run = run_guest };
     atomic_store(&step, 0);
@@ -562,7 +549,6 @@ WITH_WORKER(test_a_short_command_runs_inside_a_long_one)
 
 WITH_WORKER(test_one_command_at_a_time)
 {
-    struct fixture *f = *state;
     atomic_store(&step, 0);
     const struct sb_driver_ops sleeper = { .name = "s", .run = run_sleep };
     start(f, &sleeper, 1);
@@ -590,7 +576,6 @@ static void run_committed_sleep(struct sb_session *session,
 
 WITH_WORKER(test_the_end_of_the_daemon_ends_everything)
 {
-    struct fixture *f = *state;
     atomic_store(&step, 0);
     start(f, &(struct sb_driver_ops){ .name = "s", .run = run_committed_sleep }, 1);
     run_until(f, at_step1);
@@ -604,7 +589,6 @@ WITH_WORKER(test_the_end_of_the_daemon_ends_everything)
 
 WITH_WORKER(test_a_worker_may_be_freed_by_its_own_event)
 {
-    struct fixture *f = *state;
     f->free_at_done = true;
     start(f, &(struct sb_driver_ops){ .name = "s", .run = run_nap }, 1);
     run_until(f, done1);
