@@ -107,7 +107,7 @@ class AlibabaPlatform(CloudLife):
                                          "data": {} if data is None else data,
                                          "message": "success" if code == 200 else "refused"})
 
-    def _hear(self, message):
+    def _receive(self, message):
         with self._changed:
             if self.watcher:
                 self.watcher("in", message.topic, message.payload)

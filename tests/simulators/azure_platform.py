@@ -217,7 +217,7 @@ class AzureHub(CloudLife):
             self.watcher("out", name, topic, text.encode())
         self._client.publish(f"hub/{name}/down/{topic}", text, qos=0)
 
-    def _hear(self, message):
+    def _receive(self, message):
         fits = UP.fullmatch(message.topic)
         name, rest = fits[1], fits[2]
         result, get, patch = RESULT.fullmatch(rest), GET.fullmatch(rest), PATCH.fullmatch(rest)

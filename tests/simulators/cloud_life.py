@@ -79,14 +79,14 @@ class CloudLife:
 
     def _on_message(self, _client, _userdata, message):
         try:
-            self._hear(message)
+            self._receive(message)
         except Exception as error:  # a bug of ours must fail the test, not vanish in a thread
             with self._changed:
                 self.failures.append(error)
                 self._changed.notify_all()
             print(f"{type(self).__name__}: {error!r}", file=sys.stderr)
 
-    def _hear(self, message):
+    def _receive(self, message):
         raise NotImplementedError
 
     @property

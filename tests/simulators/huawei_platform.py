@@ -104,7 +104,7 @@ class HuaweiPlatform(CloudLife):
 
     # ---- what the gateway sends ----
 
-    def _hear(self, message):
+    def _receive(self, message):
         match = UP.fullmatch(message.topic)
         sender, topic = match[1], match[2]
         if topic.endswith("/down") or "/request_id=" in topic and "/response/" not in topic:

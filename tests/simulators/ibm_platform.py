@@ -203,7 +203,7 @@ class IbmPlatform(CloudLife, Actions):
 
     # ---- hearing (Paho's thread) ----
 
-    def _hear(self, raw):
+    def _receive(self, raw):
         body = decode(raw.payload)
         message = Message(time.time(), "in", raw.topic, raw.payload, raw.qos, raw.retain,
                           body=None if isinstance(body, Finding) else body)
