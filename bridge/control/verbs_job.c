@@ -241,6 +241,22 @@ int sb_call_policy(struct sb_call *call, json_t **ret)
     return 0;
 }
 
+/* Times at which nothing would ever begin; an id may be of a request whose time has passed since.
+ */
+static int check_times(struct sb_call *call, const struct sb_policy *policy)
+{
+    int64_t now = sb_loop_wall(call->core->parts.loop);
+    bool passed = now >= SB_CLOCK_UNSET_BEFORE && policy->end_at <= now;
+    if (policy->end_at && policy->end_at <= policy->start_at)
+        return sb_call_refuse(
+            call, SB_REFUSAL_USAGE,
+            "it could never begin: end_at (--until) is not after start_at (--at)");
+    if (policy->end_at && passed && !sb_json_str(call->args, "id"))
+        return sb_call_refuse(call, SB_REFUSAL_USAGE,
+                              "it could never begin: end_at (--until) has passed already");
+    return 0;
+}
+
 static int read_policy(struct sb_call *call, struct sb_policy *ret)
 {
     sb_cleanup(json_decrefp) json_t *given = NULL;
@@ -249,7 +265,10 @@ static int read_policy(struct sb_call *call, struct sb_policy *ret)
         return -1;
     if (sb_policy_from_json(given, ret, &error) < 0)
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "policy: %s", error ? error : "not usable");
-    return 0;
+    if (check_times(call, ret) == 0)
+        return 0;
+    sb_policy_done(ret);
+    return -1;
 }
 
 /* A package spec from the arguments; NULL without a URI. */

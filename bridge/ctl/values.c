@@ -66,6 +66,8 @@ static int put_pair(const struct sb_option *option, json_t *into, const char *te
     size_t n = equals ? (size_t)(equals - text) : 0;
     if (n == 0)
         return complain(ret_error, "--%s %s: give it as name=value", option->name, text);
+    if (json_object_getn(into, text, n))
+        return complain(ret_error, "--%s %.*s is given twice", option->name, (int)n, text);
     json_t *value = option->kind == SB_OPTION_PAIR    ? scalar(equals + 1)
                     : option->kind == SB_OPTION_TEXTS ? json_string(equals + 1)
                                                       : words(equals + 1);
@@ -173,6 +175,20 @@ json_t *sb_value_container(json_t *object, const char *key, bool array)
     return json_object_get(object, key);
 }
 
+/* The second of two would silently win. */
+static bool is_second(const struct sb_option *option, const json_t *object, const char *key)
+{
+    switch (option->kind) {
+    case SB_OPTION_TEXT:
+    case SB_OPTION_NUMBER:
+    case SB_OPTION_DURATION:
+    case SB_OPTION_TIME:
+        return json_object_get(object, key);
+    default:
+        return false;
+    }
+}
+
 int sb_value_put(struct sb_order *order, const struct sb_option *option, const char *text,
                  char **ret_error)
 {
@@ -181,6 +197,8 @@ int sb_value_put(struct sb_order *order, const struct sb_option *option, const c
     int r = -1;
     if (!object)
         return complain(ret_error, "out of memory");
+    if (is_second(option, object, key))
+        return complain(ret_error, "--%s is given twice", option->name);
     switch (option->kind) {
     case SB_OPTION_FLAG:
         r = json_object_set_new(object, key, json_true());

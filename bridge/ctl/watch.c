@@ -219,7 +219,7 @@ enum sb_exit sb_run_job_create(struct sb_ctl *ctl, struct sb_order *order)
     else
         sb_show_line(ctl, "job %lld%s", (long long)id,
                      sb_json_bool(data, "existing", false)
-                         ? " is open already with the same request"
+                         ? " is open already with the same request; its own times and limits hold"
                          : " created");
     (void)fflush(ctl->out);
     return sb_order_has(order, "watch") ? watch(ctl, client, id) : code;

@@ -510,6 +510,12 @@ TEST(job_create_refused)
           "refused", "arguments must be a map" },
         { "{'operation': 'invoke', 'devices': ['a'], 'params': {'argments': {}}}", "refused",
           "(allowed: action, arguments; did you mean 'arguments'?)" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'start_at': "
+          "'2030-01-01T00:00:00Z', 'end_at': '2029-01-01T00:00:00Z'}}",
+          "usage", "end_at (--until) is not after start_at (--at)" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'end_at': "
+          "'2020-01-01T00:00:00Z'}}",
+          "usage", "(--until) has passed already" },
         { "{'operation': 'reboot', 'devices': ['a'], 'package': 'p'}", "refused", "no package" },
         { "{'operation': 'firmware_update', 'devices': ['a']}", "refused", "needs a package" },
         { "{'operation': 'firmware_install', 'devices': ['a']}", "refused", "nothing is staged" },
@@ -558,13 +564,13 @@ TEST(policy_as_people_write_it)
     int64_t job =
         create("{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': true, 'retries': 2,"
                " 'retry_interval': '90s', 'whole_timeout': '2h', 'start': 'at',"
-               " 'start_at': '2026-01-31T04:00:00+01:00', 'end_at': 1769832000000}}");
+               " 'start_at': '2026-01-31T04:00:00+01:00', 'end_at': 4102444800000}}");
     sb_cleanup(json_decrefp) json_t *shown = ask_ok(&world, "job show", by_id(job));
     const json_t *policy = json_object_get(shown, "policy");
     assert_int_equal(sb_json_int(policy, "retry_interval", 0), 90 * SB_SECOND);
     assert_int_equal(sb_json_int(policy, "whole_timeout", 0), 2 * SB_HOUR);
     assert_true(sb_json_int(policy, "start_at", 0) == INT64_C(1769828400000));
-    assert_true(sb_json_int(policy, "end_at", 0) == INT64_C(1769832000000));
+    assert_true(sb_json_int(policy, "end_at", 0) == INT64_C(4102444800000));
 }
 
 TEST(the_same_id_is_the_same_job)

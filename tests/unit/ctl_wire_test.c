@@ -527,7 +527,7 @@ static void test_sentences(void **state)
         { "package remove p-1", "null", "package p-1 is forgotten\n" },
         { "job create reboot p", "{\"id\": 7, \"existing\": false}", "job 7 created\n" },
         { "job create reboot p", "{\"id\": 7, \"existing\": true}",
-          "job 7 is open already with the same request\n" },
+          "job 7 is open already with the same request; its own times and limits hold\n" },
         { "job cancel 7", "{\"tasks\": 2}", "job 7: cancelling on 2 devices\n" },
         { "job confirm 7", "{\"tasks\": 1}", "job 7: confirmed on 1 device\n" },
         { "job retry 7", "{\"id\": 7}", "job 7: a new round began\n" },
