@@ -219,12 +219,13 @@ int ali_end(void **state)
     return illegal ? -1 : 0;
 }
 
-struct ali *ali_ready(void **state)
+int ali_begin_ready(void **state)
 {
-    struct ali *ali = *state;
+    struct ali *ali = ali_new();
     ali_up(ali);
     ali_clear(ali);
-    return ali;
+    *state = ali;
+    return 0;
 }
 
 /* ---- what happens ---- */

@@ -42,7 +42,7 @@ void ali_free(struct ali *ali);
  * in. And its world, everybody in and nothing said yet. */
 int ali_begin(void **state);
 int ali_end(void **state);
-struct ali *ali_ready(void **state);
+int ali_begin_ready(void **state); /* what comes up has told itself */
 
 void ali_up(struct ali *ali); /* all that can log in do */
 void ali_down(struct ali *ali);

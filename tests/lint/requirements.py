@@ -39,8 +39,8 @@ def is_run(text, function):
     """Is it a test of this source, by its name or, after a macro that adds "test_", without?"""
     if re.search(rf"^ *def {function}\(", text, re.MULTILINE):
         return True
-    if re.search(rf"^\w+\((?:{function}|{function.removeprefix('test_')})(?:, [\w, ]+)?\)\n\{{",
-                 text, re.MULTILINE):
+    names = rf"(?:{function}|{function.removeprefix('test_')})"
+    if re.search(rf"^\w+\((?:[^,()]+, )?{names}(?:, [\w, ]+)?\)\n\{{", text, re.MULTILINE):
         return True
     found = re.search(rf"^static void {function}\(void \*\*state\b", text, re.MULTILINE)
     if not found:

@@ -55,7 +55,7 @@ static struct sb_message frame_of(const void *bytes, size_t n)
     "\0\x51{\"id\":\"7\",\"code\":200,\"data\":{\"fileLength\":9,\"bSize\":9,\"bOffset\":0}}  "    \
     "            "
 
-#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+#define TEST(name) SB_TEST_OF(struct ali *ali, name, ali_begin_ready, ali_end)
 
 SB_TEST(a_frame_is_taken_apart)
 {
@@ -150,7 +150,6 @@ SB_TEST(streams_are_uris)
 
 TEST(blocks_are_asked_for_and_supplied)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     assert_string_equal(ali_text(ali, CORE_GATEWAY, DOWNLOAD, "params"),
                         "{\"fileInfo\":{\"streamId\":14267,\"fileId\":1},"
@@ -174,7 +173,6 @@ TEST(blocks_are_asked_for_and_supplied)
 
 TEST(a_damaged_block_is_asked_for_again)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     answers(ali, NULL, 0, BLOCK, TOTAL, 1);
     assert_int_equal(asked(ali), 2);
@@ -194,7 +192,6 @@ TEST(a_damaged_block_is_asked_for_again)
 
 TEST(silence_and_refusals_end_in_a_failure)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     core_passes(&ali->core, 29 * SB_SECOND);
     assert_int_equal(asked(ali), 3);
@@ -214,7 +211,6 @@ TEST(silence_and_refusals_end_in_a_failure)
 
 TEST(what_is_not_the_answer_changes_nothing)
 {
-    struct ali *ali = ali_ready(state);
     answers(ali, "1", 0, BLOCK, TOTAL, 0); /* nothing was asked for */
     core_pulls(&ali->core, 5, URI, BLOCK);
     answers(ali, "0", BLOCK, BLOCK, TOTAL, 0);
@@ -235,7 +231,6 @@ TEST(what_is_not_the_answer_changes_nothing)
 
 TEST(sizes_that_cannot_be_are_not_believed)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     answers(ali, NULL, 0, BLOCK, 0, 0);
     answers(ali, NULL, 0, BLOCK, BLOCK - 1, 0);
@@ -248,7 +243,6 @@ TEST(sizes_that_cannot_be_are_not_believed)
 /* Short blocks are taken, but not for ever. */
 TEST(short_blocks_are_taken_a_few_times)
 {
-    struct ali *ali = ali_ready(state);
     for (int i = 0; i < 3; i++) {
         core_pulls(&ali->core, 5, URI, i);
         answers(ali, NULL, i, 1, TOTAL, 0);
@@ -262,7 +256,6 @@ TEST(short_blocks_are_taken_a_few_times)
 
 TEST(it_goes_on_when_the_connection_is_back)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, BLOCK);
     core_passes(&ali->core, 20 * SB_SECOND);
     ali_down(ali);
@@ -287,7 +280,6 @@ TEST(it_goes_on_when_the_connection_is_back)
 /* The platform pushes anew after a connect, and refuses what it had before. */
 TEST(what_is_asked_for_again_is_called_as_it_is_now)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, BLOCK);
     sb_cleanup(sb_freep) char *refusal =
         sb_format("{\"id\":\"%s\",\"code\":460,\"data\":{}}", id_of(ali));
@@ -311,7 +303,6 @@ TEST(what_is_asked_for_again_is_called_as_it_is_now)
 
 TEST(who_is_not_wanted_any_more_is_left_alone)
 {
-    struct ali *ali = ali_ready(state);
     core_pulls(&ali->core, 5, URI, 0);
     core_pulls(&ali->core, 4, NULL, 0); /* an older one */
     assert_true(core_timer(&ali->core, CORE_GATEWAY, "file") > 0);

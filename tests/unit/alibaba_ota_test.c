@@ -20,11 +20,10 @@ static const char *step(const struct ali *ali)
 
 /* ---- the course ---- */
 
-#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+#define TEST(name) SB_TEST_OF(struct ali *ali, name, ali_begin_ready, ali_end)
 
 TEST(an_update_is_told_step_by_step)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     assert_int_equal(ali->core.task_count, 1);
     assert_int_equal(ali->core.tasks[0].job.op, SB_OP_FIRMWARE_UPDATE);
@@ -51,7 +50,6 @@ TEST(an_update_is_told_step_by_step)
 
 TEST(a_success_without_a_restart_has_its_last_step)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
     core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
@@ -59,9 +57,8 @@ TEST(a_success_without_a_restart_has_its_last_step)
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "2.0.0");
 }
 
-TEST(modules_are_told_apart)
+SB_TEST_OF(struct ali *ali, modules_are_told_apart, ali_begin, ali_end)
 {
-    struct ali *ali = *state;
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "mcu", json_string("7"));
     ali_up(ali);
     assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 2);
@@ -82,7 +79,6 @@ TEST(modules_are_told_apart)
 
 TEST(a_retry_is_not_seen)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 70);
     ali_clear(ali);
@@ -108,7 +104,6 @@ static void offers(struct ali *ali, const char *data)
 
 TEST(failures_have_their_step)
 {
-    struct ali *ali = ali_ready(state);
     static const struct {
         enum sb_cause cause;
         enum sb_phase phase;
@@ -138,7 +133,6 @@ TEST(failures_have_their_step)
 /* Somebody else has installed it meanwhile: to the platform that is the success. */
 TEST(an_end_with_the_version_is_no_failure)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     json_object_set_new(ali->core.devices[CORE_PUMP].versions, "", json_string("2.0.0"));
     core_news(&ali->core, CORE_PUMP, SB_NEWS_IDENTITY);
@@ -149,7 +143,6 @@ TEST(an_end_with_the_version_is_no_failure)
 
 TEST(offers_that_cannot_be_are_refused)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"files\":[{},{}]}");
     assert_string_equal(step(ali), "-1");
     ali_pushes(ali, CORE_PUMP, "{\"version\":\"2\",\"dProtocol\":\"mqtt\",\"streamId\":1}");
@@ -173,7 +166,6 @@ TEST(offers_that_cannot_be_are_refused)
 
 TEST(a_busy_gateway_asks_again)
 {
-    struct ali *ali = ali_ready(state);
     ali->core.ready = false;
     ali_pushes(ali, CORE_PUMP, IMAGE);
     ali->core.ready = true;
@@ -188,7 +180,6 @@ TEST(a_busy_gateway_asks_again)
 
 TEST(a_push_again_is_the_same_update_with_fresh_credentials)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_DOWNLOADING, 10);
     ali_pushes(ali, CORE_PUMP, IMAGE_("2.0.0", "Expires=2"));
@@ -199,7 +190,6 @@ TEST(a_push_again_is_the_same_update_with_fresh_credentials)
 
 TEST(what_is_there_is_answered_by_its_version)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE_("1.0.0", "x"));
     assert_int_equal(ali->core.task_count, 0);
     assert_string_equal(ali_text(ali, CORE_PUMP, INFORM, "params/version"), "1.0.0");
@@ -207,7 +197,6 @@ TEST(what_is_there_is_answered_by_its_version)
 
 TEST(another_version_waits_or_takes_the_place)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     ali_pushes(ali, CORE_PUMP, IMAGE_("3.0.0", "x"));
     assert_int_equal(ali->core.cancelled, 101); /* it had not begun */
@@ -227,7 +216,6 @@ TEST(another_version_waits_or_takes_the_place)
 
 TEST(each_login_tells_and_asks)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
@@ -250,7 +238,6 @@ TEST(each_login_tells_and_asks)
 /* A step names no version: what the platform does not wait for is not told. */
 TEST(a_failure_is_told_when_it_is_offered_again)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
@@ -275,7 +262,6 @@ TEST(a_failure_is_told_when_it_is_offered_again)
 /* It has it, and wants another attempt at once. */
 TEST(a_failure_is_tried_anew_when_it_is_wanted)
 {
-    struct ali *ali = ali_ready(state);
     for (size_t i = 0; i < 3; i++) {
         if (i == 0)
             ali_pushes(ali, CORE_PUMP, IMAGE);
@@ -293,7 +279,6 @@ TEST(a_failure_is_tried_anew_when_it_is_wanted)
 
 TEST(a_failure_is_not_told_of_another_version)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali_down(ali);
@@ -310,7 +295,6 @@ TEST(a_failure_is_not_told_of_another_version)
 /* One that was told is not told again with the next login. */
 TEST(a_failure_is_told_once)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
@@ -328,7 +312,6 @@ TEST(a_failure_is_told_once)
 /* Else the next login would tell it as the end of what is offered then. */
 TEST(a_failure_is_not_told_of_another_task)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     assert_string_equal(step(ali), "-4");
@@ -344,7 +327,6 @@ TEST(a_failure_is_not_told_of_another_task)
 /* What was on its way before the failure was heard there is no new wish. */
 TEST(an_offer_that_crosses_a_failure_is_none)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_fails(&ali->core, 0, SB_CAUSE_WRITE_FAILED, SB_PHASE_WRITING);
     ali_hears(ali, CORE_PUMP, "thing/ota/firmware/get_reply", GET_REPLY(IMAGE));
@@ -378,7 +360,6 @@ TEST(an_update_goes_on_over_a_restart_after_each_step)
     } course[] = { { SB_TASK_QUEUED, 0 },      { SB_TASK_SENT, 0 },
                    { SB_TASK_DOWNLOADING, 5 }, { SB_TASK_DOWNLOADED, 40 },
                    { SB_TASK_INSTALLING, 70 }, { SB_TASK_RESTARTING, 100 } };
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     int last = -1;
     for (size_t i = 0; i < SB_COUNT(course); i++) {
@@ -400,7 +381,6 @@ TEST(an_update_goes_on_over_a_restart_after_each_step)
 
 TEST(an_update_that_ended_unheard)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 40);
     ali->core.tasks[0].task.state = SB_TASK_FAILED;
@@ -421,7 +401,6 @@ TEST(an_update_that_ended_unheard)
 
 TEST(versions_are_told_whoever_changed_them)
 {
-    struct ali *ali = ali_ready(state);
     core_version(&ali->core, CORE_PUMP, "", "1.5.0");
     core_news(&ali->core, CORE_PUMP, SB_NEWS_IDENTITY);
     assert_int_equal(ali_count(ali, CORE_PUMP, INFORM), 1);
@@ -432,7 +411,6 @@ TEST(versions_are_told_whoever_changed_them)
 
 TEST(who_is_updated_stays_logged_in)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_RESTARTING, 100);
     core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
@@ -447,7 +425,6 @@ TEST(who_is_updated_stays_logged_in)
 /* The connection was lost while the device restarts: its update goes on, and so does the report. */
 TEST(an_update_of_a_device_that_is_away_is_told)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_RESTARTING, 90);
     core_presence(&ali->core, CORE_PUMP, SB_PRESENCE_OFFLINE);
@@ -464,7 +441,6 @@ TEST(an_update_of_a_device_that_is_away_is_told)
 /* It failed while nobody could be told, and stays away. */
 TEST(a_failure_of_a_device_that_is_away_is_told)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 50);
     ali_down(ali);
@@ -486,7 +462,6 @@ TEST(a_failure_of_a_device_that_is_away_is_told)
 /* The same version at another place is the same update to the platform. */
 TEST(a_push_with_another_url_does_not_begin_anew)
 {
-    struct ali *ali = ali_ready(state);
     ali_pushes(ali, CORE_PUMP, IMAGE);
     core_progress(&ali->core, 0, SB_TASK_INSTALLING, 60);
     assert_string_equal(step(ali), "60");

@@ -20,11 +20,10 @@ static bool answered(const struct ali *ali, const char *rest, const char *id, co
 
 /* ---- properties and services ---- */
 
-#define TEST(name) SB_TEST(name, ali_begin, ali_end)
+#define TEST(name) SB_TEST_OF(struct ali *ali, name, ali_begin_ready, ali_end)
 
 TEST(requests_are_answered_with_their_result)
 {
-    struct ali *ali = ali_ready(state);
     static const struct {
         const char *rest, *payload;
         enum sb_op op;
@@ -61,9 +60,8 @@ TEST(requests_are_answered_with_their_result)
     }
 }
 
-TEST(values_are_posted)
+SB_TEST_OF(struct ali *ali, values_are_posted, ali_begin, ali_end)
 {
-    struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].properties =
         json_pack("{s:{s:i,s:i},s:{s:s}}", "speed", "value", 7, "time", 1, "label", "value", "x");
     ali_up(ali);
@@ -78,7 +76,6 @@ TEST(values_are_posted)
 /* Equal requests are one to the core: each has its answer. */
 TEST(equal_requests_are_both_answered)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{\"times\":2}}");
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"2\",\"params\":{\"times\":2}}");
     assert_int_equal(ali->core.task_count, 1);
@@ -96,7 +93,6 @@ TEST(equal_requests_are_both_answered)
 
 TEST(a_configuration_file_is_pushed)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, PUSH, "{\"id\":\"1\",\"params\":" FILE_("c1", SIGN) "}");
     assert_int_equal(ali->core.task_count, 1);
     assert_int_equal(ali->core.tasks[0].job.op, SB_OP_CONFIGURE);
@@ -132,7 +128,6 @@ TEST(a_configuration_file_is_pushed)
 
 TEST(a_configuration_file_is_asked_for_and_taken_once)
 {
-    struct ali *ali = ali_ready(state);
     assert_int_equal(ali_count(ali, CORE_PUMP, "thing/config/get"), 0);
     ali_hears(ali, CORE_PUMP, "thing/config/get_reply", GOT(FILE_("c1", SIGN)));
     assert_int_equal(ali->core.task_count, 0); /* nobody asked */
@@ -172,7 +167,6 @@ TEST(a_configuration_file_is_asked_for_and_taken_once)
 /* It was answered as refused: nobody has it. */
 TEST(a_configuration_that_found_no_room_is_not_taken)
 {
-    struct ali *ali = ali_ready(state);
     ali->config.remote_config = true;
     ali->core.merges = true;
     for (int i = 0; i < 40; i++) {
@@ -187,9 +181,8 @@ TEST(a_configuration_that_found_no_room_is_not_taken)
     assert_int_equal(ali->core.task_count, 2);
 }
 
-TEST(many_values_are_posted_in_parts)
+SB_TEST_OF(struct ali *ali, many_values_are_posted_in_parts, ali_begin, ali_end)
 {
-    struct ali *ali = *state;
     ali->core.devices[CORE_PUMP].properties = json_object();
     for (int i = 0; i < 250; i++) {
         sb_cleanup(sb_freep) char *name = sb_format("p%d", i);
@@ -204,7 +197,6 @@ TEST(many_values_are_posted_in_parts)
 
 TEST(refusals_by_code)
 {
-    struct ali *ali = ali_ready(state);
     static const struct {
         const char *rest, *payload, *code;
     } cases[] = {
@@ -245,7 +237,6 @@ TEST(refusals_by_code)
 
 TEST(failures_by_code)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, SET, "{\"id\":7,\"params\":{\"speed\":99999}}");
     ali->core.tasks[0].task.text = "speed: out of range";
     core_fails(&ali->core, 0, SB_CAUSE_REFUSED, SB_PHASE_WRITING);
@@ -255,7 +246,6 @@ TEST(failures_by_code)
 
 TEST(a_request_is_done_once_and_answered_after_all)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
     ali_hears(ali, CORE_PUMP, RINSE, "{\"id\":\"1\",\"params\":{}}");
     assert_int_equal(ali->core.task_count, 1);
@@ -278,7 +268,6 @@ TEST(a_request_is_done_once_and_answered_after_all)
 
 TEST(requests_that_wait_are_bounded)
 {
-    struct ali *ali = ali_ready(state);
     for (int i = 0; i < 40; i++) {
         sb_cleanup(sb_freep) char *payload = sb_format("{\"id\":\"%d\",\"params\":{\"a\":1}}", i);
         ali_hears(ali, CORE_PUMP, SET, payload);
@@ -298,7 +287,6 @@ TEST(requests_that_wait_are_bounded)
 
 TEST(a_job_is_done_and_its_end_is_told_until_taken)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     assert_true(answered(ali, "thing/job/notify", "n", "200"));
     assert_int_equal(ali->core.tasks[0].job.op, SB_OP_REBOOT);
@@ -328,7 +316,6 @@ TEST(a_job_is_done_and_its_end_is_told_until_taken)
 
 TEST(jobs_by_their_documents)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(
         ali, CORE_PUMP, "thing/job/get_reply",
         "{\"id\":\"1\",\"code\":200,\"data\":{\"taskId\":\"$next\",\"task\":{\"taskId\":\"a\","
@@ -363,7 +350,6 @@ TEST(jobs_by_their_documents)
 
 TEST(a_job_that_fails_or_is_taken_back)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     core_fails(&ali->core, 0, SB_CAUSE_TIMEOUT, SB_PHASE_CONFIRMING);
     assert_string_equal(ali_text(ali, CORE_PUMP, "thing/job/update", "params/status"), "FAILED");
@@ -389,7 +375,6 @@ TEST(a_job_that_fails_or_is_taken_back)
 /* A refusal of an update need not name its task: its id does. */
 TEST(an_update_that_is_refused_is_an_end)
 {
-    struct ali *ali = ali_ready(state);
     ali_hears(ali, CORE_PUMP, "thing/job/notify", NOTIFY("j1", "SENT", REBOOT));
     core_task(&ali->core, 0, SB_TASK_SUCCEEDED);
     sb_cleanup(sb_freep) char *reply =

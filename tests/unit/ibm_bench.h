@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tests/fakes/ibm_world.h"
+#include "tests/test.h"
 
 #define REBOOT     "mgmt/initiate/device/reboot"
 #define RESET      "mgmt/initiate/device/factory_reset"
@@ -15,7 +16,7 @@
 #define MANAGE     "mgmt/manage"
 #define SHA        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, gone)
+#define TEST(name) SB_TEST_OF(struct wiot *w, name, fresh, gone)
 
 int fresh(void **state);
 int gone(void **state);

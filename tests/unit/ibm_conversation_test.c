@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens beside the requests: other doors, replies, restarts. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "adapters/dialects/ibm/conversation.h"
 #include "bridge/base/time.h"
 #include "tests/unit/ibm_bench.h"
 
 /* ---- what others do ---- */
 
-static void other_doors_move_the_attribute_too(void **state)
+TEST(other_doors_move_the_attribute_too)
 {
-    struct wiot *w = *state;
     prepare(w);
     wiot_foreign(w, SB_OP_FIRMWARE_UPDATE, SB_TASK_QUEUED, SB_CAUSE_NONE);
     assert_true(wiot_silent(w));
@@ -31,9 +24,8 @@ static void other_doors_move_the_attribute_too(void **state)
     assert_true(wiot_silent(w)); /* no diagnostics of what this cloud did not ask for */
 }
 
-static void a_success_at_once_is_told_once(void **state)
+TEST(a_success_at_once_is_told_once)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     stage(w);
@@ -45,9 +37,8 @@ static void a_success_at_once_is_told_once(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void an_operators_image_shows(void **state)
+TEST(an_operators_image_shows)
 {
-    struct wiot *w = *state;
     wiot_up(w);
     observes(w, "o");
     wiot_forget(w);
@@ -64,9 +55,8 @@ static void an_operators_image_shows(void **state)
     answered(w, 202, NULL);
 }
 
-static void a_foreign_task_lost_over_a_restart(void **state)
+TEST(a_foreign_task_lost_over_a_restart)
 {
-    struct wiot *w = *state;
     prepare(w);
     wiot_foreign(w, SB_OP_FIRMWARE_DOWNLOAD, SB_TASK_DOWNLOADING, SB_CAUSE_NONE);
     notified(w, 1, 0);
@@ -79,9 +69,8 @@ static void a_foreign_task_lost_over_a_restart(void **state)
 }
 
 /* The platform's newer request took the older one's place: how that ended is not the news. */
-static void a_newer_download_takes_the_view(void **state)
+TEST(a_newer_download_takes_the_view)
 {
-    struct wiot *w = *state;
     w->core = true;
     prepare(w);
     asks(w, DOWNLOAD, "d1");
@@ -103,9 +92,8 @@ static void a_newer_download_takes_the_view(void **state)
 }
 
 /* What the last one ended with is not told as this one's end. */
-static void a_second_try_begins_anew(void **state)
+TEST(a_second_try_begins_anew)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d1");
     wiot_task(w, 0, SB_TASK_DOWNLOADING);
@@ -125,9 +113,8 @@ static void a_second_try_begins_anew(void **state)
 }
 
 /* An installation of ours has an end that is told, even if nobody saw it. */
-static void an_installation_that_ended_unheard(void **state)
+TEST(an_installation_that_ended_unheard)
 {
-    struct wiot *w = *state;
     download(w);
     observes(w, "o");
     asks(w, INSTALL, "i");
@@ -142,9 +129,8 @@ static void an_installation_that_ended_unheard(void **state)
 
 /* ---- replies and reports of the platform ---- */
 
-static void replies_settle(void **state)
+TEST(replies_settle)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     wiot_task(w, 0, SB_TASK_DOWNLOADING);
@@ -162,17 +148,15 @@ static void replies_settle(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SETTLE), 2);
 }
 
-static void replies_to_devices_that_are_gone_settle_too(void **state)
+TEST(replies_to_devices_that_are_gone_settle_too)
 {
-    struct wiot *w = *state;
     const char *reply = "{\"rc\":200,\"reqId\":\"t\"}";
     wiot_hears(w, "iotdm-1/type/pump/id/p8/response", reply, strlen(reply));
     assert_string_equal(wiot_last(w, SB_OUT_SETTLE)->token, "t");
 }
 
-static void notifications_are_noted(void **state)
+TEST(notifications_are_noted)
 {
-    struct wiot *w = *state;
     const char *text = "{\"Request\":\"Publish\",\"Time\":\"2026-01-01T00:00:00Z\",\"Topic\":"
                        "\"iotdevice-1/type/x/id/y/mgmt/manage\",\"Type\":\"x\",\"Id\":\"y\","
                        "\"Client\":\"g:org123:gwtype:gw1\",\"RC\":180,\"Message\":\"not allowed\"}";
@@ -186,9 +170,8 @@ static void notifications_are_noted(void **state)
 
 /* ---- keeping ---- */
 
-static void a_saved_state_reads_back_alike(void **state)
+TEST(a_saved_state_reads_back_alike)
 {
-    struct wiot *w = *state;
     download(w);
     asks(w, INSTALL, "i");
     asks(w, "mgmt/custom/southbridge/rinse", "c");
@@ -200,9 +183,8 @@ static void a_saved_state_reads_back_alike(void **state)
     sb_ibm_drop(again);
 }
 
-static void damaged_states_read_as_far_as_they_go(void **state)
+TEST(damaged_states_read_as_far_as_they_go)
 {
-    (void)state;
     static const char *const texts[] = {
         "{}",
         "[]",
@@ -221,9 +203,8 @@ static void damaged_states_read_as_far_as_they_go(void **state)
     sb_ibm_drop(NULL);
 }
 
-static void remembered_requests_of_no_known_form_are_left_out(void **state)
+TEST(remembered_requests_of_no_known_form_are_left_out)
 {
-    (void)state;
     sb_cleanup(json_decrefp) json_t *saved = json_loads(
         "{\"seen\":{\"a\":\"x\",\"b\":204,\"c\":null,\"d\":{\"rc\":400},\"e\":[]}}", 0, NULL);
     sb_cleanup(json_decrefp) json_t *wanted =
@@ -232,24 +213,4 @@ static void remembered_requests_of_no_known_form_are_left_out(void **state)
     sb_cleanup(json_decrefp) json_t *resaved = sb_ibm_save(loaded);
     assert_true(json_equal(json_object_get(resaved, "seen"), wanted));
     sb_ibm_drop(loaded);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_newer_download_takes_the_view),
-        TEST(a_second_try_begins_anew),
-        TEST(an_installation_that_ended_unheard),
-        TEST(other_doors_move_the_attribute_too),
-        TEST(a_success_at_once_is_told_once),
-        TEST(an_operators_image_shows),
-        TEST(a_foreign_task_lost_over_a_restart),
-        TEST(replies_settle),
-        TEST(replies_to_devices_that_are_gone_settle_too),
-        TEST(notifications_are_noted),
-        TEST(a_saved_state_reads_back_alike),
-        TEST(damaged_states_read_as_far_as_they_go),
-        TEST(remembered_requests_of_no_known_form_are_left_out),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

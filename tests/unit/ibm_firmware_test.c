@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Download and update, from the request to its end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
 #include "tests/unit/ibm_bench.h"
 
-static void a_download_says_what_it_wants(void **state)
+TEST(a_download_says_what_it_wants)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     const struct sb_output *submit = wiot_last(w, SB_OUT_SUBMIT);
@@ -26,9 +19,8 @@ static void a_download_says_what_it_wants(void **state)
     assert_int_equal(wiot_timer(w, "ask:d"), 10 * SB_SECOND);
 }
 
-static void a_verifier_that_cannot_be_checked(void **state)
+TEST(a_verifier_that_cannot_be_checked)
 {
-    struct wiot *w = *state;
     describes(w, "u", "2", "https://h/x", "da39a3ee5e6b4b0d3255bfef95601890afd80709");
     answered(w, 204, NULL);
     asks(w, DOWNLOAD, "d1");
@@ -44,9 +36,8 @@ static void a_verifier_that_cannot_be_checked(void **state)
                              "\"md5\":\"d41d8cd98f00b204e9800998ecf8427e\"}");
 }
 
-static void a_download_in_its_turn(void **state)
+TEST(a_download_in_its_turn)
 {
-    struct wiot *w = *state;
     download(w);
     asks(w, DOWNLOAD, "d2");
     answered(w, 400, "state is not 0");
@@ -54,9 +45,8 @@ static void a_download_in_its_turn(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 0);
 }
 
-static void a_queued_action_is_accepted_after_a_while(void **state)
+TEST(a_queued_action_is_accepted_after_a_while)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     wiot_passes(w, 10 * SB_SECOND - 1);
@@ -69,9 +59,8 @@ static void a_queued_action_is_accepted_after_a_while(void **state)
     notified(w, 1, 0);
 }
 
-static void a_failure_before_the_answer_is_the_answer(void **state)
+TEST(a_failure_before_the_answer_is_the_answer)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     wiot_fails(w, 0, SB_CAUSE_NO_SPACE, SB_PHASE_FETCHING);
@@ -81,9 +70,8 @@ static void a_failure_before_the_answer_is_the_answer(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 2);
 }
 
-static void an_end_within_one_turn_is_accepted_then_told(void **state)
+TEST(an_end_within_one_turn_is_accepted_then_told)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     stage(w);
@@ -93,9 +81,8 @@ static void an_end_within_one_turn_is_accepted_then_told(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void classes_and_keys_of_notifies(void **state)
+TEST(classes_and_keys_of_notifies)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     wiot_task(w, 0, SB_TASK_DOWNLOADING);
@@ -111,9 +98,8 @@ static void classes_and_keys_of_notifies(void **state)
     assert_string_equal(final->token, sb_json_str(final->json, "reqId"));
 }
 
-static void unobserved_changes_wait_for_the_next_observe(void **state)
+TEST(unobserved_changes_wait_for_the_next_observe)
 {
-    struct wiot *w = *state;
     prepare(w);
     says(w, "cancel", "{\"reqId\":\"c\",\"d\":{\"data\":[{\"field\":\"mgmt.firmware\"}]}}");
     answered(w, 200, NULL);
@@ -129,9 +115,8 @@ static void unobserved_changes_wait_for_the_next_observe(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void the_same_failure_twice_is_told_twice(void **state)
+TEST(the_same_failure_twice_is_told_twice)
 {
-    struct wiot *w = *state;
     prepare(w);
     for (size_t i = 0; i < 2; i++) {
         sb_cleanup(sb_freep) char *id = sb_format("d%zu", i);
@@ -144,7 +129,7 @@ static void the_same_failure_twice_is_told_twice(void **state)
     }
 }
 
-static void an_update_that_fails(void **state)
+SB_TEST(an_update_that_fails)
 {
     static const struct {
         enum sb_cause cause;
@@ -176,11 +161,10 @@ static void an_update_that_fails(void **state)
         answered(w, 202, NULL);
         wiot_free(w);
     }
-    (void)state;
 }
 
 /* 0/0 is all that mgmt.firmware can say of a success; the log says how little is known of it. */
-static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
+SB_TEST(a_success_that_was_not_read_back_is_said_to_be_so)
 {
     static const struct {
         enum sb_verify verified;
@@ -210,12 +194,10 @@ static void a_success_that_was_not_read_back_is_said_to_be_so(void **state)
         assert_true(wiot_silent(w));
         wiot_free(w);
     }
-    (void)state;
 }
 
-static void a_failed_update_that_changed_the_version(void **state)
+TEST(a_failed_update_that_changed_the_version)
 {
-    struct wiot *w = *state;
     download(w);
     asks(w, INSTALL, "i");
     wiot_task(w, 1, SB_TASK_INSTALLING);
@@ -230,9 +212,8 @@ static void a_failed_update_that_changed_the_version(void **state)
     managed(w);
 }
 
-static void a_write_of_what_is_staged_keeps_it(void **state)
+TEST(a_write_of_what_is_staged_keeps_it)
 {
-    struct wiot *w = *state;
     download(w);
     describes(w, "u", "2.0.0", "https://h/x.bin?sig=9", SHA); /* REST gave parameters */
     answered(w, 204, NULL);
@@ -247,7 +228,7 @@ static void a_write_of_what_is_staged_keeps_it(void **state)
     assert_null(wiot_last(w, SB_OUT_SUBMIT)->package); /* what is staged */
 }
 
-static void a_write_of_another_image_drops_ours(void **state)
+SB_TEST(a_write_of_another_image_drops_ours, fresh, gone)
 {
     static const char *const others[][3] = {
         { "2.0.0", "https://h/y.bin", SHA },
@@ -276,9 +257,8 @@ static void a_write_of_another_image_drops_ours(void **state)
     answered(w, 400, NULL);
 }
 
-static void a_digest_decides_too(void **state)
+TEST(a_digest_decides_too)
 {
-    struct wiot *w = *state;
     download(w);
     describes(w, "u", "2.0.0", "https://h/x.bin",
               "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
@@ -287,9 +267,8 @@ static void a_digest_decides_too(void **state)
     answered(w, 400, NULL);
 }
 
-static void an_image_that_is_gone(void **state)
+TEST(an_image_that_is_gone)
 {
-    struct wiot *w = *state;
     download(w);
     w->staged = false;
     wiot_news(w, SB_NEWS_STAGED);
@@ -300,9 +279,8 @@ static void an_image_that_is_gone(void **state)
     answered(w, 200, "\"state\":0,\"updateStatus\":0");
 }
 
-static void gone_over_a_restart(void **state)
+TEST(gone_over_a_restart)
 {
-    struct wiot *w = *state;
     download(w);
     w->staged = false;
     assert_true(wiot_restarts(w));
@@ -311,9 +289,8 @@ static void gone_over_a_restart(void **state)
     answered(w, 400, NULL);
 }
 
-static void a_restart_in_the_middle(void **state)
+TEST(a_restart_in_the_middle)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     assert_true(wiot_restarts(w));
@@ -329,9 +306,8 @@ static void a_restart_in_the_middle(void **state)
     notified(w, 2, 0);
 }
 
-static void tasks_that_ended_unheard(void **state)
+TEST(tasks_that_ended_unheard)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     wiot_task(w, 0, SB_TASK_DOWNLOADING);
@@ -350,9 +326,8 @@ static void tasks_that_ended_unheard(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void a_device_that_speaks_the_dialect_keeps_its_numbers(void **state)
+TEST(a_device_that_speaks_the_dialect_keeps_its_numbers)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     w->tasks[0].native = (struct sb_native){ .dialect = "ibm", .vocabulary = "rc", .code = "409" };
@@ -369,7 +344,7 @@ static void a_device_that_speaks_the_dialect_keeps_its_numbers(void **state)
 }
 
 /* A number of another vocabulary, or of another dialect, says nothing here: the cause does. */
-static void another_vocabulary_gets_the_causes_code(void **state)
+SB_TEST(another_vocabulary_gets_the_causes_code)
 {
     static const struct {
         const char *dialect, *vocabulary, *code;
@@ -395,10 +370,9 @@ static void another_vocabulary_gets_the_causes_code(void **state)
         notified(w, 0, 2);
         wiot_free(w);
     }
-    (void)state;
 }
 
-static void every_failure_is_a_failure(void **state)
+SB_TEST(every_failure_is_a_failure)
 {
     for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++) {
         for (int phase = 0; phase < SB_PHASE_MAX_; phase++) {
@@ -422,34 +396,4 @@ static void every_failure_is_a_failure(void **state)
             wiot_free(w);
         }
     }
-    (void)state;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_success_that_was_not_read_back_is_said_to_be_so),
-        TEST(a_download_says_what_it_wants),
-        TEST(a_verifier_that_cannot_be_checked),
-        TEST(a_download_in_its_turn),
-        TEST(a_queued_action_is_accepted_after_a_while),
-        TEST(a_failure_before_the_answer_is_the_answer),
-        TEST(an_end_within_one_turn_is_accepted_then_told),
-        TEST(classes_and_keys_of_notifies),
-        TEST(unobserved_changes_wait_for_the_next_observe),
-        TEST(the_same_failure_twice_is_told_twice),
-        TEST(an_update_that_fails),
-        TEST(a_failed_update_that_changed_the_version),
-        TEST(a_write_of_what_is_staged_keeps_it),
-        TEST(a_write_of_another_image_drops_ours),
-        TEST(a_digest_decides_too),
-        TEST(an_image_that_is_gone),
-        TEST(gone_over_a_restart),
-        TEST(a_restart_in_the_middle),
-        TEST(tasks_that_ended_unheard),
-        TEST(a_device_that_speaks_the_dialect_keeps_its_numbers),
-        TEST(another_vocabulary_gets_the_causes_code),
-        TEST(every_failure_is_a_failure),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Manage: when it is sent, what it says, and when it must not be. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "adapters/dialects/ibm/conversation.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -13,9 +7,8 @@
 
 /* ---- manage ---- */
 
-static void a_connect_manages(void **state)
+TEST(a_connect_manages)
 {
-    struct wiot *w = *state;
     wiot_up(w);
     managed(w);
     assert_true(wiot_silent(w));
@@ -28,9 +21,8 @@ static void a_connect_manages(void **state)
     managed(w);
 }
 
-static void no_reply_is_tried_again_ever_later(void **state)
+TEST(no_reply_is_tried_again_ever_later)
 {
-    struct wiot *w = *state;
     wiot_up(w);
     managed(w);
     wiot_passes(w, 10 * SB_SECOND);
@@ -45,9 +37,8 @@ static void no_reply_is_tried_again_ever_later(void **state)
     assert_in_range(wiot_timer(w, "manage"), SB_HOUR, 12 * SB_HOUR);
 }
 
-static void refusals_of_manage(void **state)
+TEST(refusals_of_manage)
 {
-    struct wiot *w = *state;
     wiot_up(w);
     managed(w);
     wiot_replies(w, wiot_last(w, SB_OUT_SEND), 409);
@@ -63,9 +54,8 @@ static void refusals_of_manage(void **state)
     assert_int_equal(wiot_timer(w, "manage"), 10 * SB_SECOND); /* doubled */
 }
 
-static void an_unknown_bundle_is_left_out(void **state)
+TEST(an_unknown_bundle_is_left_out)
 {
-    struct wiot *w = *state;
     wiot_up(w);
     managed(w);
     wiot_replies(w, wiot_last(w, SB_OUT_SEND), 403);
@@ -84,9 +74,8 @@ static void an_unknown_bundle_is_left_out(void **state)
                                     "southbridge"));
 }
 
-static void supports_follow_the_type(void **state)
+TEST(supports_follow_the_type)
 {
-    struct wiot *w = *state;
     char *only[] = { "reboot" };
     w->type.operations = (struct sb_strings){ only, 1 };
     wiot_up(w);
@@ -102,9 +91,8 @@ static void supports_follow_the_type(void **state)
     assert_string_equal(none, "{\"deviceActions\":false,\"firmwareActions\":false}");
 }
 
-static void device_info_is_merged_and_never_empty(void **state)
+TEST(device_info_is_merged_and_never_empty)
 {
-    struct wiot *w = *state;
     w->device.facts = json_pack("{s:{s:s,s:s,s:s}}", "deviceInfo", "description", "by the well",
                                 "manufacturer", "Somebody", "fwVersion", "0.0.1");
     w->type.model = "P7-X";
@@ -124,9 +112,8 @@ static void device_info_is_merged_and_never_empty(void **state)
     assert_null(json_object_get(json_object_get(manage->json, "d"), "deviceInfo"));
 }
 
-static void only_a_change_is_managed_anew(void **state)
+TEST(only_a_change_is_managed_anew)
 {
-    struct wiot *w = *state;
     wiot_up(w);
     managed(w);
     wiot_news(w, SB_NEWS_IDENTITY);
@@ -145,9 +132,8 @@ static void only_a_change_is_managed_anew(void **state)
     managed(w);
 }
 
-static void the_gateway_manages_itself_and_ends_the_backlog(void **state)
+TEST(the_gateway_manages_itself_and_ends_the_backlog)
 {
-    struct wiot *w = *state;
     w->self = true;
     wiot_up(w);
     sb_cleanup(sb_freep) char *wanted =
@@ -170,9 +156,8 @@ static void the_gateway_manages_itself_and_ends_the_backlog(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_CURRENT), 2);
 }
 
-static void a_removed_device_is_taken_back(void **state)
+TEST(a_removed_device_is_taken_back)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, REBOOT, "open");
     asks(w, RESET, "accepted");
@@ -189,16 +174,14 @@ static void a_removed_device_is_taken_back(void **state)
     assert_int_equal(wiot_timer(w, "ask:open"), -1);
 }
 
-static void what_was_never_managed_is_not_taken_back(void **state)
+TEST(what_was_never_managed_is_not_taken_back)
 {
-    struct wiot *w = *state;
     wiot_news(w, SB_NEWS_DEVICE_REMOVED);
     assert_true(wiot_silent(w));
 }
 
-static void a_new_name_takes_the_old_one_back(void **state)
+TEST(a_new_name_takes_the_old_one_back)
 {
-    struct wiot *w = *state;
     prepare(w);
     sb_cleanup(json_decrefp) json_t *saved = sb_ibm_save(w->state);
     (void)json_object_set_new(saved, "name", json_string("pump/old"));
@@ -225,9 +208,8 @@ static void reboot_accepted(struct wiot *w)
     answered(w, 202, NULL);
 }
 
-static void an_open_reboot_holds_manage_back(void **state)
+TEST(an_open_reboot_holds_manage_back)
 {
-    struct wiot *w = *state;
     reboot_accepted(w);
     (void)json_object_set_new(w->device.versions, "", json_string("9"));
     wiot_news(w, SB_NEWS_IDENTITY);
@@ -242,9 +224,8 @@ static void an_open_reboot_holds_manage_back(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void before_its_answer_a_reboot_holds_nothing_back(void **state)
+TEST(before_its_answer_a_reboot_holds_nothing_back)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, REBOOT, "rb"); /* queued */
     wiot_down(w);
@@ -252,9 +233,8 @@ static void before_its_answer_a_reboot_holds_nothing_back(void **state)
     managed(w);
 }
 
-static void a_reboot_refused_for_certain_holds_for_its_time(void **state)
+TEST(a_reboot_refused_for_certain_holds_for_its_time)
 {
-    struct wiot *w = *state;
     reboot_accepted(w);
     wiot_fails(w, 0, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
     diagnosed(w, 122);
@@ -269,9 +249,8 @@ static void a_reboot_refused_for_certain_holds_for_its_time(void **state)
     managed(w);
 }
 
-static void a_reboot_of_unknown_outcome_ends_with_the_return(void **state)
+TEST(a_reboot_of_unknown_outcome_ends_with_the_return)
 {
-    struct wiot *w = *state;
     reboot_accepted(w);
     w->tasks[0].committed = true; /* the device was told to */
     w->device.presence = SB_PRESENCE_OFFLINE;
@@ -290,7 +269,7 @@ static void a_reboot_of_unknown_outcome_ends_with_the_return(void **state)
 }
 
 /* What cannot be told from a device that just was not there, or did not do it. */
-static void returns_that_complete_nothing(void **state)
+SB_TEST(returns_that_complete_nothing)
 {
     static const struct {
         const char *request;
@@ -322,11 +301,10 @@ static void returns_that_complete_nothing(void **state)
         managed(w);
         wiot_free(w);
     }
-    (void)state;
 }
 
 /* A reset that failed is not completed by a reboot that was done, and the other way round. */
-static void each_restart_is_completed_by_its_own(void **state)
+SB_TEST(each_restart_is_completed_by_its_own)
 {
     static const char *const requests[] = { REBOOT, RESET };
     for (size_t i = 0; i < 2; i++) {
@@ -346,12 +324,10 @@ static void each_restart_is_completed_by_its_own(void **state)
         managed(w);
         wiot_free(w);
     }
-    (void)state;
 }
 
-static void a_reboot_that_never_began_is_not_completed_by_a_return(void **state)
+TEST(a_reboot_that_never_began_is_not_completed_by_a_return)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, REBOOT, "rb");
     wiot_passes(w, 10 * SB_SECOND); /* accepted while queued */
@@ -364,9 +340,8 @@ static void a_reboot_that_never_began_is_not_completed_by_a_return(void **state)
     managed(w);
 }
 
-static void a_later_success_ends_the_hold(void **state)
+TEST(a_later_success_ends_the_hold)
 {
-    struct wiot *w = *state;
     reboot_accepted(w);
     wiot_fails(w, 0, SB_CAUSE_REFUSED, SB_PHASE_STARTING);
     diagnosed(w, 122);
@@ -379,30 +354,4 @@ static void a_later_success_ends_the_hold(void **state)
     wiot_replies(w, wiot_last(w, SB_OUT_SEND), 200);
     wiot_passes(w, SB_HOUR);
     assert_true(wiot_silent(w));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_connect_manages),
-        TEST(no_reply_is_tried_again_ever_later),
-        TEST(refusals_of_manage),
-        TEST(an_unknown_bundle_is_left_out),
-        TEST(supports_follow_the_type),
-        TEST(device_info_is_merged_and_never_empty),
-        TEST(only_a_change_is_managed_anew),
-        TEST(the_gateway_manages_itself_and_ends_the_backlog),
-        TEST(a_removed_device_is_taken_back),
-        TEST(what_was_never_managed_is_not_taken_back),
-        TEST(a_new_name_takes_the_old_one_back),
-        TEST(an_open_reboot_holds_manage_back),
-        TEST(before_its_answer_a_reboot_holds_nothing_back),
-        TEST(a_reboot_refused_for_certain_holds_for_its_time),
-        TEST(a_reboot_of_unknown_outcome_ends_with_the_return),
-        TEST(a_reboot_that_never_began_is_not_completed_by_a_return),
-        TEST(a_later_success_ends_the_hold),
-        TEST(returns_that_complete_nothing),
-        TEST(each_restart_is_completed_by_its_own),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the platform asks for, and what it is answered. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "adapters/dialects/ibm/conversation.h"
 #include "bridge/base/str.h"
 #include "bridge/base/time.h"
@@ -17,9 +11,8 @@
 
 /* ---- every request has its answer ---- */
 
-static void unknown_devices(void **state)
+TEST(unknown_devices)
 {
-    struct wiot *w = *state;
     static const char *const kinds[] = {
         REBOOT, RESET, DOWNLOAD, INSTALL, "observe", "nonsense", "mgmt/custom/southbridge/read"
     };
@@ -39,9 +32,8 @@ static void unknown_devices(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void the_gateway_itself_does_nothing(void **state)
+TEST(the_gateway_itself_does_nothing)
 {
-    struct wiot *w = *state;
     static const char *const kinds[] = { REBOOT,
                                          RESET,
                                          DOWNLOAD,
@@ -59,9 +51,8 @@ static void the_gateway_itself_does_nothing(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 0);
 }
 
-static void the_gateways_attributes(void **state)
+TEST(the_gateways_attributes)
 {
-    struct wiot *w = *state;
     w->self = true;
     says(w, "device/update", LOCATED, "a");
     answered(w, 500, "no record");
@@ -71,9 +62,8 @@ static void the_gateways_attributes(void **state)
     assert_string_equal(wiot_last(w, SB_OUT_FACT)->name, "location");
 }
 
-static void what_the_type_cannot_do(void **state)
+TEST(what_the_type_cannot_do)
 {
-    struct wiot *w = *state;
     char *only[] = { "identify" };
     w->type.operations = (struct sb_strings){ only, 1 };
     static const char *const kinds[] = { REBOOT,
@@ -89,9 +79,8 @@ static void what_the_type_cannot_do(void **state)
     }
 }
 
-static void broken_texts(void **state)
+TEST(broken_texts)
 {
-    struct wiot *w = *state;
     says(w, REBOOT, "{\"reqId\":\"b1\",,}");
     answered(w, 400, "not valid JSON");
     says(w, REBOOT, "{\"reqId\":");
@@ -103,9 +92,8 @@ static void broken_texts(void **state)
 }
 
 /* An id beyond all measure is not remembered, and not met with silence. */
-static void an_endless_request_id(void **state)
+TEST(an_endless_request_id)
 {
-    struct wiot *w = *state;
     sb_cleanup(sb_freep) char *id = calloc(1, 4097);
     memset(id, 'i', 4096);
     for (int i = 0; i < 2; i++) {
@@ -117,9 +105,8 @@ static void an_endless_request_id(void **state)
     assert_int_equal(json_array_size(json_object_get(saved, "seen")), 0);
 }
 
-static void repeated_requests(void **state)
+TEST(repeated_requests)
 {
-    struct wiot *w = *state;
     asks(w, REBOOT, "r1");
     asks(w, REBOOT, "r1");
     assert_true(wiot_silent(w)); /* open: one answer will come */
@@ -138,9 +125,8 @@ static void repeated_requests(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 0);
 }
 
-static void a_repeated_write_is_not_written_again(void **state)
+TEST(a_repeated_write_is_not_written_again)
 {
-    struct wiot *w = *state;
     download(w);
     describes(w, "late", "2.0.0", "https://h/x.bin", SHA);
     answered(w, 204, NULL);
@@ -154,9 +140,8 @@ static void a_repeated_write_is_not_written_again(void **state)
     answered(w, 200, "\"state\":1");
 }
 
-static void the_memory_of_requests_is_bounded(void **state)
+TEST(the_memory_of_requests_is_bounded)
 {
-    struct wiot *w = *state;
     asks(w, REBOOT, "open");
     for (int i = 0; i < 100; i++)
         says(w, "cancel", "{\"reqId\":\"c%d\",\"d\":{\"fields\":[\"mgmt.firmware\"]}}", i);
@@ -168,9 +153,8 @@ static void the_memory_of_requests_is_bounded(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 0);
 }
 
-static void stale_actions(void **state)
+TEST(stale_actions)
 {
-    struct wiot *w = *state;
     w->backlog = true;
     w->outage = 10 * SB_MINUTE;
     asks(w, REBOOT, "young");
@@ -192,9 +176,8 @@ static void stale_actions(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 2);
 }
 
-static void a_core_that_takes_nothing(void **state)
+TEST(a_core_that_takes_nothing)
 {
-    struct wiot *w = *state;
     w->ready = false;
     w->why = "the disk is full";
     asks(w, REBOOT, "r1");
@@ -210,9 +193,8 @@ static void a_core_that_takes_nothing(void **state)
     answered(w, 400, "uri is not set"); /* nothing was half done */
 }
 
-static void refusals_of_the_core(void **state)
+TEST(refusals_of_the_core)
 {
-    struct wiot *w = *state;
     prepare(w);
     for (int cause = SB_CAUSE_NONE + 1; cause < SB_CAUSE_MAX_; cause++) {
         sb_cleanup(sb_freep) char *id = sb_format("r%d", cause);
@@ -236,9 +218,8 @@ static void refusals_of_the_core(void **state)
     answered(w, 501, NULL);
 }
 
-static void too_many_open_requests(void **state)
+TEST(too_many_open_requests)
 {
-    struct wiot *w = *state;
     for (int i = 0; i < 17; i++) {
         sb_cleanup(sb_freep) char *id = sb_format("r%d", i);
         w->existing = 101; /* all the same task, so that the world has room */
@@ -249,9 +230,8 @@ static void too_many_open_requests(void **state)
     assert_int_equal(wiot_count(w, SB_OUT_SUBMIT), 16);
 }
 
-static void one_task_answers_all_who_asked_for_it(void **state)
+TEST(one_task_answers_all_who_asked_for_it)
 {
-    struct wiot *w = *state;
     asks(w, REBOOT, "r1");
     w->existing = 101;
     asks(w, REBOOT, "r2");
@@ -262,9 +242,8 @@ static void one_task_answers_all_who_asked_for_it(void **state)
 
 /* ---- attributes ---- */
 
-static void update_judges_every_field(void **state)
+TEST(update_judges_every_field)
 {
-    struct wiot *w = *state;
     static const char *const bad[] = {
         "\"location\",\"value\":{\"latitude\":1}",
         "\"location\",\"value\":{\"latitude\":1,\"longitude\":\"2\"}",
@@ -293,9 +272,8 @@ static void update_judges_every_field(void **state)
                           "\"d\":{\"fields\":[{\"field\":\"colour\"},{\"field\":\"mgmt\"}]}}"));
 }
 
-static void update_keeps_facts(void **state)
+TEST(update_keeps_facts)
 {
-    struct wiot *w = *state;
     says(w, "device/update",
          "{\"reqId\":\"u\",\"d\":{\"fields\":["
          "{\"field\":\"location\",\"value\":{\"latitude\":1,\"longitude\":2,\"elevation\":null}},"
@@ -320,9 +298,8 @@ static void update_keeps_facts(void **state)
     answered(w, 400, "too large");
 }
 
-static void a_write_during_a_firmware_task(void **state)
+TEST(a_write_during_a_firmware_task)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d");
     wiot_task(w, 0, SB_TASK_DOWNLOADING);
@@ -342,9 +319,8 @@ static void a_write_during_a_firmware_task(void **state)
     notified(w, 2, 0);
 }
 
-static void another_image_takes_back_what_waits(void **state)
+TEST(another_image_takes_back_what_waits)
 {
-    struct wiot *w = *state;
     prepare(w);
     asks(w, DOWNLOAD, "d"); /* queued */
     describes(w, "u1", "2.0.0", "https://h/x.bin?sig=1", SHA);
@@ -368,9 +344,8 @@ static void another_image_takes_back_what_waits(void **state)
 
 /* ---- custom actions ---- */
 
-static void custom_reads(void **state)
+TEST(custom_reads)
 {
-    struct wiot *w = *state;
     says(w, "mgmt/custom/southbridge/read",
          "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":\"speed, label\"}]}}");
     const struct sb_output *submit = wiot_last(w, SB_OUT_SUBMIT);
@@ -405,9 +380,8 @@ static void check_params(struct wiot *w, const char *id, const char *action, con
     assert_string_equal(params, wanted);
 }
 
-static void custom_parameters(void **state)
+TEST(custom_parameters)
 {
-    struct wiot *w = *state;
     check_params(w, "1", "write",
                  "{\"field\":\"name\",\"value\":\"speed\"},{\"field\":\"value\",\"value\":\"42\"}",
                  "{\"values\":{\"speed\":42}}");
@@ -435,9 +409,8 @@ static void custom_parameters(void **state)
     answered(w, 501, "bundle");
 }
 
-static void custom_failures(void **state)
+TEST(custom_failures)
 {
-    struct wiot *w = *state;
     asks(w, "mgmt/custom/southbridge/rinse", "c");
     wiot_task(w, 0, SB_TASK_RUNNING);
     w->tasks[0].text = "the valve is stuck";
@@ -446,9 +419,8 @@ static void custom_failures(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void custom_actions_that_take_long(void **state)
+TEST(custom_actions_that_take_long)
 {
-    struct wiot *w = *state;
     asks(w, "mgmt/custom/southbridge/rinse", "c");
     wiot_task(w, 0, SB_TASK_RUNNING);
     wiot_passes(w, 30 * SB_SECOND);
@@ -461,9 +433,8 @@ static void custom_actions_that_take_long(void **state)
     assert_true(wiot_silent(w));
 }
 
-static void custom_actions_that_never_begin(void **state)
+TEST(custom_actions_that_never_begin)
 {
-    struct wiot *w = *state;
     asks(w, "mgmt/custom/southbridge/rinse", "c");
     wiot_passes(w, 30 * SB_SECOND);
     answered(w, 500, "taken back");
@@ -474,7 +445,7 @@ static void custom_actions_that_never_begin(void **state)
 }
 
 /* The platform disconnects who sends more than it takes, and would do so again. */
-static void results_that_do_not_fit(void **state)
+SB_TEST(results_that_do_not_fit)
 {
     static const size_t sizes[] = { 10, 4000, 6000 };
     for (size_t i = 0; i < SB_COUNT(sizes); i++) {
@@ -497,12 +468,10 @@ static void results_that_do_not_fit(void **state)
         assert_int_equal(strstr(text, "does not fit") != NULL, sizes[i] == 6000);
         wiot_free(w);
     }
-    (void)state;
 }
 
-static void long_results_are_remembered_short(void **state)
+TEST(long_results_are_remembered_short)
 {
-    struct wiot *w = *state;
     says(w, "mgmt/custom/southbridge/read",
          "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":\"label\"}]}}");
     sb_cleanup(sb_freep) char *big = calloc(1, 2001);
@@ -514,36 +483,4 @@ static void long_results_are_remembered_short(void **state)
          "{\"reqId\":\"c\",\"d\":{\"fields\":[{\"field\":\"name\",\"value\":\"label\"}]}}");
     assert_true(
         wiot_sent(w, "response", "{\"rc\":200,\"message\":\"see d.fields\",\"reqId\":\"c\"}"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(unknown_devices),
-        TEST(the_gateway_itself_does_nothing),
-        TEST(the_gateways_attributes),
-        TEST(what_the_type_cannot_do),
-        TEST(broken_texts),
-        TEST(an_endless_request_id),
-        TEST(repeated_requests),
-        TEST(a_repeated_write_is_not_written_again),
-        TEST(the_memory_of_requests_is_bounded),
-        TEST(stale_actions),
-        TEST(a_core_that_takes_nothing),
-        TEST(refusals_of_the_core),
-        TEST(too_many_open_requests),
-        TEST(one_task_answers_all_who_asked_for_it),
-        TEST(update_judges_every_field),
-        TEST(update_keeps_facts),
-        TEST(a_write_during_a_firmware_task),
-        TEST(another_image_takes_back_what_waits),
-        TEST(custom_reads),
-        TEST(custom_parameters),
-        TEST(custom_failures),
-        TEST(custom_actions_that_take_long),
-        TEST(custom_actions_that_never_begin),
-        TEST(results_that_do_not_fit),
-        TEST(long_results_are_remembered_short),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
