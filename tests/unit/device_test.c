@@ -445,6 +445,7 @@ TEST(a_failing_store_refuses_and_memory_follows_it)
     assert_int_equal(0, sb_registry_new(b->store, &b->registry));
     assert_int_equal(1, sb_registry_count(b->registry));
     sb_sim_advance(b->loop, 60000);
+    sb_store_renew(b->store);
     assert_int_equal(0, add(b, "{\"id\":\"later\",\"type\":\"x\"}"));
     sb_store_mem_fail_reads(b->disk, 1, -EIO);
     sb_cleanup(sb_registry_freep) struct sb_registry *unread = NULL;
