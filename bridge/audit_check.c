@@ -8,7 +8,7 @@
 
 char *sb_audit_text(const json_t *record)
 {
-    return json_dumps(record, JSON_COMPACT | JSON_SORT_KEYS);
+    return sb_json_sorted(record);
 }
 
 char *sb_audit_hash_text(const char *previous, const char *text)

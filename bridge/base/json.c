@@ -149,9 +149,30 @@ bool sb_json_has(const json_t *array, const char *text)
     return false;
 }
 
+static int append(const char *bytes, size_t n, void *text)
+{
+    sb_str_add_bytes(text, bytes, n);
+    return 0;
+}
+
+/* Jansson's own buffer may lose a piece, and go on, when memory is short for a moment. */
+static char *text_of(const json_t *value, size_t flags)
+{
+    struct sb_str text = { 0 };
+
+    if (!value || json_dump_callback(value, append, &text, flags | JSON_ENCODE_ANY) < 0)
+        text.broken = true;
+    return sb_str_take(&text);
+}
+
 char *sb_json_text(const json_t *value)
 {
-    return value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    return text_of(value, JSON_COMPACT);
+}
+
+char *sb_json_sorted(const json_t *value)
+{
+    return text_of(value, JSON_COMPACT | JSON_SORT_KEYS);
 }
 
 static int put(json_t *object, const char *key, json_t *value)
@@ -159,9 +180,19 @@ static int put(json_t *object, const char *key, json_t *value)
     return value && json_object_set_new(object, key, value) == 0 ? 0 : -ENOMEM;
 }
 
+json_t *sb_json_string(const char *text)
+{
+    json_t *value = json_string(text);
+    sb_cleanup(sb_freep) char *legible = value ? NULL : strdup(text);
+    for (char *c = legible; c && *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    return legible ? json_string(legible) : value;
+}
+
 int sb_json_put_str(json_t *object, const char *key, const char *text)
 {
-    return text ? put(object, key, json_string(text)) : 0;
+    return text ? put(object, key, sb_json_string(text)) : 0;
 }
 
 int sb_json_put_int(json_t *object, const char *key, int64_t value)

@@ -32,6 +32,9 @@ const json_t *sb_json_array(const json_t *object, const char *key);  /* NULL: no
 bool sb_json_has(const json_t *array, const char *text);             /* is it one of these texts? */
 /* Compact, keys in insertion order; caller frees; NULL: no memory or value NULL. */
 char *sb_json_text(const json_t *value);
-/* Sets object[key] to a new string / integer; NULL text sets nothing. 0 or -ENOMEM. */
+char *sb_json_sorted(const json_t *value); /* by key */
+/* A device or a cloud may say anything: what is not UTF-8 is shown by "?". NULL: no memory. */
+json_t *sb_json_string(const char *text);
+/* Sets object[key] to a new string (as above) / integer; NULL text sets nothing. 0 or -ENOMEM. */
 int sb_json_put_str(json_t *object, const char *key, const char *text) SB_MUST_CHECK;
 int sb_json_put_int(json_t *object, const char *key, int64_t value) SB_MUST_CHECK;

@@ -14,8 +14,7 @@ static char *digest_of(const char *text)
 
 static char *params_digest(const json_t *params)
 {
-    sb_cleanup(sb_freep) char *text =
-        params ? json_dumps(params, JSON_COMPACT | JSON_SORT_KEYS) : strdup("");
+    sb_cleanup(sb_freep) char *text = params ? sb_json_sorted(params) : strdup("");
     return digest_of(text);
 }
 

@@ -135,17 +135,6 @@ static int64_t get_number(const struct member *member, const void *at)
     }
 }
 
-/* A device may say anything: what is not UTF-8 is not worth losing the record for. */
-static json_t *text_json(const char *text)
-{
-    json_t *value = json_string(text);
-    sb_cleanup(sb_freep) char *legible = value ? NULL : strdup(text);
-    for (char *c = legible; c && *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    return legible ? json_string(legible) : value;
-}
-
 static json_t *bits_json(const struct sb_names *names, uint64_t bits)
 {
     sb_cleanup(json_decrefp) json_t *list = json_array();
@@ -173,7 +162,7 @@ static json_t *member_json(const struct member *member, const void *at)
 {
     switch (member->kind) {
     case TEXT:
-        return text_json(*(char *const *)at);
+        return sb_json_string(*(char *const *)at);
     case OBJECT:
     case LIST:
         return json_incref(*(json_t *const *)at);

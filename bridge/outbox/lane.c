@@ -256,9 +256,9 @@ static int audit_end(const struct sb_item *item)
     if (!item->verb)
         return 0;
     subject = audit_subject(is);
-    detail = json_pack("{s:s,s:s,s:s,s:s*,s:s*,s:s*}", "link", is->link, "class",
-                       sb_parcel_class_name((int)is->class), "topic", is->topic, "device",
-                       is->device, "what", is->what, "why", item->why);
+    detail = json_pack("{s:s,s:s,s:o,s:s*,s:s*,s:s*}", "link", is->link, "class",
+                       sb_parcel_class_name((int)is->class), "topic", sb_json_string(is->topic),
+                       "device", is->device, "what", is->what, "why", item->why);
     if (!subject || !detail)
         return -ENOMEM;
     return sb_audit_add(outbox->audit, "core", item->verb, subject, sb_loop_wall(outbox->loop),

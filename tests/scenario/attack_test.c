@@ -434,6 +434,23 @@ ATTACK(mute_device)
     world_run(&world, 3000);
 }
 
+/* A device may say anything, also what is no text: its task ends all the same, for good. */
+ATTACK(a_device_that_talks_rubbish)
+{
+    bench_device("a")->offline = true;
+    struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
+    sb_runner_refuse(world.core->runner, open_task(verdict.task), SB_CAUSE_REFUSED, "no\xff\xfe",
+                     "test");
+    world_run(&world, 100);
+    assert_int_equal(cloud_finals(verdict.task, NULL), 1);
+    world_off(&world, true);
+    bench_device("a")->offline = false;
+    world_boot(&world);
+    world_run(&world, 5000);
+    assert_state(verdict.job, SB_TASK_FAILED);
+    assert_int_equal(bench_device("a")->boots, 0);
+}
+
 /* What made the first attempt fail is not said of what made the second one end. */
 ATTACK(words_of_the_last_attempt)
 {

@@ -220,10 +220,13 @@ SB_TEST(setters)
     assert_int_equal(sb_json_put_int(o, "a", INT64_MIN), 0);
     assert_int_equal(sb_json_put_str(o, "none", NULL), 0);
     assert_int_equal(sb_json_put_str(o, "b", "three"), 0);
+    assert_int_equal(sb_json_put_str(o, "z", "no\xff"), 0); /* legible as far as it goes */
     sb_cleanup(sb_freep) char *text = sb_json_text(o);
-    assert_string_equal(text, "{\"b\":\"three\",\"a\":-9223372036854775808}");
+    assert_string_equal(text, "{\"b\":\"three\",\"a\":-9223372036854775808,\"z\":\"no?\"}");
+    sb_cleanup(sb_freep) char *sorted = sb_json_sorted(o);
+    assert_string_equal(sorted, "{\"a\":-9223372036854775808,\"b\":\"three\",\"z\":\"no?\"}");
     /* what the library cannot hold fails, and does not vanish */
-    assert_int_equal(sb_json_put_str(o, "x", "\xff"), -ENOMEM);
+    assert_int_equal(sb_json_put_str(o, "\xff", "x"), -ENOMEM);
     assert_int_equal(sb_json_put_str(NULL, "x", "y"), -ENOMEM);
     assert_int_equal(sb_json_put_int(NULL, "x", 1), -ENOMEM);
 }

@@ -167,6 +167,25 @@ static bool base64(void)
     return text && r == 0;
 }
 
+/* For a moment only: no piece of the text may be missing. */
+SB_TEST(a_text_is_whole_or_none)
+{
+    sb_cleanup(json_decrefp) json_t *value = json_object();
+    for (int i = 0; i < 30; i++) {
+        sb_cleanup(sb_freep) char *key = sb_format("a key %d", i);
+        assert_int_equal(sb_json_put_int(value, key, i), 0);
+    }
+    sb_cleanup(sb_freep) char *whole = sb_json_sorted(value);
+    bool refused = true;
+    for (int n = 0; refused; n++) {
+        starved_refuse(n);
+        sb_cleanup(sb_freep) char *text = sb_json_sorted(value);
+        refused = starved_refused();
+        starved_grant(STARVED_UNLIMITED);
+        assert_true(refused ? !text : sb_streq(text, whole));
+    }
+}
+
 static char secret_path[] = "/tmp/sb-memory-XXXXXX";
 
 static void secret_put(void)

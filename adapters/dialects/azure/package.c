@@ -79,6 +79,6 @@ char *sb_azure_firmware_content(const json_t *asked)
 
 char *sb_azure_values_content(const json_t *values)
 {
-    sb_cleanup(sb_freep) char *text = json_dumps(values, JSON_COMPACT | JSON_SORT_KEYS);
+    sb_cleanup(sb_freep) char *text = sb_json_sorted(values);
     return text ? sb_sha256_hex(text, strlen(text)) : NULL;
 }
