@@ -164,8 +164,8 @@ static int fill(json_t *record, const struct sb_audit *audit, const char *actor,
     return r < 0 ? r : sb_json_put_str(record, "previous", audit->previous);
 }
 
-int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, const char *subject,
-                 int64_t wall, const json_t *detail)
+static int add(struct sb_audit *audit, const char *actor, const char *verb, const char *subject,
+               int64_t wall, const json_t *detail)
 {
     sb_cleanup(json_decrefp) json_t *record = json_object();
     sb_cleanup(sb_freep) char *text = NULL, *hash = NULL, *stored = NULL;
@@ -192,6 +192,12 @@ int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, co
     memcpy(audit->previous, hash, SB_SHA256_HEX + 1);
     audit->next++;
     return 0;
+}
+
+int sb_audit_add(struct sb_audit *audit, const char *actor, const char *verb, const char *subject,
+                 int64_t wall, const json_t *detail)
+{
+    return sb_store_whole(audit->store, add(audit, actor, verb, subject, wall, detail));
 }
 
 /* ---- trimming ---- */

@@ -348,6 +348,8 @@ static void on_turn(void *arg)
         if (r < 0)
             sb_error(NULL, "cannot start: %s", strerror(-r));
     }
+    if (core->running && sb_store_failing(core->store))
+        return; /* memory was short: this turn is lost, and begins nothing more */
     bool more = true;
     for (int i = 0; more && i < TURN_ROUNDS; i++) {
         bool joined = core->running && sb_rules_turn(core->rules);

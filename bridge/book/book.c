@@ -22,7 +22,7 @@ int sb_book_save_job(struct sb_book *book, const struct sb_job *job)
 {
     sb_cleanup(json_decrefp) json_t *body = sb_job_json(job);
     if (!body)
-        return -ENOMEM;
+        return sb_store_whole(book->store, -ENOMEM);
     return sb_store_put(book->store, SB_TABLE_JOB,
                         &(struct sb_row){ .id = job->id,
                                           .a = job->origin,
@@ -37,7 +37,7 @@ int sb_book_save(struct sb_book *book, const struct sb_task *task)
     sb_cleanup(json_decrefp) json_t *body = sb_task_json(task);
     sb_cleanup(sb_freep) char *job = sb_format("%lld", (long long)task->job->id);
     if (!body || !job)
-        return -ENOMEM;
+        return sb_store_whole(book->store, -ENOMEM);
     return sb_store_put(book->store, SB_TABLE_TASK,
                         &(struct sb_row){ .id = task->id,
                                           .a = task->device,
@@ -95,7 +95,7 @@ int sb_book_add(struct sb_book *book, struct sb_job *job, const char *actor)
     int r = sb_book_index_job(book, job);
     if (r < 0) {
         sb_job_free(job);
-        return r;
+        return sb_store_whole(book->store, r);
     }
     for (size_t i = 0; i < job->task_count && r >= 0; i++)
         r = sb_book_index_task(book, job->tasks[i]);
@@ -105,7 +105,9 @@ int sb_book_add(struct sb_book *book, struct sb_job *job, const char *actor)
     for (size_t i = 0; i < job->task_count && r >= 0; i++)
         r = sb_book_save(book, job->tasks[i]);
     book->stale |= job->state == SB_JOB_DONE;
-    return r < 0 ? r : audit_submit(book, job, actor);
+    if (r >= 0)
+        r = audit_submit(book, job, actor);
+    return sb_store_whole(book->store, r);
 }
 
 /* Progress within a state is told at once but written only now and then. */
@@ -146,7 +148,7 @@ int sb_book_add_task(struct sb_book *book, struct sb_job *job, struct sb_task *t
     int r = sb_job_add_task(job, task);
     if (r < 0) {
         sb_task_free(task);
-        return r;
+        return sb_store_whole(book->store, r);
     }
     sb_cleanup(json_decrefp) json_t *detail =
         json_pack("{s:I,s:s,s:i}", "task", (json_int_t)task->id, "device", task->device, "round",
@@ -156,7 +158,9 @@ int sb_book_add_task(struct sb_book *book, struct sb_job *job, struct sb_task *t
         r = sb_book_save(book, task);
     if (r >= 0)
         r = detail ? audit_job(book, job, "join", detail, actor) : -ENOMEM;
-    return r < 0 ? r : follow_job(book, job);
+    if (r >= 0)
+        r = follow_job(book, job);
+    return sb_store_whole(book->store, r);
 }
 
 int sb_book_changed(struct sb_book *book, struct sb_job *job, const char *verb,
@@ -165,7 +169,9 @@ int sb_book_changed(struct sb_book *book, struct sb_job *job, const char *verb,
     int r = sb_book_save_job(book, job);
     if (r >= 0)
         r = audit_job(book, job, verb, detail, actor);
-    return r < 0 ? r : follow_job(book, job);
+    if (r >= 0)
+        r = follow_job(book, job);
+    return sb_store_whole(book->store, r);
 }
 
 int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_event *event,
@@ -175,7 +181,7 @@ int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_ev
     struct sb_task before = *task; /* only its numbers are looked at afterwards */
     int r = sb_task_apply(task, event, &step);
     if (r < 0)
-        return r;
+        return sb_store_whole(book->store, r);
     stamp(book, task, before.state);
     if (task->state != before.state || task->reason != before.reason)
         r = audit_state(book, task, actor);
@@ -190,7 +196,7 @@ int sb_book_apply(struct sb_book *book, struct sb_task *task, const struct sb_ev
                  sb_task_state_name(task->state), sb_event_name((int)event->kind));
     if (ret)
         *ret = step;
-    return r;
+    return sb_store_whole(book->store, r);
 }
 
 void sb_book_retire(struct sb_book *book)

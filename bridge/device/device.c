@@ -164,7 +164,7 @@ int sb_registry_save(struct sb_registry *registry, const struct sb_device *devic
         return -E2BIG;
     sb_cleanup(json_decrefp) json_t *json = sb_device_json(device);
     if (!json)
-        return -ENOMEM;
+        return sb_store_whole(registry->store, -ENOMEM);
     const struct sb_row row = { .name = device->id, .body = json };
     return sb_store_put(registry->store, SB_TABLE_DEVICE, &row);
 }

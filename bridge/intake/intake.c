@@ -444,7 +444,7 @@ int sb_intake_submit(struct sb_intake *intake, const char *origin, bool bound,
     }
     if (r < 0) {
         sb_verdict_done(&verdict);
-        return r;
+        return sb_store_whole(intake->store, r);
     }
     *ret = verdict;
     return 0;

@@ -96,7 +96,7 @@ int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel, int6
         return -EINVAL;
     r = sb_wire_need(lane, parcel->connection, &wire);
     if (r < 0)
-        return r;
+        return sb_store_whole(outbox->store, r);
     old = find_superseded(wire, parcel);
     r = sb_room_choose(lane, old, sb_parcel_bytes(parcel));
     if (r == 0) {
@@ -107,7 +107,7 @@ int sb_outbox_put(struct sb_outbox *outbox, const struct sb_parcel *parcel, int6
         sb_wire_tidy(wire);
     if (r == 0 && ret_id)
         *ret_id = item->is.id;
-    return r;
+    return sb_store_whole(outbox->store, r);
 }
 
 /* ---- settling ---- */

@@ -218,7 +218,7 @@ int sb_packages_save(struct sb_packages *packages, const struct sb_package *pack
 {
     sb_cleanup(json_decrefp) json_t *json = stored_form(package);
     if (!json)
-        return -ENOMEM;
+        return sb_store_whole(packages->store, -ENOMEM);
     const struct sb_row row = {
         .name = package->id, .a = package->artifact, .time = package->used, .body = json
     };

@@ -374,6 +374,15 @@ int sb_store_remove(struct sb_store *store, enum sb_table table, int64_t id, con
     return end_change(store, r);
 }
 
+int sb_store_whole(struct sb_store *store, int r)
+{
+    if (r != -ENOMEM || store->error || store->spoiled)
+        return r;
+    store->spoiled = r;
+    want_turn_end(store);
+    return r;
+}
+
 int64_t sb_store_next_id(struct sb_store *store, enum sb_table table)
 {
     return sb_numbers_take(&store->numbers, table);

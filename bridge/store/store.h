@@ -132,6 +132,11 @@ int sb_store_put(struct sb_store *store, enum sb_table table,
 int sb_store_remove(struct sb_store *store, enum sb_table table, int64_t id,
                     const char *name) SB_MUST_CHECK;
 /*
+ * Passes r on. -ENOMEM says that something could not be made which belongs to what this turn has
+ * changed, in memory or here: the whole turn fails, as by lack of memory in sb_store_put().
+ */
+int sb_store_whole(struct sb_store *store, int r);
+/*
  * What is put, removed and waited for between true and false is in no hurry: it is committed with
  * the next batch that is, or 200 ms later. For what a crash may forget, like that a message was
  * acknowledged; it saves a sync of its own.

@@ -166,10 +166,12 @@ static int mem_query(void *backend, const struct sb_query *query, sb_row_fn fn, 
 {
     struct sb_store_mem *disk = backend;
     const struct table *table = &disk->tables[query->table];
-    sb_cleanup(sb_freep) struct row **found = must(calloc(table->count + 1, sizeof(struct row *)));
+    sb_cleanup(sb_freep) struct row **found = calloc(table->count + 1, sizeof(struct row *));
     size_t n = 0;
     int r = 0;
 
+    if (!found)
+        return -ENOMEM;
     if (disk->fail_reads > 0) {
         disk->fail_reads--;
         return disk->read_error;

@@ -497,6 +497,31 @@ T(until_it_is_renewed_a_recovered_store_takes_nothing)
     assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1);
 }
 
+/* Also while an earlier batch is on its way: that one is durable. */
+T(what_cannot_be_made_takes_its_turn_with_it)
+{
+    struct mark marks[2];
+
+    sb_store_mem_hold(w->disk, true);
+    put(w, 1);
+    then(w, &marks[0], 1);
+    sb_sim_advance(w->loop, 0);
+    put(w, 2);
+    then(w, &marks[1], 2);
+    assert_int_equal(sb_store_whole(w->store, -EINVAL), -EINVAL);
+    assert_true(ready(w));
+    assert_int_equal(sb_store_whole(w->store, -ENOMEM), -ENOMEM);
+    assert_false(ready(w));
+    assert_int_equal(try_put(w, SB_TABLE_JOB, 3), -ENOMEM);
+    sb_store_mem_hold(w->disk, false);
+    sb_sim_advance(w->loop, 0);
+    EXPECT(w, 1, -ENOMEM);
+    assert_int_equal(w->failures, 1);
+    assert_int_equal(sb_store_mem_rows(w->disk, SB_TABLE_JOB), 1);
+    sb_sim_advance(w->loop, 1000);
+    assert_true(ready(w));
+}
+
 /* As after a failure: what is asked for later in its turn is forgotten with the rest. */
 T(a_renewal_alone_mends_nothing)
 {
