@@ -61,9 +61,11 @@ int sb_verb_package_add(struct sb_call *call)
     if (r >= 0)
         r = sb_packages_resolve(call->core->packages, spec, sb_loop_wall(call->core->parts.loop),
                                 &package);
+    if (r == -EINVAL && !wrong)
+        wrong = sb_package_spec_wrong(spec);
     if (r == -EINVAL)
         return sb_call_refuse(call, SB_REFUSAL_REFUSED, "package add: %s",
-                              wrong ? wrong : "a name, version, module or digest is malformed");
+                              wrong ? wrong : "not usable");
     if (r < 0 || !package)
         return sb_call_failed(call, r, "package add");
     sb_cleanup(sb_freep) char *subject = sb_format("package %s", package->id);

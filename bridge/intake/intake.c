@@ -134,10 +134,9 @@ static bool package(struct sb_asking *asking)
     if (r >= 0)
         r = sb_packages_resolve(asking->intake->packages, spec, sb_loop_wall(asking->intake->loop),
                                 &asking->package);
+    sb_cleanup(sb_freep) char *wrong = r == -EINVAL ? sb_package_spec_wrong(spec) : NULL;
     return r >= 0 || sb_refuse(asking, r == -EINVAL ? SB_CAUSE_INVALID_REQUEST : SB_CAUSE_INTERNAL,
-                               "the package is not usable: %s",
-                               r == -EINVAL ? "a name, version, module or digest is malformed"
-                                            : strerror(-r));
+                               "the package is not usable: %s", wrong ? wrong : strerror(-r));
 }
 
 /* ---- of each device ---- */

@@ -54,6 +54,8 @@ struct sb_package *sb_packages_at(struct sb_packages *packages, size_t index);
 /* What is wrong with a spec's `fits` (a name that means nothing would fit everything): a text to be
  * freed; NULL: nothing, or no memory. */
 char *sb_package_fits_wrong(const json_t *fits);
+/* The same for the whole spec, for which resolve() says -EINVAL. */
+char *sb_package_spec_wrong(const json_t *spec);
 /*
  * The package for a spec {uri, version, name, module, sha256, md5, size, fits, door, extra, id}: an
  * existing one with the same content key (its URI and credentials refreshed), else a new one,

@@ -102,7 +102,7 @@ char *sb_package_fits_wrong(const json_t *fits)
     return fits && !json_is_object(fits) ? sb_format("fits is a map of lists") : NULL;
 }
 
-static bool spec_legal(const json_t *spec)
+char *sb_package_spec_wrong(const json_t *spec)
 {
     static const struct {
         const char *key;
@@ -112,15 +112,23 @@ static bool spec_legal(const json_t *spec)
     for (size_t i = 0; i < SB_COUNT(bounds); i++) {
         const json_t *value = json_object_get(spec, bounds[i].key);
         if (value && (!json_is_string(value) || json_string_length(value) > bounds[i].max))
-            return false;
+            return sb_format("%s must be a text of at most %zu bytes", bounds[i].key,
+                             bounds[i].max);
     }
-    sb_cleanup(sb_freep) char *wrong = sb_package_fits_wrong(json_object_get(spec, "fits"));
-    if (wrong)
-        return false;
+    char *wrong = sb_package_fits_wrong(json_object_get(spec, "fits"));
     const char *id = sb_json_str(spec, "id");
     const char *sha256 = sb_json_str(spec, "sha256"), *md5 = sb_json_str(spec, "md5");
-    return (!id || word(id, 64)) && (!sha256 || sb_sha256_legal(sha256)) &&
-           (!md5 || hex_of(md5, 32)) && (sb_json_str(spec, "uri") || sb_json_str(spec, "name"));
+    if (wrong)
+        return wrong;
+    if (id && !word(id, 64))
+        return strdup("id must be letters, digits and ._-, not beginning with a point");
+    if (sha256 && !sb_sha256_legal(sha256))
+        return strdup("sha256 must be 64 hex digits, in small letters");
+    if (md5 && !hex_of(md5, 32))
+        return strdup("md5 must be 32 hex digits, in small letters");
+    if (!sb_json_str(spec, "uri") && !sb_json_str(spec, "name"))
+        return strdup("neither uri nor name is there");
+    return NULL;
 }
 
 /* The depot may have what is demanded already. */
@@ -198,7 +206,8 @@ static int create(struct sb_packages *packages, const json_t *spec, char *key, i
 int sb_packages_resolve(struct sb_packages *packages, const json_t *spec, int64_t wall,
                         struct sb_package **ret)
 {
-    if (!spec_legal(spec))
+    sb_cleanup(sb_freep) char *wrong = sb_package_spec_wrong(spec);
+    if (wrong)
         return -EINVAL;
     sb_cleanup(sb_freep) char *key = key_of(spec);
     if (!key)

@@ -480,7 +480,7 @@ TEST(packages_refused)
     ask_refused(&world, "package add", "{'file': '/x', 'uri': 'https://x/'}", "usage", "either");
     ask_refused(&world, "package add", "{'file': 'images/x.bin'}", "usage", "absolute");
     ask_refused(&world, "package add", "{'uri': 'https://x/', 'sha256': 'abc'}", "refused",
-                "malformed");
+                "sha256 must be 64 hex digits, in small letters");
     ask_refused(&world, "package add", "{'uri': 'not a uri'}", "refused", "URI cannot be used");
     sb_cleanup(json_decrefp) json_t *file =
         ask_ok(&world, "package add", "{'file': '/srv/fw/2.bin', 'version': '2.0.0'}");
