@@ -67,5 +67,5 @@ const char *sb_words_name(const struct sb_words *words, const char *name); /* NU
  * stays as it is; a value of NULL is empty. Caller frees; NULL: no memory.
  */
 char *sb_words_fill(const char *pattern, ...) __attribute__((sentinel));
-char *sb_words_vfill(const char *pattern, va_list values); /* leaves them as they were */
+char *sb_words_vfill(const char *pattern, va_list ap); /* leaves them as they were */
 const char *sb_words_dialect(const struct sb_words *words);
