@@ -184,6 +184,38 @@ static void reap(struct bench *bench)
     bench->commands = -1;
 }
 
+void bench_simulate(struct bench *bench, const char *simulator, const char *const *words,
+                    va_list more, const char *event)
+{
+    sb_cleanup(sb_freep) char *script = bench_source(simulator),
+                              *flash = bench_path(bench, "flash");
+    const char *argv[64] = { "/usr/bin/python3", script,     "run", "--state", flash,
+                             "--link",           bench->link };
+    size_t n = 7;
+    while (*words && n < SB_COUNT(argv) - 1)
+        argv[n++] = *words++;
+    for (const char *word; (word = va_arg(more, const char *));) {
+        assert_true(n < SB_COUNT(argv) - 1);
+        argv[n++] = word;
+    }
+    bench_start(bench, argv, event);
+}
+
+const char *bench_make_image(struct bench *bench, const char *simulator, const char *name,
+                             const char *version, int size, const char *option)
+{
+    static char *kept[16];
+    static size_t next;
+    sb_cleanup(sb_freep) char *script = bench_source(simulator), *number = sb_format("%d", size);
+    char **slot = &kept[next++ % SB_COUNT(kept)];
+    free(*slot);
+    *slot = bench_path(bench, name);
+    const char *const argv[] = { "/usr/bin/python3", script, "make-image", "--version", version,
+                                 "--size",           number, *slot,        option,      NULL };
+    assert_int_equal(bench_helper(bench, argv, "images"), 0);
+    return *slot;
+}
+
 void bench_kill(struct bench *bench)
 {
     if (bench->device > 0)

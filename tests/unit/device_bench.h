@@ -71,6 +71,12 @@ char *bench_source(const char *name); /* a file of the source tree; caller frees
 void bench_start(struct bench *bench, const char *const *argv, const char *event);
 /* Runs a helper to its end; its exit status. Its stdout goes to `out` in the bench's folder. */
 int bench_helper(struct bench *bench, const char *const *argv, const char *out);
+/* Starts a simulator of the source tree with these words and, NULL-terminated as well, `more`. */
+void bench_simulate(struct bench *bench, const char *simulator, const char *const *words,
+                    va_list more, const char *event);
+/* An image by a simulator (option: one more word or NULL); the path lives for some images more. */
+const char *bench_make_image(struct bench *bench, const char *simulator, const char *name,
+                             const char *version, int size, const char *option);
 void bench_kill(struct bench *bench);                  /* the device's power is cut */
 void bench_say(struct bench *bench, const char *text); /* one line to the device; waits for it */
 /* How often the device told the event; json_unpack-free: only its name. */

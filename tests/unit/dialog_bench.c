@@ -6,7 +6,7 @@
 
 #include "adapters/devices/dialog/driver.h"
 
-#define ARGUMENTS 40
+#define SIMULATOR "tests/simulators/console_device.py"
 
 static const struct bench_kind kind = { .driver = &sb_dialog_driver, .type = "" };
 
@@ -71,36 +71,17 @@ int bench_setup(void **state)
 
 void bench_device(struct bench *bench, ...)
 {
-    sb_cleanup(sb_freep) char *script = bench_source("tests/simulators/console_device.py"),
-                              *flash = bench_path(bench, "flash");
-    const char *argv[ARGUMENTS] = { "/usr/bin/python3", script,     "run", "--state", flash,
-                                    "--link",           bench->link };
-    size_t n = 7;
-    va_list ap;
-    va_start(ap, bench);
-    for (const char *more; (more = va_arg(ap, const char *));) {
-        assert_true(n < ARGUMENTS - 1);
-        argv[n++] = more;
-    }
-    va_end(ap);
-    bench_start(bench, argv, "up");
+    va_list more;
+    va_start(more, bench);
+    bench_simulate(bench, SIMULATOR, (const char *const[]){ NULL }, more, "up");
+    va_end(more);
 }
 
 const char *bench_image(struct bench *bench, const char *version, int size)
 {
-    static char *kept[8]; /* paths live until the next few images */
-    static size_t next;
-    sb_cleanup(sb_freep) char *script = bench_source("tests/simulators/console_device.py"),
-                              *number = sb_format("%d", size),
-                              *name = sb_format("%s-%d.img", version, size);
-    char **slot = &kept[next++ % SB_COUNT(kept)];
-    free(*slot);
-    *slot = bench_path(bench, name);
-    const char *const argv[] = { "/usr/bin/python3", script, "make-image", "--version", version,
-                                 "--size",           number, *slot,        NULL };
-    assert_int_equal(bench_helper(bench, argv, "images"), 0);
+    sb_cleanup(sb_freep) char *name = sb_format("%s-%d.img", version, size);
     bench->image.version = version;
-    return *slot;
+    return bench_make_image(bench, SIMULATOR, name, version, size, NULL);
 }
 
 bool bench_said(const struct bench *bench, const char *text)

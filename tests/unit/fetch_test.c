@@ -270,13 +270,19 @@ static void assert_ended(const struct bench *b, enum sb_cause cause, const char 
                  b->out.text ? b->out.text : "-", sb_cause_name((int)cause), part ? part : "-");
 }
 
+static void fetch_ends(struct bench *b, const struct sb_fetch_spec *spec, enum sb_cause cause,
+                       const char *part)
+{
+    fetch(b, spec);
+    assert_ended(b, cause, part);
+}
+
 /* fetch of `query` must end so */
 static void expect(struct bench *b, const char *query, enum sb_cause cause, const char *part)
 {
     sb_cleanup(sb_freep) char *uri = url(query);
     const struct sb_fetch_spec spec = spec_of(b, uri);
-    fetch(b, &spec);
-    assert_ended(b, cause, part);
+    fetch_ends(b, &spec, cause, part);
 }
 
 static char *content(size_t size, unsigned seed)
@@ -359,8 +365,7 @@ TEST(a_whole_file_arrives)
     struct sb_fetch_spec spec = spec_of(b, uri);
     spec.sha256 = sha256;
     spec.size = SIZE;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     assert_string_equal(sha256, b->out.sha256);
     assert_int_equal(SIZE, b->out.received);
     assert_int_equal(SIZE, b->out.total);
@@ -458,8 +463,7 @@ TEST(without_a_validator_only_a_digest_lets_go_on)
     sb_cleanup(sb_freep) char *sha256 = digest_of(SIZE, 0);
     struct sb_fetch_spec spec = spec_of(b, uri);
     spec.sha256 = sha256;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     struct log log = look();
     assert_null(asked(&log, 1, "range"));
     assert_string_equal("bytes=200000-", asked(&log, 2, "range"));
@@ -488,8 +492,7 @@ TEST(a_damaged_part_is_fetched_once_more)
     struct sb_fetch_spec spec = spec_of(b, uri);
     spec.sha256 = sha256;
     write_part(b, "garbage", 7);
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     assert_file(b->part, SIZE, 4);
     struct log log = look();
     assert_string_equal("bytes=7-", asked(&log, 0, "range"));
@@ -530,22 +533,18 @@ TEST(another_digest_or_size_fails_verification)
     sb_cleanup(sb_freep) char *sha256 = digest_of(SIZE, 9);
     struct sb_fetch_spec spec = spec_of(b, uri);
     spec.sha256 = sha256;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_VERIFY_FAILED, "SHA-256");
+    fetch_ends(b, &spec, SB_CAUSE_VERIFY_FAILED, "SHA-256");
     assert_null(b->out.sha256);
     assert_int_equal(-1, size_of(b->part));
     spec.sha256 = NULL;
     spec.md5 = "0123456789abcdef0123456789abcdef";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_VERIFY_FAILED, "MD5");
+    fetch_ends(b, &spec, SB_CAUSE_VERIFY_FAILED, "MD5");
     spec.md5 = NULL;
     spec.size = SIZE + 1;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_VERIFY_FAILED, "announced");
+    fetch_ends(b, &spec, SB_CAUSE_VERIFY_FAILED, "announced");
     sb_cleanup(sb_freep) char *silent = url("size=300000&chunked=1");
     spec.uri = silent;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_VERIFY_FAILED, "announced");
+    fetch_ends(b, &spec, SB_CAUSE_VERIFY_FAILED, "announced");
     sb_cleanup(sb_freep) char *bytes = content(SIZE, 0);
     struct sb_digest *digest = sb_digest_new(SB_MD5);
     assert_int_equal(0, sb_digest_add(digest, bytes, SIZE));
@@ -553,8 +552,7 @@ TEST(another_digest_or_size_fails_verification)
     sb_digest_free(digest);
     spec.size = SIZE;
     spec.md5 = md5;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
 }
 
 TEST(what_is_too_large_is_refused)
@@ -576,8 +574,7 @@ TEST(an_end_that_cannot_be_seen_is_not_believed)
     sb_cleanup(sb_freep) char *sha256 = digest_of(1000, 0);
     struct sb_fetch_spec spec = spec_of(b, uri);
     spec.sha256 = sha256;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
 }
 
 TEST(a_stalled_server_is_left)
@@ -587,8 +584,7 @@ TEST(a_stalled_server_is_left)
         sb_cleanup(sb_freep) char *uri = url(queries[i]);
         struct sb_fetch_spec spec = spec_of(b, uri);
         spec.stall_ms = 700;
-        fetch(b, &spec);
-        assert_ended(b, SB_CAUSE_LINK_LOST, "nothing came for 700 ms");
+        fetch_ends(b, &spec, SB_CAUSE_LINK_LOST, "nothing came for 700 ms");
     }
     assert_int_equal(100000, size_of(b->part)); /* kept */
 }
@@ -627,11 +623,9 @@ TEST(hostile_headers_do_no_harm)
 TEST(nobody_listening_is_download_failed)
 {
     struct sb_fetch_spec spec = spec_of(b, "http://127.0.0.1:1/x");
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_DOWNLOAD_FAILED, NULL);
     spec.uri = "http://no-such-host.invalid/x";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, "cannot be resolved");
+    fetch_ends(b, &spec, SB_CAUSE_DOWNLOAD_FAILED, "cannot be resolved");
 }
 
 /* ---- where it may go ---- */
@@ -666,8 +660,7 @@ TEST(a_ring_of_redirects_ends)
 {
     sb_cleanup(sb_freep) char *uri = url("status=302&to=self");
     const struct sb_fetch_spec spec = spec_of(b, uri);
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, "more than 5 redirects");
+    fetch_ends(b, &spec, SB_CAUSE_DOWNLOAD_FAILED, "more than 5 redirects");
     struct log log = look();
     assert_int_equal(6, json_array_size(log.requests));
     look_done(&log);
@@ -679,20 +672,16 @@ TEST(loopback_is_refused_without_a_rule)
     sb_cleanup(sb_freep) char *name = sb_format("http://localhost:%u/file?size=1000", g.port);
     struct sb_fetch_spec spec = spec_of(b, literal);
     spec.rules = &public_rules;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "address 127.0.0.1 is not public");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "address 127.0.0.1 is not public");
     spec.uri = name; /* a public name with a private address */
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "host localhost leads to");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "host localhost leads to");
     struct log log = look();
     assert_int_equal(0, json_array_size(log.requests));
     look_done(&log);
     spec.rules = NULL;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "scheme http");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "scheme http");
     spec.rules = &open_rules;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
 }
 
 TEST(secret_headers_stay_at_home)
@@ -705,12 +694,10 @@ TEST(secret_headers_stay_at_home)
         sb_format("http://u:p@127.0.0.1:%u/file?status=302&to=/file%%3Fsize%%3D10", g.port);
     struct sb_fetch_spec spec = spec_of(b, uri);
     spec.headers = headers;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     remove_part(b->part);
     spec.uri = near;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     struct log log = look();
     assert_string_equal("opensesame", asked(&log, 0, "x-token"));
     assert_null(asked(&log, 1, "x-token"));
@@ -725,14 +712,11 @@ TEST(tls_is_verified)
     sb_cleanup(sb_freep) char *name = sb_format("https://localhost:%u/file?size=1000", g.tls_port);
     sb_cleanup(sb_freep) char *ca = sb_format("%s/cert.pem", g.directory);
     struct sb_fetch_spec spec = spec_of(b, uri);
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, "certificate");
+    fetch_ends(b, &spec, SB_CAUSE_DOWNLOAD_FAILED, "certificate");
     spec.ca_file = ca;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     spec.uri = name; /* the certificate is of the address only */
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_DOWNLOAD_FAILED, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_DOWNLOAD_FAILED, NULL);
 }
 
 TEST(a_proxy_is_asked_and_host_rules_stay)
@@ -743,18 +727,14 @@ TEST(a_proxy_is_asked_and_host_rules_stay)
     struct sb_fetch_spec spec = spec_of(b, "http://fw.example.com/file?size=1000");
     spec.proxy = proxy;
     spec.rules = &rules;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     spec.uri = "http://fw.example.org/file?size=1000";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "host fw.example.org");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "host fw.example.org");
     spec.uri = "http://fw.example.com/file?status=302&to=http://10.0.0.1/";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "redirect was refused");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "redirect was refused");
     spec.uri = "http://fw.example.com/";
     spec.proxy = "socks5://localhost";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INTERNAL, "proxy");
+    fetch_ends(b, &spec, SB_CAUSE_INTERNAL, "proxy");
     struct log log = look();
     assert_int_equal(2, json_array_size(log.requests));
     assert_string_equal("http://fw.example.com/file?size=1000", asked(&log, 0, "target"));
@@ -774,22 +754,17 @@ TEST(local_files_are_regular_and_listed)
     assert_int_equal(0, fclose(out));
     assert_int_equal(0, mkfifo(pipe, 0600));
     struct sb_fetch_spec spec = spec_of(b, uri);
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NONE, NULL);
+    fetch_ends(b, &spec, SB_CAUSE_NONE, NULL);
     assert_file(b->part, SIZE, 5);
     spec.max_bytes = SIZE - 1;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_NO_SPACE, "at most");
+    fetch_ends(b, &spec, SB_CAUSE_NO_SPACE, "at most");
     spec.uri = pipe_uri;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "no regular file");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "no regular file");
     spec.uri = "file:///no/such/file";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "cannot be opened");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "cannot be opened");
     spec.uri = uri;
     spec.rules = &public_rules;
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INVALID_URI, "scheme file");
+    fetch_ends(b, &spec, SB_CAUSE_INVALID_URI, "scheme file");
     (void)unlink(path);
     (void)unlink(pipe);
 }
@@ -958,8 +933,7 @@ static void with_helper(struct bench *b, const char *script, const char *said)
     struct sb_fetch_spec spec = spec_of(b, "https://example.com/");
     spec.stall_ms = 100;
     spec.sha256 = "0000000000000000000000000000000000000000000000000000000000000001";
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INTERNAL, said);
+    fetch_ends(b, &spec, SB_CAUSE_INTERNAL, said);
     (void)unlink(path);
 }
 
@@ -968,9 +942,8 @@ TEST(a_helper_that_is_missing_or_mad_is_internal)
     close_bench(b);
     open_bench(b, "/no/such/southbridge-fetch", 1);
     const struct sb_fetch_spec spec = spec_of(b, "https://example.com/");
-    fetch(b, &spec);
-    assert_ended(b, SB_CAUSE_INTERNAL,
-                 "/no/such/southbridge-fetch cannot be started: No such file");
+    fetch_ends(b, &spec, SB_CAUSE_INTERNAL,
+               "/no/such/southbridge-fetch cannot be started: No such file");
     with_helper(b, "exit 3", "ended with status 3");
     with_helper(b, "kill -SEGV $$", "signal 11");
     with_helper(b, "exec sleep 60", "signal 9");

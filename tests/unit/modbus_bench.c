@@ -3,7 +3,7 @@
 
 #include "adapters/devices/modbus/driver.h"
 
-#define ARGUMENTS 40
+#define SIMULATOR "tests/simulators/modbus_device.py"
 
 static const struct bench_kind kind = { .driver = &sb_modbus_driver, .type = "restart: 5s\n" };
 
@@ -111,44 +111,22 @@ const char *bench_firmware(const char *bootloader, const char *more)
     return kept;
 }
 
-static char *simulator(void)
-{
-    return bench_source("tests/simulators/modbus_device.py");
-}
-
 void bench_line(struct bench *bench, const char *members, ...)
 {
-    sb_cleanup(sb_freep) char *script = simulator(), *flash = bench_path(bench, "flash");
     sb_cleanup(sb_freep) char *device =
         sb_format("{\"unit\": 1%s%s}", members ? ", " : "", members ? members : "");
-    const char *argv[ARGUMENTS] = {
-        "/usr/bin/python3", script, "run",          "--state", flash,      "--link", bench->link,
-        "--boot-time",      "0.4",  "--erase-time", "0.1",     "--device", device
-    };
-    size_t n = 13;
-    va_list ap;
-    va_start(ap, members);
-    for (const char *more; (more = va_arg(ap, const char *));) {
-        assert_true(n < ARGUMENTS - 1);
-        argv[n++] = more;
-    }
-    va_end(ap);
-    bench_start(bench, argv, "ready");
+    const char *const words[] = { "--boot-time", "0.4", "--erase-time", "0.1", "--device",
+                                  device,        NULL };
+    va_list more;
+    va_start(more, members);
+    bench_simulate(bench, SIMULATOR, words, more, "ready");
+    va_end(more);
 }
 
 const char *bench_image(struct bench *bench, const char *version, int size)
 {
-    static char *kept[16]; /* paths live until the next few images */
-    static size_t next;
-    sb_cleanup(sb_freep) char *script = simulator(), *number = sb_format("%d", size),
-                              *name = sb_format("image-%s-%d", version, size);
-    char **slot = &kept[next++ % SB_COUNT(kept)];
-    free(*slot);
-    *slot = bench_path(bench, name);
-    const char *const argv[] = { "/usr/bin/python3", script, "make-image", "--version", version,
-                                 "--size",           number, *slot,        NULL };
-    assert_int_equal(bench_helper(bench, argv, "images"), 0);
-    return *slot;
+    sb_cleanup(sb_freep) char *name = sb_format("image-%s-%d", version, size);
+    return bench_make_image(bench, SIMULATOR, name, version, size, NULL);
 }
 
 enum sb_cause bench_update(struct bench *bench, const char *version, int size)

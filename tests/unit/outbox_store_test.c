@@ -85,8 +85,7 @@ T(order_and_numbers_continue_after_a_power_cut)
     restart(w, true);
     last = put(w, SB_PARCEL_FINAL, "c");
     assert_true(last > second);
-    resume(w);
-    expect_sent(w, "a c ");
+    resume_sends(w, "a c ");
 }
 
 /* The far side had all of it, and the power went before that was written down. */
@@ -103,14 +102,12 @@ T(nobody_sees_progress_fall_after_a_power_cut)
     put_keyed(w, SB_PARCEL_ANSWER, "task 3", "a");
     expect_sent(w, "90% of its own a ");
     restart(w, true);
-    resume(w);
-    expect_sent(w, "5% 90% of its own a ");
+    resume_sends(w, "5% 90% of its own a ");
     put_keyed(w, SB_PARCEL_FINAL, "task 1", "done");
     put_keyed(w, SB_PARCEL_FINAL, "task 3", "done");
     expect_sent(w, "done done ");
     restart(w, true);
-    resume(w);
-    expect_sent(w, "5% of its own a done done ");
+    resume_sends(w, "5% of its own a done done ");
 }
 
 T(an_unreadable_parcel_holds_up_no_other)
@@ -121,8 +118,7 @@ T(an_unreadable_parcel_holds_up_no_other)
     assert_int_equal(sb_store_put(w->store, SB_TABLE_PARCEL, &row), 0);
     put(w, SB_PARCEL_FINAL, "a");
     restart(w, false);
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     power_off(w);
     assert_int_equal(sb_loop_new(&w->loop), 0);
     assert_int_equal(sb_store_mem_start(w->disk, w->loop, &w->store), 0);
@@ -144,8 +140,7 @@ T(a_lost_batch_takes_its_parcels_with_it)
     assert_int_equal(stats(w).waiting, 1);
     assert_int_equal(try_put(w, SB_PARCEL_FINAL, "x", NULL), -EAGAIN);
     put(w, SB_PARCEL_PASSING, "refused"); /* can be said all the same */
-    resume(w);
-    expect_sent(w, "kept refused ");
+    resume_sends(w, "kept refused ");
     sb_sim_advance(w->loop, 1000);
     put(w, SB_PARCEL_FINAL, "later");
     settle(w, w->last);
@@ -161,8 +156,7 @@ T(a_lost_superseding_brings_the_older_back)
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "30%");
     turn(w);
     assert_int_equal(stats(w).waiting, 1);
-    resume(w);
-    expect_sent(w, "10% ");
+    resume_sends(w, "10% ");
 }
 
 T(what_was_settled_is_not_sent_again_while_the_disk_is_full)
@@ -173,30 +167,26 @@ T(what_was_settled_is_not_sent_again_while_the_disk_is_full)
     parcel.what = "succeeded";
     parcel.task = 3;
     assert_int_equal(sb_outbox_put(w->outbox, &parcel, &id), 0);
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     sb_store_mem_fail_next(w->disk, 3, -ENOSPC); /* this and two probes */
     settle(w, id);
     assert_int_equal(stats(w).waiting, 0);
     assert_int_equal(stored(w), 1);
     sb_outbox_pause(w->outbox, LINK, NULL);
-    resume(w);
-    expect_sent(w, "");
+    resume_sends(w, "");
     expect_audit(w, "");
     sb_sim_advance(w->loop, 10 * SB_SECOND);
     assert_int_equal(stored(w), 0);
     expect_audit(w, "task 3 told succeeded;"); /* once */
     restart(w, false);
-    resume(w);
-    expect_sent(w, "");
+    resume_sends(w, "");
 }
 
 T(settled_while_the_store_is_down)
 {
     int64_t id = put(w, SB_PARCEL_FINAL, "a");
 
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     sb_store_mem_fail_next(w->disk, 1, -ENOSPC);
     put(w, SB_PARCEL_FINAL, "lost");
     turn(w);
@@ -227,8 +217,7 @@ T(when_full_the_oldest_progress_goes_first)
     assert_int_equal(stored(w), 8);
     w->limits.window = 20;
     restart(w, false);
-    resume(w);
-    expect_sent(w, "f a b c d e g 3 ");
+    resume_sends(w, "f a b c d e g 3 ");
     expect_audit(w, "");
 }
 
@@ -245,8 +234,7 @@ T(answers_go_only_when_old)
     assert_int_equal(sb_outbox_put(w->outbox, &late, NULL), 0);
     assert_int_equal(stored(w), 8);
     expect_audit(w, "link factory dropped -;");
-    resume(w);
-    expect_sent(w, "b c ");
+    resume_sends(w, "b c ");
 }
 
 T(finals_go_last_and_with_a_record)
@@ -312,16 +300,13 @@ T(nothing_is_dropped_in_vain)
 T(what_is_on_its_way_is_not_dropped)
 {
     fill(w, SB_PARCEL_PROGRESS, 8);
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     put(w, SB_PARCEL_PROGRESS, "x");
     sb_outbox_pause(w->outbox, LINK, NULL);
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     sb_outbox_pause(w->outbox, LINK, NULL);
     put(w, SB_PARCEL_PROGRESS, "y"); /* now it is not */
-    resume(w);
-    expect_sent(w, "b d ");
+    resume_sends(w, "b d ");
 }
 
 T(full_for_new_work_before_it_is_full_for_reports)
@@ -510,15 +495,12 @@ T(a_crash_may_forget_that_it_was_settled)
 {
     int64_t id = put(w, SB_PARCEL_ANSWER, "a");
 
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     sb_outbox_settle(w->outbox, LINK, id);
     turn(w);
     restart(w, true);
-    resume(w);
-    expect_sent(w, "a "); /* at least once */
+    resume_sends(w, "a "); /* at least once */
     sb_outbox_settle(w->outbox, LINK, id);
     restart(w, false); /* a clean end forgets nothing */
-    resume(w);
-    expect_sent(w, "");
+    resume_sends(w, "");
 }

@@ -14,8 +14,7 @@ T(parcels_leave_in_order_and_within_the_window)
         ids[i] =
             put(w, i % 2 ? SB_PARCEL_FINAL : SB_PARCEL_PROGRESS, (char[]){ (char)('a' + i), 0 });
     expect_sent(w, ""); /* not up yet */
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     assert_int_equal(stats(w).unsettled, 2);
     assert_int_equal(stats(w).waiting, 5);
     settle(w, ids[1]); /* out of order */
@@ -88,19 +87,16 @@ T(newer_progress_takes_the_place_of_older)
     assert_int_equal(stats(w).waiting, 3);
     assert_int_equal(stats(w).bytes, 3 + 1 + 2 + 3);
     assert_int_equal(stored(w), 3);
-    resume(w);
-    expect_sent(w, "30% x ");
+    resume_sends(w, "30% x ");
     restart(w, true);
-    resume(w);
-    expect_sent(w, "30% x ");
+    resume_sends(w, "30% x ");
 }
 
 T(progress_on_its_way_is_followed_not_changed)
 {
     int64_t first = put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "10%");
 
-    resume(w);
-    expect_sent(w, "10% ");
+    resume_sends(w, "10% ");
     int64_t second = put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "20%");
     assert_true(second > first);
     expect_sent(w, "20% ");
@@ -108,8 +104,7 @@ T(progress_on_its_way_is_followed_not_changed)
     assert_int_equal(put_keyed(w, SB_PARCEL_PROGRESS, "task 1", "40%"), second + 1);
     expect_sent(w, "");
     sb_outbox_pause(w->outbox, LINK, NULL);
-    resume(w);
-    expect_sent(w, "40% "); /* what the far side may have had is not told after it */
+    resume_sends(w, "40% "); /* what the far side may have had is not told after it */
     at_leisure(w);
     assert_int_equal(stored(w), 1);
     settle(w, first);
@@ -119,8 +114,7 @@ T(progress_on_its_way_is_followed_not_changed)
 T(what_was_sent_once_keeps_its_bytes)
 {
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
-    resume(w);
-    expect_sent(w, "10% ");
+    resume_sends(w, "10% ");
     sb_outbox_pause(w->outbox, LINK, NULL);
     sb_outbox_resume(w->outbox, LINK, NULL);
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%"); /* before it goes again */
@@ -137,8 +131,7 @@ T(a_final_takes_unsent_progress_away)
     w->limits.window = 9;
     assert_int_equal(stored(w), 4);
     restart(w, false);
-    resume(w);
-    expect_sent(w, "x done again late ");
+    resume_sends(w, "x done again late ");
 }
 
 T(superseding_waits_for_its_own_commit)
@@ -148,8 +141,7 @@ T(superseding_waits_for_its_own_commit)
     turn(w);
     sb_store_mem_hold(w->disk, true);
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "20%");
-    resume(w);
-    expect_sent(w, ""); /* nor does the answer overtake it */
+    resume_sends(w, ""); /* nor does the answer overtake it */
     sb_store_mem_commit(w->disk);
     expect_sent(w, "20% x ");
 }
@@ -162,8 +154,7 @@ T(settling_counts_once_and_only_what_is_durable)
 
     sb_outbox_settle(w->outbox, LINK, id); /* cannot have been sent */
     assert_int_equal(stats(w).waiting, 1);
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     sb_outbox_settle(w->outbox, LINK, id);
     sb_outbox_settle(w->outbox, LINK, id);
     turn(w);
@@ -192,8 +183,7 @@ T(a_token_settles_its_parcel)
     put_token(w, NULL, "r2", "c");
     put_token(w, "d1", NULL, "d");
     assert_false(sb_outbox_settle_token(outbox, LINK, "d1", "r1")); /* not durable: never sent */
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     assert_false(sb_outbox_settle_token(outbox, LINK, "d1", "r9"));
     assert_false(sb_outbox_settle_token(outbox, LINK, NULL, "r1"));
     assert_false(sb_outbox_settle_token(outbox, LINK, "d1", NULL));
@@ -214,8 +204,7 @@ T(the_same_token_twice_settles_the_older_that_was_sent)
     restart(w, false);
     int64_t first = put_token(w, "d", "r", "a");
     put_token(w, "d", "r", "b");
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     assert_int_equal(w->last, first);
     assert_true(sb_outbox_settle_token(w->outbox, LINK, "d", "r"));
     expect_sent(w, "b ");
@@ -224,12 +213,10 @@ T(the_same_token_twice_settles_the_older_that_was_sent)
 T(an_answer_that_comes_after_a_restart_counts)
 {
     put_token(w, "d", "r", "a");
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     restart(w, true);
     assert_true(sb_outbox_settle_token(w->outbox, LINK, "d", "r"));
-    resume(w);
-    expect_sent(w, "");
+    resume_sends(w, "");
     at_leisure(w);
     assert_int_equal(stored(w), 0);
 }
@@ -242,8 +229,7 @@ T(resume_sends_the_unsettled_again)
 
     put(w, SB_PARCEL_FINAL, "b");
     put(w, SB_PARCEL_FINAL, "c");
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     settle(w, first);
     expect_sent(w, "c ");
     assert_int_equal(w->sends, 0);
@@ -274,14 +260,12 @@ T(again_means_the_link_is_down)
     put(w, SB_PARCEL_FINAL, "a");
     put(w, SB_PARCEL_FINAL, "b");
     w->answer = -EAGAIN;
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     sb_sim_advance(w->loop, SB_HOUR);
     put(w, SB_PARCEL_FINAL, "c");
     expect_sent(w, ""); /* no hammering */
     w->answer = 0;
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     assert_int_equal(w->sends, 0);
 }
 
@@ -313,8 +297,7 @@ T(what_can_never_be_sent_is_dropped_and_recorded)
     parcel.what = "succeeded";
     assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), 0);
     w->answer = -EMSGSIZE;
-    resume(w);
-    expect_sent(w, "bad ");
+    resume_sends(w, "bad ");
     w->answer = 0;
     put(w, SB_PARCEL_FINAL, "good");
     expect_sent(w, "good ");
@@ -327,15 +310,12 @@ T(passing_parcels_live_until_the_link_pauses)
     put(w, SB_PARCEL_PASSING, "hello");
     put(w, SB_PARCEL_FINAL, "a");
     assert_int_equal(stored(w), 1);
-    resume(w);
-    expect_sent(w, "hello a ");
+    resume_sends(w, "hello a ");
     sb_outbox_pause(w->outbox, LINK, NULL);
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     put(w, SB_PARCEL_PASSING, "hello2");
     restart(w, false);
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
 }
 
 T(a_closed_lane_keeps_its_parcels)
@@ -343,8 +323,7 @@ T(a_closed_lane_keeps_its_parcels)
     struct sb_parcel parcel = a_parcel(w, SB_PARCEL_FINAL, "b");
 
     put(w, SB_PARCEL_FINAL, "a");
-    resume(w);
-    expect_sent(w, "a ");
+    resume_sends(w, "a ");
     assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), -EEXIST);
     sb_outbox_close(w->outbox, LINK);
     put(w, SB_PARCEL_FINAL, "b");
@@ -352,8 +331,7 @@ T(a_closed_lane_keeps_its_parcels)
     expect_sent(w, "");
     assert_int_equal(sb_outbox_open(w->outbox, LINK, door_send, w), 0);
     sb_outbox_pause(w->outbox, LINK, NULL);
-    resume(w);
-    expect_sent(w, "a b ");
+    resume_sends(w, "a b ");
     parcel.link = "nowhere";
     assert_int_equal(sb_outbox_put(w->outbox, &parcel, NULL), -ENOENT);
     sb_outbox_close(w->outbox, "nowhere");
@@ -373,8 +351,7 @@ T(a_door_may_settle_while_it_sends)
     for (int i = 0; i < 6; i++)
         put(w, i % 2 ? SB_PARCEL_PASSING : SB_PARCEL_FINAL, (char[]){ (char)('a' + i), 0 });
     w->inside = settle_inside; /* QoS 0 */
-    resume(w);
-    expect_sent(w, "a b c d e f ");
+    resume_sends(w, "a b c d e f ");
     assert_int_equal(stats(w).waiting, 0);
     assert_int_equal(stats(w).unsettled, 0);
     at_leisure(w);
@@ -393,11 +370,9 @@ T(a_door_may_pause_while_it_sends)
     put(w, SB_PARCEL_PASSING, "b");
     put(w, SB_PARCEL_FINAL, "c");
     w->inside = pause_inside;
-    resume(w);
-    expect_sent(w, "a "); /* and both passing ones are gone */
+    resume_sends(w, "a "); /* and both passing ones are gone */
     w->inside = NULL;
-    resume(w);
-    expect_sent(w, "c ");
+    resume_sends(w, "c ");
 }
 
 static void put_inside(struct world *w, const struct sb_parcel *parcel)
@@ -411,8 +386,7 @@ T(a_door_may_put_while_it_sends)
 {
     put_keyed(w, SB_PARCEL_PROGRESS, "k", "10%");
     w->inside = put_inside; /* does not change what is in its hand */
-    resume(w);
-    expect_sent(w, "10% 20% ");
+    resume_sends(w, "10% 20% ");
 }
 
 /* ---- many connections of one link ---- */

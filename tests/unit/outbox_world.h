@@ -210,6 +210,12 @@ static SB_UNUSED void expect_sent(struct world *w, const char *texts)
     sb_str_done(&w->sent);
 }
 
+static SB_UNUSED void resume_sends(struct world *w, const char *texts)
+{
+    resume(w);
+    expect_sent(w, texts);
+}
+
 static SB_UNUSED struct sb_outbox_stats stats(struct world *w)
 {
     struct sb_outbox_stats stats;
