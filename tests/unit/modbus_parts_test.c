@@ -5,8 +5,7 @@
 #include "adapters/devices/modbus/driver.h"
 #include "adapters/devices/modbus/update.h"
 #include "bridge/base/str.h"
-#include "findings.h"
-#include "tests/test.h"
+#include "tests/unit/driver_types.h"
 
 static const struct sb_driver_ops *const drivers[] = { &sb_modbus_driver, NULL };
 
@@ -135,15 +134,6 @@ SB_TEST(test_texts_are_trimmed_and_must_be_texts)
 
 /* ---- types ---- */
 
-static int load_text(const char *text, struct sb_type **ret, struct sb_diags *diags)
-{
-    char *folder = new_folder();
-    sb_cleanup(sb_freep) char *path = put_file(folder, "t.yaml", text);
-    int r = sb_type_load_file(path, drivers, ret, diags);
-    remove_folder(folder);
-    return r;
-}
-
 #define HEAD       "name: t\ndriver: modbus\nverify: status\n"
 #define PROPERTY   HEAD "properties:\n  x: "
 #define TWO(a, b)  HEAD "properties:\n  x: " a "\n  y: " b "\n"
@@ -152,9 +142,7 @@ static int load_text(const char *text, struct sb_type **ret, struct sb_diags *di
 #define ACTION     HEAD "actions: { go: { steps: [" /* ... */
 #define SECTION(x) HEAD "modbus: { " x " }\n"
 
-static const struct {
-    const char *text, *finding;
-} wrong_types[] = {
+static const struct wrong_type wrong_types[] = {
     { PROPERTY "{ type: u16 }\n", ":5: properties.x: needs address" },
     { PROPERTY "{ address: 70000 }\n", "no such address (0..65535)" },
     { PROPERTY "{ address: 65535, type: u32 }\n", "beyond register 65535" },
@@ -255,22 +243,15 @@ static const struct {
 
 SB_TEST(test_types_that_are_wrong)
 {
-    for (size_t i = 0; i < SB_COUNT(wrong_types); i++) {
-        struct sb_type *type = NULL;
-        struct sb_diags diags = { 0 };
-        int r = load_text(wrong_types[i].text, &type, &diags);
-        sb_cleanup(sb_freep) char *text = sb_diags_text(&diags);
-        if (r != -EINVAL || !text || !strstr(text, wrong_types[i].finding))
-            fail_msg("case %zu: %d %s\nnot: %s", i, r, text ? text : "", wrong_types[i].finding);
-        sb_diags_done(&diags);
-    }
+    expect_wrong(drivers, wrong_types, SB_COUNT(wrong_types));
 }
 
 SB_TEST(test_bits_of_one_register_may_be_several_properties)
 {
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };
-    assert_int_equal(load_text(TWO("{ address: 1, type: bits, flags: { a: 1, b: 2 } }",
+    assert_int_equal(load_text(drivers,
+                               TWO("{ address: 1, type: bits, flags: { a: 1, b: 2 } }",
                                    "{ address: 1, type: bool, bit: 3 }"),
                                &type, &diags),
                      0);
@@ -280,14 +261,8 @@ SB_TEST(test_bits_of_one_register_may_be_several_properties)
 SB_TEST(test_shipped_types)
 {
     static const char *const names[] = { "modbus-energy-meter", "modbus-bootloader" };
-    const char *source = getenv("SB_SOURCE");
     for (size_t i = 0; i < SB_COUNT(names); i++) {
-        sb_cleanup(sb_freep) char *path =
-            sb_format("%s/mappings/devices/%s.yaml", source ? source : ".", names[i]);
-        struct sb_type *type = NULL;
-        struct sb_diags diags = { 0 };
-        if (sb_type_load_file(path, drivers, &type, &diags) < 0)
-            fail_msg("%s", sb_diags_text(&diags));
+        struct sb_type *type = shipped_type(drivers, names[i]);
         assert_int_equal(sb_modbus_driver.caps(type), SB_CAP_SHARES_BUS | SB_CAP_CANCEL);
         (void)sb_type_unref(type);
     }
@@ -311,7 +286,7 @@ SB_TEST(test_the_example_of_the_readme)
     *end = '\0';
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };
-    int r = load_text(begin + 8, &type, &diags);
+    int r = load_text(drivers, begin + 8, &type, &diags);
     sb_cleanup(sb_freep) char *findings = sb_diags_text(&diags);
     sb_diags_done(&diags);
     if (r < 0)
@@ -354,7 +329,7 @@ SB_TEST(test_what_may_be_asked)
     };
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };
-    assert_int_equal(load_text(text, &type, &diags), 0);
+    assert_int_equal(load_text(drivers, text, &type, &diags), 0);
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(json_decrefp) json_t *params = json_of(cases[i].params);
         sb_cleanup(sb_freep) char *why = NULL;

@@ -8,7 +8,7 @@
 #include "adapters/devices/smp/driver.h"
 #include "adapters/devices/smp/firmware.h"
 #include "bridge/base/str.h"
-#include "tests/test.h"
+#include "tests/unit/driver_types.h"
 
 /* ---- images ---- */
 
@@ -376,25 +376,11 @@ SB_TEST(test_decide)
 
 static const struct sb_driver_ops *const drivers[] = { &sb_smp_driver, NULL };
 
-static int load_text(const char *text, struct sb_type **ret, struct sb_diags *diags)
-{
-    char path[] = "/tmp/sb-type-XXXXXX.yaml";
-    int fd = mkstemps(path, 5);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    (void)close(fd);
-    int r = sb_type_load_file(path, drivers, ret, diags);
-    (void)unlink(path);
-    return r;
-}
-
 #define HEAD "name: t\ndriver: smp\n"
 
 SB_TEST(test_types_that_are_wrong)
 {
-    static const struct {
-        const char *text, *finding;
-    } cases[] = {
+    static const struct wrong_type cases[] = {
         { HEAD "properties:\n  x: { type: u8 }\n", ":4:" },
         { HEAD "properties:\n  x: { setting: a, type: strin }\n", "did you mean 'string'" },
         { HEAD "properties:\n  x: { setting: a, type: u8, acess: both }\n",
@@ -420,32 +406,17 @@ SB_TEST(test_types_that_are_wrong)
         { HEAD "smp: { tries: 0 }\n", "tries" },
         { HEAD "smp: { triess: 1 }\n", "did you mean 'tries'" },
     };
-    for (size_t i = 0; i < SB_COUNT(cases); i++) {
-        struct sb_type *type = NULL;
-        struct sb_diags diags = { 0 };
-        int r = load_text(cases[i].text, &type, &diags);
-        sb_cleanup(sb_freep) char *text = sb_diags_text(&diags);
-        if (r != -EINVAL || !text || !strstr(text, cases[i].finding))
-            fail_msg("case %zu: %d %s", i, r, text ? text : "");
-        sb_diags_done(&diags);
-    }
+    expect_wrong(drivers, cases, SB_COUNT(cases));
 }
 
 SB_TEST(test_shipped_types)
 {
     static const char *const names[] = { "mcuboot-serial", "zephyr-smp" };
-    const char *source = getenv("SB_SOURCE");
     for (size_t i = 0; i < SB_COUNT(names); i++) {
-        sb_cleanup(sb_freep) char *path =
-            sb_format("%s/mappings/devices/%s.yaml", source ? source : ".", names[i]);
-        struct sb_type *type = NULL;
-        struct sb_diags diags = { 0 };
-        if (sb_type_load_file(path, drivers, &type, &diags) < 0)
-            fail_msg("%s", sb_diags_text(&diags));
+        struct sb_type *type = shipped_type(drivers, names[i]);
         assert_string_equal(type->name, names[i]);
         assert_int_equal(type->verify, SB_VERIFY_HASH);
         (void)sb_type_unref(type);
-        sb_diags_done(&diags);
     }
 }
 
@@ -484,7 +455,8 @@ SB_TEST(test_accepts)
     };
     struct sb_type *type = NULL;
     struct sb_diags diags = { 0 };
-    assert_int_equal(load_text(HEAD "confirm: manual\nsmp: { images: [\"\", radio] }\n"
+    assert_int_equal(load_text(drivers,
+                               HEAD "confirm: manual\nsmp: { images: [\"\", radio] }\n"
                                     "properties:\n"
                                     "  interval: { setting: a, type: u32 }\n"
                                     "  serial: { setting: b, type: string, access: read }\n"
