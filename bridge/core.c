@@ -274,7 +274,7 @@ static int run(struct sb_core *core)
 static void rebuild(struct sb_core *core)
 {
     size_t settled_count = 0;
-    sb_store_renew(core->store);
+    sb_store_forfeit(core->store);
     sb_cleanup(sb_freep) int64_t *settled =
         core->outbox ? sb_outbox_settled(core->outbox, &settled_count) : NULL;
     struct sb_kept *lost = core->host ? sb_host_take_lost(core->host) : NULL;
@@ -282,6 +282,7 @@ static void rebuild(struct sb_core *core)
     if (core->on_rebuild)
         core->on_rebuild(core->on_rebuild_arg, false);
     tear_down(core);
+    sb_store_renew(core->store);
     int r = build(core);
     if (r < 0) {
         /* Memory or disk are beyond use: a restart by the service manager is all that is left. */

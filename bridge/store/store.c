@@ -194,11 +194,14 @@ static void fail(struct sb_store *store, int error)
     want_turn_end(store); /* the hook's owner must not wait for the next event */
 }
 
+void sb_store_forfeit(struct sb_store *store)
+{
+    if (store->error)
+        run_thens(store, 0, store->error);
+}
+
 void sb_store_renew(struct sb_store *store)
 {
-    if (!store->error)
-        return;
-    run_thens(store, 0, store->error);
     if (store->probed)
         store->error = 0;
     store->probed = false;

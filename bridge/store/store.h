@@ -158,11 +158,13 @@ bool sb_store_failing(const struct sb_store *store);
 int sb_store_error(const struct sb_store *store); /* why they fail, -errno; 0: they work */
 /*
  * Called once per failure, after the pending functions; and once when a commit works again. Each
- * time the core answers with sb_store_renew(), before the turn is over, when it begins to make its
- * memory anew: what still waits (a refusal, say) has the error, as it is to be forgotten too.
+ * time the core makes its memory anew before the turn is over. It begins with sb_store_forfeit():
+ * what still waits (a refusal, say) has the error, as it is to be forgotten too. When the old
+ * memory is gone, and cannot write any more, follows sb_store_renew().
  */
 void sb_store_on_failure(struct sb_store *store, void (*fn)(void *arg, int error), void *arg);
 void sb_store_on_recovery(struct sb_store *store, void (*fn)(void *arg), void *arg);
+void sb_store_forfeit(struct sb_store *store);
 void sb_store_renew(struct sb_store *store);
 
 int sb_store_query(struct sb_store *store, const struct sb_query *query, sb_row_fn fn,

@@ -486,8 +486,10 @@ T(until_it_is_renewed_a_recovered_store_takes_nothing)
     assert_false(ready(w));
     assert_int_equal(try_put(w, SB_TABLE_JOB, 1), -EAGAIN);
     then(w, &marks[0], 1); /* a refusal that is not to be told any more */
-    sb_store_renew(w->store);
+    sb_store_forfeit(w->store);
     EXPECT(w, -ENOSPC);
+    assert_int_equal(try_put(w, SB_TABLE_JOB, 1), -EAGAIN); /* by what is about to go */
+    sb_store_renew(w->store);
     assert_true(ready(w));
     sb_store_mem_hold(w->disk, false);
     put(w, 2);
@@ -529,8 +531,9 @@ T(a_renewal_alone_mends_nothing)
 
     fail_once(w, 1);
     then(w, &marks[0], 1);
-    sb_store_renew(w->store);
+    sb_store_forfeit(w->store);
     EXPECT(w, -ENOSPC);
+    sb_store_renew(w->store);
     assert_false(ready(w));
     then(w, &marks[1], 2);
     sb_sim_turn(w->loop);

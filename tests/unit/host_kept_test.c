@@ -163,6 +163,27 @@ static void test_a_refusal_in_the_turn_that_finds_the_store_well(void **state)
     assert_recalled(NULL, "after= ");
 }
 
+static void on_rebuild(void *arg, bool there)
+{
+    sb_cleanup(json_decrefp) json_t *doomed = json_object();
+    if (!there)
+        *(int *)arg += sb_host_save(cloud.host, north(), "a", doomed) == -EAGAIN;
+}
+
+/* When the store is well again too: what was never durable must not become so then. */
+static void test_memory_that_goes_writes_nothing(void **state)
+{
+    (void)state;
+    int refused = 0;
+    world.core->on_rebuild = on_rebuild;
+    world.core->on_rebuild_arg = &refused;
+    lose_a_batch();
+    world_run(&world, 5000);
+    assert_int_equal(refused, 2);
+    assert_true(sb_host_ready(cloud.host, north(), NULL));
+    assert_null(sb_host_saved(cloud.host, north(), "a"));
+}
+
 static void test_messages_that_are_lost_have_their_bounds(void **state)
 {
     (void)state;
@@ -223,6 +244,7 @@ int main(void)
         TEST(a_refusal_behind_the_window_when_the_link_goes_down),
         TEST(a_refusal_in_the_turn_that_finds_the_store_failing),
         TEST(a_refusal_in_the_turn_that_finds_the_store_well),
+        TEST(memory_that_goes_writes_nothing),
         TEST(messages_that_are_lost_have_their_bounds),
         TEST(refused_messages_have_their_bounds),
     };
