@@ -338,6 +338,8 @@ static int make_job(struct sb_asking *asking, const char *key, struct sb_job **r
     job->id = sb_book_next_job(asking->intake->book);
     job->op = request->op;
     job->params = json_deep_copy(request->params);
+    if ((request->params && !job->params) || (request->tags && !job->tags))
+        return -ENOMEM;
     job->created = sb_loop_wall(asking->intake->loop);
     job->state = SB_JOB_PLANNED;
     for (size_t i = 0; i < asking->share_count; i++) {

@@ -3,9 +3,11 @@
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
+#include "bridge/base/time.h"
 #include "bridge/mapping/type.h"
 
 #define LOOK_PASSED 3
+#define LOOK_AGAIN  (5 * SB_SECOND)
 
 struct run *sb_run_of_task(struct sb_runner *runner, int64_t task)
 {
@@ -72,6 +74,8 @@ int sb_run_new(struct sb_runner *runner, struct sb_device *device, int64_t task,
     if (run->driver && run->driver->run)
         run->bus = sb_runner_bus(runner, device->bus);
     run->address = json_deep_copy(device->address);
+    if (device->address && !run->address)
+        return -ENOMEM; /* without it another device might be meant */
     run->command.session = ++runner->next_session;
     run->command.device = run->device;
     run->command.type = run->type;
@@ -103,6 +107,8 @@ void sb_run_fail(struct run *run, enum sb_cause cause, const char *text)
     struct sb_runner *runner = run->runner;
     struct sb_task *task = sb_run_task(run);
     struct sb_event event = { .kind = SB_EV_FAIL, .cause = cause, .text = text };
+    if (!run->task) /* a look, which nobody else would make up for */
+        sb_unit_plan(runner, run->device, LOOK_AGAIN);
     sb_run_end(run);
     if (task)
         sb_runner_apply(runner, task, &event, "core");

@@ -84,6 +84,23 @@ HUNGRY(an_outcome_is_told_as_it_is_stored)
     }
 }
 
+/* What a device says of itself is learnt all the same, if later. */
+HUNGRY(a_look_is_made_up_for)
+{
+    bool hungry = true;
+    for (int n = 0; hungry; n++) {
+        struct bench_device *unit = bench_device("a");
+        (void)snprintf(unit->version, sizeof(unit->version), "1.0.%d", n);
+        assert_int_equal(sb_runner_identify(world.core->runner, "a"), 0);
+        starved_refuse(n);
+        sb_runner_turn(world.core->runner);
+        hungry = starved_refused();
+        starved_grant(STARVED_UNLIMITED);
+        world_run(&world, 10000);
+        assert_string_equal(sb_device_version(device("a"), ""), unit->version);
+    }
+}
+
 int main(void)
 {
     starved_begin();
