@@ -134,6 +134,11 @@ SB_TEST(test_types_that_are_wrong)
           "secret is true or false" },
         { HEAD DIALOG ATTACH "    read: [ { send: '{key}' } ]\nproperties: { a: { min: 1 } }\n",
           "`min` and `max` are for int" },
+        { HEAD DIALOG ATTACH
+          "    read: [ { send: '{key}' } ]\nproperties: { a: { length: many } }\n",
+          "length is 1 to " },
+        { HEAD DIALOG ATTACH "    read: [ { send: '{key}' } ]\nproperties: { a: { allow: 5 } }\n",
+          "allow is a text of the signs" },
         { HEAD DIALOG ATTACH "    read: [ { send: '{key}' } ]\nproperties: { a: { type: enum } }\n",
           "an enum needs `values`" },
         { HEAD DIALOG ATTACH "actions: { a: { script: nothing } }\n", "there is no 'nothing'" },

@@ -92,10 +92,15 @@ static int read_bounds(struct sb_dialog_value *value, const json_t *spec, char *
 static int read_string(struct sb_dialog_value *value, const json_t *spec, char **ret_error)
 {
     bool string = value->kind == SB_DIALOG_STRING;
-    int64_t length = sb_json_int(spec, "length", string ? 128 : 0);
-    value->allow = sb_json_str(spec, "allow");
-    if (!string && (json_object_get(spec, "length") || json_object_get(spec, "allow")))
+    const json_t *given = json_object_get(spec, "length"), *allow = json_object_get(spec, "allow");
+    int64_t length = given ? json_integer_value(given) : string ? 128 : 0;
+    value->allow = json_string_value(allow);
+    if (!string && (given || allow))
         return sb_described_wrong(ret_error, -EINVAL, "`length` and `allow` are for string");
+    if (allow && !value->allow)
+        return sb_described_wrong(ret_error, -EINVAL,
+                                  "allow is a text of the signs, in quotes where YAML reads it as "
+                                  "something else");
     if (string && (length < 1 || length > SB_DIALOG_TEXT_MAX))
         return sb_described_wrong(ret_error, -EINVAL, "length is 1 to %d", SB_DIALOG_TEXT_MAX);
     for (const char *at = value->allow; at && *at; at++)
