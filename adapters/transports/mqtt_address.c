@@ -5,12 +5,12 @@
 
 static const struct scheme {
     const char *ours, *paho, *port;
-    bool tls;
+    bool tls, has_path;
 } schemes[] = {
-    { "mqtt://", "tcp://", "1883", false },
-    { "mqtts://", "ssl://", "8883", true },
-    { "ws://", "ws://", "80", false },
-    { "wss://", "wss://", "443", true },
+    { "mqtt://", "tcp://", "1883", false, false },
+    { "mqtts://", "ssl://", "8883", true, false },
+    { "ws://", "ws://", "80", false, true },
+    { "wss://", "wss://", "443", true, true },
 };
 
 static const struct scheme *find_scheme(const char *uri)
@@ -65,6 +65,9 @@ char *sb_mqtt_address_read(const char *uri, struct sb_mqtt_address *ret)
     if (!scheme || !after || after == begin || (after < end && *after != ':') || has_blanks(uri))
         return sb_format("uri '%s': expected mqtt://, mqtts://, ws:// or wss:// and host[:port]",
                          uri ? uri : "");
+    if (!scheme->has_path && *end && strcmp(end, "/") != 0)
+        return sb_format("uri '%s': nothing looks at '%s'; only ws:// and wss:// have a path", uri,
+                         end);
     bool bracket = *begin == '[';
     struct sb_mqtt_address made = {
         .host = strndup(begin + bracket, (size_t)(after - begin) - (bracket ? 2 : 0)),

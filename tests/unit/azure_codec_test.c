@@ -202,7 +202,7 @@ SB_TEST(each_device_logs_in_for_itself)
     assert_non_null(mkdtemp(folder));
     put_key("pump-7", "c2VjcmV0a2V5\n");
     sb_cleanup(sb_freep) char *key = sb_format("file:%s/{name}.key", folder);
-    struct sb_azure_config config = { .link.uri = "mqtts://hub.example:8883/x",
+    struct sb_azure_config config = { .link.uri = "wss://hub.example:443/x",
                                       .key = key,
                                       .link.verify = true,
                                       .link.keepalive = 180000 };

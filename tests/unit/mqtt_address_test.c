@@ -46,6 +46,7 @@ SB_TEST(others_are_refused_with_the_reason)
         { "mqtt://b:0", "1 to 65535" },     { "mqtt://b:65536", "1 to 65535" },
         { "mqtt://b:1883x", "1 to 65535" }, { "mqtt://user:secret@b", "keys of their own" },
         { "mqtt://a b", "host[:port]" },    { "mqtt://b/\n", "host[:port]" },
+        { "mqtt://b/x", "looks at '/x'" },  { "mqtts://b:1?x", "looks at '?x'" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         struct sb_mqtt_address address = { 0 };
