@@ -65,6 +65,32 @@ static void usage(FILE *out)
         out);
 }
 
+static int wrong_use(const char *fmt, ...) SB_PRINTF(1, 2);
+static int wrong_use(const char *fmt, ...)
+{
+    va_list ap;
+    (void)fputs("southbridge: ", stderr);
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    (void)fputs("\n", stderr);
+    usage(stderr);
+    return 2;
+}
+
+/* Of the options and files together. */
+static int check_use(const struct options *options)
+{
+    const char *file = *options->files;
+    if (options->mode == MODE_CHECK_MAPPING && !file)
+        return wrong_use("--check-mapping wants files");
+    if (options->mode != MODE_CHECK_MAPPING && file)
+        return wrong_use("'%s' is one word too many", file);
+    if (options->known && options->mode != MODE_DOCTOR)
+        return wrong_use("--known is for --doctor");
+    return 0;
+}
+
 /* 0: go on; else exit with ret_status. */
 static int parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
@@ -114,13 +140,8 @@ static int parse(int argc, char **argv, struct options *ret, int *ret_status)
         }
     }
     ret->files = argv + optind;
-    if ((ret->mode == MODE_CHECK_MAPPING) != (*ret->files != NULL) ||
-        (ret->known && ret->mode != MODE_DOCTOR)) {
-        usage(stderr);
-        *ret_status = 2;
-        return 1;
-    }
-    return 0;
+    *ret_status = check_use(ret);
+    return *ret_status != 0;
 }
 
 /* ---- checking ---- */

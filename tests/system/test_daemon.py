@@ -267,9 +267,13 @@ def test_a_bad_configuration_starts_nothing(files, workspace):
     assert "sockt" in started.stderr and not (workspace / "state").exists()
     missing = check(workspace / "none.yaml")
     assert missing.returncode == 2 and "none.yaml" in missing.stderr, missing
-    for words in (("--chekc",), ("--check", "surplus"), ("--check-mapping",)):
+    for words, wrong in ((("--chekc",), "'--chekc'"),
+                         (("--check", "surplus"), "'surplus' is one word too many"),
+                         (("--check-mapping",), "--check-mapping wants files"),
+                         (("--check", "--known"), "--known is for --doctor")):
         done = run([southbridge_program(), *words])
         assert done.returncode == 2 and "usage:" in done.stderr, done
+        assert wrong in done.stderr.splitlines()[0], done
     assert run([southbridge_program(), "--version"]).stdout.startswith("southbridge ")
 
 
