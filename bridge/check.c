@@ -249,21 +249,6 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
         complain(spec, diags, "its address is not one of its type's driver");
 }
 
-int sb_check_device(const struct sb_config *config, const struct sb_adapters *adapters,
-                    const struct sb_types *types, const json_t *spec, struct sb_diags *diags)
-{
-    struct known known = { 0 };
-    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
-    size_t before = diags->total;
-    int r = collect(config, adapters, types, &known);
-    if (r == 0)
-        check_names(spec, &known, diags);
-    known_done(&known);
-    if (r == 0 && type)
-        r = sb_type_check_address(type, NULL, 0, json_object_get(spec, "address"), diags);
-    return r == 0 && diags->total > before ? -EINVAL : r;
-}
-
 /* ---- who shares a line ---- */
 
 static const struct sb_bus_config *bus_of(const struct sb_config *config, const json_t *spec)
@@ -324,6 +309,28 @@ static void check_address(const struct sb_types *types, const json_t *specs, siz
         complain(spec, diags, text ? text : "another device has the same address");
         return;
     }
+}
+
+int sb_check_device(const struct sb_config *config, const struct sb_adapters *adapters,
+                    const struct sb_types *types, const json_t *specs, struct sb_diags *diags)
+{
+    struct known known = { 0 };
+    size_t i, last = json_array_size(specs) - 1, before = diags->total;
+    const json_t *other, *spec = json_array_get(specs, last);
+    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
+    int r = collect(config, adapters, types, &known);
+    if (r == 0)
+        check_names(spec, &known, diags);
+    known_done(&known);
+    if (r == 0 && type)
+        r = sb_type_check_address(type, NULL, 0, json_object_get(spec, "address"), diags);
+    if (r < 0 || diags->total > before)
+        return r < 0 ? r : -EINVAL;
+    check_address(types, specs, last, diags);
+    json_array_foreach ((json_t *)specs, i, other) {
+        check_line(config, types, specs, other, diags); /* it may be they who need it alone */
+    }
+    return diags->total > before ? -EINVAL : 0;
 }
 
 static int check_devices(const struct sb_config *config, const struct sb_adapters *adapters,

@@ -428,11 +428,31 @@ int sb_core_remove_device(struct sb_core *core, const char *id, const char *acto
     return r;
 }
 
+/* What check.c looks at of those on its bus, and then the new one. */
+static json_t *with_neighbours(const struct sb_core *core, const json_t *spec)
+{
+    const char *bus = sb_json_str(spec, "bus"), *id = sb_json_str(spec, "id");
+    const struct sb_device *device;
+    sb_cleanup(json_decrefp) json_t *specs = json_array();
+    for (size_t i = 0; bus && (device = sb_registry_at(core->registry, i)); i++) {
+        if (!sb_streq(device->bus, bus) || sb_streq(device->id, id))
+            continue;
+        json_t *other = json_pack("{s:s,s:s*,s:s,s:O*}", "id", device->id, "type",
+                                  device->type_name, "bus", bus, "address", device->address);
+        if (json_array_append_new(specs, other) < 0)
+            return NULL;
+    }
+    return json_array_append(specs, (json_t *)spec) < 0 ? NULL : SB_STEAL(specs);
+}
+
 int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *actor,
                        struct sb_diags *diags)
 {
     struct sb_device *device;
-    int r = sb_check_device(core->parts.config, core->parts.adapters, core->types, spec, diags);
+    sb_cleanup(json_decrefp) json_t *specs = with_neighbours(core, spec);
+    int r =
+        specs ? sb_check_device(core->parts.config, core->parts.adapters, core->types, specs, diags)
+              : -ENOMEM;
     if (r < 0)
         return r;
     r = sb_registry_add(core->registry, spec, &device, diags);

@@ -122,13 +122,17 @@ def test_status(bench, pump):
     assert status["running"] is True and status["paused"] is False and pump.boots == 1
     assert status["store"]["ready"] is True and status["devices"]["ready"] == 1
     assert status["pid"] == bench.southbridge.process.pid
+    assert "driver smp is for lines with one device, but 'pump-1' is on bus" in refused(
+        bench, "device", "add", "spare", "--type", "board", "--bus", "pump-1")
     shown = bench.shown("status")
     for piece in ("running", f"process {status['pid']}", "ready,", "0 open", "1 ready"):
         assert piece in shown, shown
 
 
-def test_devices(bench, pump):
+def test_devices(bench):
     """list, show, add, identify, remove."""
+    pump = bench.device()
+    bench.start(buses={"pump-1": {"point_to_point": True}})
     device = bench.ctl("device", "list")[0]
     assert (device["id"], device["type"], device["bus"]) == ("pump-1", "board", "pump-1")
     assert device["presence"] == "ready" and device["versions"] == {"": "1.0.0"}
