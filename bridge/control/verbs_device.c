@@ -145,12 +145,19 @@ int sb_verb_device_group(struct sb_call *call)
 {
     const struct sb_device *device = find(call);
     struct sb_diags diags = { 0 };
+    size_t i;
+    json_t *name;
     if (!device)
         return -1;
     const json_t *add = sb_json_array(call->args, "add");
     const json_t *remove = sb_json_array(call->args, "remove");
     if (!json_array_size(add) && !json_array_size(remove))
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "device group: name groups to add or remove");
+    json_array_foreach ((json_t *)add, i, name)
+        if (sb_json_has(remove, json_string_value(name)))
+            return sb_call_refuse(call, SB_REFUSAL_USAGE,
+                                  "device group: '%s' is both to be added and to be removed",
+                                  json_string_value(name));
     sb_cleanup(json_decrefp) json_t *groups = regrouped(device, add, remove);
     int r = sb_core_group_device(call->core, device->id, groups, call->actor, &diags);
     sb_cleanup(sb_freep) char *text = diags.total ? sb_diags_text(&diags) : NULL;

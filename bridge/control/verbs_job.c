@@ -257,11 +257,28 @@ static int check_times(struct sb_call *call, const struct sb_policy *policy)
     return 0;
 }
 
+/* Left out there is none, which may be the contrary of what 0 was to say. */
+static int check_timeouts(struct sb_call *call, const json_t *given)
+{
+    static const struct {
+        const char *key, *option;
+    } timeouts[] = { { "online_timeout", "online-timeout" },
+                     { "answer_timeout", "answer-timeout" },
+                     { "run_timeout", "run-timeout" },
+                     { "whole_timeout", "timeout" } };
+    for (size_t i = 0; i < SB_COUNT(timeouts); i++)
+        if (sb_json_int(given, timeouts[i].key, 1) == 0)
+            return sb_call_refuse(call, SB_REFUSAL_USAGE,
+                                  "%s (--%s) must be more than 0; for none leave it out",
+                                  timeouts[i].key, timeouts[i].option);
+    return 0;
+}
+
 static int read_policy(struct sb_call *call, struct sb_policy *ret)
 {
     sb_cleanup(json_decrefp) json_t *given = NULL;
     sb_cleanup(sb_freep) char *error = NULL;
-    if (sb_call_policy(call, &given) < 0)
+    if (sb_call_policy(call, &given) < 0 || check_timeouts(call, given) < 0)
         return -1;
     if (sb_policy_from_json(given, ret, &error) < 0)
         return sb_call_refuse(call, SB_REFUSAL_USAGE, "policy: %s", error ? error : "not usable");

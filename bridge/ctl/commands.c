@@ -258,6 +258,7 @@ const struct sb_ctl_command sb_ctl_commands[] = {
                  "better declared in a file of devices.d.",
       .options = device_add_options,
       .verb = "device add",
+      .finish = sb_finish_device_add,
       .show = sb_show_device_added },
     { .name = "device group",
       .operands = "DEVICE",

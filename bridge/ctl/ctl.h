@@ -114,6 +114,7 @@ void sb_help_command(struct sb_str *out, const struct sb_ctl_command *command);
 
 /* order.c: the finish functions. */
 int sb_finish_job_create(struct sb_order *order, char **ret_error);
+int sb_finish_device_add(struct sb_order *order, char **ret_error);
 int sb_finish_job_edit(struct sb_order *order, char **ret_error);
 int sb_finish_package_add(struct sb_order *order, char **ret_error);
 int sb_finish_all(struct sb_order *order, char **ret_error); /* job pause, job resume */

@@ -358,6 +358,11 @@ int sb_finish_package_add(struct sb_order *order, char **ret_error)
     return 0;
 }
 
+int sb_finish_device_add(struct sb_order *order, char **ret_error)
+{
+    return is_given(order, NULL, "type") ? 0 : complain(order, ret_error, "it wants --type TYPE");
+}
+
 int sb_finish_all(struct sb_order *order, char **ret_error)
 {
     if (sb_order_has(order, "all"))
@@ -374,5 +379,7 @@ int sb_finish_audit(struct sb_order *order, char **ret_error)
         if (is_given(order, NULL, against[i]))
             return complain(order, ret_error, "--verify checks all records: it goes without --%s",
                             against[i]);
+    if (sb_json_int(order->local, "limit", 1) < 1)
+        return complain(order, ret_error, "--limit is at least 1");
     return 0;
 }

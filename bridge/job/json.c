@@ -191,11 +191,12 @@ static json_t *record_json(const struct member *members, const void *record)
 
 #define I64_MAX (INT64_C(1) << 53) /* beyond it, readers of JSON lose digits, and sums overflow */
 
+static const int64_t most[] = {
+    [I64] = I64_MAX, [U32] = UINT32_MAX, [MINUTE] = 1439, [DAYS] = 127, [PERCENT] = 100
+};
+
 static int set_number(const struct member *member, void *at, int64_t number)
 {
-    static const int64_t most[] = {
-        [I64] = I64_MAX, [U32] = UINT32_MAX, [MINUTE] = 1439, [DAYS] = 127, [PERCENT] = 100
-    };
     if (number < 0 || number > most[member->kind])
         return -EBADMSG;
     if (member->kind == I64)
@@ -266,6 +267,29 @@ static int set_member(const struct member *member, void *record, json_t *value)
     }
 }
 
+/* What a member may be: after "not a legal value for". */
+static char *allowed(const struct member *member)
+{
+    static const char *const texts[] = {
+        [BOOL] = "true or false", [TEXT] = "a text", [OBJECT] = "a map", [LIST] = "a list of texts"
+    };
+    const char *before = member->kind == BITS ? "a list of some of " : "one of ";
+    struct sb_str text = { 0 };
+    if (member->kind < SB_COUNT(most))
+        return sb_format("a whole number, 0 to %lld", (long long)most[member->kind]);
+    if (!member->names)
+        return strdup(texts[member->kind]);
+    for (int i = 0; i < member->names->count; i++)
+        sb_str_format(&text, "%s%s", i ? ", " : before, member->names->names[i]);
+    return sb_str_take(&text);
+}
+
+static char *not_legal(const struct member *member)
+{
+    sb_cleanup(sb_freep) char *may_be = allowed(member);
+    return sb_format("not a legal value for '%s' (%s)", member->key, may_be ? may_be : "?");
+}
+
 static int record_read(const struct member *members, const json_t *json, void *record,
                        char **ret_error)
 {
@@ -276,8 +300,7 @@ static int record_read(const struct member *members, const json_t *json, void *r
             return r;
         if (r < 0) {
             if (ret_error)
-                *ret_error =
-                    sb_format("%s '%s'", value ? "not a legal value for" : "missing", m->key);
+                *ret_error = value ? not_legal(m) : sb_format("missing '%s'", m->key);
             return r;
         }
     }
@@ -342,7 +365,8 @@ int sb_policy_edit(struct sb_policy *policy, const json_t *changes, char **ret_e
             *ret_error = names ? sb_format("'%s' cannot be changed once the job is there; what can "
                                            "is: %s",
                                            key, names)
-                               : sb_format("not a legal value for '%s'", key);
+                         : m   ? not_legal(m)
+                               : NULL;
             return -EBADMSG;
         }
     }

@@ -425,7 +425,7 @@ ATTACK(what_cannot_be_edited)
     } table[] = {
         { "{\"pull\":false}", NULL, "'pull' cannot be changed" },
         { "{\"colour\":1}", NULL, "rate_per_minute, concurrency, online_timeout" },
-        { "{\"rate_per_minute\":-1}", NULL, "not a legal value for 'rate_per_minute'" },
+        { "{\"rate_per_minute\":-1}", NULL, "(a whole number, 0 to 4294967295)" },
         { "{\"rate_per_minute\":\"fast\"}", NULL, "not a legal value" },
         { "{\"rate_per_minute\":9,\"retries\":1}", NULL, "'retries' cannot" },
         { NULL, "{\"a\":5}", "a tag is a name" },

@@ -103,6 +103,7 @@ def test_a_daemon_that_cannot_be_reached(bench):
     (("job", "create", "reboot", "x", "--retires", "2"), "retries"),
     (("job", "create", "reboot", "x", "--timeout", "soon"), "soon"),
     (("job", "create", "reboot", "x", "--window", "25:00-26:00"), "--window"),
+    (("device", "add", "x"), "it wants --type TYPE"), (("audit", "--limit", "0"), "at least 1"),
     (("job", "show", "one"), "one"), (("job", "show"), "JOB"), (("job", "pause"), "--all"),
     (("audit", "--verify", "--limit", "3"), "--limit"),
     (("package", "add", "/no/such"), "/no/such"), (("package", "add", "/"), "not a file"),

@@ -393,6 +393,8 @@ TEST(device_groups)
     done("device group", "{'id': 'new', 'remove': ['hall-1', 'hall-2']}");
     assert_int_equal(count("device list", "{'group': 'hall-2'}"), 0);
     ask_refused(&world, "device group", "{'id': 'new'}", "usage", "name groups");
+    ask_refused(&world, "device group", "{'id': 'new', 'add': ['x', 'y'], 'remove': ['y']}",
+                "usage", "'y' is both");
     ask_refused(&world, "device group", "{'id': 'new', 'add': ['a b']}", "usage", "'groups'");
     ask_refused(&world, "device group", "{'id': 'new', 'add': [7]}", "usage", "'groups'");
     ask_refused(&world, "device group", "{'id': 'a', 'add': ['x']}", "refused", "devices.d");
@@ -516,6 +518,16 @@ TEST(job_create_refused)
         { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'end_at': "
           "'2020-01-01T00:00:00Z'}}",
           "usage", "(--until) has passed already" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'whole_timeout': '0s'}}", "usage",
+          "whole_timeout (--timeout) must be more than 0" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'retries': -1}}", "usage",
+          "not a legal value for 'retries' (a whole number, 0 to 4294967295)" },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'conflict': 'win'}}", "usage",
+          "'conflict' (one of refuse, queue, " },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'retry_causes': ['bad']}}", "usage",
+          "'retry_causes' (a list of some of " },
+        { "{'operation': 'reboot', 'devices': ['a'], 'policy': {'hold': 1}}", "usage",
+          "'hold' (true or false)" },
         { "{'operation': 'reboot', 'devices': ['a'], 'package': 'p'}", "refused", "no package" },
         { "{'operation': 'firmware_update', 'devices': ['a']}", "refused", "needs a package" },
         { "{'operation': 'firmware_install', 'devices': ['a']}", "refused", "nothing is staged" },

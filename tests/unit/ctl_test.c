@@ -203,6 +203,8 @@ static void test_wrong_words(void **state)
         { "audit --verify --subject x", "it goes without --subject" },
         { "device show \xff", "is not UTF-8" },
         { "device add x --type \xff", "is not UTF-8" },
+        { "device add x --bus b", "device add: it wants --type TYPE\n" },
+        { "audit --limit 0", "audit: --limit is at least 1\n" },
     };
     for (size_t i = 0; i < SB_COUNT(cases); i++)
         expect_refusal(cases[i].text, cases[i].part);
