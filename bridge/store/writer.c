@@ -105,6 +105,30 @@ static int apply(sqlite3 *db, const struct statements *sql, const struct sb_batc
     return rc == SQLITE_OK ? run(sql->transaction[COMMIT]) : rc;
 }
 
+static void roll_back(struct sb_writer *writer)
+{
+    if (!sqlite3_get_autocommit(writer->db))
+        (void)run(writer->sql.transaction[ROLLBACK]);
+}
+
+/*
+ * A batch whose sync failed stands whole in the log, and a process that starts after a kill would
+ * find it there. Anything that is written next stands in its place, whether its own sync fails or
+ * not. Other bytes each time: what is the same is not written.
+ */
+static void overwrite(struct sb_writer *writer)
+{
+    struct timespec now = { 0 };
+    struct sb_change change = { .table = SB_TABLE_META,
+                                .name = (char *)"probe",
+                                .body = (char *)"{}" };
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    change.time = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    (void)apply(writer->db, &writer->sql, &(struct sb_batch){ .changes = &change, .count = 1 });
+    roll_back(writer);
+}
+
 static int commit(struct sb_writer *writer, const struct sb_batch *batch)
 {
     int rc, error;
@@ -124,8 +148,8 @@ static int commit(struct sb_writer *writer, const struct sb_batch *batch)
     else
         sb_debug(NULL, "store: commit still fails: %s", sqlite3_errmsg(writer->db));
     writer->told = error;
-    if (!sqlite3_get_autocommit(writer->db))
-        (void)run(writer->sql.transaction[ROLLBACK]);
+    roll_back(writer);
+    overwrite(writer);
     return writer->broken = error;
 }
 

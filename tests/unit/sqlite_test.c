@@ -180,6 +180,61 @@ T(a_failed_sync_is_a_failed_commit)
     assert_int_equal(count_rows(w, SB_TABLE_JOB), 1);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    sb_cleanup(sb_freep) char *bytes = malloc(1 << 20);
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(bytes && in >= 0 && out >= 0);
+    for (ssize_t n; (n = read(in, bytes, 1 << 20)) > 0;)
+        assert_int_equal(write(out, bytes, (size_t)n), n);
+    (void)close(in);
+    (void)close(out);
+}
+
+static int take_number(void *arg, int count, char **values, char **names)
+{
+    (void)names;
+    *(int *)arg = count == 1 ? atoi(values[0]) : -1;
+    return 0;
+}
+
+/* What the next start finds if the process is killed now. */
+static int jobs_after_a_kill(struct world *w)
+{
+    sb_cleanup(sb_freep) char *log = sb_format("%s-wal", w->path);
+    sb_cleanup(sb_freep) char *copy = sb_format("%s.copy", w->path);
+    sb_cleanup(sb_freep) char *copy_log = sb_format("%s-wal", copy);
+    sqlite3 *db = NULL;
+    int jobs = -1;
+
+    copy_file(w->path, copy);
+    copy_file(log, copy_log);
+    assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "SELECT count(*) FROM job", take_number, &jobs, NULL), 0);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)unlink(copy);
+    return jobs;
+}
+
+/* Its rows were written to the log, and only the sync failed: nobody may read them there. */
+T(what_failed_is_not_found_after_a_kill)
+{
+    put_job(w, 1);
+    settle(w);
+    set_disk(false, 1000);
+    put_job(w, 2);
+    run_until(w, failed_once);
+    assert_int_equal(jobs_after_a_kill(w), 1);
+    set_disk(false, 0);
+    run_until(w, recovered_once);
+    assert_int_equal(jobs_after_a_kill(w), 1);
+    put_job(w, 3);
+    settle(w);
+    assert_int_equal(jobs_after_a_kill(w), 2);
+}
+
 static bool handed_over(struct world *w)
 {
     (void)w;
