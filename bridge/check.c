@@ -249,74 +249,11 @@ static void check_refs(const json_t *spec, const struct sb_types *types, const s
         complain(spec, diags, "its address is not one of its type's driver");
 }
 
-/* ---- who shares a line ---- */
-
-static const struct sb_bus_config *bus_of(const struct sb_config *config, const json_t *spec)
-{
-    const char *name = sb_json_str(spec, "bus");
-    const struct sb_bus_config *bus;
-    for (size_t i = 0; name && (bus = sb_config_bus(config, i)); i++)
-        if (strcmp(bus->name, name) == 0)
-            return bus;
-    return NULL;
-}
-
-/* Another device on the same bus, or NULL. */
-static const char *neighbour(const json_t *specs, const json_t *spec)
-{
-    size_t i;
-    const json_t *other;
-    json_array_foreach (specs, i, other)
-        if (other != spec && sb_streq(sb_json_str(other, "bus"), sb_json_str(spec, "bus")))
-            return sb_json_str(other, "id");
-    return NULL;
-}
-
-/* A protocol for two ends on a line with several devices: the others hear bytes not meant for
- * them. */
-static void check_line(const struct sb_config *config, const struct sb_types *types,
-                       const json_t *specs, const json_t *spec, struct sb_diags *diags)
-{
-    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
-    const struct sb_bus_config *bus = bus_of(config, spec);
-    const char *other = bus ? neighbour(specs, spec) : NULL;
-    if (!other || bus->point_to_point || !type || !type->driver || !type->driver->point_to_point)
-        return;
-    sb_cleanup(sb_freep) char *text = sb_format(
-        "driver %s is for lines with one device, but '%s' is on bus '%s' too and would hear it: "
-        "give it a bus of its own, or, if both are one device, say `point_to_point: true` at the "
-        "bus",
-        type->driver->name, other, bus->name);
-    complain(spec, diags, text ? text : "driver for lines with one device");
-}
-
-/* What is sent to one would be done by the other: mostly an entry that was copied. */
-static void check_address(const struct sb_types *types, const json_t *specs, size_t at,
-                          struct sb_diags *diags)
-{
-    const json_t *spec = json_array_get(specs, at), *address = json_object_get(spec, "address");
-    const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
-    for (size_t i = 0; i < at && json_object_size(address) > 0 && sb_json_str(spec, "bus"); i++) {
-        const json_t *other = json_array_get(specs, i);
-        const struct sb_type *its = sb_types_get(types, sb_json_str(other, "type"));
-        if (!sb_streq(sb_json_str(other, "bus"), sb_json_str(spec, "bus")) || !type || !its ||
-            type->driver != its->driver || !json_equal(json_object_get(other, "address"), address))
-            continue;
-        sb_cleanup(sb_freep) char *text =
-            sb_format("device '%s' has the same address on bus '%s': give each its own, or leave "
-                      "one out",
-                      sb_json_str(other, "id"), sb_json_str(spec, "bus"));
-        complain(spec, diags, text ? text : "another device has the same address");
-        return;
-    }
-}
-
 int sb_check_device(const struct sb_config *config, const struct sb_adapters *adapters,
-                    const struct sb_types *types, const json_t *specs, struct sb_diags *diags)
+                    const struct sb_types *types, const json_t *spec, struct sb_diags *diags)
 {
     struct known known = { 0 };
-    size_t i, last = json_array_size(specs) - 1, before = diags->total;
-    const json_t *other, *spec = json_array_get(specs, last);
+    size_t before = diags->total;
     const struct sb_type *type = sb_types_get(types, sb_json_str(spec, "type"));
     int r = collect(config, adapters, types, &known);
     if (r == 0)
@@ -324,13 +261,7 @@ int sb_check_device(const struct sb_config *config, const struct sb_adapters *ad
     known_done(&known);
     if (r == 0 && type)
         r = sb_type_check_address(type, NULL, 0, json_object_get(spec, "address"), diags);
-    if (r < 0 || diags->total > before)
-        return r < 0 ? r : -EINVAL;
-    check_address(types, specs, last, diags);
-    json_array_foreach ((json_t *)specs, i, other) {
-        check_line(config, types, specs, other, diags); /* it may be they who need it alone */
-    }
-    return diags->total > before ? -EINVAL : 0;
+    return r == 0 && diags->total > before ? -EINVAL : r;
 }
 
 static int check_devices(const struct sb_config *config, const struct sb_adapters *adapters,
@@ -342,18 +273,17 @@ static int check_devices(const struct sb_config *config, const struct sb_adapter
     json_t *spec;
     int r = sb_devices_load(config->devices, &specs, diags);
     int sound = specs ? sb_devices_check(specs, (size_t)config->limits.devices, diags) : 0;
-    int known_all = specs && types ? collect(config, adapters, types, &known) : 0;
+    int lines = 0, known_all = specs && types ? collect(config, adapters, types, &known) : 0;
     if (specs && types && known_all == 0)
         known_all = collect_own(config, adapters, &known);
     if (types && known_all == 0) {
         json_array_foreach (specs, i, spec) {
             check_refs(spec, types, &known, diags);
-            check_line(config, types, specs, spec, diags);
-            check_address(types, specs, i, diags);
         }
+        lines = sb_check_lines(config, types, specs, diags);
     }
     known_done(&known);
-    if (sound == -ENOMEM || known_all < 0)
+    if (sound == -ENOMEM || known_all < 0 || lines == -ENOMEM)
         return -ENOMEM;
     return r < 0 || diags->total == before ? r : -EINVAL;
 }

@@ -23,16 +23,42 @@ static int load_types(struct sb_core *core, struct sb_types **ret, struct sb_dia
     return sb_types_load(&core->parts.config->mappings, core->parts.adapters->drivers, ret, diags);
 }
 
-static int declare(struct sb_core *core, const char *actor, struct sb_diags *diags)
+static int declare(struct sb_core *core, const json_t *specs, const char *actor,
+                   struct sb_diags *diags)
 {
-    sb_cleanup(json_decrefp) json_t *specs = NULL;
-    int r = sb_devices_load(core->parts.config->devices, &specs, diags);
-    if (r < 0)
-        return r;
     core->remover = actor;
-    r = sb_registry_declare(core->registry, specs, NULL, diags);
+    int r = sb_registry_declare(core->registry, specs, NULL, diags);
     core->remover = NULL;
     return r;
+}
+
+/* Do devices that come fit to those that stay? Without `bus` all declared ones come anew; with it,
+ * one comes to this bus. */
+static int check_lines(const struct sb_core *core, const struct sb_types *types,
+                       const json_t *specs, const char *bus, struct sb_diags *diags)
+{
+    sb_cleanup(json_decrefp) json_t *on_lines = json_array();
+    sb_cleanup(json_decrefp) json_t *come = json_object();
+    const struct sb_device *device;
+    size_t i;
+    json_t *spec;
+    json_array_foreach ((json_t *)specs, i, spec) {
+        const char *id = sb_json_str(spec, "id");
+        if (id && json_object_set_new(come, id, json_null()) < 0)
+            return -ENOMEM;
+    }
+    for (i = 0; (device = sb_registry_at(core->registry, i)); i++) {
+        bool stays = bus ? sb_streq(device->bus, bus) : device->bus && !device->declared;
+        if (!stays || json_object_get(come, device->id))
+            continue;
+        spec = json_pack("{s:s,s:s*,s:s,s:O*}", "id", device->id, "type", device->type_name, "bus",
+                         device->bus, "address", device->address);
+        if (json_array_append_new(on_lines, spec) < 0)
+            return -ENOMEM;
+    }
+    if (json_array_extend(on_lines, (json_t *)specs) < 0) /* NULL: no memory */
+        return -ENOMEM;
+    return sb_check_lines(core->parts.config, types, on_lines, diags);
 }
 
 static void free_buses(struct sb_core *core)
@@ -261,7 +287,10 @@ static void tear_down(struct sb_core *core)
 static int run(struct sb_core *core)
 {
     struct sb_diags diags = { 0 };
-    int r = declare(core, "core", &diags);
+    sb_cleanup(json_decrefp) json_t *specs = NULL;
+    int r = sb_devices_load(core->parts.config->devices, &specs, &diags);
+    if (r >= 0)
+        r = declare(core, specs, "core", &diags);
     log_findings("devices", &diags);
     sb_diags_done(&diags);
     if (r < 0 && r != -EINVAL)
@@ -428,31 +457,15 @@ int sb_core_remove_device(struct sb_core *core, const char *id, const char *acto
     return r;
 }
 
-/* What check.c looks at of those on its bus, and then the new one. */
-static json_t *with_neighbours(const struct sb_core *core, const json_t *spec)
-{
-    const char *bus = sb_json_str(spec, "bus"), *id = sb_json_str(spec, "id");
-    const struct sb_device *device;
-    sb_cleanup(json_decrefp) json_t *specs = json_array();
-    for (size_t i = 0; bus && (device = sb_registry_at(core->registry, i)); i++) {
-        if (!sb_streq(device->bus, bus) || sb_streq(device->id, id))
-            continue;
-        json_t *other = json_pack("{s:s,s:s*,s:s,s:O*}", "id", device->id, "type",
-                                  device->type_name, "bus", bus, "address", device->address);
-        if (json_array_append_new(specs, other) < 0)
-            return NULL;
-    }
-    return json_array_append(specs, (json_t *)spec) < 0 ? NULL : SB_STEAL(specs);
-}
-
 int sb_core_add_device(struct sb_core *core, const json_t *spec, const char *actor,
                        struct sb_diags *diags)
 {
     struct sb_device *device;
-    sb_cleanup(json_decrefp) json_t *specs = with_neighbours(core, spec);
-    int r =
-        specs ? sb_check_device(core->parts.config, core->parts.adapters, core->types, specs, diags)
-              : -ENOMEM;
+    const char *bus = sb_json_str(spec, "bus");
+    sb_cleanup(json_decrefp) json_t *one = json_pack("[O]", (json_t *)spec);
+    int r = sb_check_device(core->parts.config, core->parts.adapters, core->types, spec, diags);
+    if (r == 0 && bus)
+        r = check_lines(core, core->types, one, bus, diags);
     if (r < 0)
         return r;
     r = sb_registry_add(core->registry, spec, &device, diags);
@@ -479,10 +492,15 @@ int sb_core_group_device(struct sb_core *core, const char *id, const json_t *gro
 int sb_core_reload(struct sb_core *core, const char *actor, struct sb_diags *diags)
 {
     sb_cleanup(sb_types_freep) struct sb_types *types = NULL;
+    sb_cleanup(json_decrefp) json_t *specs = NULL;
     int r = load_types(core, &types, diags);
     if (r < 0)
         return r;
-    r = declare(core, actor, diags);
+    r = sb_devices_load(core->parts.config->devices, &specs, diags);
+    if (r == 0)
+        r = check_lines(core, types, specs, NULL, diags);
+    if (r == 0)
+        r = declare(core, specs, actor, diags);
     if (r < 0)
         return r;
     struct sb_types *old = core->types;

@@ -357,5 +357,9 @@ def test_a_device_that_is_registered_at_run_time(bench):
     bench.ctl(*words, "unit=2")
     done = southbridge.ctl("device", "add", "pump-3", *words[3:], "unit=2", check=False)
     assert done.status != 0 and "device 'pump-2' has the same address" in done.error, done
+    write_devices(southbridge.directory,
+                  [device_spec("pump-3", "board", "line", None, address={"unit": 2})])
+    done = southbridge.ctl("reload", check=False)
+    assert done.status != 0 and "device 'pump-3': device 'pump-2' has the same" in done.error, done
     bench.wait_presence("pump-2")
     assert line.of(2, "read") and not line.events("damaged")
