@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What goes wrong in the field: disks, devices, links and clocks that misbehave. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "bridge/base/crypto.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 static struct world world;
 
@@ -43,10 +38,11 @@ static struct sb_verdict accepted(struct sb_verdict verdict)
 
 /* ---- the disk ---- */
 
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
 /* The nth commit of an update fails; the store refuses for a while, then works again. */
-static void test_failed_commits(void **state)
+TEST(failed_commits)
 {
-    (void)state;
     for (unsigned nth = 1; nth <= 24; nth++) {
         tear_down(NULL);
         set_up(NULL);
@@ -72,9 +68,8 @@ static void test_failed_commits(void **state)
     }
 }
 
-static void test_refused_while_the_disk_is_full(void **state)
+TEST(refused_while_the_disk_is_full)
 {
-    (void)state;
     sb_store_mem_fail_next(world.disk, 1000, -ENOSPC);
     struct sb_verdict first = world_ask(&world, SB_OP_REBOOT, "a", NULL);
     world_run(&world, 1000);
@@ -92,9 +87,8 @@ static void test_refused_while_the_disk_is_full(void **state)
 }
 
 /* Between the probe's commit and the rebuild: nothing may be stored that memory does not know. */
-static void test_a_request_in_the_instant_of_recovery(void **state)
+TEST(a_request_in_the_instant_of_recovery)
 {
-    (void)state;
     sb_store_mem_fail_next(world.disk, 1, -ENOSPC);
     struct sb_verdict first = world_ask(&world, SB_OP_REBOOT, "a", NULL);
     world_run(&world, 100);
@@ -149,9 +143,8 @@ static void ask_for_an_hour(void)
 }
 
 /* Nearly full: it seems to be well each time, until somebody wants something. */
-static void test_a_disk_that_takes_probes_alone(void **state)
+TEST(a_disk_that_takes_probes_alone)
 {
-    (void)state;
     sb_store_mem_probes_alone(world.disk, -ENOSPC);
     assert_int_equal(logged("does not take changes", ask_for_an_hour), 1);
     assert_int_equal(bench_device("a")->boots, 0);
@@ -167,9 +160,8 @@ static void test_a_disk_that_takes_probes_alone(void **state)
 }
 
 /* A disk that stalls delays answers; nothing leaves before it is durable. */
-static void test_slow_disk(void **state)
+TEST(slow_disk)
 {
-    (void)state;
     sb_store_mem_hold(world.disk, true);
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 5000);
@@ -185,9 +177,8 @@ static void test_slow_disk(void **state)
 
 /* ---- devices ---- */
 
-static void test_retries_then_success(void **state)
+TEST(retries_then_success)
 {
-    (void)state;
     struct bench_device *device = bench_device("a");
     device->fault = BENCH_TRANSFER;
     device->cause = SB_CAUSE_LINK_LOST;
@@ -206,9 +197,8 @@ static void test_retries_then_success(void **state)
     assert_int_equal(shelf.completed, 1);
 }
 
-static void test_permanent_failures_are_not_retried(void **state)
+TEST(permanent_failures_are_not_retried)
 {
-    (void)state;
     struct bench_device *device = bench_device("a");
     device->fault = BENCH_TRANSFER;
     device->cause = SB_CAUSE_VERIFY_FAILED;
@@ -226,9 +216,8 @@ static void test_permanent_failures_are_not_retried(void **state)
     assert_state(verdict.job, SB_TASK_SUCCEEDED);
 }
 
-static void test_each_fault_at_each_step(void **state)
+TEST(each_fault_at_each_step)
 {
-    (void)state;
     static const enum sb_cause causes[] = { SB_CAUSE_LINK_LOST,     SB_CAUSE_NO_SPACE,
                                             SB_CAUSE_VERIFY_FAILED, SB_CAUSE_UNSUPPORTED_IMAGE,
                                             SB_CAUSE_ROLLED_BACK,   SB_CAUSE_INTERNAL };
@@ -253,9 +242,8 @@ static void test_each_fault_at_each_step(void **state)
     }
 }
 
-static void test_silence_is_a_stall(void **state)
+TEST(silence_is_a_stall)
 {
-    (void)state;
     struct bench_device *device = bench_device("a");
     device->fault = BENCH_TRANSFER;
     device->cause = SB_CAUSE_NONE;
@@ -269,9 +257,8 @@ static void test_silence_is_a_stall(void **state)
     assert_int_equal(bench_sessions(), 0);
 }
 
-static void test_a_lie_is_found_out(void **state)
+TEST(a_lie_is_found_out)
 {
-    (void)state;
     bench_device("a")->lies = true;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 5000);
@@ -279,9 +266,8 @@ static void test_a_lie_is_found_out(void **state)
     assert_cause(verdict.job, SB_CAUSE_VERSION_MISMATCH);
 }
 
-static void test_offline_device_waits_and_comes_back(void **state)
+TEST(offline_device_waits_and_comes_back)
 {
-    (void)state;
     bench_device("a")->offline = true;
     assert_int_equal(sb_runner_identify(world.core->runner, "a"), 0);
     world_run(&world, 1000);
@@ -305,9 +291,8 @@ static void test_offline_device_waits_and_comes_back(void **state)
 }
 
 /* The online clock keeps what has elapsed over power cuts, and does not count the time off. */
-static void test_timeouts_survive_power_cuts(void **state)
+TEST(timeouts_survive_power_cuts)
 {
-    (void)state;
     bench_device("a")->offline = true;
     assert_int_equal(sb_runner_identify(world.core->runner, "a"), 0);
     world_run(&world, 1000);
@@ -325,9 +310,8 @@ static void test_timeouts_survive_power_cuts(void **state)
     assert_cause(verdict.job, SB_CAUSE_OFFLINE);
 }
 
-static void test_whole_and_run_timeouts(void **state)
+TEST(whole_and_run_timeouts)
 {
-    (void)state;
     shelf.silent = true;
     struct sb_policy policy = { .whole_timeout = SB_MINUTE };
     struct sb_verdict verdict =
@@ -344,9 +328,8 @@ static void test_whole_and_run_timeouts(void **state)
 }
 
 /* After a timeout the device may still be at it: the next task waits until it is known idle. */
-static void test_occupied_device(void **state)
+TEST(occupied_device)
 {
-    (void)state;
     bench_device("a")->deaf = true;
     struct sb_policy policy = { .run_timeout = 700 };
     struct sb_verdict first =
@@ -365,9 +348,8 @@ static void test_occupied_device(void **state)
     assert_state(first.job, SB_TASK_FAILED); /* no final state is left, whatever came later */
 }
 
-static void test_failed_downloads(void **state)
+TEST(failed_downloads)
 {
-    (void)state;
     static const enum sb_cause causes[] = { SB_CAUSE_INVALID_URI, SB_CAUSE_DOWNLOAD_FAILED,
                                             SB_CAUSE_VERIFY_FAILED, SB_CAUSE_NO_SPACE };
     for (size_t i = 0; i < SB_COUNT(causes); i++) {
@@ -384,9 +366,8 @@ static void test_failed_downloads(void **state)
 
 /* ---- links ---- */
 
-static void test_reports_wait_for_the_link(void **state)
+TEST(reports_wait_for_the_link)
 {
-    (void)state;
     cloud_link(false);
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_FIRMWARE_UPDATE, "a", "2.0.0"));
     world_run(&world, 10000);
@@ -402,9 +383,8 @@ static void test_reports_wait_for_the_link(void **state)
     assert_int_equal(cloud_finals(verdict.task, NULL), 1);
 }
 
-static void test_reconnect_storm(void **state)
+TEST(reconnect_storm)
 {
-    (void)state;
     int64_t tasks[8];
     for (int i = 0; i < 8; i++) {
         struct sb_verdict verdict = world_ask(&world, SB_OP_REBOOT, i % 2 ? "a" : "b", NULL);
@@ -423,9 +403,8 @@ static void test_reconnect_storm(void **state)
 }
 
 /* What the cloud took but never acknowledged is sent again after a reconnect. */
-static void test_unacknowledged_is_sent_again(void **state)
+TEST(unacknowledged_is_sent_again)
 {
-    (void)state;
     cloud.deaf = true;
     struct sb_verdict verdict = accepted(world_ask(&world, SB_OP_REBOOT, "a", NULL));
     world_run(&world, 5000);
@@ -444,9 +423,8 @@ static void test_unacknowledged_is_sent_again(void **state)
 
 /* ---- clocks ---- */
 
-static void test_clock_jumps_fire_nothing(void **state)
+TEST(clock_jumps_fire_nothing)
 {
-    (void)state;
     struct sb_policy policy = { .online_timeout = SB_HOUR, .whole_timeout = 2 * SB_HOUR };
     bench_device("a")->offline = true;
     assert_int_equal(sb_runner_identify(world.core->runner, "a"), 0);
@@ -522,9 +500,8 @@ static int check_final(void *arg, const struct sb_row *row)
     return 0;
 }
 
-static void test_anything_at_any_time(void **state)
+TEST(anything_at_any_time)
 {
-    (void)state;
     const char *given = getenv("SB_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 10) : 20260105;
     for (uint64_t round = 0; round < 30; round++) {
@@ -555,33 +532,4 @@ static void test_anything_at_any_time(void **state)
                     assert_string_equal(cloud.heard[k].state, cloud.heard[i].state);
     }
     sb_random_seed(0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(failed_commits),
-        TEST(refused_while_the_disk_is_full),
-        TEST(a_request_in_the_instant_of_recovery),
-        TEST(a_disk_that_takes_probes_alone),
-        TEST(slow_disk),
-        TEST(retries_then_success),
-        TEST(permanent_failures_are_not_retried),
-        TEST(each_fault_at_each_step),
-        TEST(silence_is_a_stall),
-        TEST(a_lie_is_found_out),
-        TEST(offline_device_waits_and_comes_back),
-        TEST(timeouts_survive_power_cuts),
-        TEST(whole_and_run_timeouts),
-        TEST(occupied_device),
-        TEST(failed_downloads),
-        TEST(reports_wait_for_the_link),
-        TEST(reconnect_storm),
-        TEST(unacknowledged_is_sent_again),
-        TEST(clock_jumps_fire_nothing),
-        TEST(anything_at_any_time),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,9 +50,9 @@ static void runs(enum four_device device, const char *version, unsigned installs
 
 /* ---- a push meets an installation ---- */
 
-/* Nobody can stop the push; it waits, and comes to its end afterwards. */
 #define CROSSING(test) SB_TEST(test, set_up, tear_down)
 
+/* Nobody can stop the push; it waits, and comes to its end afterwards. */
 CROSSING(push_waits_for_an_installation)
 {
     const struct request *azure = ask(AZURE, PUMP, UPDATE, "2.0.0");

@@ -60,10 +60,10 @@ static void day_goes_by(void)
     four_run(&world, MINUTE);
 }
 
-/* A twin's wish and a task of Huawei's or a push of Alibaba's, each for another version; the twin
- * is read at each connect, and an operator's rule stands beside them. */
 #define SCENARIO(test) SB_TEST(test, set_up, tear_down)
 
+/* A twin's wish and a task of Huawei's or a push of Alibaba's, each for another version; the twin
+ * is read at each connect, and an operator's rule stands beside them. */
 SCENARIO(two_wishes_and_no_flashing_about)
 {
     ends_well(four_ask(AZURE, PUMP, WISH, "2.0.0"));

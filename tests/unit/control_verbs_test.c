@@ -138,9 +138,9 @@ static void check_argument(const struct sb_verb *verb, const json_t *all, const 
     }
 }
 
-/* Every verb without each of what it needs, with what it does not know, with the wrong types. */
 #define TEST(name) SB_TEST(test_##name, set_up, tear_down)
 
+/* Every verb without each of what it needs, with what it does not know, with the wrong types. */
 TEST(every_argument_of_every_verb)
 {
     unsigned needed = 0, typed = 0;

@@ -25,7 +25,9 @@ static void start_board(struct bench *bench)
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
 }
 
-static void test_every_kind_of_silence(void **state)
+#define on_board(test) SB_TEST_OF(struct bench *bench, test, bench_setup, bench_teardown)
+
+on_board(test_every_kind_of_silence)
 {
     static const struct {
         const char *fault;
@@ -36,7 +38,6 @@ static void test_every_kind_of_silence(void **state)
         { "binary", SB_CAUSE_LINK_LOST, "no text" },
         { "endless", SB_CAUSE_TIMEOUT, "said nothing of what was awaited; its last line: 's" },
     };
-    struct bench *bench = *state;
     start_board(bench);
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *on = sb_format("set %s true", cases[i].fault);
@@ -50,9 +51,8 @@ static void test_every_kind_of_silence(void **state)
     }
 }
 
-static void test_half_lines(void **state)
+on_board(test_half_lines)
 {
-    struct bench *bench = *state;
     start_board(bench);
     bench_say(bench, "set half true");
     assert_cause(bench_run(bench, SB_OP_READ, "{\"names\": [\"interval\"]}", NULL),
@@ -61,9 +61,8 @@ static void test_half_lines(void **state)
     assert_says("its last line: 'inte");
 }
 
-static void test_unsolicited_lines(void **state)
+on_board(test_unsolicited_lines)
 {
-    struct bench *bench = *state;
     start_board(bench);
     bench_say(bench, "set chatty true");
     assert_cause(bench_run(bench, SB_OP_READ, NULL, NULL), SB_CAUSE_NOT_READY); /* `missing` */
@@ -77,9 +76,8 @@ static void test_unsolicited_lines(void **state)
 }
 
 /* A line that the cable damages is not carried out, whatever it has become. */
-static void test_no_damaged_command_is_carried_out(void **state)
+on_board(test_no_damaged_command_is_carried_out)
 {
-    struct bench *bench = *state;
     int good = 0;
     start_board(bench);
     bench_say(bench, "set noise 0.02");
@@ -108,9 +106,8 @@ static void test_no_damaged_command_is_carried_out(void **state)
         (void)fclose(file);
 }
 
-static void test_a_device_without_echo(void **state)
+on_board(test_a_device_without_echo)
 {
-    struct bench *bench = *state;
     bench_type_with(
         bench,
         "attach:\n      - send: \"\\x18\\x18\\x03\"\n        eol: none\n        echo: ignore",
@@ -121,9 +118,8 @@ static void test_a_device_without_echo(void **state)
     assert_true(bench_said(bench, "its echo was wrong"));
 }
 
-static void test_circles_and_time(void **state)
+on_board(test_circles_and_time)
 {
-    struct bench *bench = *state;
     static const char circle[] =
         "    identify:\n      - { label: a, set: { x: '1' } }\n"
         "      - { same: ['{x}', '2'], otherwise: { goto: a } }\n      - send: version";
@@ -142,7 +138,7 @@ static void test_circles_and_time(void **state)
 
 /* ---- transfers ---- */
 
-static void test_transfers_that_fail(void **state)
+on_board(test_transfers_that_fail)
 {
     static const struct {
         const char *fault;
@@ -154,7 +150,6 @@ static void test_transfers_that_fail(void **state)
         { "bad_flash true", SB_CAUSE_VERIFY_FAILED, "the device holds" },
         { "die_after 6000", SB_CAUSE_LINK_LOST, "takes no block" },
     };
-    struct bench *bench = *state;
     bench_type_with(bench, "transfer_timeout: 4s", "transfer_timeout: 1s\n  transfer_tries: 3",
                     NULL);
     start_board(bench);
@@ -181,9 +176,8 @@ static void test_transfers_that_fail(void **state)
     assert_string_equal(bench_version(bench), "2.0.0");
 }
 
-static void test_a_device_that_falls_silent_in_a_transfer(void **state)
+on_board(test_a_device_that_falls_silent_in_a_transfer)
 {
-    struct bench *bench = *state;
     bench_type_with(bench, "transfer_timeout: 4s", "transfer_timeout: 700ms\n  transfer_tries: 3",
                     NULL);
     start_board(bench);
@@ -202,11 +196,10 @@ static void test_a_device_that_falls_silent_in_a_transfer(void **state)
 
 /* lrzsz at the other end of a line that loses, doubles or changes a byte, or loses an answer: what
  * was spoiled is sent again, and the image is whole. */
-static void test_bad_lines(void **state)
+on_board(test_bad_lines)
 {
     static const char *const faults[] = { "corrupt", "duplicate", "drop", "lost_answer" };
     static const int64_t once = 133 + 11 * 1029 + 6 * 133 + 1 + 133; /* of 12000 bytes */
-    struct bench *bench = *state;
     bench_type_with(bench, "transfer_timeout: 4s", "transfer_timeout: 2s", NULL);
     start_board(bench);
     for (size_t i = 0; i < SB_COUNT(faults); i++) {
@@ -228,9 +221,8 @@ static void test_bad_lines(void **state)
     }
 }
 
-static void test_cancel_in_a_transfer(void **state)
+on_board(test_cancel_in_a_transfer)
 {
-    struct bench *bench = *state;
     start_board(bench);
     const char *image = bench_image(bench, "2.0.0", 200000);
     bench->stop_at_percent = 10;
@@ -242,9 +234,8 @@ static void test_cancel_in_a_transfer(void **state)
     assert_string_equal(bench_version(bench), "1.0.0");
 }
 
-static void test_no_cancel_after_the_commit_point(void **state)
+on_board(test_no_cancel_after_the_commit_point)
 {
-    struct bench *bench = *state;
     start_board(bench);
     const char *image = bench_image(bench, "2.0.0", 2000);
     bench->at_stage = "restart";
@@ -256,9 +247,8 @@ static void test_no_cancel_after_the_commit_point(void **state)
 
 /* ---- crashes and restarts ---- */
 
-static void test_crash_at_every_stage(void **state)
+on_board(test_crash_at_every_stage)
 {
-    struct bench *bench = *state;
     start_board(bench);
     const char *image = bench_image(bench, "2.0.0", 3000);
     bench->at_stage = "scripts";
@@ -289,9 +279,8 @@ static void test_crash_at_every_stage(void **state)
     assert_int_equal(bench_events(bench, "loaded"), 2);
 }
 
-static void test_killed_in_a_transfer(void **state)
+on_board(test_killed_in_a_transfer)
 {
-    struct bench *bench = *state;
     start_board(bench);
     const char *image = bench_image(bench, "2.0.0", 100000);
     bench->say_at_percent = "unplug"; /* the gateway is gone: so is its end of the line */
@@ -305,9 +294,8 @@ static void test_killed_in_a_transfer(void **state)
     assert_string_equal(bench_version(bench), "2.0.0");
 }
 
-static void test_it_never_comes_back(void **state)
+on_board(test_it_never_comes_back)
 {
-    struct bench *bench = *state;
     bench_type_with(bench, "restart: 8s", "restart: 2s",
                     "- expect: [ { line: 'Loader ' } ]\n"
                     "        timeout: 2s\n      - restart: true",
@@ -319,9 +307,8 @@ static void test_it_never_comes_back(void **state)
     assert_int_equal(bench->stopped, 1);
 }
 
-static void test_a_line_that_has_no_modem_lines(void **state)
+on_board(test_a_line_that_has_no_modem_lines)
 {
-    struct bench *bench = *state;
     bench_type_with(bench, "    identify:\n",
                     "    identify:\n      - dtr: on\n      - rts: off\n"
                     "      - break: 20ms\n",
@@ -331,9 +318,8 @@ static void test_a_line_that_has_no_modem_lines(void **state)
     assert_true(bench_noted(bench, "this line has no RTS: left alone"));
 }
 
-static void test_the_transcript_is_bounded(void **state)
+on_board(test_the_transcript_is_bounded)
 {
-    struct bench *bench = *state;
     start_board(bench);
     bench_say(bench, "set endless true");
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_TIMEOUT);
@@ -346,10 +332,9 @@ static void test_the_transcript_is_bounded(void **state)
 }
 
 /* Lines are cut for the transcript after secrets were hidden: half of one would not be known. */
-static void test_no_half_of_a_secret_is_shown(void **state)
+on_board(test_no_half_of_a_secret_is_shown)
 {
     static const char secret[] = "geheim-4711-unteilbar";
-    struct bench *bench = *state;
     start_board(bench);
     sb_log_secret(secret);
     sb_cleanup(sb_freep) char *said = sb_format("set mutter \"%0288d %s\"", 7, secret);
@@ -360,9 +345,8 @@ static void test_no_half_of_a_secret_is_shown(void **state)
     sb_log_forget(secret);
 }
 
-static void test_another_process_holds_the_port(void **state)
+on_board(test_another_process_holds_the_port)
 {
-    struct bench *bench = *state;
     start_board(bench);
     bench_new_worker(bench); /* which has not opened it */
     struct sb_port *port = NULL;
@@ -373,31 +357,4 @@ static void test_another_process_holds_the_port(void **state)
     assert_says("is held by");
     port->close(port);
     assert_cause(bench_run(bench, SB_COMMAND_IDENTIFY, NULL, NULL), SB_CAUSE_NONE);
-}
-
-#define on_board(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        on_board(test_every_kind_of_silence),
-        on_board(test_half_lines),
-        on_board(test_unsolicited_lines),
-        on_board(test_no_damaged_command_is_carried_out),
-        on_board(test_a_device_without_echo),
-        on_board(test_circles_and_time),
-        on_board(test_transfers_that_fail),
-        on_board(test_a_device_that_falls_silent_in_a_transfer),
-        on_board(test_bad_lines),
-        on_board(test_cancel_in_a_transfer),
-        on_board(test_no_cancel_after_the_commit_point),
-        on_board(test_crash_at_every_stage),
-        on_board(test_killed_in_a_transfer),
-        on_board(test_it_never_comes_back),
-        on_board(test_another_process_holds_the_port),
-        on_board(test_a_line_that_has_no_modem_lines),
-        on_board(test_the_transcript_is_bounded),
-        on_board(test_no_half_of_a_secret_is_shown),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages whose answers do not get out: the store fails, recovers, or their link goes down. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bridge/base/str.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 static struct world world;
 
@@ -66,9 +60,10 @@ static void lose_a_batch(void)
     assert_int_equal(put(SB_PARCEL_FINAL), 0);
 }
 
-static void test_a_message_whose_batch_is_lost(void **state)
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
+TEST(a_message_whose_batch_is_lost)
 {
-    (void)state;
     assert_int_equal(put(SB_PARCEL_FINAL), 0);
     keep(NULL, "well", "1");
     world_run(&world, 100);
@@ -109,9 +104,8 @@ static void refuse_too_many(void)
     world_run(&world, 100);
 }
 
-static void test_a_refusal_behind_the_window_when_the_store_recovers(void **state)
+TEST(a_refusal_behind_the_window_when_the_store_recovers)
 {
-    (void)state;
     refuse_too_many();
     cloud.deaf = false;
     world_run(&world, 5000);
@@ -119,9 +113,8 @@ static void test_a_refusal_behind_the_window_when_the_store_recovers(void **stat
     assert_recalled(NULL, "x= y= z= ");
 }
 
-static void test_a_refusal_behind_the_window_when_the_link_goes_down(void **state)
+TEST(a_refusal_behind_the_window_when_the_link_goes_down)
 {
-    (void)state;
     refuse_too_many();
     assert_recalled(NULL, "");
     refuse("of this turn");
@@ -134,9 +127,8 @@ static void test_a_refusal_behind_the_window_when_the_link_goes_down(void **stat
 }
 
 /* Found between two events of one turn: what comes behind it in that turn is forgotten too. */
-static void test_a_refusal_in_the_turn_that_finds_the_store_failing(void **state)
+TEST(a_refusal_in_the_turn_that_finds_the_store_failing)
 {
-    (void)state;
     sb_store_mem_hold(world.disk, true);
     lose_a_batch();
     keep(NULL, "before", "");
@@ -148,9 +140,8 @@ static void test_a_refusal_in_the_turn_that_finds_the_store_failing(void **state
     assert_recalled(NULL, "before= after= ");
 }
 
-static void test_a_refusal_in_the_turn_that_finds_the_store_well(void **state)
+TEST(a_refusal_in_the_turn_that_finds_the_store_well)
 {
-    (void)state;
     lose_a_batch();
     world_run(&world, 100);
     sb_store_mem_hold(world.disk, true);
@@ -171,9 +162,8 @@ static void on_rebuild(void *arg, bool there)
 }
 
 /* When the store is well again too: what was never durable must not become so then. */
-static void test_memory_that_goes_writes_nothing(void **state)
+TEST(memory_that_goes_writes_nothing)
 {
-    (void)state;
     int refused = 0;
     world.core->on_rebuild = on_rebuild;
     world.core->on_rebuild_arg = &refused;
@@ -184,9 +174,8 @@ static void test_memory_that_goes_writes_nothing(void **state)
     assert_null(sb_host_saved(cloud.host, north(), "a"));
 }
 
-static void test_messages_that_are_lost_have_their_bounds(void **state)
+TEST(messages_that_are_lost_have_their_bounds)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *large = calloc(1, 600001);
     assert_non_null(large);
     memset(large, 'x', 600000);
@@ -211,9 +200,8 @@ static void test_messages_that_are_lost_have_their_bounds(void **state)
 }
 
 /* Those whose refusal has left make room, each second, for others. */
-static void test_refused_messages_have_their_bounds(void **state)
+TEST(refused_messages_have_their_bounds)
 {
-    (void)state;
     sb_store_mem_fail_next(world.disk, 1000, -ENOSPC);
     assert_int_equal(put(SB_PARCEL_FINAL), 0);
     for (int round = 0; round < 30; round++) {
@@ -232,21 +220,4 @@ static void test_refused_messages_have_their_bounds(void **state)
     world_run(&world, 60000);
     assert_true(sb_host_ready(cloud.host, north(), NULL));
     assert_recalled(NULL, "last= ");
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_message_whose_batch_is_lost),
-        TEST(a_refusal_behind_the_window_when_the_store_recovers),
-        TEST(a_refusal_behind_the_window_when_the_link_goes_down),
-        TEST(a_refusal_in_the_turn_that_finds_the_store_failing),
-        TEST(a_refusal_in_the_turn_that_finds_the_store_well),
-        TEST(memory_that_goes_writes_nothing),
-        TEST(messages_that_are_lost_have_their_bounds),
-        TEST(refused_messages_have_their_bounds),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

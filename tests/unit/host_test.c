@@ -3,18 +3,12 @@
  * The core as its doors see it, links and buses that cannot be opened, and a store that holds
  * damaged records: what the scenarios do not come by.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 
 #include "bridge/base/log.h"
 #include "bridge/base/str.h"
 #include "tests/scenario/world.h"
+#include "tests/test.h"
 
 static struct world world;
 
@@ -80,9 +74,10 @@ static int audited(const char *verb, const char *subject)
 
 /* ---- what a door may look at ---- */
 
-static void test_a_door_finds_devices_and_tasks(void **state)
+#define TEST(name) SB_TEST(test_##name, set_up, tear_down)
+
+TEST(a_door_finds_devices_and_tasks)
 {
-    (void)state;
     struct sb_host *host = cloud.host;
     assert_string_equal(sb_host_device(host, "a")->id, "a");
     assert_null(sb_host_device(host, "z"));
@@ -118,9 +113,8 @@ static json_t *long_text(size_t n)
     return json_string(text);
 }
 
-static void test_facts_outlive_the_power(void **state)
+TEST(facts_outlive_the_power)
 {
-    (void)state;
     assert_int_equal(set_fact("a", "location", json_pack("{s:f}", "latitude", 52.5)), 0);
     assert_int_equal(set_fact("a", "metadata", json_pack("{s:s}", "k", "v")), 0);
     assert_int_equal(set_fact("z", "location", json_true()), -ENOENT);
@@ -131,9 +125,8 @@ static void test_facts_outlive_the_power(void **state)
     assert_null(device("b")->facts);
 }
 
-static void test_facts_are_bounded(void **state)
+TEST(facts_are_bounded)
 {
-    (void)state;
     assert_int_equal(set_fact("a", "one", long_text(9000)), -E2BIG);
     assert_null(device("a")->facts);
     char name[] = "0";
@@ -147,9 +140,8 @@ static void test_facts_are_bounded(void **state)
 
 /* ---- what is staged ---- */
 
-static void test_a_door_drops_what_is_staged(void **state)
+TEST(a_door_drops_what_is_staged)
 {
-    (void)state;
     assert_null(sb_host_staged(cloud.host, device("a")));
     assert_int_equal(sb_host_unstage(cloud.host, north(), "a"), 0); /* there is nothing */
     assert_int_equal(sb_host_unstage(cloud.host, north(), "z"), -ENOENT);
@@ -183,9 +175,8 @@ static int saved(struct sb_door *door, const char *id)
     return (int)sb_json_int(state, "n", 0);
 }
 
-static void test_each_conversation_has_its_state(void **state)
+TEST(each_conversation_has_its_state)
 {
-    (void)state;
     save(north(), "a", 1);
     save(north(), "b", 2);
     save(north(), NULL, 3);
@@ -214,9 +205,8 @@ static int put(struct sb_door *door, enum sb_parcel_class class, const char *tok
 }
 
 /* Its reports cannot leave: no more work from this link, while the other one goes on. */
-static void test_a_full_outbox_refuses_new_work(void **state)
+TEST(a_full_outbox_refuses_new_work)
 {
-    (void)state;
     const char *why = NULL;
     cloud_link(false);
     assert_true(sb_host_ready(cloud.host, north(), &why));
@@ -242,9 +232,8 @@ static void test_a_full_outbox_refuses_new_work(void **state)
     assert_true(sb_host_ready(cloud.host, north(), NULL));
 }
 
-static void test_a_refusal_gets_out_while_nothing_can_be_kept(void **state)
+TEST(a_refusal_gets_out_while_nothing_can_be_kept)
 {
-    (void)state;
     const char *why = NULL;
     sb_store_mem_fail_next(world.disk, 1000, -ENOSPC);
     assert_int_equal(put(north(), SB_PARCEL_FINAL, NULL), 0); /* whose commit will fail */
@@ -261,9 +250,8 @@ static void test_a_refusal_gets_out_while_nothing_can_be_kept(void **state)
     sb_store_mem_fail_next(world.disk, 0, 0);
 }
 
-static void test_a_token_settles_its_report(void **state)
+TEST(a_token_settles_its_report)
 {
-    (void)state;
     cloud.deaf = true;
     assert_int_equal(put(north(), SB_PARCEL_FINAL, "req-1"), 0);
     world_run(&world, 100);
@@ -277,9 +265,8 @@ static void test_a_token_settles_its_report(void **state)
 
 /* ---- rights and news ---- */
 
-static void test_only_who_may_command_cancels(void **state)
+TEST(only_who_may_command_cancels)
 {
-    (void)state;
     struct sb_policy policy = { .hold = true };
     struct sb_verdict verdict = world_ask_with(&world, SB_OP_REBOOT, "d", NULL, &policy);
     assert_int_equal(sb_host_cancel(south.host, south.door, verdict.task, SB_CAUSE_OPERATOR),
@@ -290,9 +277,8 @@ static void test_only_who_may_command_cancels(void **state)
 }
 
 /* The origin hears of its task, the other cloud of the firmware only. */
-static void test_who_hears_what(void **state)
+TEST(who_hears_what)
 {
-    (void)state;
     (void)world_ask(&world, SB_OP_REBOOT, "a", NULL);
     world_run(&world, 3000);
     assert_true(cloud.news[SB_NEWS_TASK] > 0);
@@ -313,9 +299,8 @@ static void on_news(void *arg, const struct sb_news *news)
     n[news->kind]++;
 }
 
-static void test_watchers_hear_all(void **state)
+TEST(watchers_hear_all)
 {
-    (void)state;
     unsigned first[SB_NEWS_MAX_] = { 0 }, second[SB_NEWS_MAX_] = { 0 };
     assert_int_equal(sb_host_watch(cloud.host, on_news, first), 0);
     assert_int_equal(sb_host_watch(cloud.host, on_news, second), 0);
@@ -340,9 +325,8 @@ static void on_merged(void *arg, const struct sb_news *news)
     *n += news->kind == SB_NEWS_TASK;
 }
 
-static void test_news_of_a_turn_are_merged(void **state)
+TEST(news_of_a_turn_are_merged)
 {
-    (void)state;
     unsigned n = 0;
     struct sb_policy policy = { .hold = true };
     assert_int_equal(sb_runner_pause(world.core->runner, true), 0);
@@ -358,9 +342,8 @@ static void test_news_of_a_turn_are_merged(void **state)
     sb_host_unwatch(cloud.host, on_merged, &n);
 }
 
-static void test_a_link_says_how_it_is(void **state)
+TEST(a_link_says_how_it_is)
 {
-    (void)state;
     int64_t since = north()->since;
     int ups = audited("up", "gateway");
     world_run(&world, 1000);
@@ -395,9 +378,8 @@ static int count_any(void *arg, const struct sb_row *row)
 }
 
 /* One damaged record costs itself, never the start. */
-static void test_damaged_records_are_left_out(void **state)
+TEST(damaged_records_are_left_out)
 {
-    (void)state;
     struct sb_policy policy = { .hold = true };
     struct sb_verdict good = world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &policy);
     put_row(SB_TABLE_JOB, 901, "north", "k", SB_JOB_ACTIVE, json_pack("{s:i}", "id", 901));
@@ -429,9 +411,8 @@ static void test_damaged_records_are_left_out(void **state)
     assert_int_equal(open, 0); /* nor at the next start */
 }
 
-static void test_a_job_taken_up_again_keeps_its_place(void **state)
+TEST(a_job_taken_up_again_keeps_its_place)
 {
-    (void)state;
     struct bench_device *a = bench_device("a");
     a->fault = BENCH_LOOK;
     a->cause = SB_CAUSE_REFUSED;
@@ -450,9 +431,8 @@ static void test_a_job_taken_up_again_keeps_its_place(void **state)
 }
 
 /* A job that has ended is known until the store knows it too. */
-static void test_a_job_that_has_just_ended(void **state)
+TEST(a_job_that_has_just_ended)
 {
-    (void)state;
     struct sb_policy policy = { .hold = true };
     struct sb_verdict verdict = world_ask_with(&world, SB_OP_REBOOT, "a", NULL, &policy);
     world_run(&world, 100);
@@ -476,9 +456,8 @@ static void test_a_job_that_has_just_ended(void **state)
 }
 
 /* A core that cannot read its store after a failure does not go on with half of it. */
-static void test_a_core_that_cannot_be_rebuilt_stops(void **state)
+TEST(a_core_that_cannot_be_rebuilt_stops)
 {
-    (void)state;
     sb_store_mem_fail_next(world.disk, 1, -EIO);
     sb_store_mem_fail_reads(world.disk, 1, -EIO);
     assert_int_equal(sb_runner_pause(world.core->runner, true), 0);
@@ -578,9 +557,8 @@ static void lend_words(const char *name)
 }
 
 /* How each finding reads is looked at in test_findings_of_links. */
-static void test_a_bad_link_is_left_out(void **state)
+TEST(a_bad_link_is_left_out)
 {
-    (void)state;
     lend_words("dialects/broken.yaml");
     lend_words("dialects/picky.yaml");
     assert_int_equal(boot_with("links:\n"
@@ -599,9 +577,8 @@ static void test_a_bad_link_is_left_out(void **state)
     assert_int_equal(world_state(&world, verdict.job), SB_TASK_SUCCEEDED);
 }
 
-static void test_findings_of_links(void **state)
+TEST(findings_of_links)
 {
-    (void)state;
     static const struct {
         const char *link, *part;
     } cases[] = {
@@ -630,9 +607,8 @@ static void test_findings_of_links(void **state)
     }
 }
 
-static void test_buses(void **state)
+TEST(buses)
 {
-    (void)state;
     assert_null(sb_adapters_transport(&adapters, "carrier-pigeon"));
     assert_ptr_equal(sb_adapters_transport(&adapters, "pipe"), &pipe_port);
     assert_null(sb_adapters_driver(&adapters, "bunch"));
@@ -649,33 +625,4 @@ static void test_buses(void **state)
         if (bus->transport)
             assert_string_equal(((const struct pipe_config *)bus->config)->path, "/x");
     }
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_door_finds_devices_and_tasks),
-        TEST(facts_outlive_the_power),
-        TEST(facts_are_bounded),
-        TEST(a_door_drops_what_is_staged),
-        TEST(each_conversation_has_its_state),
-        TEST(a_full_outbox_refuses_new_work),
-        TEST(a_refusal_gets_out_while_nothing_can_be_kept),
-        TEST(a_token_settles_its_report),
-        TEST(only_who_may_command_cancels),
-        TEST(who_hears_what),
-        TEST(watchers_hear_all),
-        TEST(news_of_a_turn_are_merged),
-        TEST(a_link_says_how_it_is),
-        TEST(damaged_records_are_left_out),
-        TEST(a_job_taken_up_again_keeps_its_place),
-        TEST(a_job_that_has_just_ended),
-        TEST(a_core_that_cannot_be_rebuilt_stops),
-        TEST(a_bad_link_is_left_out),
-        TEST(findings_of_links),
-        TEST(buses),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

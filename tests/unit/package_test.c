@@ -153,9 +153,9 @@ static bool exists(const char *path)
 
 #define URI "https://user:pw@cloud.example.com:8443/fw/a.bin"
 
-/* What a door supplies itself is told by its digest: each device may have a stream of its own. */
 #define TEST(name) SB_TEST_OF(struct bench *b, name, setup, teardown)
 
+/* What a door supplies itself is told by its digest: each device may have a stream of its own. */
 TEST(streams_of_one_file_are_one_package)
 {
     struct sb_package *first = package(b,
