@@ -5,11 +5,6 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,6 +14,7 @@
 #include <sys/un.h>
 
 #include "bridge/ctl/ctl.h"
+#include "tests/test.h"
 
 #define DEADLINE 20000                  /* ms */
 #define NOW      INT64_C(1781092800000) /* 2026-06-10 12:00:00 UTC */

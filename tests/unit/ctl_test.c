@@ -3,16 +3,12 @@
  * The command line before it reaches the daemon: what is typed, what is asked, what is refused;
  * and the man page, which must know every word of it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <time.h>
 
 #include "bridge/base/crypto.h"
 #include "bridge/ctl/ctl.h"
+#include "tests/test.h"
 
 #define WORDS_MAX 48
 #define NOON      INT64_C(1781092800000) /* 2026-06-10 12:00:00 UTC */
@@ -80,9 +76,8 @@ static void expect_refusal(const char *text, const char *part)
 
 /* ---- commands ---- */
 
-static void test_plain_commands(void **state)
+SB_TEST(test_plain_commands)
 {
-    (void)state;
     expect_args("status", "status", "{}");
     expect_args("device list", "device list", "{}");
     expect_args("device list --type smp --presence ready", "device list",
@@ -101,9 +96,8 @@ static void test_plain_commands(void **state)
     expect_args("audit --subject job~7 --since 5", "audit", "{\"subject\": \"job 7\"}");
 }
 
-static void test_device_add(void **state)
+SB_TEST(test_device_add)
 {
-    (void)state;
     expect_args("device add m1 --type meter --bus b --address unit=5 --address port=\"5\" "
                 "--name ibm=a/b --parent gw --commander x --commander y --group g",
                 "device add",
@@ -116,9 +110,8 @@ static void test_device_add(void **state)
     expect_refusal("device add m1 --address =5", "give it as name=value");
 }
 
-static void test_global_options_stand_anywhere(void **state)
+SB_TEST(test_global_options_stand_anywhere)
 {
-    (void)state;
     static const char *const texts[] = {
         "--socket /s --json --no-color device show x",
         "device show --socket /s --json --no-color x",
@@ -139,9 +132,8 @@ static void test_global_options_stand_anywhere(void **state)
     done(&line);
 }
 
-static void test_help_and_version(void **state)
+SB_TEST(test_help_and_version)
 {
-    (void)state;
     static const struct {
         const char *text, *command, *group;
         bool help, version;
@@ -170,9 +162,8 @@ static void test_help_and_version(void **state)
     }
 }
 
-static void test_wrong_words(void **state)
+SB_TEST(test_wrong_words)
 {
-    (void)state;
     static const struct {
         const char *text, *part;
     } cases[] = {
@@ -212,9 +203,8 @@ static void test_wrong_words(void **state)
 
 /* ---- job create ---- */
 
-static void test_job_create(void **state)
+SB_TEST(test_job_create)
 {
-    (void)state;
     expect_args("job create firmware-update a b --package p-1", "job create",
                 "{\"operation\": \"firmware_update\", \"devices\": [\"a\", \"b\"], "
                 "\"package\": \"p-1\"}");
@@ -238,9 +228,8 @@ static void test_job_create(void **state)
 }
 
 /* What a value is: JSON scalars as such, all else a text. */
-static void test_values(void **state)
+SB_TEST(test_values)
 {
-    (void)state;
     expect_args("job create write a --value i=5 --value r=2.5 --value t=true --value n=null "
                 "--value s=on --value q=\"5\" --value e= --value l=[1] --value eq=a=b",
                 "job create",
@@ -249,9 +238,8 @@ static void test_values(void **state)
                 "\"e\": \"\", \"l\": \"[1]\", \"eq\": \"a=b\"}}}");
 }
 
-static void test_policy(void **state)
+SB_TEST(test_policy)
 {
-    (void)state;
     assert_int_equal(setenv("TZ", "Europe/Berlin", 1), 0);
     expect_args("job create reboot a --hold --retries 3 --retry-interval 30s --timeout 1h "
                 "--run-timeout 5m --online-timeout 2d --concurrency 4 --rate 10 "
@@ -279,9 +267,8 @@ static void test_policy(void **state)
     (void)unsetenv("TZ");
 }
 
-static void test_job_for_many(void **state)
+SB_TEST(test_job_for_many)
 {
-    (void)state;
     expect_args("job create reboot --group hall --group yard --type t --running 1.0,1.1 "
                 "--sample 10 --rule --tag why=recall",
                 "job create",
@@ -292,9 +279,8 @@ static void test_job_for_many(void **state)
                 "{\"operation\": \"reboot\", \"devices\": [\"a\", \"b\"], \"groups\": [\"hall\"]}");
 }
 
-static void test_job_edit(void **state)
+SB_TEST(test_job_edit)
 {
-    (void)state;
     expect_args("job edit 7 --rate 0 --timeout 2h --concurrency 3 --tag a=b --untag c", "job edit",
                 "{\"id\": 7, \"policy\": {\"rate_per_minute\": 0, \"whole_timeout\": 7200000, "
                 "\"concurrency\": 3}, \"tags\": {\"a\": \"b\", \"c\": null}}");
@@ -302,7 +288,7 @@ static void test_job_edit(void **state)
     expect_args("job fetch 7 --device a", "job fetch", "{\"id\": 7, \"device\": \"a\"}");
 }
 
-static void test_times(void **state)
+SB_TEST(test_times)
 {
     static const struct {
         const char *text;
@@ -318,7 +304,6 @@ static void test_times(void **state)
         { "13:00", NOON - INT64_C(3600000) + INT64_C(86400000) }, /* today's is over */
         { "14:00", NOON + INT64_C(86400000) },                    /* now itself is over */
     };
-    (void)state;
     assert_int_equal(setenv("TZ", "Europe/Berlin", 1), 0);
     tzset();
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
@@ -335,9 +320,8 @@ static void test_times(void **state)
     tzset();
 }
 
-static void test_job_create_refusals(void **state)
+SB_TEST(test_job_create_refusals)
 {
-    (void)state;
     static const struct {
         const char *text, *part;
     } cases[] = {
@@ -391,11 +375,10 @@ static void test_job_create_refusals(void **state)
 
 /* ---- package add ---- */
 
-static void test_package_add(void **state)
+SB_TEST(test_package_add)
 {
     char path[] = "/tmp/sb-ctl-XXXXXX";
     int fd = mkstemp(path);
-    (void)state;
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "image", 5), 5);
     assert_int_equal(close(fd), 0);
@@ -420,9 +403,8 @@ static void test_package_add(void **state)
 
 /* ---- outcomes ---- */
 
-static void test_exit_codes(void **state)
+SB_TEST(test_exit_codes)
 {
-    (void)state;
     assert_int_equal(sb_exit_of_refusal("usage"), 2);
     assert_int_equal(sb_exit_of_refusal("not_found"), 4);
     assert_int_equal(sb_exit_of_refusal("refused"), 5);
@@ -432,10 +414,9 @@ static void test_exit_codes(void **state)
     assert_int_equal(sb_exit_of_refusal(NULL), 1);
 }
 
-static void test_help_has_everything(void **state)
+SB_TEST(test_help_has_everything)
 {
     struct sb_str all = { 0 };
-    (void)state;
     sb_help_all(&all, NULL);
     for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         struct sb_str one = { 0 };
@@ -457,10 +438,9 @@ static void test_help_has_everything(void **state)
 }
 
 /* A command's --version takes the place of the global one, in the help as well. */
-static void test_own_version_option(void **state)
+SB_TEST(test_own_version_option)
 {
     struct sb_str text = { 0 };
-    (void)state;
     for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++)
         if (strcmp(c->name, "job create") == 0)
             sb_help_command(&text, c);
@@ -514,10 +494,9 @@ static void expect_option(const char *section, const char *where, const struct s
         fail_msg("the man page does not explain %s at '%s'", flag, where);
 }
 
-static void test_manual_has_everything(void **state)
+SB_TEST(test_manual_has_everything)
 {
     sb_cleanup(sb_freep) char *manual = read_manual();
-    (void)state;
     for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         sb_cleanup(sb_freep) char *section = section_of(manual, c->name);
         for (const struct sb_option *o = c->options; o && o->name; o++)
@@ -541,10 +520,9 @@ static bool knows(const struct sb_option *options, const char *name, size_t n)
 }
 
 /* And nothing that is not there any more. */
-static void test_manual_has_nothing_else(void **state)
+SB_TEST(test_manual_has_nothing_else)
 {
     sb_cleanup(sb_freep) char *manual = read_manual();
-    (void)state;
     for (const char *at = manual; (at = strstr(at, "--"));) {
         at += 2;
         size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-");
@@ -555,29 +533,4 @@ static void test_manual_has_nothing_else(void **state)
             fail_msg("the man page has an option that is not there: --%.*s", (int)n, at);
         at += n;
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_commands),
-        cmocka_unit_test(test_device_add),
-        cmocka_unit_test(test_global_options_stand_anywhere),
-        cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_wrong_words),
-        cmocka_unit_test(test_job_create),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_job_for_many),
-        cmocka_unit_test(test_job_edit),
-        cmocka_unit_test(test_job_create_refusals),
-        cmocka_unit_test(test_package_add),
-        cmocka_unit_test(test_exit_codes),
-        cmocka_unit_test(test_help_has_everything),
-        cmocka_unit_test(test_own_version_option),
-        cmocka_unit_test(test_manual_has_everything),
-        cmocka_unit_test(test_manual_has_nothing_else),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

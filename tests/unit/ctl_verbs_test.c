@@ -3,14 +3,9 @@
  * Both sides of the control socket agree: every command asks a verb that there is, with arguments
  * that it takes, of the type it takes; and every verb can be asked from the command line.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "bridge/control/verb.h"
 #include "bridge/ctl/ctl.h"
+#include "tests/test.h"
 
 static const struct sb_verb *find(const char *name)
 {
@@ -59,9 +54,8 @@ static char type_of(enum sb_option_kind kind)
     return types[kind];
 }
 
-static void test_options(void **state)
+SB_TEST(test_options)
 {
-    (void)state;
     for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         const struct sb_verb *verb = c->verb ? find(c->verb) : NULL;
         if (c->verb && !verb)
@@ -74,9 +68,8 @@ static void test_options(void **state)
     }
 }
 
-static void test_operands(void **state)
+SB_TEST(test_operands)
 {
-    (void)state;
     for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++) {
         const struct sb_verb *verb = c->verb ? find(c->verb) : NULL;
         /* package add decides by its operand whether it is `file` or `uri` */
@@ -92,9 +85,8 @@ static void test_operands(void **state)
     }
 }
 
-static void test_every_verb_has_a_command(void **state)
+SB_TEST(test_every_verb_has_a_command)
 {
-    (void)state;
     for (const struct sb_verb *verb = sb_verbs; verb->name; verb++) {
         bool found = false;
         for (const struct sb_ctl_command *c = sb_ctl_commands; c->name; c++)
@@ -104,21 +96,9 @@ static void test_every_verb_has_a_command(void **state)
     }
 }
 
-static void test_refusals_have_exit_codes(void **state)
+SB_TEST(test_refusals_have_exit_codes)
 {
-    (void)state;
     for (int i = SB_REFUSAL_NONE + 1; i < SB_REFUSAL_MAX_; i++)
         if (sb_exit_of_refusal(sb_refusal_name(i)) == SB_EXIT_FAILED)
             fail_msg("%s has no exit status", sb_refusal_name(i));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_operands),
-        cmocka_unit_test(test_every_verb_has_a_command),
-        cmocka_unit_test(test_refusals_have_exit_codes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

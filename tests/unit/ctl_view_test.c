@@ -2,11 +2,6 @@
 /*
  * What people see: texts cut and cleaned, tables in a given width, progress as lines and frames.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <time.h>
 
@@ -14,6 +9,7 @@
 #include "bridge/ctl/grid.h"
 #include "bridge/ctl/progress.h"
 #include "bridge/ctl/screen.h"
+#include "tests/test.h"
 
 #define NOW INT64_C(1781092800000) /* 2026-06-10 12:00:00 UTC */
 
@@ -30,9 +26,11 @@ static void expect_fit(const char *text, size_t width, bool utf8, const char *ex
     sb_str_done(&out);
 }
 
-static void test_width(void **state)
+static int begin_utc(void **state);
+static int end_utc(void **state);
+
+SB_TEST(test_width)
 {
-    (void)state;
     assert_int_equal(sb_text_width(""), 0);
     assert_int_equal(sb_text_width("pump"), 4);
     assert_int_equal(sb_text_width("K\xc3\xbchler"), 6);
@@ -42,9 +40,8 @@ static void test_width(void **state)
     assert_int_equal(sb_text_width("\xff\xfe"), 2); /* broken: one each */
 }
 
-static void test_fit(void **state)
+SB_TEST(test_fit)
 {
-    (void)state;
     expect_fit("pump-1", 0, true, "pump-1");
     expect_fit("pump-1", 6, true, "pump-1");
     expect_fit("pump-1", 5, true, "pump\xe2\x80\xa6");
@@ -65,9 +62,8 @@ static void expect_wrapped(size_t at, size_t width, const char *text, const char
     sb_str_done(&out);
 }
 
-static void test_wrap(void **state)
+SB_TEST(test_wrap)
 {
-    (void)state;
     expect_wrapped(0, 0, "one two three", "one two three\n");
     expect_wrapped(0, 7, "one two three", "one two\nthree\n");
     expect_wrapped(2, 7, "one two three", "one\n  two\n  three\n");
@@ -78,7 +74,7 @@ static void test_wrap(void **state)
 }
 
 /* Nothing that comes from a device or a cloud may steer the terminal. */
-static void test_clean(void **state)
+SB_TEST(test_clean)
 {
     static const struct {
         const char *text, *shown;
@@ -98,7 +94,6 @@ static void test_clean(void **state)
         { "far \xf4\x90\x80\x80", "far ????" }, /* beyond U+10FFFF */
         { "far \xf7\xbf\xbf\xbf", "far ????" },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++)
         expect_fit(cases[i].text, 0, true, cases[i].shown);
 }
@@ -110,9 +105,8 @@ static void expect_text(char *text, const char *expected)
     free(text);
 }
 
-static void test_times(void **state)
+SB_TEST(test_times)
 {
-    (void)state;
     assert_int_equal(setenv("TZ", "Europe/Berlin", 1), 0);
     tzset();
     expect_text(sb_text_time(NOW), "2026-06-10 14:00:00");
@@ -169,17 +163,15 @@ static void expect_grid(const struct sb_style *style, const char *expected)
     sb_grid_free(grid);
 }
 
-static void test_grid(void **state)
+SB_TEST(test_grid)
 {
-    (void)state;
     expect_grid(&wide, "  ID  DEVICE              TEXT\n"
                        "   7  pump-station-north  all is well and quiet\n"
                        "1234  p                   -\n");
 }
 
-static void test_grid_narrowed(void **state)
+SB_TEST(test_grid_narrowed)
 {
-    (void)state;
     expect_grid(&(struct sb_style){ .utf8 = true, .width = 40 },
                 "  ID  DEVICE            TEXT\n"
                 "   7  pump-station-no\xe2\x80\xa6  all is well and\xe2\x80\xa6\n"
@@ -190,9 +182,8 @@ static void test_grid_narrowed(void **state)
                                                                   "1234  p       -\n");
 }
 
-static void test_grid_lines_fit(void **state)
+SB_TEST(test_grid_lines_fit)
 {
-    (void)state;
     for (unsigned width = 22; width < 60; width++) {
         struct sb_str out = { 0 };
         struct sb_grid *grid = two_rows();
@@ -205,11 +196,10 @@ static void test_grid_lines_fit(void **state)
     }
 }
 
-static void test_grid_colours(void **state)
+SB_TEST(test_grid_colours)
 {
     struct sb_str out = { 0 };
     struct sb_grid *grid = sb_grid_new(columns + 1, 2);
-    (void)state;
     sb_grid_add(grid, SB_INK_BAD, "x");
     sb_grid_add(grid, SB_INK_PLAIN, "a\x1b[0mb");
     assert_int_equal(sb_grid_rows(grid), 1);
@@ -220,11 +210,10 @@ static void test_grid_colours(void **state)
     sb_grid_free(grid);
 }
 
-static void test_grid_without_memory(void **state)
+SB_TEST(test_grid_without_memory)
 {
     struct sb_str out = { 0 };
     struct sb_grid *grid = two_rows();
-    (void)state;
     sb_grid_take(grid, SB_INK_PLAIN, NULL); /* what an allocation that failed leaves */
     assert_false(sb_grid_render(grid, &wide, &out));
     assert_false(sb_grid_render(NULL, &wide, &out));
@@ -234,10 +223,9 @@ static void test_grid_without_memory(void **state)
 
 /* ---- the screen ---- */
 
-static void test_redraw(void **state)
+SB_TEST(test_redraw)
 {
     struct sb_str out = { 0 };
-    (void)state;
     sb_screen_redraw(&out, 0, "one\ntwo\n");
     assert_string_equal(sb_str_get(&out), "one\x1b[K\ntwo\x1b[K\n\x1b[J");
     sb_str_done(&out);
@@ -246,11 +234,10 @@ static void test_redraw(void **state)
     sb_str_done(&out);
 }
 
-static void test_screen_of_a_pipe(void **state)
+SB_TEST(test_screen_of_a_pipe)
 {
     struct sb_style style;
     int ends[2];
-    (void)state;
     assert_int_equal(pipe(ends), 0);
     (void)unsetenv("COLUMNS");
     sb_screen_look(&style, ends[1]);
@@ -332,11 +319,10 @@ static int end_utc(void **state)
     return 0;
 }
 
-static void test_lines(void **state)
+SB_TEST(test_lines, begin_utc, end_utc)
 {
     sb_cleanup(sb_freep) char *first = task_text(1, "a", QUEUED);
     struct sb_progress *progress = job_with(first);
-    (void)state;
     expect_lines(progress, STAMP "a  queued  waits: offline\n");
     expect_lines(progress, "");
     change(progress, 1, "a", "\"state\": \"downloading\", \"phase\": \"fetching\", \"percent\": 3");
@@ -356,11 +342,10 @@ static void test_lines(void **state)
 }
 
 /* A success that was read from less than the version says so. */
-static void test_a_doubtful_success(void **state)
+SB_TEST(test_a_doubtful_success, begin_utc, end_utc)
 {
     sb_cleanup(sb_freep) char *first = task_text(1, "a", QUEUED);
     struct sb_progress *progress = job_with(first);
-    (void)state;
     expect_lines(progress, STAMP "a  queued  waits: offline\n");
     change(progress, 1, "a",
            "\"state\": \"succeeded\", \"text\": \"fine\", \"verified\": \"status\"");
@@ -370,7 +355,7 @@ static void test_a_doubtful_success(void **state)
 }
 
 /* What is not the job's, or not a task, is refused and changes nothing. */
-static void test_malformed_events(void **state)
+SB_TEST(test_malformed_events)
 {
     static const char *const tasks[] = {
         "{}",
@@ -383,7 +368,6 @@ static void test_malformed_events(void **state)
     };
     struct sb_progress *progress = job_with("");
     struct sb_progress_sum sum;
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(tasks); i++) {
         sb_cleanup(json_decrefp) json_t *task = read_json(tasks[i]);
         assert_int_equal(sb_progress_task(progress, task), -EBADMSG);
@@ -413,7 +397,7 @@ static void expect_frame(const struct sb_progress *progress, const struct sb_sty
     sb_str_done(&out);
 }
 
-static void test_frame_of_one(void **state)
+SB_TEST(test_frame_of_one)
 {
     const struct sb_style style = { .width = 64, .rows = 24, .live = true, .now = NOW };
     sb_cleanup(sb_freep) char *first =
@@ -421,7 +405,6 @@ static void test_frame_of_one(void **state)
                   "\"created\": 1781092733000, \"state\": \"downloading\", \"phase\": "
                   "\"transferring\", \"percent\": 43");
     struct sb_progress *progress = job_with(first);
-    (void)state;
     expect_frame(progress, &style, "pump-1    downloading  [###      ]  43%  1:07  transferring\n");
     change(progress, 1, "pump-1",
            "\"state\": \"succeeded\", \"verified\": \"hash\", \"percent\": 100");
@@ -434,7 +417,7 @@ static void test_frame_of_one(void **state)
     sb_progress_free(progress);
 }
 
-static void test_frame_with_eighths(void **state)
+SB_TEST(test_frame_with_eighths)
 {
     const struct sb_style style = { .width = 40, .utf8 = true, .live = true, .now = NOW };
     sb_cleanup(sb_freep) char *first = task_text(1, "a", "\"state\": \"running\", \"percent\": 50");
@@ -447,7 +430,7 @@ static void test_frame_with_eighths(void **state)
 }
 
 /* Whatever the width, no line is wider: it would wrap and the frame could not be drawn again. */
-static void test_frames_fit(void **state)
+SB_TEST(test_frames_fit)
 {
     sb_cleanup(sb_freep) char *one = task_text(
         1, "a-device-with-a-very-long-name-indeed",
@@ -456,7 +439,6 @@ static void test_frames_fit(void **state)
     sb_cleanup(sb_freep) char *two = task_text(2, "b", QUEUED);
     sb_cleanup(sb_freep) char *both = sb_format("%s, %s", one, two);
     struct sb_progress *progress = job_with(both);
-    (void)state;
     for (unsigned width = 30; width < 120; width++) {
         const struct sb_style style = { .width = width, .utf8 = true, .rows = 10, .now = NOW };
         struct sb_str out = { 0 };
@@ -471,11 +453,10 @@ static void test_frames_fit(void **state)
 }
 
 /* Many devices: one bar for all, then those at work, as many as fit. */
-static void test_frame_of_many(void **state)
+SB_TEST(test_frame_of_many)
 {
     const struct sb_style style = { .width = 100, .rows = 8, .now = NOW };
     struct sb_progress *progress = job_with("");
-    (void)state;
     for (int i = 1; i <= 10; i++) {
         sb_cleanup(sb_freep) char *device = sb_format("d%d", i);
         change(progress, i, device,
@@ -495,13 +476,12 @@ static void test_frame_of_many(void **state)
 }
 
 /* What fails among many is said above the frame, once. */
-static void test_losses(void **state)
+SB_TEST(test_losses, begin_utc, end_utc)
 {
     const struct sb_style few = { .width = 100, .rows = 4, .now = NOW };
     const struct sb_style many = { .width = 100, .rows = 40, .now = NOW };
     struct sb_progress *progress = job_with("");
     struct sb_str out = { 0 };
-    (void)state;
     for (int i = 1; i <= 5; i++) {
         sb_cleanup(sb_freep) char *device = sb_format("d%d", i);
         change(progress, i, device, "\"state\": \"running\"");
@@ -545,9 +525,8 @@ static void expect_end(const char *tasks, enum sb_exit code, const char *text)
     "{\"id\": " id ", \"job\": 7, \"device\": \"" device "\", \"state\": \"cancelled\", "          \
     "\"cause\": \"operator\"}"
 
-static void test_ends(void **state)
+SB_TEST(test_ends)
 {
-    (void)state;
     expect_end(OK("1", "a"), SB_EXIT_DONE, "job 7: a succeeded, version 2.0\n");
     expect_end(BAD("1", "a", "1"), SB_EXIT_FAILED, "job 7: a failed: no_space: slot is full\n");
     expect_end(GONE("1", "a"), SB_EXIT_CANCELLED, "job 7: a cancelled: operator\n");
@@ -564,9 +543,8 @@ static void test_ends(void **state)
 }
 
 /* A later round decides, in whichever order they come. */
-static void test_rounds(void **state)
+SB_TEST(test_rounds, begin_utc, end_utc)
 {
-    (void)state;
     expect_end(BAD("1", "a", "1") ", {\"id\": 2, \"job\": 7, \"device\": \"a\", \"round\": 2, "
                                   "\"state\": \"succeeded\", \"verified\": \"hash\"}",
                SB_EXIT_DONE, "job 7: a succeeded\n");
@@ -591,11 +569,10 @@ static void test_rounds(void **state)
 }
 
 /* The whole job again, as after a failure of the store: tasks are the same ones. */
-static void test_job_again(void **state)
+SB_TEST(test_job_again, begin_utc, end_utc)
 {
     struct sb_progress *progress = job_with(OK("1", "a"));
     struct sb_progress_sum sum;
-    (void)state;
     expect_lines(progress, STAMP "a  succeeded\n");
     sb_cleanup(sb_freep) char *text = sb_format(
         JOB, "{\"id\": 1, \"job\": 7, \"device\": \"a\", \"state\": \"running\", \"percent\": 90}");
@@ -609,12 +586,11 @@ static void test_job_again(void **state)
 }
 
 /* A big job: every event is cheap. */
-static void test_many_tasks(void **state)
+SB_TEST(test_many_tasks)
 {
     struct sb_progress *progress = job_with("");
     struct sb_progress_sum sum;
     struct sb_str out = { 0 };
-    (void)state;
     for (int i = 1; i <= 5000; i++) {
         sb_cleanup(sb_freep) char *device = sb_format("d%d", i);
         change(progress, i, device, "\"state\": \"running\", \"percent\": 10");
@@ -625,35 +601,4 @@ static void test_many_tasks(void **state)
     assert_int_equal(sum.percent, 10);
     sb_str_done(&out);
     sb_progress_free(progress);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_width),
-        cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_wrap),
-        cmocka_unit_test(test_clean),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_grid),
-        cmocka_unit_test(test_grid_narrowed),
-        cmocka_unit_test(test_grid_lines_fit),
-        cmocka_unit_test(test_grid_colours),
-        cmocka_unit_test(test_grid_without_memory),
-        cmocka_unit_test(test_redraw),
-        cmocka_unit_test(test_screen_of_a_pipe),
-        cmocka_unit_test_setup_teardown(test_lines, begin_utc, end_utc),
-        cmocka_unit_test_setup_teardown(test_a_doubtful_success, begin_utc, end_utc),
-        cmocka_unit_test(test_malformed_events),
-        cmocka_unit_test(test_frame_of_one),
-        cmocka_unit_test(test_frame_with_eighths),
-        cmocka_unit_test(test_frames_fit),
-        cmocka_unit_test(test_frame_of_many),
-        cmocka_unit_test_setup_teardown(test_losses, begin_utc, end_utc),
-        cmocka_unit_test(test_ends),
-        cmocka_unit_test_setup_teardown(test_rounds, begin_utc, end_utc),
-        cmocka_unit_test_setup_teardown(test_job_again, begin_utc, end_utc),
-        cmocka_unit_test(test_many_tasks),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,11 +29,10 @@ static void expect_unreachable(const char *path, const char *part)
     said_done(&said);
 }
 
-static void test_not_reachable(void **state)
+SB_TEST(test_not_reachable)
 {
     char folder[] = "/tmp/sb-ctl-XXXXXX";
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    (void)state;
     assert_non_null(mkdtemp(folder));
     sb_cleanup(sb_freep) char *path = sb_format("%s/control", folder);
     expect_unreachable(path, "is the daemon running");
@@ -61,10 +60,9 @@ static void test_not_reachable(void **state)
     expect_unreachable(deep, "too long");
 }
 
-static void test_socket_of_the_environment(void **state)
+SB_TEST(test_socket_of_the_environment)
 {
     struct fake *fake = fake_new(STEPS({ "\"reload\"", "{\"ok\": true, \"data\": null}" }));
-    (void)state;
     char *argv[] = { (char *)"southbridgectl", (char *)"reload", NULL };
     char *out;
     size_t size;
@@ -80,7 +78,7 @@ static void test_socket_of_the_environment(void **state)
 
 /* ---- refusals ---- */
 
-static void test_refusals(void **state)
+SB_TEST(test_refusals)
 {
     static const struct {
         const char *error;
@@ -89,7 +87,6 @@ static void test_refusals(void **state)
         { "usage", 2 },    { "not_found", 4 },   { "refused", 5 },
         { "too_late", 5 }, { "unavailable", 7 }, { "unheard_of", 1 },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *answer =
             sb_format("{\"ok\": false, \"error\": \"%s\", \"text\": \"not so\\u001b\\nand more\"}",
@@ -107,10 +104,9 @@ static void test_refusals(void **state)
 
 /* ---- what is not the protocol ---- */
 
-static void test_broken_answers(void **state)
+SB_TEST(test_broken_answers)
 {
     struct sb_str deep = { 0 };
-    (void)state;
     for (int i = 0; i < 300; i++)
         sb_str_add_char(&deep, '[');
     const struct {
@@ -130,29 +126,26 @@ static void test_broken_answers(void **state)
     sb_str_done(&deep);
 }
 
-static void test_oversized_line(void **state)
+SB_TEST(test_oversized_line)
 {
-    (void)state;
     expect_run(STEPS({ "status", NULL, FLOOD }), "status", SB_EXIT_FAILED, NULL,
                "answer is too long");
 }
 
-static void test_daemon_dies(void **state)
+SB_TEST(test_daemon_dies)
 {
-    (void)state;
     expect_run(STEPS({ "reload", NULL, HANG_UP }), "reload", SB_EXIT_UNREACHABLE, NULL,
                "hung up before it answered");
     expect_run(STEPS({ "reload", "{\"ok\": tr", HANG_UP }), "reload", SB_EXIT_FAILED, NULL,
                "not the daemon's protocol");
 }
 
-static void test_silent_daemon(void **state)
+SB_TEST(test_silent_daemon)
 {
     struct fake *fake = fake_new(STEPS({ "status", "{\"ok\": true}", GO_ON }));
     struct sb_client *client = NULL;
     json_t *line = NULL;
     char *error = NULL;
-    (void)state;
     assert_int_equal(sb_client_open(fake->path, &client, &error), 0);
     assert_int_equal(sb_client_line(client, 20, NULL, &line), -ETIMEDOUT);
     assert_int_equal(sb_client_send(client, "status", NULL), 0);
@@ -163,7 +156,7 @@ static void test_silent_daemon(void **state)
 }
 
 /* Data of any shape is shown without harm. */
-static void test_data_of_any_shape(void **state)
+SB_TEST(test_data_of_any_shape)
 {
     static const char *const lines[] = {
         "status",
@@ -198,7 +191,6 @@ static void test_data_of_any_shape(void **state)
         "\"policy\": {\"window_from\": 5, \"start_at\": \"x\", \"run_timeout\": []}, \"links\": "
         "[5, {\"states\": [5, {\"says\": 5}], \"causes\": [{\"cause\": 5}]}]}",
     };
-    (void)state;
     for (size_t l = 0; l < SB_COUNT(lines); l++)
         for (size_t s = 0; s < SB_COUNT(shapes); s++) {
             sb_cleanup(sb_freep) char *answer =
@@ -215,9 +207,8 @@ static void test_data_of_any_shape(void **state)
 
 /* ---- answers ---- */
 
-static void test_json_passthrough(void **state)
+SB_TEST(test_json_passthrough)
 {
-    (void)state;
     expect_run(STEPS({ "\"status\"",
                        "{\"ok\": true, \"data\": {\"version\": \"9\", \"new\": [1, 2.5, null]}}" }),
                "--json status", 0, "{\"version\":\"9\",\"new\":[1,2.5,null]}\n", NULL);
@@ -227,9 +218,8 @@ static void test_json_passthrough(void **state)
                NULL);
 }
 
-static void test_status(void **state)
+SB_TEST(test_status)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"status\"",
                 "{\"ok\": true, \"data\": {\"version\": \"1.2\", \"pid\": 42, \"running\": true, "
@@ -253,9 +243,8 @@ static void test_status(void **state)
         NULL);
 }
 
-static void test_device_show(void **state)
+SB_TEST(test_device_show)
 {
-    (void)state;
     expect_run(STEPS({ "device show",
                        "{\"ok\": true, \"data\": {\"id\": \"p\", \"type\": \"t\", \"known_type\": "
                        "false, \"declared\": true, \"presence\": \"ready\", \"seen\": "
@@ -283,9 +272,8 @@ static void test_device_show(void **state)
                NULL);
 }
 
-static void test_job_show_of_a_doubtful_success(void **state)
+SB_TEST(test_job_show_of_a_doubtful_success)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"id\":7", "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": "
                             "\"firmware_update\", \"tasks\": [{\"device\": \"a\", \"state\": "
@@ -298,9 +286,8 @@ static void test_job_show_of_a_doubtful_success(void **state)
         NULL);
 }
 
-static void test_job_show_of_a_rule(void **state)
+SB_TEST(test_job_show_of_a_rule)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"id\":7",
                 "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": \"reboot\", "
@@ -320,9 +307,8 @@ static void test_job_show_of_a_rule(void **state)
                "job fetch 7", 0, "job 7: let go on 1 device\n", NULL);
 }
 
-static void test_job_show_in_each_dialect(void **state)
+SB_TEST(test_job_show_in_each_dialect)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"id\":7", "{\"ok\": true, \"data\": {\"id\": 7, \"tasks\": [{\"device\": \"a\", "
                             "\"state\": \"failed\", \"words\": {\"ibm\": {\"updateStatus\": 5, "
@@ -335,13 +321,12 @@ static void test_job_show_in_each_dialect(void **state)
         NULL);
 }
 
-static void test_explain_without_a_link(void **state)
+SB_TEST(test_explain_without_a_link)
 {
     static const char answer[] =
         "{\"ok\": true, \"data\": {\"device\": \"p\", \"type\": \"t\", \"links\": "
         "[{\"dialect\": \"huawei\", \"name\": \"p1\", \"states\": [{\"operation\": \"reboot\", "
         "\"state\": \"sent\", \"says\": {\"result_code\": 0}}], \"causes\": []}]}}";
-    (void)state;
     expect_run(STEPS({ "mapping explain", answer }), "mapping explain p", 0,
                "Link          none\n"
                "Dialect       huawei\n"
@@ -354,9 +339,8 @@ static void test_explain_without_a_link(void **state)
 }
 
 /* One request, one answer: how it ended. */
-static void test_create_and_answer_at_the_end(void **state)
+SB_TEST(test_create_and_answer_at_the_end)
 {
-    (void)state;
     expect_run(STEPS({ "\"answer\":\"final\"",
                        "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": \"reboot\", "
                        "\"origin\": \"native\", \"state\": \"done\", \"outcome\": \"failed\", "
@@ -369,9 +353,8 @@ static void test_create_and_answer_at_the_end(void **state)
                "job create reboot a --answer final", SB_EXIT_REFUSED, NULL, "no");
 }
 
-static void test_job_show(void **state)
+SB_TEST(test_job_show)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"id\":7",
                 "{\"ok\": true, \"data\": {\"id\": 7, \"operation\": \"read\", \"origin\": "
@@ -406,9 +389,8 @@ static void test_job_show(void **state)
         NULL);
 }
 
-static void test_lists(void **state)
+SB_TEST(test_lists)
 {
-    (void)state;
     expect_run(STEPS({ "\"job list\"",
                        "{\"ok\": true, \"data\": [{\"id\": 7, \"operation\": \"reboot\", "
                        "\"device\": \"a\", \"state\": \"active\", \"percent\": 5, \"counts\": "
@@ -434,7 +416,7 @@ static void test_lists(void **state)
                NULL);
 }
 
-static void test_explain(void **state)
+SB_TEST(test_explain)
 {
     static const char answer[] =
         "{\"ok\": true, \"data\": {\"device\": \"p\", \"type\": \"t\", \"links\": [{\"link\": "
@@ -444,7 +426,6 @@ static void test_explain(void **state)
         "[{\"cause\": \"busy\", \"from_phase\": \"waiting\", \"says\": {\"rc\": 400}}, "
         "{\"cause\": \"busy\", \"from_phase\": \"writing\", \"says\": {\"rc\": 500, \"text\": "
         "\"x\"}}]}, {\"link\": \"other\"}]}}";
-    (void)state;
     expect_run(STEPS({ "\"mapping explain\",\"args\":{\"device\":\"p\"}", answer }),
                "mapping explain p --link factory", 0,
                "May command   yes\n"
@@ -477,13 +458,12 @@ static char *page_of(int from, int count)
     return sb_json_text(line);
 }
 
-static void test_device_pages(void **state)
+SB_TEST(test_device_pages)
 {
     sb_cleanup(sb_freep) char *first = page_of(1, 500);
     sb_cleanup(sb_freep) char *second = page_of(501, 3);
     struct fake *fake = fake_new(STEPS({ "\"type\":\"t\",\"limit\":500,\"after\":0", first, GO_ON },
                                        { "\"limit\":500,\"after\":500", second, GO_ON }));
-    (void)state;
     struct said said = run_line(fake->path, "device list --type t --json");
     fake_free(fake);
     assert_int_equal(said.code, 0);
@@ -497,9 +477,8 @@ static void test_device_pages(void **state)
 
 /* ---- orders ---- */
 
-static void test_identify(void **state)
+SB_TEST(test_identify)
 {
-    (void)state;
     expect_run(STEPS({ "\"device identify\"", "{\"ok\": true, \"data\": {\"id\": \"p\"}}" }),
                "device identify p", 0, "device 'p' is being asked", NULL);
     expect_run(
@@ -516,7 +495,7 @@ static void test_identify(void **state)
                "device identify p --wait 100ms", SB_EXIT_FAILED, NULL, "did not answer in time");
 }
 
-static void test_sentences(void **state)
+SB_TEST(test_sentences)
 {
     static const struct {
         const char *line, *data, *said;
@@ -535,7 +514,6 @@ static void test_sentences(void **state)
         { "job resume --all", "{\"paused\": false}", "resumed\n" },
         { "link list", "[]", "no links are configured\n" },
     };
-    (void)state;
     for (size_t i = 0; i < SB_COUNT(cases); i++) {
         sb_cleanup(sb_freep) char *answer =
             sb_format("{\"ok\": true, \"data\": %s}", cases[i].data);
@@ -553,9 +531,8 @@ static void test_sentences(void **state)
 #define EVENT(what) "{\"event\": " what "}"
 #define END(what)   "{\"ok\": true, \"data\": " what "}"
 
-static void test_watch(void **state)
+SB_TEST(test_watch)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"job watch\",\"args\":{\"id\":7}",
                 EVENT(JOB("active", TASK("queued", ", \"reason\": \"offline\""))) },
@@ -566,14 +543,13 @@ static void test_watch(void **state)
         "job 7: p succeeded\n\nResults\nDEVICE  NAME  VALUE\np       v     5\n", NULL);
 }
 
-static void test_watch_lines(void **state)
+SB_TEST(test_watch_lines)
 {
     struct fake *fake = fake_new(
         STEPS({ "job watch", EVENT(JOB("active", TASK("queued", ", \"reason\": \"offline\""))) },
               { NULL, EVENT("{\"task\": " TASK("running", ", \"percent\": 40") "}"), GO_ON },
               { NULL, EVENT("{\"task\": " TASK("running", ", \"percent\": 41") "}"), GO_ON },
               { NULL, END(JOB("done", TASK("failed", ", \"cause\": \"timeout\""))), GO_ON }));
-    (void)state;
     struct said said = run_line(fake->path, "job watch 7");
     fake_free(fake);
     assert_int_equal(said.code, SB_EXIT_FAILED);
@@ -588,9 +564,8 @@ static void test_watch_lines(void **state)
     said_done(&said);
 }
 
-static void test_watch_ends(void **state)
+SB_TEST(test_watch_ends)
 {
-    (void)state;
     expect_run(STEPS({ "job watch", END(JOB("done", TASK("cancelled", ""))) }), "job watch 7",
                SB_EXIT_CANCELLED, "job 7: p cancelled\n", NULL);
     expect_run(STEPS({ "job watch", END("null") }), "job watch 7", SB_EXIT_NOT_FOUND, NULL,
@@ -604,9 +579,8 @@ static void test_watch_ends(void **state)
                "not the daemon's protocol");
 }
 
-static void test_daemon_dies_while_watched(void **state)
+SB_TEST(test_daemon_dies_while_watched)
 {
-    (void)state;
     expect_run(
         STEPS({ "job watch", EVENT(JOB("active", TASK("running", ", \"percent\": 40"))), HANG_UP }),
         "job watch 7", SB_EXIT_UNREACHABLE, "running  40 %", "hung up");
@@ -614,9 +588,8 @@ static void test_daemon_dies_while_watched(void **state)
                "job watch 7", SB_EXIT_FAILED, "running", "too long");
 }
 
-static void test_watch_json(void **state)
+SB_TEST(test_watch_json)
 {
-    (void)state;
     expect_run(STEPS({ "job watch", EVENT(JOB("active", "")), GO_ON },
                      { NULL, EVENT("{\"task\": " TASK("running", "") "}"), GO_ON },
                      { NULL, END(JOB("done", TASK("succeeded", ""))), GO_ON }),
@@ -630,9 +603,8 @@ static void test_watch_json(void **state)
                NULL);
 }
 
-static void test_create_and_watch(void **state)
+SB_TEST(test_create_and_watch)
 {
-    (void)state;
     expect_run(
         STEPS({ "\"job create\",\"args\":{\"operation\":\"reboot\",\"devices\":[\"p\"]}",
                 "{\"ok\": true, \"data\": {\"id\": 7}}", GO_ON },
@@ -643,10 +615,9 @@ static void test_create_and_watch(void **state)
         "job create reboot p --watch", SB_EXIT_REFUSED, NULL, "busy: no");
 }
 
-static void test_interrupted(void **state)
+SB_TEST(test_interrupted)
 {
     struct sigaction before;
-    (void)state;
     expect_run(STEPS({ "job watch", EVENT(JOB("active", TASK("running", ""))), INTERRUPT }),
                "job watch 7", SB_EXIT_INTERRUPTED, "running",
                "job 7 goes on (`southbridgectl job watch 7`");
@@ -696,13 +667,12 @@ static char *answer_with(json_t *list)
     return sb_json_text(line);
 }
 
-static void test_audit_verify(void **state)
+SB_TEST(test_audit_verify)
 {
     sb_cleanup(sb_freep) char *first = answer_with(chain(1, 200));
     sb_cleanup(sb_freep) char *second = answer_with(chain(201, 203));
     sb_cleanup(sb_freep) char *trimmed = answer_with(chain_of(150, 160, true));
     sb_cleanup(sb_freep) char *none = answer_with(json_array());
-    (void)state;
     expect_run(STEPS({ "\"after\":0,\"limit\":200", first, GO_ON },
                      { "\"after\":200,\"limit\":200", second, GO_ON }),
                "audit --verify", 0, "203 records, 1 to 203: the chain is whole; its end is ", NULL);
@@ -713,10 +683,9 @@ static void test_audit_verify(void **state)
 }
 
 /* A job's own value has as many levels as a message may; more are around it. */
-static void test_audit_of_a_deep_value(void **state)
+SB_TEST(test_audit_of_a_deep_value)
 {
     json_t *deep = json_object();
-    (void)state;
     for (int i = 0; i < 32; i++)
         deep = json_pack("[o]", deep);
     json_t *record = json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:{s:o}}", "id", 1, "time",
@@ -730,23 +699,21 @@ static void test_audit_of_a_deep_value(void **state)
 }
 
 /* Between two pages retention took records: the check begins again with what is left. */
-static void test_audit_trimmed_while_it_is_read(void **state)
+SB_TEST(test_audit_trimmed_while_it_is_read)
 {
     sb_cleanup(sb_freep) char *first = answer_with(chain(1, 200));
     sb_cleanup(sb_freep) char *second = answer_with(chain(301, 303));
     sb_cleanup(sb_freep) char *left = answer_with(chain_of(301, 304, true));
-    (void)state;
     expect_run(STEPS({ "\"after\":0", first, GO_ON }, { "\"after\":200", second, GO_ON },
                      { "\"after\":0", left, GO_ON }),
                "audit --verify", 0, "4 records, 301 to 304: the chain is whole", NULL);
 }
 
 /* The oldest records are gone and no trim says so: a removed line shows. */
-static void test_audit_without_its_beginning(void **state)
+SB_TEST(test_audit_without_its_beginning)
 {
     sb_cleanup(sb_freep) char *late = answer_with(chain(150, 160));
     json_t *list = chain_of(149, 160, true); /* the trim was of one record less */
-    (void)state;
     (void)json_array_remove(list, 0);
     sb_cleanup(sb_freep) char *more = answer_with(list);
     expect_run(STEPS({ "", late }), "audit --verify", SB_EXIT_FAILED,
@@ -758,11 +725,10 @@ static void test_audit_without_its_beginning(void **state)
                "breaks at record 150, with which it begins", NULL);
 }
 
-static void test_audit_broken(void **state)
+SB_TEST(test_audit_broken)
 {
     json_t *changed = chain(1, 9);
     json_t *removed = chain(1, 9);
-    (void)state;
     (void)json_object_set_new(json_array_get(changed, 4), "actor", json_string("somebody else"));
     (void)json_array_remove(removed, 4);
     sb_cleanup(sb_freep) char *changed_text = answer_with(changed);
@@ -780,13 +746,12 @@ static void test_audit_broken(void **state)
                "not the daemon's protocol");
 }
 
-static void test_audit_lists(void **state)
+SB_TEST(test_audit_lists)
 {
     json_t *two = chain(8, 9);
     json_t *turned = json_pack("[O,O]", json_array_get(two, 1), json_array_get(two, 0));
     sb_cleanup(sb_freep) char *newest = answer_with(turned);
     sb_cleanup(sb_freep) char *since = answer_with(chain(8, 9));
-    (void)state;
     json_decref(two);
     assert_int_equal(setenv("TZ", "UTC", 1), 0);
     expect_run(STEPS({ "\"subject\":\"task 1\",\"after\":0,\"limit\":2,\"newest\":true", newest }),
@@ -802,11 +767,10 @@ static void test_audit_lists(void **state)
     (void)unsetenv("TZ");
 }
 
-static void test_audit_follow(void **state)
+SB_TEST(test_audit_follow)
 {
     sb_cleanup(sb_freep) char *first = answer_with(chain(8, 8));
     sb_cleanup(sb_freep) char *second = answer_with(chain(9, 9));
-    (void)state;
     expect_run(STEPS({ "\"newest\":true", first, GO_ON },
                      { "\"args\":{\"after\":8,\"limit\":200}", second, INTERRUPT }),
                "audit --follow --limit 1", SB_EXIT_INTERRUPTED, "9  ", NULL);
@@ -817,11 +781,10 @@ static void test_audit_follow(void **state)
 }
 
 /* A daemon that gives the same records again and again must not keep anybody for ever. */
-static void test_audit_without_end(void **state)
+SB_TEST(test_audit_without_end)
 {
     sb_cleanup(sb_freep) char *page = answer_with(chain(1, 200));
     sb_cleanup(sb_freep) char *one = answer_with(chain(1, 1));
-    (void)state;
     expect_run(STEPS({ "", page, GO_ON }, { "", page, GO_ON }), "audit --limit 1000",
                SB_EXIT_FAILED, NULL, "not the daemon's protocol");
     expect_run(STEPS({ "", page, GO_ON }, { "", page, GO_ON }), "audit --since 0", SB_EXIT_FAILED,
@@ -852,7 +815,7 @@ static int wait_for(pid_t child)
 }
 
 /* On a terminal of 60 columns: bars, drawn in place. */
-static void test_on_a_terminal(void **state)
+SB_TEST(test_on_a_terminal)
 {
     struct winsize size = { .ws_row = 10, .ws_col = 60 };
     sb_cleanup(sb_freep) char *path = program("southbridgectl");
@@ -861,7 +824,6 @@ static void test_on_a_terminal(void **state)
                        { NULL, END(JOB("done", TASK("succeeded", ""))), GO_ON }));
     struct sb_str text = { 0 };
     int fd;
-    (void)state;
     pid_t child = forkpty(&fd, NULL, NULL, &size);
     assert_true(child >= 0);
     if (child == 0) {
@@ -920,10 +882,9 @@ static void write_script(const char *path, const char *text)
 }
 
 /* `mapping check` runs the daemon's program that stands beside it. */
-static void test_mapping_check(void **state)
+SB_TEST(test_mapping_check)
 {
     char folder[] = "/tmp/sb-ctl-XXXXXX";
-    (void)state;
     assert_non_null(mkdtemp(folder));
     sb_cleanup(sb_freep) char *real = program("southbridgectl");
     sb_cleanup(sb_freep) char *ctl = sb_format("%s/southbridgectl", folder);
@@ -958,10 +919,9 @@ static void test_mapping_check(void **state)
 }
 
 /* The daemon's program examines when there is no daemon; what it says is not trusted. */
-static void test_doctor_without_a_daemon(void **state)
+SB_TEST(test_doctor_without_a_daemon)
 {
     char folder[] = "/tmp/sb-ctl-XXXXXX";
-    (void)state;
     assert_non_null(mkdtemp(folder));
     sb_cleanup(sb_freep) char *real = program("southbridgectl");
     sb_cleanup(sb_freep) char *ctl = sb_format("%s/southbridgectl", folder);
@@ -1004,58 +964,9 @@ static void test_doctor_without_a_daemon(void **state)
 }
 
 /* What cannot be written is not "done". */
-static void test_full_output(void **state)
+SB_TEST(test_full_output)
 {
     sb_cleanup(sb_freep) char *path = program("southbridgectl");
     const char *words[] = { path, "--help", NULL };
-    (void)state;
     assert_int_equal(run_program(path, words, "/dev/full"), SB_EXIT_FAILED);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_reachable),
-        cmocka_unit_test(test_socket_of_the_environment),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_broken_answers),
-        cmocka_unit_test(test_oversized_line),
-        cmocka_unit_test(test_daemon_dies),
-        cmocka_unit_test(test_silent_daemon),
-        cmocka_unit_test(test_data_of_any_shape),
-        cmocka_unit_test(test_json_passthrough),
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_device_show),
-        cmocka_unit_test(test_job_show),
-        cmocka_unit_test(test_job_show_of_a_doubtful_success),
-        cmocka_unit_test(test_job_show_of_a_rule),
-        cmocka_unit_test(test_create_and_answer_at_the_end),
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_explain),
-        cmocka_unit_test(test_explain_without_a_link),
-        cmocka_unit_test(test_job_show_in_each_dialect),
-        cmocka_unit_test(test_device_pages),
-        cmocka_unit_test(test_identify),
-        cmocka_unit_test(test_sentences),
-        cmocka_unit_test(test_watch),
-        cmocka_unit_test(test_watch_lines),
-        cmocka_unit_test(test_watch_ends),
-        cmocka_unit_test(test_daemon_dies_while_watched),
-        cmocka_unit_test(test_watch_json),
-        cmocka_unit_test(test_create_and_watch),
-        cmocka_unit_test(test_interrupted),
-        cmocka_unit_test(test_audit_verify),
-        cmocka_unit_test(test_audit_trimmed_while_it_is_read),
-        cmocka_unit_test(test_audit_without_its_beginning),
-        cmocka_unit_test(test_audit_broken),
-        cmocka_unit_test(test_audit_of_a_deep_value),
-        cmocka_unit_test(test_audit_lists),
-        cmocka_unit_test(test_audit_follow),
-        cmocka_unit_test(test_audit_without_end),
-        cmocka_unit_test(test_on_a_terminal),
-        cmocka_unit_test(test_mapping_check),
-        cmocka_unit_test(test_doctor_without_a_daemon),
-        cmocka_unit_test(test_full_output),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,9 +106,8 @@ static const struct sb_field fields[] = {
 
 /* ---- good values ---- */
 
-static void absent_means_default(void **state)
+SB_TEST(absent_means_default)
 {
-    (void)state;
     struct thing t = { 0 };
     struct sb_diags diags = { 0 };
     assert_int_equal(sb_schema_read(NULL, "x", fields, &t, &diags), 0);
@@ -130,9 +129,8 @@ static void absent_means_default(void **state)
     sb_schema_done(fields, &t);
 }
 
-static void given_is_read(void **state)
+SB_TEST(given_is_read)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root = tree(
         "on: false\ncount: 0x0a\nwait: 1m\nroom: 2048\ntitle: 1.10\nsecret: file:/run/s\n"
         "colour: blue\ntags: one\ncolours: [green]\ninner: { x: 4 }\n"
@@ -180,9 +178,8 @@ static void finds(const char *text, const char *findings)
     expect_findings(&diags, findings);
 }
 
-static void wrong_values_are_told(void **state)
+SB_TEST(wrong_values_are_told)
 {
-    (void)state;
     finds("on: yes", "t.yaml:1:5: 'on': 'yes' is neither true nor false\n");
     finds("on: 'true'",
           "t.yaml:1:5: 'on': the text 'true' (in quotes) is neither true nor false\n");
@@ -218,9 +215,8 @@ static void wrong_values_are_told(void **state)
     finds("tags: [a, b, c, d]", "t.yaml:1:7: 'tags' has 4 entries (allowed: 1 to 3)\n");
 }
 
-static void wrong_shapes_are_told(void **state)
+SB_TEST(wrong_shapes_are_told)
 {
-    (void)state;
     finds("inner: 5", "t.yaml:1:8: a map of settings (key: value) is wanted here, not a single "
                       "value\n");
     finds("inner: {}", "t.yaml:1:8: missing key 'x'\n");
@@ -239,9 +235,8 @@ static void wrong_shapes_are_told(void **state)
 }
 
 /* A limit or a restriction that was begun must not end as none at all. */
-static void a_key_without_a_value_is_told(void **state)
+SB_TEST(a_key_without_a_value_is_told)
 {
-    (void)state;
     static const char out[] = "; to have the default, leave the key out\n";
     sb_cleanup(sb_freep) char *several =
         sb_format("t.yaml:1:7: 'count' has no value (allowed: whole number, 1 to 10; default 3)%s"
@@ -266,9 +261,8 @@ static void a_key_without_a_value_is_told(void **state)
     sb_schema_done(fields, &t);
 }
 
-static void unknown_keys_get_a_suggestion(void **state)
+SB_TEST(unknown_keys_get_a_suggestion)
 {
-    (void)state;
     static const char allowed[] = "on, count, wait, room, title, secret, colour, tags, colours, "
                                   "inner, list, table, any, node";
     sb_cleanup(sb_freep) char *expected =
@@ -280,9 +274,8 @@ static void unknown_keys_get_a_suggestion(void **state)
     finds("cuont: 1\nzzz: 2\ninner: { X1: 2 }\n", expected);
 }
 
-static void a_secret_is_never_shown(void **state)
+SB_TEST(a_secret_is_never_shown)
 {
-    (void)state;
     static const char told[] = "t.yaml:1:9: 'secret': a secret does not stand in this file "
                                "(allowed: file:/path/of/the/secret, credential:NAME)\n";
     finds("secret: hunter2hunter2", told);
@@ -290,9 +283,8 @@ static void a_secret_is_never_shown(void **state)
     finds("secret: [hunter2]", told);
 }
 
-static void foreign_text_is_cut_and_clean(void **state)
+SB_TEST(foreign_text_is_cut_and_clean)
 {
-    (void)state;
     finds("colour: \"a\\tb\\e\"",
           "t.yaml:1:9: unknown value of 'colour': 'a?b?' (allowed: red, green, blue)\n");
     /* 59 letters, then a character of two bytes that must not be halved */
@@ -301,9 +293,8 @@ static void foreign_text_is_cut_and_clean(void **state)
           "neither true nor false\n");
 }
 
-static void a_wrong_default_is_the_tables_fault(void **state)
+SB_TEST(a_wrong_default_is_the_tables_fault)
 {
-    (void)state;
     static const struct sb_field bad[] = {
         { .key = "a", .type = SB_TYPE_INT, .otherwise = "x" },
         { .key = "b", .type = SB_TYPE_INT, .otherwise = "[" },
@@ -333,9 +324,8 @@ static const struct sb_field own[] = {
     { 0 },
 };
 
-static void two_tables_share_a_map(void **state)
+SB_TEST(two_tables_share_a_map)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root = tree("dialect: 1\nserver: 2\n");
     struct part first = { 0 }, second = { 0 };
     struct sb_diags diags = { 0 };
@@ -358,9 +348,8 @@ static void two_tables_share_a_map(void **state)
 
 /* ---- objects, manual, ids ---- */
 
-static void objects_have_typed_values(void **state)
+SB_TEST(objects_have_typed_values)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root =
         tree("count: 7\nwait: 2s\ncolours: [red, green]\nsecret: credential:x\nany: ~\n"
              "list: [ { x: 1 } ]\ntable: { a: { x: 2 } }\nnode: [1]\n");
@@ -377,9 +366,8 @@ static void objects_have_typed_values(void **state)
         fail_msg("%s", text);
 }
 
-static void objects_find_the_same(void **state)
+SB_TEST(objects_find_the_same)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root =
         tree("count: 70\nlist: [ 1 ]\ntable: 3\ntitle: x\nextra: 1\n");
     struct sb_diags diags = { 0 };
@@ -394,9 +382,8 @@ static void objects_find_the_same(void **state)
                     "t.yaml:3:8: 'table': a map of names (name: { ... }) is wanted here\n");
 }
 
-static void the_manual_tells_the_table(void **state)
+SB_TEST(the_manual_tells_the_table)
 {
-    (void)state;
     sb_cleanup(sb_freep) char *text = sb_schema_manual(fields);
     assert_non_null(text);
     assert_non_null(strstr(text, "count: whole number, 1 to 10; default 3\n    How many.\n"));
@@ -416,9 +403,8 @@ static void check_docs(const struct sb_field *table)
     }
 }
 
-static void ids_are_checked(void **state)
+SB_TEST(ids_are_checked)
 {
-    (void)state;
     static const char *const good[] = { "a", "7", "pump-7", "A.b_c" };
     static const char *const bad[] = {
         "''",
@@ -464,9 +450,8 @@ static struct sb_config *configure(const char *text, int error, const char *find
     return config;
 }
 
-static void an_empty_configuration_is_a_good_one(void **state)
+SB_TEST(an_empty_configuration_is_a_good_one)
 {
-    (void)state;
     sb_cleanup(sb_config_freep) struct sb_config *c = configure("", 0, "");
     assert_string_equal(c->state, "/var/lib/southbridge");
     assert_int_equal(c->mappings.count, 2);
@@ -502,9 +487,8 @@ static void an_empty_configuration_is_a_good_one(void **state)
     check_docs(sb_device_fields);
 }
 
-static void buses_and_links_keep_their_nodes(void **state)
+SB_TEST(buses_and_links_keep_their_nodes)
 {
-    (void)state;
     sb_cleanup(sb_config_freep) struct sb_config *c =
         configure("log: { level: debug }\n"
                   "buses:\n  rs485: { device: /dev/ttyS1 }\n  pipe: { transport: pipe }\n"
@@ -526,9 +510,8 @@ static void buses_and_links_keep_their_nodes(void **state)
     assert_null(sb_config_link(c, 1));
 }
 
-static void what_no_table_can_say_is_checked(void **state)
+SB_TEST(what_no_table_can_say_is_checked)
 {
-    (void)state;
     assert_null(configure(
         "state: var\nmappings: [ /a, b ]\nartifacts: { limit: 2M, file_limit: 4M }\n"
         "control: { socket: run/s }\n"
@@ -558,9 +541,8 @@ static void what_no_table_can_say_is_checked(void **state)
                           "content\n"));
 }
 
-static void a_missing_configuration_is_told(void **state)
+SB_TEST(a_missing_configuration_is_told)
 {
-    (void)state;
     struct sb_config *config = NULL;
     struct sb_diags diags = { 0 };
     assert_int_equal(sb_config_load("/none/southbridge.yaml", &config, &diags), -ENOENT);
@@ -570,9 +552,8 @@ static void a_missing_configuration_is_told(void **state)
 
 /* ---- devices.d ---- */
 
-static void devices_come_in_name_order_with_their_place(void **state)
+SB_TEST(devices_come_in_name_order_with_their_place)
 {
-    (void)state;
     char *folder = new_folder();
     SB_UNUSED sb_cleanup(sb_freep) char *b =
         put_file(folder, "20-b.yaml", "devices:\n  - id: c\n    type: meter\n");
@@ -600,9 +581,8 @@ static void devices_come_in_name_order_with_their_place(void **state)
     remove_folder(folder);
 }
 
-static void no_devices_is_fine(void **state)
+SB_TEST(no_devices_is_fine)
 {
-    (void)state;
     struct sb_diags diags = { 0 };
     sb_cleanup(json_decrefp) json_t *specs = NULL;
     assert_int_equal(sb_devices_load("/none/devices.d", &specs, &diags), 0);
@@ -610,9 +590,8 @@ static void no_devices_is_fine(void **state)
     assert_int_equal(json_array_size(specs), 0);
 }
 
-static void all_findings_of_all_device_files_come_at_once(void **state)
+SB_TEST(all_findings_of_all_device_files_come_at_once)
 {
-    (void)state;
     char *folder = new_folder();
     sb_cleanup(sb_freep) char *a = put_file(folder, "a.yaml", "devices: [ { id: x, type: t } ]\n");
     SB_UNUSED sb_cleanup(sb_freep) char *b = put_file(folder, "b.yaml", "devices: [\n");
@@ -644,9 +623,8 @@ static void all_findings_of_all_device_files_come_at_once(void **state)
 }
 
 /* Nobody is not everybody. */
-static void commanders_may_be_nobody_but_not_left_open(void **state)
+SB_TEST(commanders_may_be_nobody_but_not_left_open)
 {
-    (void)state;
     static const char *const open[] = { "", " ~", " [ cloud, ]\n    groups:" };
     char *folder = new_folder();
     struct sb_diags diags = { 0 };
@@ -672,9 +650,8 @@ static void commanders_may_be_nobody_but_not_left_open(void **state)
     remove_folder(folder);
 }
 
-static void a_folder_that_is_none_is_told(void **state)
+SB_TEST(a_folder_that_is_none_is_told)
 {
-    (void)state;
     char *folder = new_folder();
     sb_cleanup(sb_freep) char *file = put_file(folder, "devices.d", "");
     json_t *specs = NULL;
@@ -683,34 +660,4 @@ static void a_folder_that_is_none_is_told(void **state)
     expect_finding(&diags, "devices.d: cannot be read: Not a directory");
     sb_diags_done(&diags);
     remove_folder(folder);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(absent_means_default),
-        cmocka_unit_test(given_is_read),
-        cmocka_unit_test(wrong_values_are_told),
-        cmocka_unit_test(wrong_shapes_are_told),
-        cmocka_unit_test(a_key_without_a_value_is_told),
-        cmocka_unit_test(unknown_keys_get_a_suggestion),
-        cmocka_unit_test(a_secret_is_never_shown),
-        cmocka_unit_test(foreign_text_is_cut_and_clean),
-        cmocka_unit_test(a_wrong_default_is_the_tables_fault),
-        cmocka_unit_test(two_tables_share_a_map),
-        cmocka_unit_test(objects_have_typed_values),
-        cmocka_unit_test(objects_find_the_same),
-        cmocka_unit_test(the_manual_tells_the_table),
-        cmocka_unit_test(ids_are_checked),
-        cmocka_unit_test(an_empty_configuration_is_a_good_one),
-        cmocka_unit_test(buses_and_links_keep_their_nodes),
-        cmocka_unit_test(what_no_table_can_say_is_checked),
-        cmocka_unit_test(a_missing_configuration_is_told),
-        cmocka_unit_test(devices_come_in_name_order_with_their_place),
-        cmocka_unit_test(no_devices_is_fine),
-        cmocka_unit_test(all_findings_of_all_device_files_come_at_once),
-        cmocka_unit_test(commanders_may_be_nobody_but_not_left_open),
-        cmocka_unit_test(a_folder_that_is_none_is_told),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,8 @@ static void refused(const char *text, const char *findings)
     expect_findings(&diags, findings);
 }
 
-static void tree_knows_where_everything_stood(void **state)
+SB_TEST(tree_knows_where_everything_stood)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root = tree("# head\n"
                                                           "device: pump-7\n"
                                                           "list:\n"
@@ -43,9 +42,8 @@ static void tree_knows_where_everything_stood(void **state)
     assert_null(sb_yaml_get(NULL, "x"));
 }
 
-static void empty_files_are_empty_scalars(void **state)
+SB_TEST(empty_files_are_empty_scalars)
 {
-    (void)state;
     static const char *const texts[] = { "", "\n", "# nothing\n", "---\n", "~\n" };
     for (size_t i = 0; i < SB_COUNT(texts); i++) {
         sb_cleanup(sb_yaml_freep) struct sb_yaml *root = tree(texts[i]);
@@ -55,9 +53,8 @@ static void empty_files_are_empty_scalars(void **state)
     }
 }
 
-static void null_is_unquoted(void **state)
+SB_TEST(null_is_unquoted)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root = tree("[null, ~, '', 'null', Null, {}]");
     static const bool expected[] = { true, true, false, false, false, false };
     assert_int_equal(root->count, SB_COUNT(expected));
@@ -66,9 +63,8 @@ static void null_is_unquoted(void **state)
     assert_true(sb_yaml_is_null(NULL));
 }
 
-static void what_hides_mistakes_is_refused(void **state)
+SB_TEST(what_hides_mistakes_is_refused)
 {
-    (void)state;
     refused("a: 1\nb: 2\na: 3\n",
             "a.yaml:3:1: key 'a' stands twice in this map (first in line 1)\n");
     refused("a: &base { x: 1 }\nb: *base\n",
@@ -86,9 +82,8 @@ static void what_hides_mistakes_is_refused(void **state)
     refused("a: \"x\\0y\"\n", "a.yaml:1:4: a text must not contain a NUL character\n");
 }
 
-static void all_duplicates_are_told(void **state)
+SB_TEST(all_duplicates_are_told)
 {
-    (void)state;
     refused("m:\n  k: 1\n  j: 1\n  k: 2\n  k: 3\nm: 2\n",
             "a.yaml:4:3: key 'k' stands twice in this map (first in line 2)\n"
             "a.yaml:5:3: key 'k' stands twice in this map (first in line 2)\n"
@@ -107,9 +102,8 @@ static void broken(const char *text, const char *place, const char *hint)
     sb_diags_done(&diags);
 }
 
-static void broken_text_is_told_with_its_place(void **state)
+SB_TEST(broken_text_is_told_with_its_place)
 {
-    (void)state;
     broken("a: 1\n\tb: 2\n", "a.yaml:2:1: ", "(the line begins with a tab: indent by spaces)");
     broken("a:\n \t- b: 2\n\t x", "a.yaml:", "(the line begins with a tab: indent by spaces)");
     broken("a: [1, 2\nb: 3\n", "a.yaml:2:2: ", "while parsing a flow sequence: ");
@@ -118,9 +112,8 @@ static void broken_text_is_told_with_its_place(void **state)
     broken("a: 'x", "a.yaml:1:6: ", "quoted scalar");
 }
 
-static void bounds_are_kept(void **state)
+SB_TEST(bounds_are_kept)
 {
-    (void)state;
     refused("[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "a.yaml:1:17: nested deeper than 16 levels\n");
     sb_cleanup(sb_yaml_freep) struct sb_yaml *deep = tree("[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]");
     assert_int_equal(deep->count, 1);
@@ -139,9 +132,8 @@ static void bounds_are_kept(void **state)
 }
 
 /* A map of many keys must not take quadratic time: this would run for a minute. */
-static void many_keys_are_quick(void **state)
+SB_TEST(many_keys_are_quick)
 {
-    (void)state;
     struct sb_str text = { 0 };
     for (int i = 0; i < 24000; i++)
         sb_str_format(&text, "a-rather-long-common-prefix-%d: 1\n", i);
@@ -150,9 +142,8 @@ static void many_keys_are_quick(void **state)
     sb_str_done(&text);
 }
 
-static void integers_are_plain(void **state)
+SB_TEST(integers_are_plain)
 {
-    (void)state;
     static const struct {
         const char *text;
         int error;
@@ -183,9 +174,8 @@ static void integers_are_plain(void **state)
     assert_int_equal(sb_yaml_integer(NULL, &value), -EINVAL);
 }
 
-static void json_has_the_types(void **state)
+SB_TEST(json_has_the_types)
 {
-    (void)state;
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root =
         tree("{t: true, f: false, n: , q: 'true', i: -3, h: 0x10, r: 1.5, e: 2e3, v: 1.2.3,"
              " z: 007, big: 99999999999999999999, inf: 1e999, dot: 1., list: [1, x], map: {}}");
@@ -199,9 +189,8 @@ static void json_has_the_types(void **state)
     assert_true(json_is_null(nothing));
 }
 
-static void json_goes_back(void **state)
+SB_TEST(json_goes_back)
 {
-    (void)state;
     static const char text[] = "{\"a\":[1,true,null,\"7\",2.5,\"null\"],\"b\":{\"c\":\"true\"}}";
     sb_cleanup(json_decrefp) json_t *json = json_loads(text, 0, NULL);
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root = NULL;
@@ -216,9 +205,8 @@ static void json_goes_back(void **state)
     assert_true(sb_yaml_is_null(none));
 }
 
-static void json_goes_back_within_bounds(void **state)
+SB_TEST(json_goes_back_within_bounds)
 {
-    (void)state;
     struct sb_yaml *root = NULL;
     sb_cleanup(json_decrefp) json_t *deep = json_array();
     for (int i = 0; i < SB_YAML_DEPTH; i++) {
@@ -234,9 +222,8 @@ static void json_goes_back_within_bounds(void **state)
     assert_null(root);
 }
 
-static void files_are_loaded_or_the_reason_told(void **state)
+SB_TEST(files_are_loaded_or_the_reason_told)
 {
-    (void)state;
     char *folder = new_folder();
     struct sb_diags diags = { 0 };
     sb_cleanup(sb_yaml_freep) struct sb_yaml *root = NULL;
@@ -262,24 +249,4 @@ static void files_are_loaded_or_the_reason_told(void **state)
     sb_diags_done(&diags);
     assert_null(none);
     remove_folder(folder);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tree_knows_where_everything_stood),
-        cmocka_unit_test(empty_files_are_empty_scalars),
-        cmocka_unit_test(null_is_unquoted),
-        cmocka_unit_test(what_hides_mistakes_is_refused),
-        cmocka_unit_test(all_duplicates_are_told),
-        cmocka_unit_test(broken_text_is_told_with_its_place),
-        cmocka_unit_test(bounds_are_kept),
-        cmocka_unit_test(many_keys_are_quick),
-        cmocka_unit_test(integers_are_plain),
-        cmocka_unit_test(json_has_the_types),
-        cmocka_unit_test(json_goes_back),
-        cmocka_unit_test(json_goes_back_within_bounds),
-        cmocka_unit_test(files_are_loaded_or_the_reason_told),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
