@@ -278,7 +278,7 @@ static char *allowed(const struct member *member)
     if (member->kind < SB_COUNT(most))
         return sb_format("a whole number, 0 to %lld", (long long)most[member->kind]);
     if (!member->names)
-        return strdup(texts[member->kind]);
+        return member->kind < SB_COUNT(texts) ? sb_format("%s", texts[member->kind]) : NULL;
     for (int i = 0; i < member->names->count; i++)
         sb_str_format(&text, "%s%s", i ? ", " : before, member->names->names[i]);
     return sb_str_take(&text);
