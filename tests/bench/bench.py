@@ -30,7 +30,8 @@ def _machine(directory):
     with open("/proc/mounts", encoding="utf-8") as mounts:
         fitting = [line.split() for line in mounts
                    if os.path.realpath(directory).startswith(line.split()[1])]
-    kind = max(fitting, key=lambda words: len(words[1]))[2]
+    # In a changed root even "/" may be missing.
+    kind = max(fitting, key=lambda words: len(words[1]), default=[None, None, "?"])[2]
     build = "SANITIZERS; " if sanitized() else ""
     return (f"{build}{os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, store "
             f"on {kind}, load {os.getloadavg()[0]:.1f}")
