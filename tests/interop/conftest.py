@@ -11,6 +11,9 @@ import pytest  # noqa: E402
 from fixtures import *  # noqa: E402,F401,F403
 from harness import SOURCE, run_good  # noqa: E402
 
+# The brokers listen on 127.0.0.1; Debian's Node tries the first address of localhost alone, ::1.
+os.environ["NODE_OPTIONS"] = "--dns-result-order=ipv4first"
+
 
 @pytest.fixture(scope="session")
 def node_modules():
