@@ -8,8 +8,12 @@ packaging/install-missing.sh build run test
 
 build=${SB_TEST_BUILD:-build-test}
 # Light optimization and line numbers: built in half of the time, and the tests take as long.
+# Gold links a hundred test programs in half of the time, where there is one.
+linker=
+command -v ld.gold >/dev/null && linker=-fuse-ld=gold
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1" \
-      -DSB_WERROR=ON -DSB_SANITIZE=address,undefined >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
+      -DCMAKE_EXE_LINKER_FLAGS="$linker" -DSB_WERROR=ON \
+      -DSB_SANITIZE=address,undefined >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 rm -f "$build.log"
 ninja -C "$build" --quiet
 # Memory that was freed is kept from use for a while, not for a whole run: fresh pages are dear.
